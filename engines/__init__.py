@@ -1,0 +1,1 @@
+"""Inference engines: manifests, the `Engine` protocol and its backends. Knows nothing about streaming."""

@@ -1,0 +1,40 @@
+"""Errors of the streamer.
+
+AvatarError                  (engines.errors) shown to the person as one line
+  ├─ EngineError             (engines.errors)
+  │    └─ ManifestError      (engines.errors)
+  ├─ ConfigError             an option, or a combination of options, that cannot work
+  ├─ MediaError              a sound or video file that cannot be read or written
+  ├─ BundleError             an avatar that does not exist or is damaged
+  └─ SessionError            a peer or a session that cannot go on
+"""
+
+from __future__ import annotations
+
+from engines.errors import AvatarError, EngineError, ManifestError
+
+__all__ = [
+    "AvatarError",
+    "BundleError",
+    "ConfigError",
+    "EngineError",
+    "ManifestError",
+    "MediaError",
+    "SessionError",
+]
+
+
+class ConfigError(AvatarError):
+    """An option, or a combination of options, that cannot work."""
+
+
+class MediaError(AvatarError):
+    """A sound or video file that cannot be read or written."""
+
+
+class BundleError(AvatarError):
+    """An avatar that does not exist, or whose folder is damaged."""
+
+
+class SessionError(AvatarError):
+    """A peer or a session that cannot go on."""
