@@ -21,7 +21,7 @@ class AudioChunk:
 
 @dataclass(frozen=True, eq=False)
 class Coefficients:
-    """What the face does in frame `index`: `expression` float32 [E] and `pose` float32 [P], as the manifest names them."""
+    """What the face does in frame `index`: `expression` float32 [E] and `pose` float32 [P], in the manifest's order."""
 
     index: int
     expression: FloatArray
