@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from engines.errors import ManifestError
+from engines.fields import Fields, verify_file
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
-STAGES = ("expression", "pose", "motion", "appearance", "render")
-Precision = Literal["fp32", "bf16"]
+PRECISIONS = ("fp32", "bf16")
+DTYPES = ("float32", "uint8")
 Dim = int | str
-_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Shape and dtype of one tensor. A dimension is a number or a symbol ("n") that any number may stand for."""
+    """Shape and dtype of one tensor. A dimension is a number, or a symbol ("n") for any; dtype is one of DTYPES."""
 
     shape: tuple[Dim, ...]
-    dtype: Literal["float32", "uint8"] = "float32"
+    dtype: str = "float32"
 
     def __str__(self) -> str:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
@@ -31,10 +30,10 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """One ONNX graph of a stage."""
+    """One ONNX graph of a stage. precision: what it may be computed in, one of PRECISIONS."""
 
     path: Path
-    precision: Precision
+    precision: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
 
@@ -106,7 +105,20 @@ class Manifest:
         Raises:
             ManifestError: no manifest, another format, a missing or altered file, or a field of the wrong kind.
         """
-        raise NotImplementedError
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise ManifestError(f"{folder}: no {FILE_NAME} there; a family of engines is a folder that holds one")
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ManifestError(f"{path}: not JSON ({error}); install this family again") from None
+        fields = Fields(path, data)
+        found = fields.integer("format")
+        if found != FORMAT:
+            raise ManifestError(f"{path}: format {found}, this version reads format {FORMAT}")
+        for entry in fields.objects("files"):
+            verify_file(folder, entry)
+        return _manifest(folder, fields)
 
     def stage(self, name: str) -> StageSpec:
         """The stage called `name`.
@@ -123,3 +135,59 @@ class Manifest:
     def lookahead_ms(self) -> int:
         """All the future a frame can use: the stages' look-aheads added up."""
         return sum(stage.lookahead_ms for stage in self.stages.values())
+
+
+def _manifest(folder: Path, fields: Fields) -> Manifest:
+    coefficients = fields.child("coefficients")
+    stages = fields.child("stages")
+    manifest = Manifest(
+        folder=folder,
+        family=fields.text("family"),
+        version=fields.text("version"),
+        licence=fields.text("licence"),
+        built_by=fields.text("built_by"),
+        fps=fields.integer("fps"),
+        sample_rate=fields.integer("sample_rate"),
+        size=fields.integer("size"),
+        coefficients=CoefficientLayout(coefficients.texts("expression"), coefficients.texts("pose")),
+        stages={name: _stage(folder, name, stages.child(name)) for name in stages.names()},
+        default_avatar=fields.text("default_avatar"),
+        avatars=fields.texts("avatars"),
+    )
+    if manifest.default_avatar not in manifest.avatars:
+        raise fields.error(f"default_avatar is {manifest.default_avatar}, not one of {', '.join(manifest.avatars)}")
+    return manifest
+
+
+def _stage(folder: Path, name: str, fields: Fields) -> StageSpec:
+    context = fields.child("context") if fields.has("context") else None
+    return StageSpec(
+        name=name,
+        graphs=tuple(_graph(folder, graph) for graph in (fields.objects("graphs") if fields.has("graphs") else ())),
+        lookahead_ms=fields.integer("lookahead_ms"),
+        context=(context.integer("past"), context.integer("future")) if context else (0, 0),
+        conditions=fields.path("conditions", folder) if fields.has("conditions") else None,
+        process=fields.text("process") if fields.has("process") else None,
+    )
+
+
+def _graph(folder: Path, fields: Fields) -> GraphSpec:
+    path = verify_file(folder, fields)
+    return GraphSpec(
+        path=path,
+        precision=fields.choice("precision", PRECISIONS),
+        inputs=_tensors(fields.child("inputs")),
+        outputs=_tensors(fields.child("outputs")),
+    )
+
+
+def _tensors(fields: Fields) -> dict[str, TensorSpec]:
+    return {name: _tensor(fields, name) for name in fields.names()}
+
+
+def _tensor(fields: Fields, name: str) -> TensorSpec:
+    value = fields.get(name)
+    if isinstance(value, dict):
+        tensor = fields.child(name)
+        return TensorSpec(tensor.dims("shape"), tensor.choice("dtype", DTYPES))
+    return TensorSpec(fields.dims(name))
