@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -101,6 +102,20 @@ class Fields:
 
     def _unexpected(self, name: str, value: object, expected: str) -> ManifestError:
         return self.error(f"{name} is {_kind(value)}, expected {expected}")
+
+
+def read_object(path: Path) -> Fields:
+    """The JSON object a file holds.
+
+    Raises:
+        ManifestError: no such file, or not a JSON object.
+    """
+    try:
+        return Fields(path, json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ManifestError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ManifestError(f"{path}: not JSON ({error})") from None
 
 
 def verify_file(folder: Path, entry: Fields) -> Path:

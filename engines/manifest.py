@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engines.errors import ManifestError
-from engines.fields import Fields, verify_file
+from engines.fields import Fields, read_object, verify_file
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
@@ -108,11 +107,7 @@ class Manifest:
         path = folder / FILE_NAME
         if not path.is_file():
             raise ManifestError(f"{folder}: no {FILE_NAME} there; a family of engines is a folder that holds one")
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ManifestError(f"{path}: not JSON ({error}); install this family again") from None
-        fields = Fields(path, data)
+        fields = read_object(path)
         found = fields.integer("format")
         if found != FORMAT:
             raise ManifestError(f"{path}: format {found}, this version reads format {FORMAT}")

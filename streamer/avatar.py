@@ -1,22 +1,60 @@
-"""Avatars: a folder with a portrait and its face model, and what is computed from it once."""
+"""Avatars: a folder with a portrait and its face model, and what is computed from it once.
+
+A bundle is `avatar.json` (format, name, title, family, description, licence), `portrait.png` (RGB, the family's size)
+and `arrays.npz` (the constants of the motion and render stages, by the manifest's names). Bundles lie in the family's
+`avatars/` and, the user's own, in AVATAR_HOME's.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
-from engines.manifest import Manifest
+import cv2
+import numpy as np
+import platformdirs
+
+from engines.errors import EngineError, ManifestError
+from engines.fields import Fields, read_object
+from engines.manifest import Manifest, StageSpec
 from engines.runtime import Engines
+from streamer.conditions import ConditionRasterizer
+from streamer.errors import BundleError
 from streamer.frames import FloatArray
+
+FORMAT = 1
+HOME_VARIABLE = "AVATAR_HOME"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_MAX_ARRAYS_BYTES = 256 << 20
+_SHOWN_NAMES = 20
+
+
+@dataclass(frozen=True)
+class AvatarInfo:
+    """What a bundle says of itself."""
+
+    name: str
+    title: str
+    description: str
+    licence: str
+    folder: Path
 
 
 @dataclass(frozen=True, eq=False)
 class Avatar:
     """A face ready to be driven. `constants` holds every value that does not change between frames, by name."""
 
-    name: str
-    title: str
+    info: AvatarInfo
     constants: Mapping[str, FloatArray]
+
+    @property
+    def name(self) -> str:
+        """The name it is asked for by."""
+        return self.info.name
 
     @classmethod
     def load(cls, engines: Engines, name: str | None = None) -> Avatar:
@@ -25,9 +63,132 @@ class Avatar:
         Raises:
             BundleError: no such avatar (the message lists those there are), or a damaged one.
         """
-        raise NotImplementedError
+        manifest = engines.manifest
+        info = find_avatar(manifest, manifest.default_avatar if name is None else name)
+        avatar = cls(info, _read_constants(info.folder, manifest))
+        try:
+            appearance = engines["appearance"].infer(avatar.constants_of(manifest.stage("appearance")))
+            avatar = cls(info, {**avatar.constants, **appearance})
+            for stage in ("motion", "render"):  # shapes are checked now, not in the first frame
+                engines[stage].bind(avatar.constants_of(manifest.stage(stage)))
+        except EngineError as error:
+            raise BundleError(f"{info.folder}: does not fit family {manifest.family}: {error}") from error
+        return avatar
+
+    def constants_of(self, spec: StageSpec) -> dict[str, FloatArray]:
+        """The constants that a stage takes."""
+        return {name: self.constants[name] for name in spec.inputs if name in self.constants}
+
+
+def open_rasterizer(render: StageSpec) -> ConditionRasterizer | None:
+    """What draws the render stage's condition maps, where it takes any; their size is the stage's."""
+    if render.conditions is None:
+        return None
+    size = render.inputs["driving_conditions"].shape[-1]
+    return ConditionRasterizer(render.conditions, int(size))
 
 
 def list_avatars(manifest: Manifest) -> list[str]:
-    """Names of the family's avatars and of the user's own for it, sorted."""
-    raise NotImplementedError
+    """Names of the family's avatars and of the user's own for it, the default one first."""
+    own = (path.parent.name for path in sorted(home_folder().glob("avatars/*/avatar.json")))
+    mine = [name for name in own if _NAME.fullmatch(name) and name not in manifest.avatars]
+    others = sorted(name for name in manifest.avatars if name != manifest.default_avatar)
+    return [manifest.default_avatar, *others, *(name for name in mine if _belongs(manifest, name))]
+
+
+def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
+    """The avatar called `name`: the family's, else the user's own.
+
+    Raises:
+        BundleError: no such avatar, not a possible name, or a damaged bundle.
+    """
+    folder = _folder(manifest, name) if _NAME.fullmatch(name) else None
+    if folder is None:
+        known = list_avatars(manifest)
+        more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
+        raise BundleError(f"no avatar {name[:40]!r}; there are {', '.join(known[:_SHOWN_NAMES])}{more}")
+    info, family = _read_info(folder)
+    if family != manifest.family:
+        raise BundleError(f"avatar {name} was made for family {family}, the engines are of family {manifest.family}")
+    return info
+
+
+def home_folder() -> Path:
+    """Where the user's own data lies: AVATAR_HOME, else the platform's place for it."""
+    chosen = os.environ.get(HOME_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_data_path("avatar-streamer", appauthor=False)
+
+
+def _folder(manifest: Manifest, name: str) -> Path | None:
+    if name in manifest.avatars:
+        return manifest.folder / "avatars" / name
+    own = home_folder() / "avatars" / name
+    return own if (own / "avatar.json").is_file() else None
+
+
+def _belongs(manifest: Manifest, name: str) -> bool:
+    """Whether the user's own bundle is one of this family; a damaged one is left out of listings."""
+    try:
+        find_avatar(manifest, name)
+    except BundleError:
+        return False
+    return True
+
+
+def _read_info(folder: Path) -> tuple[AvatarInfo, str]:
+    try:
+        fields: Fields = read_object(folder / "avatar.json")
+        found = fields.integer("format")
+        if found != FORMAT:
+            raise fields.error(f"format {found}, this version reads format {FORMAT}")
+        info = AvatarInfo(folder.name, fields.text("title"), fields.text("description"), fields.text("licence"), folder)
+        return info, fields.text("family")
+    except ManifestError as error:
+        raise BundleError(str(error)) from None
+
+
+def _read_constants(folder: Path, manifest: Manifest) -> dict[str, FloatArray]:
+    """What the bundle's files give, and the condition maps of the portrait itself."""
+    path = folder / "arrays.npz"
+    constants = _read_arrays(path)
+    constants["portrait"] = _read_portrait(folder / "portrait.png", manifest.size)
+    keypoints = constants.get("source_keypoints")
+    if keypoints is None or keypoints.ndim not in (2, 3) or keypoints.shape[-1] != 3:
+        found = "none" if keypoints is None else list(keypoints.shape)
+        raise BundleError(f"{path}: source_keypoints is {found}, expected [K, 3]")
+    constants["source_keypoints"] = keypoints.reshape(1, -1, 3)
+    if rasterizer := open_rasterizer(manifest.stage("render")):
+        constants["source_conditions"] = rasterizer.draw(constants["source_keypoints"][0])[None]
+    return constants
+
+
+def _read_portrait(path: Path, size: int) -> FloatArray:
+    """[1, 3, size, size] in 0..1."""
+    encoded = np.frombuffer(_read_bytes(path), np.uint8)
+    picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    if picture is None:
+        raise BundleError(f"{path}: not a picture")
+    height, width = picture.shape[:2]
+    if (height, width) != (size, size):
+        raise BundleError(f"{path}: {width}x{height} pixels, expected {size}x{size}")
+    rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32) / np.float32(255.0)
+
+
+def _read_arrays(path: Path) -> dict[str, FloatArray]:
+    if not path.is_file():
+        raise BundleError(f"{path}: missing")
+    if path.stat().st_size > _MAX_ARRAYS_BYTES:
+        raise BundleError(f"{path}: {path.stat().st_size >> 20} MiB, expected at most {_MAX_ARRAYS_BYTES >> 20}")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name], np.float32) for name in arrays.files}
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
+        raise BundleError(f"{path}: not a readable .npz file ({error})") from None
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from None

@@ -42,13 +42,16 @@ def window_start(frame: int) -> int:
 def _window_reach() -> int:
     """Samples a frame's window reaches past the frame's start, the worst frame counted.
 
-    Window starts are rounded, so the reach varies from frame to frame; the pattern repeats every FPS frames.
+    Window starts are rounded, so the reach varies from frame to frame. It is longest in the first frames, where the
+    rounding is upward, and repeats every FPS frames after them.
     """
-    frames = range(WINDOW_VIDEO_FRAMES_EARLY, WINDOW_VIDEO_FRAMES_EARLY + FPS)
-    return max((window_start(i) + WINDOW_MEL_FRAMES - 1) * MEL_HOP + HALF_FFT - i * SAMPLES_PER_FRAME for i in frames)
+    ends = (
+        (window_start(i) + WINDOW_MEL_FRAMES - 1) * MEL_HOP + HALF_FFT - i * SAMPLES_PER_FRAME for i in range(2 * FPS)
+    )
+    return max(ends)
 
 
-WINDOW_REACH = _window_reach()  # samples: what a window really waits for (132.5 ms)
+WINDOW_REACH = _window_reach()  # samples: what a window really waits for (137.5 ms)
 # Samples, as manifests state it (145 ms): whole hops of the window past the frame's start, and half an STFT window.
 EXPRESSION_LOOKAHEAD = WINDOW_MEL_FRAMES * MEL_HOP - WINDOW_VIDEO_FRAMES_EARLY * SAMPLES_PER_FRAME + HALF_FFT
 

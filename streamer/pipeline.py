@@ -1,6 +1,6 @@
 """The pipeline, synchronous and without I/O: push sound, get frames.
 
-`CoefficientStream` (sound to coefficients, one per session) and `FaceRenderer` (coefficients to pictures, one per
+`CoefficientStream` (sound to coefficient windows, one per session) and `FaceRenderer` (windows to pictures, one per
 avatar) can be used apart: a server runs the first for every session and gathers what is due for the second.
 """
 
@@ -10,8 +10,11 @@ from collections.abc import Sequence
 
 from engines.runtime import Engines
 from streamer.avatar import Avatar
+from streamer.coefficients import CoefficientSource
 from streamer.config import PipelineOptions
-from streamer.frames import AvatarFrame, Coefficients, CoefficientWindow, FloatArray
+from streamer.frames import AvatarFrame, CoefficientWindow, FloatArray
+from streamer.motion import Lookahead, MotionStage, MotionWindows
+from streamer.render import RenderStage
 
 __all__ = ["Avatar", "CoefficientStream", "Engines", "FaceRenderer", "Pipeline", "PipelineOptions"]
 
@@ -19,51 +22,58 @@ __all__ = ["Avatar", "CoefficientStream", "Engines", "FaceRenderer", "Pipeline",
 class CoefficientStream:
     """Sound to coefficient windows: mel, expression, head pose, idle life, and the motion stage's context."""
 
-    def __init__(self, engines: Engines, options: PipelineOptions) -> None:
-        raise NotImplementedError
+    def __init__(self, engines: Engines, options: PipelineOptions | None = None) -> None:
+        options = options or PipelineOptions()
+        manifest = engines.manifest
+        self.lookahead = Lookahead.of(manifest, options.lookahead_ms)
+        self._source = CoefficientSource(engines, self.lookahead, options.seed)
+        self._windows = MotionWindows(manifest.stage("motion").context, self.lookahead.future)
 
     def push(self, samples: FloatArray) -> list[CoefficientWindow]:
         """Take float32 [n] at SAMPLE_RATE, any n; return the windows that became ready, in order."""
-        raise NotImplementedError
+        return self._windows.push(self._source.push(samples))
 
     def flush(self) -> list[CoefficientWindow]:
-        """The sound has ended: windows of all remaining frames; the last, partial frame counts as one."""
-        raise NotImplementedError
+        """The sound has ended: windows of all remaining frames; a last, partial frame counts as one."""
+        return self._windows.push(self._source.flush()) + self._windows.flush()
 
     def reset(self) -> None:
         """Forget everything: the next sample is sample 0."""
-        raise NotImplementedError
+        self._source.reset()
+        self._windows.reset()
 
 
 class FaceRenderer:
     """Coefficient windows to pictures, for one avatar."""
 
     def __init__(self, engines: Engines, avatar: Avatar) -> None:
-        raise NotImplementedError
+        self._motion = MotionStage(engines["motion"], avatar)
+        self._render = RenderStage(engines["render"], avatar)
 
     def render(self, windows: Sequence[CoefficientWindow]) -> list[AvatarFrame]:
         """One frame for each window, in order."""
-        raise NotImplementedError
+        return [self._render.infer(keypoints) for keypoints in self._motion.infer(windows)]
 
 
 class Pipeline:
     """Sound to frames for one session."""
 
     def __init__(self, engines: Engines, avatar: Avatar, options: PipelineOptions | None = None) -> None:
-        raise NotImplementedError
+        self._stream = CoefficientStream(engines, options)
+        self._renderer = FaceRenderer(engines, avatar)
 
     def push(self, samples: FloatArray) -> list[AvatarFrame]:
-        """Take 16 kHz mono float32 [n] in [-1, 1], any n; return the frames that became ready."""
-        raise NotImplementedError
+        """Take 16 kHz mono float32 [n] in [-1, 1], any n; return the frames that became ready.
+
+        Raises:
+            EngineError: an engine refuses its input; not to be expected with a family that opened.
+        """
+        return self._renderer.render(self._stream.push(samples))
 
     def flush(self) -> list[AvatarFrame]:
-        """The sound has ended: all remaining frames."""
-        raise NotImplementedError
+        """The sound has ended: all remaining frames. `reset` before pushing again."""
+        return self._renderer.render(self._stream.flush())
 
     def reset(self) -> None:
         """Forget everything: the next sample is sample 0."""
-        raise NotImplementedError
-
-    def coefficients(self) -> list[Coefficients]:
-        """Coefficients of the frames so far since the last call."""
-        raise NotImplementedError
+        self._stream.reset()
