@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from export.starter import scene
 from export.starter.gl import Camera, Light, Renderer
+from export.starter.people import CHARACTERS
 from export.starter.points import PointSet, choose_points
 from export.starter.rig import Look, Person, Rig
 
@@ -60,10 +61,10 @@ class Studio:
         self.renderer = Renderer(SIZE)
         self.rng = np.random.default_rng(seed)
 
-    def person(self) -> list[Sample]:
-        """One random person: the portrait first, then the drivings."""
+    def person(self, look: Look | None = None) -> list[Sample]:
+        """One person, random unless given: the portrait first, then the drivings."""
         rng = self.rng
-        person = Person(self.rig, scene.random_look(rng))
+        person = Person(self.rig, look or scene.random_look(rng))
         camera, light = scene.random_camera(rng, person), scene.random_light(rng)
         background = scene.random_background(rng, 2 * SIZE)
         head = scene.source_pose(rng)
@@ -112,12 +113,13 @@ def write_shard(path: Path, people: list[list[Sample]]) -> None:
     os.replace(temporary, path)
 
 
-def render_for(assets: Path, out: Path, seed: int, minutes: float) -> None:
-    """Render shards with one process until the time is over."""
+def render_for(assets: Path, out: Path, seed: int, minutes: float, bundled: bool) -> None:
+    """Render shards with one process until the time is over: of random people, or of the bundled characters."""
     studio = Studio(assets, seed)
     start, shard, total = time.monotonic(), 0, 0
     while time.monotonic() - start < 60 * minutes:
-        people = [studio.person() for _ in range(PEOPLE_PER_SHARD)]
+        looks = [CHARACTERS[k % len(CHARACTERS)].look if bundled else None for k in range(PEOPLE_PER_SHARD)]
+        people = [studio.person(look) for look in looks]
         write_shard(out / f"people-{seed:06d}-{shard:04d}.npz", people)
         shard += 1
         total += sum(map(len, people))
@@ -133,12 +135,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--bundled", action="store_true", help="render the bundled characters instead of random people")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("LP_NUM_THREADS", "1")  # llvmpipe: one thread a process is faster than two sharing
     context = multiprocessing.get_context("spawn")
     jobs = [
-        context.Process(target=render_for, args=(args.assets, args.out, args.seed * 1000 + job, args.minutes))
+        context.Process(target=render_for, args=(args.assets, args.out, args.seed * 1000 + job, args.minutes, args.bundled))
         for job in range(args.jobs)
     ]
     for job in jobs:

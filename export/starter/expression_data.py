@@ -1,0 +1,115 @@
+"""The takes of a run, made in several processes, kept on disk, and served as runs of consecutive windows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from export.starter.takes import TakeMaker
+from export.starter.visemes import FIELDS
+from streamer.config import FPS, MEL_BANDS, WINDOW_MEL_FRAMES, window_start
+
+SHARD_MINUTES = 5
+EDGE = WINDOW_MEL_FRAMES  # mel frames repeated at both ends of a take, so that no window needs clamping
+CLOSE_WEIGHTS = {"contact": 1.6, "tuck": 1.2, "jaw": 2.0, "tongue": 0.6, "smile": 0.6}  # of the other fields: 1
+
+
+def make_shard(path: Path, seed: int, held_out: bool, clean: bool) -> Path:
+    """Write one shard of about SHARD_MINUTES: mel [t, 80], fields [n, len(FIELDS)], takes' frame counts."""
+    maker = TakeMaker(seed, held_out, clean)
+    takes, frames = [], 0
+    while frames < SHARD_MINUTES * 60 * FPS:
+        takes.append(maker.make())
+        frames += len(takes[-1].fields)
+    mel = np.concatenate([np.pad(take.mel, ((EDGE, EDGE), (0, 0)), mode="edge") for take in takes])
+    partial = path.with_suffix(".partial.npz")
+    np.savez(
+        partial,
+        mel=mel,
+        fields=np.concatenate([take.fields for take in takes]),
+        frames=np.array([len(take.fields) for take in takes]),
+        mel_frames=np.array([len(take.mel) + 2 * EDGE for take in takes]),
+    )
+    partial.rename(path)
+    return path
+
+
+def make_shards(
+    folder: Path, minutes: int, seed: int, held_out: bool = False, clean: bool = False, workers: int = 2
+) -> list[Path]:
+    """All shards of a set; those already on disk are kept. Shows progress on standard error."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = max(1, -(-minutes // SHARD_MINUTES))
+    paths = {folder / f"{index:04d}.npz": seed * 10_000 + index for index in range(count)}
+    missing = {path: shard_seed for path, shard_seed in paths.items() if not path.exists()}
+    with ProcessPoolExecutor(workers) as pool:
+        running = [pool.submit(make_shard, path, number, held_out, clean) for path, number in missing.items()]
+        for done, future in enumerate(as_completed(running), 1):
+            future.result()
+            print(f"\r{folder.name}: {done * SHARD_MINUTES} of {len(missing) * SHARD_MINUTES} minutes of speech made",
+                  end="", file=sys.stderr, flush=True)  # fmt: skip
+    if missing:
+        print(file=sys.stderr)
+    return list(paths)
+
+
+class WindowSet:
+    """Windows of many takes in memory: `mel` [t, 80] and, for each video frame, where its window starts."""
+
+    def __init__(self, shards: list[Path]) -> None:
+        mels, fields, starts, takes = [], [], [], []
+        at, take = 0, 0
+        for path in shards:
+            with np.load(path, allow_pickle=False) as shard:
+                mels.append(shard["mel"])
+                fields.append(shard["fields"])
+                for frames, length in zip(shard["frames"], shard["mel_frames"], strict=True):
+                    starts.append(np.array([window_start(i) for i in range(frames)]) + at + EDGE)
+                    takes.append(np.full(frames, take))
+                    at, take = at + int(length), take + 1
+        self._mel = torch.from_numpy(np.concatenate(mels))
+        self._fields = torch.from_numpy(np.concatenate(fields))
+        self._starts = torch.from_numpy(np.concatenate(starts))
+        self.take = np.concatenate(takes)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def windows(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frame numbers [n] -> mel [n, 1, 80, 16] and fields [n, len(FIELDS)], float32."""
+        spans = self._starts[frames][:, None] + torch.arange(WINDOW_MEL_FRAMES)
+        return self._mel[spans].float().transpose(1, 2)[:, None], self._fields[frames].float()
+
+    def runs(self, rng: np.random.Generator, runs: int, length: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Endless batches of `runs` stretches of `length` consecutive frames of one take, in random order."""
+        first: NDArray[np.int64] = np.flatnonzero(self.take[: len(self) - length + 1] == self.take[length - 1 :])
+        while True:
+            order = rng.permutation(first)
+            for index in range(0, len(order) - runs + 1, runs):
+                frames = order[index : index + runs, None] + np.arange(length)
+                yield self.windows(torch.from_numpy(frames.reshape(-1)))
+                if index > len(order) // length:  # neighbours overlap: this many runs have seen every frame once
+                    break
+
+
+def vary_features(mel: Tensor, run_length: int) -> Tensor:
+    """Cheap variation of mel windows, the same over each run: level, spectral tilt, and a shift by one band."""
+    runs = len(mel) // run_length
+    level = (torch.rand(runs, 1) * 2 - 1) * 0.7  # 8 units are 100 dB: +-9 dB
+    tilt = (torch.rand(runs, 1) * 2 - 1) * 0.5 * torch.linspace(-1, 1, MEL_BANDS)
+    offset = (level + tilt).repeat_interleave(run_length, dim=0)[:, None, :, None]
+    shifted = (mel + offset).clamp(-4, 4)
+    moved = torch.roll(shifted, int(torch.randint(-1, 2, ())), dims=2)
+    return torch.where(mel <= -3.99, mel, moved)  # below the floor nothing comes up again
+
+
+def field_weights() -> Tensor:
+    """Weight of each field in the loss, [len(FIELDS)]."""
+    return torch.tensor([CLOSE_WEIGHTS.get(name, 1.0) for name in FIELDS])

@@ -1,0 +1,111 @@
+"""The starter's expression network: a 200 ms mel window -> viseme fields -> the family's face units.
+
+It stands where SadTalker's ExpNet stands and takes the same windows, but has a tenth of its weights, because it
+predicts ten numbers that drive a rig in place of 64 coefficients of a statistical face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from export.starter.visemes import FIELDS, REACHED, units, unsided
+from streamer.config import MEL_BANDS, WINDOW_MEL_FRAMES
+
+# A closure of the lips is all or nothing, but the mean of uncertain guesses is neither: this much certainty counts as
+# open, and as closed; smooth between.
+OPEN_BELOW, CLOSED_ABOVE = 0.20, 0.70
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.norm(self.conv(x)))
+
+
+def _down(inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int]) -> nn.Sequential:
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class FieldNet(nn.Module):
+    """mel [n, 1, 80, 16], -4..4 -> viseme fields [n, len(FIELDS)], about 0..1, unbounded."""
+
+    def __init__(self, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.body = nn.Sequential(  # bands x mel frames: 80 x 16
+            _down(1, 24, (5, 5), (2, 2)),  # 40 x 8
+            _down(24, 40, (3, 3), (2, 1)),  # 20 x 8
+            _down(40, 64, (3, 3), (2, 2)),  # 10 x 4
+            _down(64, 96, (3, 3), (2, 1)),  # 5 x 4
+            _Residual(96),
+        )
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(96 * 5 * 4, 128),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(128, len(FIELDS)),
+        )
+
+    def forward(self, mel: Tensor) -> Tensor:
+        return torch.as_tensor(self.head(self.body(mel / 4)))
+
+
+class ExpressionNet(nn.Module):
+    """What is exported: mel [n, 1, 80, 16] -> expression [n, len(names)], 0..1, units speech does not drive at 0."""
+
+    spread: Tensor
+
+    def __init__(self, fields: FieldNet, names: Sequence[str]) -> None:
+        super().__init__()
+        self.fields = fields
+        driven = list(units({name: torch.zeros(1) for name in FIELDS}))
+        spread = torch.tensor([[float(unsided(name) == unit) for name in names] for unit in driven])
+        self.register_buffer("spread", spread)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        values = self.fields(mel).clamp(0, 1)
+        field = {name: values[:, i : i + 1] for i, name in enumerate(FIELDS)}
+        for name in REACHED:
+            x = ((field[name] - OPEN_BELOW) / (CLOSED_ABOVE - OPEN_BELOW)).clamp(0, 1)
+            field[name] = x * x * (3 - 2 * x)
+        return torch.cat(list(units(field).values()), dim=1) @ self.spread
+
+
+def export_expression(net: ExpressionNet, path: Path) -> None:
+    """Write the ONNX graph (opset 17, float32, input `mel`, output `expression`, any batch), whole or not at all."""
+    net.eval()
+    silence = torch.full((2, 1, MEL_BANDS, WINDOW_MEL_FRAMES), -4.0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.onnx.export(
+        net,
+        (silence,),
+        str(partial),
+        input_names=["mel"],
+        output_names=["expression"],
+        dynamic_axes={"mel": {0: "n"}, "expression": {0: "n"}},
+        opset_version=17,
+        dynamo=False,
+    )
+    partial.rename(path)
+
+
+def expression_graph_entry(units_count: int) -> dict[str, object]:
+    """The graph's part of the family's manifest; whoever writes the manifest adds the hash."""
+    return {
+        "file": "expression.onnx",
+        "precision": "fp32",
+        "inputs": {"mel": ["n", 1, MEL_BANDS, WINDOW_MEL_FRAMES]},
+        "outputs": {"expression": ["n", units_count]},
+    }

@@ -1,0 +1,173 @@
+"""Train the starter's expression network on synthetic speech and export it.
+
+    python -m export.starter.train_expression --out engines/starter/expression.onnx
+
+Makes the speech (kept in --work, reused), trains (resumes from --work's checkpoint), reports the error on held-out
+voices and writes the ONNX graph. Needs libespeak-ng1, espeak-ng-data and flite.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
+
+from engines.errors import AvatarError
+from export.starter.expression_data import WindowSet, field_weights, make_shards, vary_features
+from export.starter.expression_net import ExpressionNet, FieldNet, export_expression
+from export.starter.face_units import FACE_UNITS
+from export.starter.visemes import FIELDS
+
+RUN_LENGTH = 8  # consecutive frames, for the velocity loss
+VELOCITY_WEIGHT = 1.0
+SMOOTH_AVERAGE = 0.998  # of the weights, per step
+REPORT_EVERY = 100  # steps
+SAVE_EVERY = 500
+
+
+@dataclass
+class Training:
+    """A training run's state: what a checkpoint holds."""
+
+    net: FieldNet
+    average: FieldNet
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        state = {"net": self.net.state_dict(), "average": self.average.state_dict(), "step": self.step}
+        partial = path.with_suffix(".partial")
+        torch.save({**state, "optimiser": self.optimiser.state_dict()}, partial)
+        partial.rename(path)
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint written by `save`."""
+        state = torch.load(path, weights_only=True)
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = int(state["step"])
+
+
+def loss_of(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Weighted smooth L1 of the fields and of their change from frame to frame; rows are runs of RUN_LENGTH."""
+    runs, aims = (x.reshape(-1, RUN_LENGTH, len(FIELDS)) for x in (predicted, target))
+    position = smooth_l1_loss(runs, aims, beta=0.05, reduction="none")
+    velocity = smooth_l1_loss(runs.diff(dim=1), aims.diff(dim=1), beta=0.05, reduction="none")
+    return (position * weights).mean() + VELOCITY_WEIGHT * (velocity * weights).mean()
+
+
+def train(state: Training, batches: Iterator[tuple[Tensor, Tensor]], steps: int, rate: float, checkpoint: Path) -> None:
+    """Run to `steps` with one-cycle learning rate; saves and reports as it goes."""
+    weights, began, first, running = field_weights(), time.monotonic(), state.step, 0.0
+    state.net.train()
+    while state.step < steps:
+        mel, target = next(batches)
+        progress = state.step / steps
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate * min(1.0, state.step / 200) * (0.5 + 0.5 * np.cos(np.pi * progress)) + 1e-6
+        with torch.autocast("cpu", torch.bfloat16):
+            predicted = state.net(vary_features(mel, RUN_LENGTH))
+        loss = loss_of(predicted.float(), target, weights)
+        state.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        state.optimiser.step()
+        state.step += 1
+        follow(state.average, state.net, min(SMOOTH_AVERAGE, state.step / (state.step + 20)))
+        running += loss.item()
+        if state.step % REPORT_EVERY == 0:
+            pace = (time.monotonic() - began) / (state.step - first)
+            left = (steps - state.step) * pace / 60
+            print(f"step {state.step}/{steps}  loss {running / REPORT_EVERY:.4f}  {pace * 1000:.0f} ms a step, "
+                  f"{left:.0f} min left", file=sys.stderr, flush=True)  # fmt: skip
+            running = 0.0
+        if state.step % SAVE_EVERY == 0 or state.step == steps:
+            state.save(checkpoint)
+
+
+@torch.no_grad()
+def follow(average: FieldNet, net: FieldNet, keep: float) -> None:
+    """Move the averaged weights toward the current ones; counters and statistics are copied."""
+    for ours, theirs in zip(average.parameters(), net.parameters(), strict=True):
+        ours.lerp_(theirs, 1 - keep)
+    for ours, theirs in zip(average.buffers(), net.buffers(), strict=True):
+        ours.copy_(theirs)
+
+
+@torch.no_grad()
+def evaluate(net: FieldNet, data: WindowSet) -> dict[str, float]:
+    """Mean absolute error and correlation of fields on a set, and how well closures are hit."""
+    net.eval()
+    pieces = [data.windows(frames) for frames in torch.arange(len(data)).split(4096)]
+    predicted = torch.cat([net(mel) for mel, _ in pieces]).clamp(0, 1)
+    target = torch.cat([fields for _, fields in pieces])
+    jaw, contact = FIELDS.index("jaw"), FIELDS.index("contact")
+    closed, shut = target[:, contact] > 0.9, predicted[:, contact] > 0.5
+    apart = target[:, contact] < 0.1
+    correlation = torch.stack([torch.corrcoef(torch.stack([predicted[:, i], target[:, i]]))[0, 1] for i in range(10)])
+    net.train()
+    return {
+        "mean_error": (predicted - target).abs().mean().item(),
+        "jaw_r": correlation[jaw].item(),
+        "field_r": correlation.mean().item(),
+        "closures_hit": shut[closed].float().mean().item(),
+        "false_closures": shut[apart].float().mean().item(),
+    }
+
+
+def main() -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("engines/starter/expression.onnx"))
+    parser.add_argument("--work", type=Path, default=Path("build/starter-expression"), help="speech and checkpoints")
+    parser.add_argument("--minutes", type=int, default=180, help="of synthetic speech to train on (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=8000, help="of 512 windows (default %(default)s)")
+    parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="processes that make speech, and threads that train")
+    args = parser.parse_args()
+    try:
+        run(args)
+    except AvatarError as error:
+        print(f"avatar: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(args: argparse.Namespace) -> None:
+    """Make speech, train, report, export."""
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.workers)
+    work: Path = args.work
+    speech = WindowSet(make_shards(work / f"speech-{args.seed}", args.minutes, args.seed, workers=args.workers))
+    held = {
+        "held-out voices, clean": make_shards(work / "held-out-clean", 5, 98, held_out=True, clean=True),
+        "held-out voices, noisy": make_shards(work / "held-out-noisy", 10, 99, held_out=True),
+    }
+    net, average = FieldNet(), FieldNet()
+    average.load_state_dict(net.state_dict())
+    state = Training(net, average, torch.optim.AdamW(net.parameters(), weight_decay=0.02))
+    checkpoint = work / "checkpoint.pt"
+    if checkpoint.exists():
+        state.resume(checkpoint)
+        print(f"continuing from step {state.step}", file=sys.stderr)
+    batches = speech.runs(np.random.default_rng(args.seed + state.step), runs=64, length=RUN_LENGTH)
+    train(state, batches, args.steps, args.rate, checkpoint)
+    for name, shards in held.items():
+        figures = evaluate(state.average, WindowSet(shards))
+        print(f"{name}: " + "  ".join(f"{key} {value:.3f}" for key, value in figures.items()))
+    export_expression(ExpressionNet(state.average, FACE_UNITS), args.out)
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Small weight files: float16 arrays in an `.npz`, for the repository (no pickle)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write a state dict as float16 arrays, atomically. Batch-norm variances must fit: they stay float32."""
+    arrays = {}
+    for name, tensor in model.state_dict().items():
+        array = tensor.detach().cpu().numpy()
+        keep = name.endswith(("running_var", "num_batches_tracked"))
+        arrays[name] = array if keep else array.astype(np.float16)
+    temporary = path.with_suffix(".partial")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    os.replace(temporary, path)
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Load such a file, strictly. Raises ValueError naming tensors that are missing or misshapen."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    wanted = model.state_dict()
+    wrong = [name for name in wanted if name not in arrays or arrays[name].shape != tuple(wanted[name].shape)]
+    extra = sorted(set(arrays) - set(wanted))
+    if wrong or extra:
+        raise ValueError(f"{path}: missing or misshapen: {wrong or 'none'}; unknown: {extra or 'none'}")
+    model.load_state_dict({name: torch.from_numpy(array).to(wanted[name].dtype) for name, array in arrays.items()})

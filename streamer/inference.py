@@ -1,0 +1,181 @@
+"""The work of all sessions on one device: sound into coefficients at once, pictures in the order of their deadlines.
+
+Rendering is what costs. The next picture is always the one whose moment comes first, of any session; among equals the
+session served least recently. A picture whose moment has passed is not made at all: that is how load is shed without
+holding up the sound, and no session can take more than its share. No I/O: the caller passes messages and the time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
+from streamer.errors import AvatarError, SessionError
+from streamer.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
+from streamer.limits import WorkerLimits
+from streamer.messages import Begin, Close, Open, Pulse, SessionFailed, Sound
+
+MAX_HOLE_S = 2  # more silence than this between two chunks of sound is a mistake of the sender
+
+
+class Stream(Protocol):
+    """A session's way from sound to coefficients: `pipeline.CoefficientStream`."""
+
+    def push(self, samples: FloatArray) -> list[CoefficientWindow]:
+        """Take sound, return the windows that became ready."""
+
+    def reset(self) -> None:
+        """Forget everything: the next sample is sample 0."""
+
+
+class Renderer(Protocol):
+    """An avatar's way from coefficients to pictures: `pipeline.FaceRenderer`."""
+
+    def render(self, windows: list[CoefficientWindow]) -> list[AvatarFrame]:
+        """One frame for each window."""
+
+
+@dataclass(frozen=True)
+class RenderedFrame:
+    """A picture of a session's generation."""
+
+    session: int
+    generation: int
+    frame: AvatarFrame
+
+
+@dataclass
+class _Session:
+    stream: Stream
+    renderer: Renderer
+    generation: int = -1  # no sound is taken before the first Begin
+    first_frame: int = 0  # of this generation
+    origin: float = 0.0
+    position: int = 0  # of the next sample
+    due: deque[CoefficientWindow] = field(default_factory=deque)
+    served: int = 0  # number of the last picture made for it
+
+    def deadline(self) -> float:
+        return self.origin + self.due[0].index / FPS
+
+
+class StageTimes:
+    """How often each stage ran, and for how long in all."""
+
+    def __init__(self) -> None:
+        self.totals: dict[str, tuple[int, float]] = {}
+
+    def add(self, stage: str, times: int, seconds: float) -> None:
+        """Count `times` runs that took `seconds` together."""
+        count, total = self.totals.get(stage, (0, 0.0))
+        self.totals[stage] = (count + times, total + seconds)
+
+
+class Inference:
+    """All sessions of one device. `open_stream` makes a session's stream; `renderers` are the avatars, by name."""
+
+    def __init__(
+        self,
+        open_stream: Callable[[PipelineOptions], Stream],
+        renderers: Mapping[str, Renderer],
+        limits: WorkerLimits | None = None,
+    ) -> None:
+        self._open_stream = open_stream
+        self._renderers = renderers
+        self._limits = limits or WorkerLimits()
+        self._sessions: dict[int, _Session] = {}
+        self._times = StageTimes()
+        self._rendered = 0
+        self._expired = 0
+        self._overflowed = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a picture waits to be made."""
+        return any(session.due for session in self._sessions.values())
+
+    def pulse(self) -> Pulse:
+        """Counts since the start."""
+        return Pulse(self._rendered, self._expired, self._overflowed, dict(self._times.totals))
+
+    def handle(self, message: Open | Begin | Sound | Close) -> SessionFailed | None:
+        """Take a message; a session that cannot go on is dropped and reported. Messages to unknown ones are void."""
+        try:
+            match message:
+                case Open():
+                    self._open(message)
+                case Begin():
+                    self._begin(message)
+                case Sound():
+                    self._sound(message)
+                case Close():
+                    self._sessions.pop(message.session, None)
+        except AvatarError as error:
+            self._sessions.pop(message.session, None)
+            return SessionFailed(message.session, str(error))
+        return None
+
+    def step(self, now: float) -> RenderedFrame | None:
+        """Make the most urgent picture that can still be in time; None when there is none."""
+        for session in self._sessions.values():
+            while session.due and session.deadline() <= now:
+                session.due.popleft()
+                self._expired += 1
+        waiting = [(number, session) for number, session in self._sessions.items() if session.due]
+        if not waiting:
+            return None
+        number, session = min(waiting, key=lambda item: (item[1].deadline(), item[1].served))
+        window = session.due.popleft()
+        start = time.perf_counter()
+        frame = session.renderer.render([window])[0]
+        self._times.add("render", 1, time.perf_counter() - start)
+        self._rendered += 1
+        session.served = self._rendered
+        return RenderedFrame(number, session.generation, frame)
+
+    def _open(self, message: Open) -> None:
+        if message.avatar not in self._renderers:
+            raise SessionError(f"no avatar {message.avatar}; there are {', '.join(self._renderers)}")
+        stream = self._open_stream(message.options)
+        self._sessions[message.session] = _Session(stream, self._renderers[message.avatar])
+
+    def _begin(self, message: Begin) -> None:
+        session = self._sessions.get(message.session)
+        if session is None or message.generation <= session.generation:
+            return
+        session.stream.reset()
+        session.due.clear()
+        session.generation = message.generation
+        session.origin = message.origin
+        session.first_frame = message.frame
+        session.position = message.frame * SAMPLES_PER_FRAME
+
+    def _sound(self, message: Sound) -> None:
+        session = self._sessions.get(message.session)
+        if session is None or message.generation != session.generation:
+            return
+        samples = self._continue(session, message.chunk)
+        start = time.perf_counter()
+        windows = session.stream.push(samples)
+        self._times.add("coefficients", len(windows), time.perf_counter() - start)
+        session.due.extend(replace(window, index=window.index + session.first_frame) for window in windows)
+        while len(session.due) > self._limits.due_frames:
+            session.due.popleft()
+            self._overflowed += 1
+
+    @staticmethod
+    def _continue(session: _Session, chunk: AudioChunk) -> FloatArray:
+        """What the stream takes next: the chunk, less what it has already, after silence for what is missing."""
+        hole = chunk.position - session.position
+        if hole > MAX_HOLE_S * SAMPLES_PER_FRAME * FPS:
+            raise SessionError(f"sound at sample {chunk.position}, expected {session.position}")
+        session.position = max(session.position, chunk.position + chunk.samples.size)
+        if hole <= 0:
+            return chunk.samples[-hole:]
+        return np.concatenate([np.zeros(hole, np.float32), chunk.samples])

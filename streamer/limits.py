@@ -1,0 +1,38 @@
+"""Limits of the live server: sizes, time-outs and how much may wait where. Each is here once and says what it protects.
+
+Seconds unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client may ask of the server, and how long the server waits for it."""
+
+    max_sdp_bytes: int = 64 * 1024  # an audio+video offer of a browser is 4-8 kB; refused before it is parsed
+    max_sdp_lines: int = 1_000  # lines and media sections are parsed one by one in Python
+    max_media_sections: int = 8
+    max_candidates: int = 64  # each remote candidate costs connectivity checks
+    negotiate_s: float = 10.0  # answering an offer; gathering loopback candidates takes milliseconds
+    connect_s: float = 15.0  # from the answer to ICE and DTLS being up
+    no_media_s: float = 30.0  # a connected peer from which no microphone packet comes: its tab is frozen or gone
+    max_session_s: float = 4 * 3600.0  # forgotten tabs give their place back
+    close_s: float = 1.0  # closing one peer connection; then it is left to the garbage collector
+    shutdown_s: float = 1.5  # from SIGTERM to having ended everything
+    retry_after_s: int = 5  # told to a client for which there is no room
+
+
+@dataclass(frozen=True)
+class WorkerLimits:
+    """What the inference process may take and how long it may be silent."""
+
+    start_s: float = 180.0  # loading and compiling the graphs on a slow machine
+    hung_s: float = 10.0  # without a sign of life; it sends one every second and a frame takes far less
+    stop_s: float = 0.5  # to end by itself, then it is killed
+    restarts: int = 3  # in a row without having become warm; then the server stays unhealthy
+    queued_messages: int = 400  # to the worker: 2 s of sound of four sessions; the newest message is dropped, counted
+    due_frames: int = 50  # windows waiting for the renderer, per session: 2 s; the oldest is dropped, counted
+    ring_slots: int = 32  # finished pictures in shared memory: 8 each for four sessions; the oldest is overwritten

@@ -1,0 +1,110 @@
+"""What the server and its inference process say to each other. Both ends are ours, on one machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamer.config import PipelineOptions
+from streamer.frames import AudioChunk
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What the inference process loads. `avatar` None is the family's default."""
+
+    family: Path
+    avatar: str | None
+    threads: int
+
+
+@dataclass(frozen=True)
+class Open:
+    """A session begins: the worker prepares its stream. `avatar` is a name the worker told of."""
+
+    session: int
+    avatar: str
+    options: PipelineOptions
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Sound of `generation` follows, from frame `frame` on; all work of earlier generations is void.
+
+    origin: moment (monotonic clock) at which frame 0 of the session is shown, which gives each frame its deadline.
+    """
+
+    session: int
+    generation: int
+    frame: int
+    origin: float
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Sound of a session; positions count from the session's start, a hole is silence."""
+
+    session: int
+    generation: int
+    chunk: AudioChunk
+
+
+@dataclass(frozen=True)
+class Close:
+    """The session has ended; nothing of it is wanted any more."""
+
+    session: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The worker ends."""
+
+
+ToWorker = Open | Begin | Sound | Close | Stop
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Everything is loaded and warm; `avatars` are the names that may be opened."""
+
+    default_avatar: str
+    avatars: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The worker cannot start; `reason` is for the person in front of the program."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class FrameReady:
+    """Picture `index` of a session lies in the ring under `serial`."""
+
+    session: int
+    generation: int
+    index: int
+    serial: int
+
+
+@dataclass(frozen=True)
+class SessionFailed:
+    """The worker could not go on with this session."""
+
+    session: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """A sign of life. Counts and seconds are since the start."""
+
+    rendered: int = 0
+    expired: int = 0  # frames not rendered because their moment had passed
+    overflowed: int = 0  # frames that waited while too many others did
+    stages: dict[str, tuple[int, float]] = field(default_factory=dict)  # name: (times run, seconds in all)
+
+
+FromWorker = Ready | Failed | FrameReady | SessionFailed | Pulse

@@ -1,0 +1,148 @@
+"""Playout: sound and pictures paired on one clock, both a fixed delay behind the microphone.
+
+The browser synchronises by the moment of sending, not by timestamps (measured: video sent 120 ms late with right
+timestamps stays 104 ms late). So the picture that belongs to sample p and sample p itself are due at the same moment,
+
+    due(p) = p / rate + delay
+
+where the delay covers what a picture needs: the sound it looks ahead to, the microphone's margin and the rendering.
+Late pictures are replaced by the last one, missing sound by silence; neither ever waits. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from streamer.config import FPS, FRAME_MS, exact_div
+from streamer.frames import AvatarFrame, ByteArray
+from streamer.timeline import CHANNELS, MARGIN_MS, MS, RATE, Samples
+
+AUDIO_PTIME_MS = 20  # of the packets we send
+AUDIO_BLOCK = AUDIO_PTIME_MS * MS  # samples
+RENDER_MARGIN_MS = 60  # from the last sound a picture needs to the picture being in this process
+MAX_FRAMES = 2 * FPS  # finished pictures waiting for their moment; the newest is dropped, counted
+HISTORY_MS = 2_000  # sound kept beyond the delay; what is older is forgotten
+
+
+def session_delay_ms(lookahead_ms: int) -> int:
+    """Delay from a sample's arrival to its playout, in whole audio packets: look-ahead and the two margins."""
+    needed = lookahead_ms + MARGIN_MS + RENDER_MARGIN_MS
+    return -(-needed // AUDIO_PTIME_MS) * AUDIO_PTIME_MS
+
+
+@dataclass
+class PlayoutStats:
+    """Counts since the start."""
+
+    shown: int = 0  # pictures handed out
+    repeated: int = 0  # of them: the last one again, because the next was late
+    dropped: int = 0  # pictures that came after their moment, or too many at once
+    underrun: int = 0  # samples of silence played because no sound was there
+
+
+class Playout:
+    """Sound and pictures in as they are ready, out by position. `still` (uint8 [H, W, 3]) shows until pictures come."""
+
+    def __init__(self, delay_ms: int, still: ByteArray) -> None:
+        self.delay_ms = delay_ms
+        self.stats = PlayoutStats()
+        self._sound: Samples = np.zeros(((delay_ms + HISTORY_MS) * MS, CHANNELS), np.int16)  # a ring
+        self._end = 0  # position after the last sample in it
+        self._frames: deque[AvatarFrame] = deque()
+        self._picture = still
+        self._next_frame = 0  # the first whose moment has not passed
+
+    def push_audio(self, position: int, samples: Samples) -> None:
+        """Take settled sound, int16 [n, 2] from `position` on; a hole before it is silence."""
+        self._clear(self._end, position)
+        samples = samples[-len(self._sound) :]
+        self._end = max(self._end, position)
+        where = np.arange(self._end, self._end + len(samples)) % len(self._sound)
+        self._sound[where] = samples
+        self._end += len(samples)
+
+    def push_frame(self, frame: AvatarFrame) -> None:
+        """Take a finished picture; they come in order."""
+        if frame.index < self._next_frame or len(self._frames) >= MAX_FRAMES:
+            self.stats.dropped += 1
+        else:
+            self._frames.append(frame)
+
+    def pull_audio(self, block: int) -> Samples:
+        """Sound of the `block`-th packet after the session's start: int16 [AUDIO_BLOCK, 2]."""
+        start = block * AUDIO_BLOCK - self.delay_ms * MS
+        positions = np.arange(start, start + AUDIO_BLOCK)
+        known = (positions >= max(0, self._end - len(self._sound))) & (positions < self._end)
+        self.stats.underrun += int(np.count_nonzero(~known & (positions >= 0)))
+        return np.where(known[:, None], self._sound[positions % len(self._sound)], np.int16(0))
+
+    def pull_frame(self, index: int) -> ByteArray:
+        """The picture of frame `index`, or the last one there was; uint8 [H, W, 3]. Before frame 0: the still."""
+        self._next_frame = index + 1
+        fresh = False
+        while self._frames and self._frames[0].index <= index:
+            frame = self._frames.popleft()
+            self._picture = frame.rgb
+            self.stats.dropped += fresh
+            fresh = True
+        if index >= 0:
+            self.stats.shown += 1
+            self.stats.repeated += not fresh
+        return self._picture
+
+    def _clear(self, start: int, end: int) -> None:
+        """Silence from `start` to `end`, at most the whole ring."""
+        if end > start:
+            where = np.arange(max(start, end - len(self._sound)), end) % len(self._sound)
+            self._sound[where] = 0
+
+
+class Schedule:
+    """When the packets of one track are due, in seconds after the session's start.
+
+    Tick n is due at `first` + n * `period`. A track that was held up sends what it missed as long as that is less than
+    `burst` ticks, so that nothing is lost to a short stall, and otherwise goes on with the present.
+    """
+
+    def __init__(self, period: Fraction, first: Fraction, burst: int) -> None:
+        self._period = period
+        self._first = first
+        self._burst = burst
+        self._next = 0
+
+    def next_tick(self, now: float) -> int:
+        """The tick to send next, seen from `now`; each call gives a later one."""
+        current = int((Fraction(now) - self._first) // self._period)
+        if current - self._next > self._burst:
+            self._next = current
+        tick = self._next
+        self._next += 1
+        return tick
+
+    def due(self, tick: int) -> float:
+        """Seconds after the session's start."""
+        return float(self._first + tick * self._period)
+
+
+def audio_schedule() -> Schedule:
+    """Packets of AUDIO_PTIME_MS; up to 200 ms are caught up with: a listener's jitter buffer takes that."""
+    return Schedule(Fraction(AUDIO_PTIME_MS, 1000), Fraction(0), burst=exact_div(200, AUDIO_PTIME_MS))
+
+
+class FrameSchedule(Schedule):
+    """Pictures, each due with the first of its samples; late ones are skipped: two at once show nothing more."""
+
+    def __init__(self, delay_ms: int) -> None:
+        super().__init__(Fraction(1, FPS), Fraction(delay_ms % FRAME_MS, 1000), burst=0)
+        self._ticks_before_frame_0 = delay_ms // FRAME_MS
+
+    def frame_of(self, tick: int) -> int:
+        """The frame due at `tick`; negative while the first has not been made."""
+        return tick - self._ticks_before_frame_0
+
+
+assert RATE == 1000 * MS

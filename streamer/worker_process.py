@@ -1,0 +1,94 @@
+"""The inference process: loads a family once, then turns sound into pictures until it is told to stop.
+
+It is a process of its own because one busy Python thread in the server's process starves the sound (measured: 84 of
+500 packets arrived).
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from engines.manifest import Manifest
+from streamer.avatar import Avatar, list_avatars
+from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
+from streamer.errors import AvatarError, BundleError
+from streamer.inference import Inference
+from streamer.messages import Failed, FrameReady, Ready, Stop, ToWorker, WorkerSettings
+from streamer.pipeline import CoefficientStream, Engines, FaceRenderer
+from streamer.ring import FrameRing
+
+PULSE_S = 1.0  # between signs of life
+MESSAGES_AT_ONCE = 64  # taken between two pictures, so that a flood of sound does not hold up the pictures
+
+logger = logging.getLogger(__name__)
+
+
+def run(pipe: Connection, ring: FrameRing, settings: WorkerSettings) -> None:
+    """Entry of the process; returns when told to stop or when the server is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server says when to end
+    try:
+        inference, ready = load(settings)
+        pipe.send(ready)
+        _serve(pipe, ring, inference)
+    except AvatarError as error:
+        pipe.send(Failed(str(error)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the server is gone; there is nobody left to tell
+
+
+def load(settings: WorkerSettings) -> tuple[Inference, Ready]:
+    """Load and warm up the family and all its avatars. An avatar that is damaged is left out, unless it is the default.
+
+    Raises:
+        AvatarError: the family or the default avatar cannot be used.
+    """
+    manifest = Manifest.load(settings.family)
+    engines = Engines.open(manifest, threads=settings.threads)
+    default = Avatar.load(engines, settings.avatar)
+    avatars = {default.name: default}
+    for name in list_avatars(manifest):
+        if name not in avatars:
+            try:
+                avatars[name] = Avatar.load(engines, name)
+            except BundleError as error:
+                logger.warning("avatar %s is left out: %s", name, error)
+    renderers = {name: FaceRenderer(engines, avatar) for name, avatar in avatars.items()}
+    _warm_up(engines, renderers[default.name])
+
+    def open_stream(options: PipelineOptions) -> CoefficientStream:
+        return CoefficientStream(engines, options)
+
+    return Inference(open_stream, renderers), Ready(default.name, tuple(sorted(avatars)))
+
+
+def _warm_up(engines: Engines, renderer: FaceRenderer) -> None:
+    """Run everything once: the first run of a graph allocates and may be many times slower than the next."""
+    stream = CoefficientStream(engines, PipelineOptions())
+    renderer.render(stream.push(np.zeros(SAMPLES_PER_FRAME * FPS, np.float32))[:2])
+
+
+def _serve(pipe: Connection, ring: FrameRing, inference: Inference) -> None:
+    serial = 0
+    next_pulse = 0.0
+    while True:
+        if time.monotonic() >= next_pulse:
+            pipe.send(inference.pulse())
+            next_pulse = time.monotonic() + PULSE_S
+        for _ in range(MESSAGES_AT_ONCE):
+            if not pipe.poll(0 if inference.busy else max(0.0, next_pulse - time.monotonic())):
+                break
+            message: ToWorker = pipe.recv()
+            if isinstance(message, Stop):
+                return
+            if (failure := inference.handle(message)) is not None:
+                pipe.send(failure)
+        rendered = inference.step(time.monotonic())
+        if rendered is not None:
+            ring.write(serial, rendered.frame.rgb)
+            pipe.send(FrameReady(rendered.session, rendered.generation, rendered.frame.index, serial))
+            serial += 1
