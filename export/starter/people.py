@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from export.starter.rig import Look
+import numpy as np
+
+from export.starter.gl import Camera
+from export.starter.rig import Look, Person
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,16 @@ class Character:
     background: tuple[float, float, float]  # linear RGB of the backdrop
 
 
+FRIENDLY = {
+    "mouthSmileLeft": 0.34,
+    "mouthSmileRight": 0.34,
+    "browInnerUp": 0.12,
+    "browOuterUpLeft": 0.12,
+    "browOuterUpRight": 0.12,
+    "cheekSquintLeft": 0.15,
+    "cheekSquintRight": 0.15,
+}
+
 CHARACTERS = (
     Character(
         name="mina",
@@ -31,6 +44,7 @@ CHARACTERS = (
             skin="young_asian_female",
             hair="long01",
             eyes="brownlight",
+            eye_tint=(0.80, 0.72, 0.68),
             brows="eyebrow009",
             lashes="eyelashes01",
             shape_detail=0.0,
@@ -38,8 +52,7 @@ CHARACTERS = (
             hair_tint=(0.50, 0.44, 0.40),
             teeth_tint=(2.3, 2.2, 2.05),
         ),
-        expression={"mouthSmileLeft": 0.22, "mouthSmileRight": 0.22, "browInnerUp": 0.3, "browOuterUpLeft": 0.1}
-        | {"browOuterUpRight": 0.1, "cheekSquintLeft": 0.1, "cheekSquintRight": 0.1},
+        expression=FRIENDLY,
         background=(0.30, 0.36, 0.38),
     ),
     Character(
@@ -52,7 +65,8 @@ CHARACTERS = (
             ages={"young": 1.0},
             skin="young_african_male",
             hair="short04",
-            eyes="brown",
+            eyes="brownlight",
+            eye_tint=(0.60, 0.55, 0.52),
             brows="eyebrow012",
             lashes="eyelashes01",
             shape_detail=0.0,
@@ -60,11 +74,16 @@ CHARACTERS = (
             hair_tint=(0.55, 0.52, 0.50),
             teeth_tint=(2.3, 2.2, 2.05),
         ),
-        expression={"mouthSmileLeft": 0.22, "mouthSmileRight": 0.22, "browInnerUp": 0.3, "browOuterUpLeft": 0.1}
-        | {"browOuterUpRight": 0.1, "cheekSquintLeft": 0.1, "cheekSquintRight": 0.1},
+        expression=FRIENDLY,
         background=(0.42, 0.40, 0.36),
     ),
 )
-PORTRAIT_EXTENT = 1.34  # decimetres: half the picture's width
-PORTRAIT_BELOW_EYES = 0.32
+PORTRAIT_EXTENT = 1.42  # decimetres: half the picture's width
+PORTRAIT_BELOW_EYES = 0.30
 PORTRAIT_DISTANCE = 14.0
+
+
+def portrait_camera(person: Person) -> Camera:
+    """The framing of the bundled portraits."""
+    centre = person.eyes + np.array([0, -PORTRAIT_BELOW_EYES, -0.3])
+    return Camera(centre, PORTRAIT_DISTANCE, PORTRAIT_EXTENT)

@@ -42,6 +42,7 @@ class Look:
     skin: str
     hair: str | None
     eyes: str = "brown"
+    eye_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     brows: str = "eyebrow001"
     lashes: str = "eyelashes02"
     teeth: str = "teeth_base"
@@ -234,6 +235,7 @@ class Person:
     def _part(self, name: str, path: Path | None) -> Part:
         look = self.look
         tints = {"skin": look.skin_tint, "shirt": look.shirt, "hair": look.hair_tint, "brows": look.hair_tint}
+        tints["eyes"] = look.eye_tint
         tint = {**tints, "teeth": look.teeth_tint}.get(name, (1.0, 1.0, 1.0))
         if name == "shirt":
             return Part(name, self.rig.shirt_mesh, None, tint)

@@ -1,0 +1,122 @@
+"""Assembles the starter family: graphs, topology, bundled avatars and the manifest that ties them together.
+
+    python -m export.starter.family --assets DIR --weights export/starter/data/generator.npz --out engines/starter
+
+The expression graph must already lie in the folder (see export.starter.train_expression), and so must the portraits
+(avatars/NAME/portrait.png; see export.starter.portraits).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import torch
+
+from export.starter.bundle import character_arrays, write_bundle
+from export.starter.dataset import PLAIN
+from export.starter.generator import Generator
+from export.starter.onnx_graphs import export_graph, file_hash, motion_plan, picture_plans
+from export.starter.people import CHARACTERS
+from export.starter.points import choose_points, topology
+from export.starter.rig import Person, Rig
+from export.starter.weights import load_weights
+
+FAMILY, VERSION = "starter", "0"
+EXPRESSION_LOOKAHEAD_MS = 145
+MOTION_LOOKAHEAD_MS = 40
+POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
+
+
+def expression_entry(folder: Path, units: int) -> dict[str, Any]:
+    """The manifest's entry of the expression graph that lies in the folder. Raises FileNotFoundError."""
+    path = folder / "expression.onnx"
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    return {
+        "file": path.name,
+        "sha256": file_hash(path),
+        "precision": "fp32",
+        "inputs": {"mel": ["n", 1, 80, 16]},
+        "outputs": {"expression": ["n", units]},
+    }
+
+
+def assemble(assets: Path, weights: Path, folder: Path) -> None:
+    """Write the whole family into `folder`."""
+    rig = Rig(assets)
+    plain = Person(rig, PLAIN)
+    points = choose_points(rig, plain)
+    units = sorted(rig.units)
+    model = Generator()
+    load_weights(weights, model)
+    appearance, render = picture_plans(model.eval(), len(points))
+    stages: dict[str, Any] = {
+        "expression": {"graphs": [expression_entry(folder, len(units))], "lookahead_ms": EXPRESSION_LOOKAHEAD_MS},
+        "pose": {"process": "idle-and-speech", "lookahead_ms": 0},
+        "motion": {
+            "graphs": [export_graph(motion_plan(len(units), len(points)), folder)],
+            "context": {"past": 1, "future": 1},
+            "lookahead_ms": MOTION_LOOKAHEAD_MS,
+        },
+        "appearance": {"graphs": [export_graph(appearance, folder)], "lookahead_ms": 0},
+        "render": {
+            "graphs": [export_graph(plan, folder) for plan in render],
+            "lookahead_ms": 0,
+            "conditions": "topology.npz",
+        },
+    }
+    with (folder / "topology.partial").open("wb") as file:
+        np.savez(file, **topology(points, plain))  # type: ignore[arg-type]
+    os.replace(folder / "topology.partial", folder / "topology.npz")
+    for character in CHARACTERS:
+        home = folder / "avatars" / character.name
+        portrait = cv2.imread(str(home / "portrait.png"), cv2.IMREAD_COLOR)
+        if portrait is None:
+            raise FileNotFoundError(f"{home / 'portrait.png'}: render it with python -m export.starter.portraits")
+        write_bundle(home, character, portrait[..., ::-1], character_arrays(rig, points, character), FAMILY)
+    _write_manifest(folder, units, stages)
+
+
+def _write_manifest(folder: Path, units: list[str], stages: dict[str, Any]) -> None:
+    names = [character.name for character in CHARACTERS]
+    files = [folder / "topology.npz"]
+    files += [folder / "avatars" / name / file for name in names for file in ("avatar.json", "portrait.png", "arrays.npz")]
+    manifest = {
+        "format": 1,
+        "family": FAMILY,
+        "version": VERSION,
+        "licence": "Apache-2.0",
+        "built_by": f"export.starter.family, torch {torch.__version__}, onnx {onnx.__version__}",
+        "fps": 25,
+        "sample_rate": 16000,
+        "size": 256,
+        "coefficients": {"expression": units, "pose": list(POSE)},
+        "stages": stages,
+        "files": [{"file": path.relative_to(folder).as_posix(), "sha256": file_hash(path)} for path in files],
+        "default_avatar": names[0],
+        "avatars": names,
+    }
+    temporary = folder / "manifest.partial"
+    temporary.write_text(json.dumps(manifest, indent=1) + "\n")
+    os.replace(temporary, folder / "manifest.json")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
+    parser.add_argument("--weights", type=Path, required=True, help="the generator's weights (.npz)")
+    parser.add_argument("--out", type=Path, required=True, help="the family's folder")
+    args = parser.parse_args()
+    assemble(args.assets, args.weights, args.out)
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    main()
