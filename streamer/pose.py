@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from streamer.activity import SpeechActivity
 from streamer.config import FPS
 from streamer.frames import FloatArray
-from streamer.loudness import SpeechActivity
 
 POSE_NAMES = ("pitch", "yaw", "roll", "tx", "ty", "tz")
 LIMITS = np.array([6.0, 9.0, 4.0, 0.04, 0.03, 0.04])  # degrees, then fractions of half the picture's width

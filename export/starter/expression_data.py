@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def make_shards(
     count = max(1, -(-minutes // SHARD_MINUTES))
     paths = {folder / f"{index:04d}.npz": seed * 10_000 + index for index in range(count)}
     missing = {path: shard_seed for path, shard_seed in paths.items() if not path.exists()}
-    with ProcessPoolExecutor(workers) as pool:
+    # Spawned, not forked: a fork of a process whose threads hold locks (torch's do) can hang for ever.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         running = [pool.submit(make_shard, path, number, held_out, clean) for path, number in missing.items()]
         for done, future in enumerate(as_completed(running), 1):
             future.result()

@@ -58,7 +58,8 @@ class FieldNet(nn.Module):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
-        return torch.as_tensor(self.head(self.body(mel / 4)))
+        fields: Tensor = self.head(self.body(mel / 4))
+        return fields
 
 
 class ExpressionNet(nn.Module):

@@ -1,0 +1,44 @@
+"""What loudness says about a speaker: speaking or not, and where the stresses fall."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamer.config import FPS
+from streamer.loudness import SILENCE_DB
+
+_QUIETEST_PEAK = -48.0  # dBFS: below this even the loudest moments count as background
+_PEAK_DECAY = 0.06  # dB a frame: follows a speaker who moves away within half a minute
+_RANGE = 30.0  # dB from a speaker's peak down to nothing
+_ATTACK, _RELEASE = 0.12, 0.6  # s
+_STRESS_RISE = 0.22  # of the range above the running level
+_STRESS_SLOW = 0.35  # s, time constant of that level
+
+
+class SpeechActivity:
+    """Follows the loudness of one speaker, one value per video frame, whatever the microphone's gain.
+
+    `level` is the speech activity (0 silent .. 1 loud, smoothed) and `stress` how far the present frame stands out of
+    what came just before (0 .. 1).
+    """
+
+    def __init__(self) -> None:
+        self.level = 0.0
+        self.stress = 0.0
+        self._peak = _QUIETEST_PEAK
+        self._slow = 0.0
+
+    def step(self, loudness: float) -> float:
+        """Take the loudness of the next frame in dBFS (not a number counts as silence); return `level`."""
+        value = min(max(loudness, SILENCE_DB), 0.0) if loudness == loudness else SILENCE_DB
+        self._peak = max(value, self._peak - _PEAK_DECAY, _QUIETEST_PEAK)
+        now = min(max(1 + (value - self._peak) / _RANGE, 0.0), 1.0) if value > _QUIETEST_PEAK - _RANGE else 0.0
+        self.level += (now - self.level) * _share(_ATTACK if now > self.level else _RELEASE)
+        self.stress = min(max((now - self._slow) / _STRESS_RISE, 0.0), 1.0)
+        self._slow += (now - self._slow) * _share(_STRESS_SLOW)
+        return self.level
+
+
+def _share(seconds: float) -> float:
+    """Part of the way a one-pole filter with this time constant goes in a frame."""
+    return 1 - float(np.exp(-1 / (FPS * seconds)))
