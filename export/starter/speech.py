@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import wave
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,12 @@ class Espeak:
         samples = resample(np.concatenate(self._parts).astype(np.float32) / 32768, self._rate)
         phones = _tile([event for event in self._events if not event[1].startswith("(")], len(samples))
         return Utterance(samples, _with_closures(samples, phones), f"espeak:{voice}")
+
+
+@cache
+def shared_espeak() -> Espeak:
+    """The process's one Espeak: to initialise the library a second time makes its next utterance wait for ever."""
+    return Espeak()
 
 
 def say_flite(text: str, voice: str, stretch: float = 1.0, pitch_hz: float | None = None) -> Utterance:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from export.starter import augment
 from export.starter.corpus import english, espeak_line, line_in
-from export.starter.speech import SILENCE, Espeak, Phone, Utterance, say_flite
+from export.starter.speech import SILENCE, Phone, Utterance, say_flite, shared_espeak
 from export.starter.visemes import FIELDS, VOWELS, classify, mouth_fields
 from streamer.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from streamer.mel import mel_spectrogram
@@ -47,7 +47,7 @@ class TakeMaker:
 
     def __init__(self, seed: int, held_out: bool = False, clean: bool = False) -> None:
         self._rng = np.random.default_rng(seed)
-        self._espeak = Espeak()
+        self._espeak = shared_espeak()
         self._held_out = held_out
         self._clean = clean
         self._babble = np.zeros(0, np.float32)

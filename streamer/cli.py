@@ -1,0 +1,200 @@
+"""The `avatar` command: talk live, render files, list avatars, check the engines, measure."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import engines
+from engines.manifest import Manifest
+from streamer.avatar import find_avatar, list_avatars
+from streamer.config import BenchOptions, ServeOptions
+from streamer.errors import AvatarError
+
+STARTER = Path(engines.__file__).parent / "starter"
+EXIT_REFUSED = 2
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. An error that a person can act on is one line on standard error."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    command: Command = args.command
+    try:
+        return command(args)
+    except AvatarError as error:
+        print(f"avatar: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="avatar",
+        description="A face made from one picture speaks with your voice: live in the browser, or in a video file.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('avatar-streamer')}")
+    parser.add_argument("--verbose", action="store_true", help="say more about what happens")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_serve(commands.add_parser("serve", help="talk live in the browser", description=_serve.__doc__))
+    _add_render(commands.add_parser("render", help="make a talking video of a sound", description=_render.__doc__))
+    _add_avatars(commands.add_parser("avatars", help="list the avatars", description=_avatars.__doc__))
+    _add_engines(commands.add_parser("engines", help="check the engines", description=_engines.__doc__))
+    _add_bench(commands.add_parser("bench", help="measure a live conversation", description=_bench.__doc__))
+    return parser
+
+
+def _add_family(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engines", type=Path, metavar="DIR", default=STARTER, help="folder of a family of engines (default: starter)"
+    )
+    parser.add_argument("--threads", type=_positive, default=2, help="processor threads to use (default: 2)")
+
+
+def _add_face(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--avatar", metavar="NAME", help="whose face; `avatar avatars` lists them")
+    parser.add_argument(
+        "--lookahead",
+        type=int,
+        metavar="MS",
+        help="how long a frame waits for later sound: less is quicker, and looser lips (default: all it can use)",
+    )
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="localhost", help="address to listen on (default: localhost)")
+    parser.add_argument("--port", type=int, default=8080, help="port to listen on (default: 8080)")
+    parser.add_argument("--sessions", type=_positive, default=4, help="people at the same time (default: 4)")
+    _add_face(parser)
+    _add_family(parser)
+    parser.set_defaults(command=_serve)
+
+
+def _add_render(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--audio", type=Path, required=True, help="any sound or video file")
+    parser.add_argument("--out", type=Path, required=True, help="the video to write (.mp4)")
+    parser.add_argument("--coefficients", type=Path, metavar="FILE.npz", help="also save what the face did, in numbers")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other head motion and blinks (default: 0)")
+    parser.add_argument("--stats", action="store_true", help="print the milliseconds of each stage")
+    _add_face(parser)
+    _add_family(parser)
+    parser.set_defaults(command=_render)
+
+
+def _add_avatars(parser: argparse.ArgumentParser) -> None:
+    _add_family(parser)
+    parser.set_defaults(command=_avatars)
+
+
+def _add_engines(parser: argparse.ArgumentParser) -> None:
+    _add_family(parser)
+    parser.set_defaults(command=_engines)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sessions", type=_counts, default=(1,), help="how many at once, e.g. 1 or 1,2 (default: 1)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of conversation for each (default: 20)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    _add_face(parser)
+    _add_family(parser)
+    parser.set_defaults(command=_bench)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    """Serve the page where people talk and the avatar talks with them. Stop with Ctrl-C."""
+    from streamer.server import serve
+
+    serve(
+        ServeOptions(
+            host=args.host,
+            port=args.port,
+            family=args.engines,
+            avatar=args.avatar,
+            lookahead_ms=args.lookahead,
+            threads=args.threads,
+            max_sessions=args.sessions,
+        )
+    )
+    return 0
+
+
+def _render(args: argparse.Namespace) -> int:
+    """Run the live pipeline on a file: its sound in, a talking face with that sound out (H.264 and AAC, 25 fps)."""
+    from streamer.offline import RenderOptions, render_file
+
+    options = RenderOptions(
+        audio=args.audio,
+        out=args.out,
+        avatar=args.avatar,
+        coefficients=args.coefficients,
+        lookahead_ms=args.lookahead,
+        seed=args.seed,
+        threads=args.threads,
+        stats=args.stats,
+    )
+    render_file(Manifest.load(args.engines), options)
+    print(f"wrote {args.out}")
+    return 0
+
+
+def _avatars(args: argparse.Namespace) -> int:
+    """List the avatars that come with the engines, and your own."""
+    manifest = Manifest.load(args.engines)
+    for name in list_avatars(manifest):
+        info = find_avatar(manifest, name)
+        note = " (default)" if name == manifest.default_avatar else ""
+        print(f"{name:12s} {info.title}{note}: {info.description}")
+    return 0
+
+
+def _engines(args: argparse.Namespace) -> int:
+    """Verify a family of engines, load it, and say what it runs on."""
+    from engines.runtime import Engines, find_backend
+
+    manifest = Manifest.load(args.engines)
+    backend = find_backend()
+    print(f"family {manifest.family} {manifest.version}: {manifest.size}x{manifest.size} at {manifest.fps} fps, "
+          f"full look-ahead {manifest.lookahead_ms} ms, licence {manifest.licence}")  # fmt: skip
+    print(f"runs on {backend.name}: {backend.description}")
+    with Engines.open(manifest, threads=args.threads):
+        for name, stage in manifest.stages.items():
+            graphs = ", ".join(f"{graph.path.name} ({backend.precision(graph)})" for graph in stage.graphs)
+            print(f"  {name:12s} {graphs or stage.process}")
+    print("all files verified, all stages run")
+    return 0
+
+
+def _bench(args: argparse.Namespace) -> int:
+    """Hold live conversations with a server of our own and measure frame rate, latency, lip-sync and cost."""
+    from streamer.bench import bench
+
+    bench(
+        BenchOptions(
+            sessions=args.sessions,
+            seconds_each=args.seconds,
+            json=args.json,
+            family=args.engines,
+            avatar=args.avatar,
+            lookahead_ms=args.lookahead,
+            threads=args.threads,
+        )
+    )
+    return 0
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is too few; expected at least 1")
+    return value
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_positive(part) for part in text.split(","))

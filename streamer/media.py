@@ -1,0 +1,189 @@
+"""Sound files in, video files out, through PyAV: any format it reads; H.264 and AAC in an MP4 it writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+
+from streamer.config import FPS, SAMPLE_RATE
+from streamer.errors import MediaError
+from streamer.frames import ByteArray, FloatArray
+
+CHUNK_SAMPLES = SAMPLE_RATE // 2  # about so many samples are decoded at a time
+VIDEO_QUALITY = "18"  # x264 constant rate factor
+AUDIO_RATE = 48_000
+AUDIO_BIT_RATE = 160_000
+
+
+@dataclass(frozen=True)
+class SoundInfo:
+    """A sound file that can be decoded; `seconds` is None where the file does not say."""
+
+    path: Path
+    seconds: float | None
+
+
+def probe_sound(path: Path) -> SoundInfo:
+    """Look whether a file holds sound.
+
+    Raises:
+        MediaError: no such file, not a media file, or no sound in it.
+    """
+    with _open_sound(path) as container:
+        stream = container.streams.audio[0]
+        if stream.duration is not None and stream.time_base is not None:
+            return SoundInfo(path, float(stream.duration * stream.time_base))
+        return SoundInfo(path, container.duration / av.time_base if container.duration else None)
+
+
+def read_sound(path: Path) -> Iterator[FloatArray]:
+    """Decode a file's first sound track to 16 kHz mono, chunk by chunk: float32 [n] in -1..1.
+
+    Raises:
+        MediaError: as `probe_sound`, or when decoding fails before any sound came out.
+    """
+    resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    waiting: list[FloatArray] = []
+    heard = False
+    with _open_sound(path) as container:
+        for frame in _decode(path, container):
+            waiting += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+            if sum(map(len, waiting)) >= CHUNK_SAMPLES:
+                heard = True
+                yield np.concatenate(waiting)
+                waiting = []
+        waiting += [part.to_ndarray()[0] for part in resampler.resample(None)]
+    if waiting:
+        heard = True
+        yield np.concatenate(waiting)
+    if not heard:
+        raise MediaError(f"{path}: its sound track is empty")
+
+
+def _open_sound(path: Path) -> av.container.InputContainer:
+    if not path.is_file():
+        raise MediaError(f"{path}: no such file")
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, ValueError) as error:
+        raise MediaError(f"{path}: not a sound or video file that can be read ({_reason(error)})") from None
+    if not container.streams.audio:
+        container.close()
+        raise MediaError(f"{path}: holds no sound; expected an audio file, or a video with sound")
+    return container
+
+
+def _decode(path: Path, container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
+    """Frames until the end, or until the file breaks off: what came before a damaged part is still used."""
+    frames = container.decode(audio=0)
+    count = 0
+    while True:
+        try:
+            frame = next(frames)
+        except StopIteration:
+            return
+        except av.error.FFmpegError as error:
+            if count == 0:
+                raise MediaError(f"{path}: its sound cannot be decoded ({_reason(error)})") from None
+            return
+        count += 1
+        yield frame
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).splitlines()[0]
+
+
+class VideoWriter:
+    """Writes frames and a sound file's own sound into an MP4, under a temporary name until `close`.
+
+    Use as a context manager: leaving it by an exception removes the unfinished file.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], sound: Path | None) -> None:
+        """`size` is (width, height) in pixels, even. Raises MediaError when the file cannot be made."""
+        self._path = path
+        self._partial = path.with_name(f".{path.stem}.partial.mp4")
+        try:
+            self._container = av.open(str(self._partial), "w", options={"movflags": "+faststart"})
+        except (av.error.FFmpegError, OSError) as error:
+            raise MediaError(f"{path}: cannot be written ({_reason(error)})") from None
+        self._video = self._container.add_stream("libx264", rate=FPS, options={"crf": VIDEO_QUALITY})
+        self._video.width, self._video.height = size
+        self._video.pix_fmt = "yuv420p"
+        self._video.time_base = Fraction(1, FPS)
+        self._sound = _SoundCopy(sound, self._container) if sound else None
+        self.count = 0  # frames written
+
+    def write(self, rgb: ByteArray) -> None:
+        """Append a frame, uint8 [height, width, 3], and the sound that goes with it."""
+        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+        frame.pts = self.count
+        frame.time_base = Fraction(1, FPS)
+        self._container.mux(self._video.encode(frame))
+        self.count += 1
+        if self._sound:
+            self._sound.copy_until(self.count / FPS)
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        self._container.mux(self._video.encode(None))
+        if self._sound:
+            self._sound.finish(self.count / FPS)
+        self._container.close()
+        os.replace(self._partial, self._path)
+
+    def abandon(self) -> None:
+        """Remove the unfinished file."""
+        self._container.close()
+        self._partial.unlink(missing_ok=True)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+
+class _SoundCopy:
+    """Transcodes a file's sound into an open container, as far as the pictures have come."""
+
+    def __init__(self, path: Path, output: av.container.OutputContainer) -> None:
+        self._output = output
+        self._input = _open_sound(path)
+        self._frames = _decode(path, self._input)
+        self._stream = output.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
+        self._stream.bit_rate = AUDIO_BIT_RATE
+        self._resampler = AudioResampler(format="fltp", layout="stereo", rate=AUDIO_RATE)
+        self._seconds = 0.0
+
+    def copy_until(self, seconds: float) -> None:
+        while self._seconds < seconds and (frame := next(self._frames, None)) is not None:
+            self._encode(frame)
+
+    def finish(self, seconds: float) -> None:
+        self.copy_until(seconds)
+        self._encode(None)
+        self._output.mux(self._stream.encode(None))
+        self._input.close()
+
+    def _encode(self, frame: av.AudioFrame | None) -> None:
+        for part in self._resampler.resample(frame):
+            # Timestamps by count: pictures are counted in decoded samples too, so a gap must not part them.
+            part.pts = round(self._seconds * AUDIO_RATE)
+            part.time_base = Fraction(1, AUDIO_RATE)
+            self._seconds += part.samples / AUDIO_RATE
+            self._output.mux(self._stream.encode(part))

@@ -1,0 +1,153 @@
+"""`avatar render`: the live pipeline run on a file, as fast as the machine can."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from engines.manifest import Manifest
+from streamer.config import FPS, PipelineOptions
+from streamer.errors import ConfigError
+from streamer.frames import CoefficientWindow
+from streamer.media import VideoWriter, probe_sound, read_sound
+from streamer.pipeline import Avatar, CoefficientStream, Engines, FaceRenderer
+
+PROGRESS_EVERY = 0.2  # seconds
+BAR_WIDTH = 28
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What `avatar render` was asked for."""
+
+    audio: Path
+    out: Path
+    avatar: str | None = None
+    coefficients: Path | None = None
+    lookahead_ms: int | None = None
+    seed: int = 0
+    threads: int = 2
+    stats: bool = False
+
+
+@dataclass
+class StageTimes:
+    """Milliseconds of every frame by stage. The sound's stage runs in batches, so its time is spread over its frames."""
+
+    samples: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, stage: str, seconds: float, frames: int = 1) -> None:
+        """Note that `stage` took so long for so many frames."""
+        self.samples.setdefault(stage, []).extend([1000 * seconds / frames] * frames)
+
+    def lines(self) -> list[str]:
+        """Mean and 95th percentile of each stage."""
+        return [
+            f"{stage:12s} mean {np.mean(values):6.1f} ms  p95 {np.percentile(values, 95):6.1f} ms"
+            for stage, values in self.samples.items()
+        ]
+
+
+class Progress:
+    """A bar on standard error: how far, how fast, how long still. Quiet where that is not a terminal."""
+
+    def __init__(self, seconds: float | None, stream: TextIO = sys.stderr) -> None:
+        self._total = None if seconds is None else max(1, round(seconds * FPS))
+        self._stream = stream
+        self._start = time.monotonic()
+        self._shown = 0.0
+
+    def show(self, frames: int, last: bool = False) -> None:
+        """Draw the bar for so many frames done."""
+        now = time.monotonic()
+        if not self._stream.isatty() and not last:
+            return
+        if not last and now - self._shown < PROGRESS_EVERY:
+            return
+        self._shown = now
+        speed = frames / max(now - self._start, 1e-6)
+        text = f"{frames} frames, {speed:.1f} a second, {speed / FPS:.2f} x real time"
+        if self._total and not last:
+            share = min(frames / self._total, 1.0)
+            bar = "#" * round(share * BAR_WIDTH)
+            left = max(0, self._total - frames) / max(speed, 1e-6)
+            text = f"[{bar:<{BAR_WIDTH}}] {share:4.0%}  {text}, {left:.0f} s left"
+        start = "\r" if self._stream.isatty() else ""
+        print(f"{start}{text}\033[K" if start else text, end="\n" if last else "", file=self._stream, flush=True)
+
+
+def render_file(manifest: Manifest, options: RenderOptions) -> None:
+    """Render a sound file to a talking video.
+
+    Raises:
+        AvatarError: the sound, the avatar, the engines or the output cannot be used; nothing is half-written.
+    """
+    sound = probe_sound(options.audio)
+    for path in (options.out, options.coefficients):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigError(f"{path}: there is no folder {path.parent}")
+    times = StageTimes()
+    with Engines.open(manifest, threads=options.threads) as engines:
+        avatar = Avatar.load(engines, options.avatar)
+        stream = CoefficientStream(engines, PipelineOptions(options.lookahead_ms, options.seed))
+        renderer = FaceRenderer(engines, avatar)
+        progress = Progress(sound.seconds)
+        recorded: list[CoefficientWindow] = []
+        with VideoWriter(options.out, (manifest.size, manifest.size), options.audio) as writer:
+            for windows in _windows(options.audio, stream, times):
+                recorded += windows
+                for window in windows:
+                    _draw(window, renderer, writer, times)
+                    progress.show(writer.count)
+            if not recorded:
+                raise ConfigError(f"{options.audio}: too short; expected at least one sample of sound")
+        progress.show(len(recorded), last=True)
+    if options.coefficients:
+        save_coefficients(options.coefficients, manifest, recorded)
+    if options.stats:
+        print("\n".join(times.lines()), file=sys.stderr)
+
+
+def _windows(audio: Path, stream: CoefficientStream, times: StageTimes) -> Iterator[list[CoefficientWindow]]:
+    """Batches of coefficient windows as the file is decoded."""
+    for chunk in read_sound(audio):
+        start = time.perf_counter()
+        windows = stream.push(chunk)
+        if windows:
+            times.add("sound", time.perf_counter() - start, len(windows))
+        yield windows
+    yield stream.flush()
+
+
+def _draw(window: CoefficientWindow, renderer: FaceRenderer, writer: VideoWriter, times: StageTimes) -> None:
+    start = time.perf_counter()
+    (frame,) = renderer.render([window])
+    drawn = time.perf_counter()
+    writer.write(frame.rgb)
+    times.add("picture", drawn - start)
+    times.add("encoding", time.perf_counter() - drawn)
+
+
+def save_coefficients(path: Path, manifest: Manifest, windows: list[CoefficientWindow]) -> None:
+    """Write the coefficient stream: expression [n, E], pose [n, P], their names and the frame rate; atomically."""
+    past = manifest.stage("motion").context[0]
+    values = np.array([window.values[:, past] for window in windows], np.float32)
+    split = len(manifest.coefficients.expression)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            expression=values[:, :split],
+            pose=values[:, split:],
+            expression_names=np.array(manifest.coefficients.expression),
+            pose_names=np.array(manifest.coefficients.pose),
+            fps=np.array(manifest.fps),
+        )
+    os.replace(partial, path)
