@@ -1,0 +1,52 @@
+# Everything here works in a fresh clone on a machine with Python 3.11 or newer and its venv module.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOST ?= localhost
+PORT ?= 8080
+JSON ?= bench.json
+SESSIONS ?= 1
+SECONDS_EACH ?= 20
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev run test lint bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo "  Variables: HOST, PORT of run; JSON, SESSIONS, SECONDS_EACH of bench; PYTHON of setup."
+
+setup: $(VENV)/.installed  ## install what serving needs into .venv
+
+dev: $(VENV)/.installed-dev  ## install what tests and checks need, too
+
+run: setup  ## talk with the avatar in the browser; HOST=localhost PORT=8080
+	$(BIN)/avatar serve --host $(HOST) --port $(PORT)
+
+test: dev  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: dev  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECONDS_EACH=20
+	$(BIN)/avatar bench --sessions $(SESSIONS) --seconds $(SECONDS_EACH) --json $(JSON)
+
+clean:  ## remove .venv and caches
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The stamps make a second call free; a changed pyproject.toml installs again.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Name another: make setup PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
