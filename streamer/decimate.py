@@ -38,4 +38,5 @@ class Decimator:
             return np.zeros(0, np.float32)
         windows = np.lib.stride_tricks.sliding_window_view(pending, TAPS)[::FACTOR][:ready]
         self._pending = pending[ready * FACTOR :]
-        return windows @ self._taps
+        heard: FloatArray = windows @ self._taps
+        return heard

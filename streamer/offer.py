@@ -39,7 +39,7 @@ def check_offer(text: str, limits: Limits) -> None:
         raise OfferError(f"audio in the offer is {audio.direction}; it must send a microphone (sendrecv)")
     if video.direction not in ("sendrecv", "recvonly"):
         raise OfferError(f"video in the offer is {video.direction}; it must receive the avatar's picture (recvonly)")
-    if not any(section.ice.usernameFragment and section.ice.password for section in (audio, video)):
+    if not any(section.ice and section.ice.usernameFragment and section.ice.password for section in (audio, video)):
         raise OfferError("the SDP offer has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
     if not any(section.dtls and section.dtls.fingerprints for section in (audio, video)):
         raise OfferError("the SDP offer has no DTLS fingerprint (a=fingerprint)")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum, auto
 
+import numpy as np
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
@@ -33,8 +34,9 @@ from streamer.config import PipelineOptions
 from streamer.conversation import Conversation
 from streamer.frames import AudioChunk, ByteArray
 from streamer.limits import Limits
+from streamer.metrics import SessionCounts
 from streamer.offer import OfferError, check_offer
-from streamer.playout import FrameSchedule, Playout, audio_schedule, session_delay_ms
+from streamer.playout import FrameSchedule, Playout, PlayoutStats, audio_schedule, session_delay_ms
 from streamer.timeline import CHANNELS, RATE, Samples
 from streamer.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
 from streamer.vp8 import prefer_vp8
@@ -124,6 +126,25 @@ class Session:
         """From a sample's arrival at the server to its being sent back, with its picture."""
         return self._playout.delay_ms
 
+    @property
+    def playout_stats(self) -> PlayoutStats:
+        """What was shown, repeated and missing so far."""
+        return self._playout.stats
+
+    def counts(self) -> SessionCounts:
+        """What happened so far."""
+        shown = self._playout.stats
+        counts = SessionCounts(shown.shown, shown.repeated, shown.dropped, shown.underrun)
+        if self.microphone is not None:
+            counts.packets_lost = self.microphone.order.lost
+            counts.packets_late = self.microphone.order.late
+        if self.conversation is not None:
+            heard = self.conversation.timeline.stats
+            counts.packets_late += heard.late
+            counts.silence = heard.silence
+            counts.clock_shifts = heard.shifts
+        return counts
+
     async def answer(self, offer: str) -> str:
         """Answer an offer: SDP with all candidates in it.
 
@@ -153,8 +174,9 @@ class Session:
         self._change(State.CLOSING)
         logger.info("session ends: %s", reason)
         current = asyncio.current_task()
-        for task in self._tasks - {current}:  # type: ignore[arg-type]
-            task.cancel()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
         self._audio.stop()
         self._video.stop()
         try:
@@ -219,7 +241,8 @@ class Session:
             now = self._time.now()
             self._heard = self._clock.now()
             if self.conversation is not None and isinstance(frame, AudioFrame) and frame.sample_rate == RATE:
-                self.conversation.hear(frame.pts or 0, frame.to_ndarray().reshape(-1, CHANNELS), now)
+                samples = np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS)
+                self.conversation.hear(frame.pts or 0, samples, now)
 
     async def _on_connection_state(self) -> None:
         match self._peer.connectionState:
@@ -265,5 +288,6 @@ class Session:
 
 def _only_opus(transceiver: RTCRtpTransceiver) -> None:
     """The timeline is 48 kHz stereo, which the other codecs of aiortc are not."""
-    codecs = RTCRtpReceiver.getCapabilities("audio").codecs
-    transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType.lower() == "audio/opus"])
+    capabilities = RTCRtpReceiver.getCapabilities("audio")
+    assert capabilities is not None  # it is only for kinds of media that do not exist
+    transceiver.setCodecPreferences([codec for codec in capabilities.codecs if codec.mimeType.lower() == "audio/opus"])

@@ -39,8 +39,9 @@ def set_bitrates() -> None:
 
 def prefer_vp8(transceiver: RTCRtpTransceiver) -> None:
     """Put VP8 first; it takes effect only before the remote description is set."""
-    codecs = RTCRtpReceiver.getCapabilities("video").codecs
-    transceiver.setCodecPreferences(sorted(codecs, key=_rank))
+    capabilities = RTCRtpReceiver.getCapabilities("video")
+    assert capabilities is not None  # it is only for kinds of media that do not exist
+    transceiver.setCodecPreferences(sorted(capabilities.codecs, key=_rank))
 
 
 def _rank(codec: RTCRtpCodecCapability) -> int:

@@ -1,0 +1,1 @@
+"""Clients of the streamer: they import neither it nor the engines."""

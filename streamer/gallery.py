@@ -1,0 +1,73 @@
+"""The avatars a server offers: what the picker shows, and the still that a session begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engines.manifest import Manifest
+from streamer.avatar import find_avatar
+from streamer.errors import BundleError
+from streamer.frames import ByteArray
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """One avatar as the page sees it. `png` is its picture's file, `still` the same as uint8 [H, W, 3] RGB."""
+
+    name: str
+    title: str
+    png: bytes
+    still: ByteArray
+
+
+class Gallery:
+    """Portraits by name, in the order they are shown; read once, so no request ever touches the disk."""
+
+    def __init__(self, portraits: Iterable[Portrait], default: str) -> None:
+        self._portraits = {portrait.name: portrait for portrait in portraits}
+        self.default = default
+
+    @classmethod
+    def load(cls, manifest: Manifest, names: Iterable[str], default: str) -> Gallery:
+        """The portraits of these avatars.
+
+        Raises:
+            BundleError: one of them is not there or has no readable picture.
+        """
+        return cls([_portrait(manifest, name) for name in names], default)
+
+    def find(self, name: str | None) -> Portrait:
+        """The portrait called `name`; None is the default. Raises BundleError naming those there are."""
+        chosen = self._portraits.get(self.default if name is None else name)
+        if chosen is None:
+            raise BundleError(f"no avatar {str(name)[:40]!r}; there are {', '.join(self._portraits)}")
+        return chosen
+
+    def listing(self) -> list[dict[str, object]]:
+        """For GET /avatars: name, title, picture (its address), default."""
+        return [
+            {
+                "name": portrait.name,
+                "title": portrait.title,
+                "picture": f"/avatars/{portrait.name}.png",
+                "default": portrait.name == self.default,
+            }
+            for portrait in self._portraits.values()
+        ]
+
+
+def _portrait(manifest: Manifest, name: str) -> Portrait:
+    info = find_avatar(manifest, name)
+    path = info.folder / "portrait.png"
+    try:
+        png = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from None
+    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) if png else None
+    if picture is None:
+        raise BundleError(f"{path}: not a picture")
+    return Portrait(info.name, info.title, png, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))

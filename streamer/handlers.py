@@ -1,0 +1,172 @@
+"""The HTTP interface: the page, its avatars, sessions in the manner of WHIP, health and metrics.
+
+    GET    /                     the page; its script, style and icon beside it
+    GET    /avatars              JSON: name, title, picture, default
+    GET    /avatars/NAME.png     a portrait
+    POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS
+    DELETE /session/TOKEN        200 when it has ended
+    GET    /healthz              200 when the engines are warm, else 503
+    GET    /metrics              Prometheus text
+
+Refusals are one line of plain text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from aiohttp import web
+
+import clients
+from engines.manifest import Manifest
+from streamer import metrics
+from streamer.config import SAMPLE_RATE
+from streamer.errors import BundleError, ConfigError
+from streamer.gallery import Gallery
+from streamer.limits import Limits
+from streamer.lobby import Lobby, NoRoomError
+from streamer.motion import Lookahead
+from streamer.offer import OfferError
+from streamer.session import SessionOptions
+from streamer.worker import InferenceWorker, WorkerState
+
+SDP = "application/sdp"
+DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being sent back with its picture
+ASSETS = {
+    "/": "index.html",
+    "/page.js": "page.js",
+    "/call.js": "call.js",
+    "/page.css": "page.css",
+    "/icon.svg": "icon.svg",
+}
+WEB = Path(clients.__file__).parent / "web"
+
+
+class Handlers:
+    """The handlers of one server. `gallery` is None until the engines are warm."""
+
+    def __init__(
+        self, manifest: Manifest, worker: InferenceWorker, lobby: Lobby, limits: Limits, lookahead_ms: int | None
+    ) -> None:
+        self.gallery: Gallery | None = None
+        self._manifest = manifest
+        self._worker = worker
+        self._lobby = lobby
+        self._limits = limits
+        self._lookahead_ms = lookahead_ms
+        self._refused = 0
+
+    def routes(self) -> list[web.RouteDef]:
+        """All routes of the interface."""
+        return [
+            *(web.get(path, self.asset) for path in ASSETS),
+            web.get("/avatars", self.avatars),
+            web.get("/avatars/{name}.png", self.picture),
+            web.post("/session", self.open),
+            web.delete("/session/{token}", self.close),
+            web.get("/healthz", self.health),
+            web.get("/metrics", self.metrics),
+        ]
+
+    async def asset(self, request: web.Request) -> web.StreamResponse:
+        """A file of the page."""
+        return web.FileResponse(WEB / ASSETS[request.path], headers={"Cache-Control": "no-cache"})
+
+    async def avatars(self, request: web.Request) -> web.Response:
+        """The avatars there are."""
+        return web.json_response(self._warm_gallery().listing(), headers={"Cache-Control": "no-store"})
+
+    async def picture(self, request: web.Request) -> web.Response:
+        """A portrait."""
+        try:
+            portrait = self._warm_gallery().find(request.match_info["name"])
+        except BundleError as error:
+            raise web.HTTPNotFound(text=f"{error}\n") from None
+        return web.Response(body=portrait.png, content_type="image/png", headers={"Cache-Control": "no-cache"})
+
+    async def open(self, request: web.Request) -> web.Response:
+        """Begin a session."""
+        try:
+            return await self._open(request)
+        except web.HTTPException:
+            self._refused += 1
+            raise
+
+    async def close(self, request: web.Request) -> web.Response:
+        """End a session."""
+        if not await self._lobby.dismiss(request.match_info["token"]):
+            raise web.HTTPNotFound(text="no such session; it may have ended\n")
+        return web.Response(text="ended\n")
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Whether sessions can be opened."""
+        ready = self._worker.state is WorkerState.READY and self.gallery is not None
+        state = "ready" if ready else self._worker.failure or "starting"
+        return web.Response(status=200 if ready else 503, text=f"{state}\n", headers={"Cache-Control": "no-store"})
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """All counts."""
+        stats = self._worker.stats
+        server = metrics.ServerCounts(
+            ready=self._worker.state is WorkerState.READY,
+            open_sessions=self._lobby.open_sessions,
+            sessions=self._lobby.opened,
+            refused=self._refused,
+            worker_starts=stats.starts,
+            messages_dropped=stats.messages_dropped,
+            pictures_overwritten=stats.pictures_overwritten,
+        )
+        text = metrics.render(server, self._lobby.counts(), self._worker.pulse)
+        return web.Response(text=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def _open(self, request: web.Request) -> web.Response:
+        if request.content_type != SDP:
+            raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
+        options = self._session_options(request)
+        offer = await self._read_offer(request)
+        try:
+            token, answer, delay_ms = await self._lobby.admit(offer, options)
+        except NoRoomError as error:
+            raise self._unavailable(str(error)) from None
+        except OfferError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        headers = {"Location": f"/session/{token}", DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
+        return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
+
+    def _session_options(self, request: web.Request) -> SessionOptions:
+        gallery = self._warm_gallery()
+        try:
+            portrait = gallery.find(request.query.get("avatar"))
+        except BundleError as error:
+            raise web.HTTPNotFound(text=f"{error}\n") from None
+        asked = request.query.get("lookahead")
+        if asked is not None and not (asked.isascii() and asked.isdigit() and len(asked) <= 5):
+            raise web.HTTPBadRequest(text=f"lookahead is {asked[:20]!r}, expected whole milliseconds\n")
+        try:
+            lookahead = Lookahead.of(self._manifest, self._lookahead_ms if asked is None else int(asked))
+        except ConfigError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        return SessionOptions(portrait.name, portrait.still, lookahead.samples * 1000 // SAMPLE_RATE)
+
+    async def _read_offer(self, request: web.Request) -> str:
+        most = self._limits.max_sdp_bytes
+        try:
+            async with asyncio.timeout(self._limits.negotiate_s):
+                return (await request.read()).decode()
+        except web.HTTPRequestEntityTooLarge:
+            raise web.HTTPRequestEntityTooLarge(
+                most, most, text=f"the SDP offer is larger than the {most} bytes accepted\n"
+            ) from None
+        except UnicodeDecodeError:
+            raise web.HTTPBadRequest(text="the request's body is not an SDP offer: it is not text\n") from None
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text="the request's body did not arrive in time\n") from None
+
+    def _warm_gallery(self) -> Gallery:
+        if self.gallery is None:
+            raise self._unavailable("the engines are not ready yet; try again in a moment")
+        return self.gallery
+
+    def _unavailable(self, reason: str) -> web.HTTPServiceUnavailable:
+        return web.HTTPServiceUnavailable(text=f"{reason}\n", headers={"Retry-After": str(self._limits.retry_after_s)})
