@@ -1,1 +1,257 @@
+// One page, one conversation: microphone up, avatar down, over one WebRTC connection.
 
+const CONNECT_TIMEOUT_MS = 20_000;
+const GATHER_TIMEOUT_MS = 2_000;
+const RETRIES = 3;
+const READOUT_MS = 1_000;
+
+const element = (id) => document.getElementById(id);
+const video = element("avatar");
+const button = element("start");
+
+/** The conversation under way, or null. Each has an AbortController: everything it started ends with it. */
+let call = null;
+
+function show(state, text) {
+  document.body.dataset.state = state;
+  element("status").textContent = text;
+  button.textContent = state === "live" || state === "connecting" ? "Stop" : "Start talking";
+}
+
+// ---- avatars
+
+async function loadAvatars() {
+  const response = await fetch("/avatars", { signal: AbortSignal.timeout(10_000) });
+  if (!response.ok) throw new Error(await reason(response));
+  const { avatars } = await response.json();
+  for (const avatar of avatars) element("faces").append(face(avatar));
+  choose(avatars.find((avatar) => avatar.default) ?? avatars[0]);
+}
+
+function face(avatar) {
+  const label = document.createElement("label");
+  const input = Object.assign(document.createElement("input"), { type: "radio", name: "face", value: avatar.name });
+  input.checked = avatar.default;
+  input.addEventListener("change", () => {
+    choose(avatar);
+    if (call) restart();
+  });
+  const picture = Object.assign(document.createElement("img"), { src: avatar.picture, alt: avatar.description });
+  label.append(input, picture, avatar.title);
+  return label;
+}
+
+function choose(avatar) {
+  element("portrait").src = avatar.picture;
+  element("portrait").alt = avatar.description;
+}
+
+function chosen() {
+  return document.querySelector("#faces input:checked")?.value ?? "";
+}
+
+// ---- a call
+
+async function start(retriesLeft = RETRIES) {
+  const mine = { aborter: new AbortController(), location: null, retriesLeft };
+  call = mine;
+  show("connecting", "Asking for the microphone …");
+  try {
+    mine.microphone = await microphone();
+    if (call !== mine) return release(mine);
+    show("connecting", "Connecting …");
+    watchLevel(mine);
+    await connect(mine);
+  } catch (error) {
+    if (call === mine) fail(mine, explain(error));
+  }
+}
+
+async function microphone() {
+  if (!window.isSecureContext || !navigator.mediaDevices) {
+    throw new Error("Browsers give the microphone to secure pages only: use http://localhost or https.");
+  }
+  const processing = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+  return navigator.mediaDevices.getUserMedia({ audio: processing });
+}
+
+async function connect(mine) {
+  const peer = new RTCPeerConnection();
+  mine.peer = peer;
+  const received = new MediaStream();
+  peer.addTrack(mine.microphone.getAudioTracks()[0], mine.microphone);
+  peer.addTransceiver("video", { direction: "recvonly" });
+  peer.addEventListener("track", ({ track }) => {
+    received.addTrack(track);
+    video.srcObject = received;
+    video.play().catch(() => {}); // muted video may always play; unmuted follows a click
+  });
+  peer.addEventListener("connectionstatechange", () => follow(mine));
+  await peer.setLocalDescription();
+  await gathered(peer);
+  const response = await fetch(`/session?avatar=${encodeURIComponent(chosen())}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/sdp" },
+    body: peer.localDescription.sdp,
+    signal: AbortSignal.any([mine.aborter.signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]),
+  });
+  if (response.status !== 201) throw new Error(await reason(response));
+  mine.location = response.headers.get("Location");
+  const sdp = await response.text();
+  if (call !== mine) return release(mine);
+  await peer.setRemoteDescription({ type: "answer", sdp });
+  mine.timer = setTimeout(() => fail(mine, "No connection came about."), CONNECT_TIMEOUT_MS);
+}
+
+function gathered(peer) {
+  if (peer.iceGatheringState === "complete") return undefined;
+  return new Promise((done) => {
+    setTimeout(done, GATHER_TIMEOUT_MS);
+    peer.addEventListener("icegatheringstatechange", () => peer.iceGatheringState === "complete" && done());
+  });
+}
+
+function follow(mine) {
+  if (call !== mine) return;
+  const state = mine.peer.connectionState;
+  if (state === "connected") {
+    clearTimeout(mine.timer);
+    mine.retriesLeft = RETRIES;
+    show("live", "Live. Say something.");
+    readOut(mine);
+  } else if (state === "failed" || state === "closed") {
+    lost(mine);
+  } else if (state === "disconnected") {
+    show("connecting", "The connection is weak …");
+  }
+}
+
+function lost(mine) {
+  if (mine.retriesLeft <= 0) return fail(mine, "The connection was lost.");
+  show("connecting", "Connection lost, calling again …");
+  release(mine);
+  start(mine.retriesLeft - 1);
+}
+
+function stop() {
+  const mine = call;
+  call = null;
+  if (mine) release(mine);
+  show("idle", "Ready when you are.");
+}
+
+function restart() {
+  const mine = call;
+  call = null;
+  release(mine);
+  start();
+}
+
+function fail(mine, text) {
+  call = null;
+  release(mine);
+  show("failed", text);
+}
+
+function release(mine) {
+  mine.aborter.abort();
+  clearTimeout(mine.timer);
+  clearInterval(mine.readout);
+  cancelAnimationFrame(mine.drawing);
+  mine.context?.close();
+  mine.peer?.close();
+  mine.microphone?.getTracks().forEach((track) => track.stop());
+  if (mine.location) fetch(mine.location, { method: "DELETE", keepalive: true }).catch(() => {});
+  element("level").style.transform = "scaleX(0)";
+  element("latency").textContent = "";
+}
+
+// ---- meters
+
+function watchLevel(mine) {
+  mine.context = new AudioContext();
+  const analyser = new AnalyserNode(mine.context, { fftSize: 1024 });
+  mine.context.createMediaStreamSource(mine.microphone).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  const draw = () => {
+    analyser.getFloatTimeDomainData(samples);
+    const power = samples.reduce((sum, x) => sum + x * x, 0) / samples.length;
+    const level = Math.min(1, Math.max(0, 1 + (10 * Math.log10(power + 1e-9)) / 60));
+    element("level").style.transform = `scaleX(${level.toFixed(3)})`;
+    mine.drawing = requestAnimationFrame(draw);
+  };
+  draw();
+}
+
+/** What the network and this page add, and what the server waits on purpose, from the standard statistics. */
+function readOut(mine) {
+  clearInterval(mine.readout);
+  let before = null;
+  mine.readout = setInterval(async () => {
+    const now = summary(await mine.peer.getStats());
+    if (before && call === mine) element("latency").textContent = describe(before, now);
+    before = now;
+  }, READOUT_MS);
+}
+
+function summary(report) {
+  const found = { at: performance.now(), frames: 0, roundTrip: 0, buffer: 0, emitted: 0 };
+  for (const stat of report.values()) {
+    if (stat.type === "inbound-rtp" && stat.kind === "video") {
+      found.frames = stat.framesDecoded ?? 0;
+      found.buffer = stat.jitterBufferDelay ?? 0;
+      found.emitted = stat.jitterBufferEmittedCount ?? 0;
+    } else if (stat.type === "candidate-pair" && stat.nominated) {
+      found.roundTrip = stat.currentRoundTripTime ?? 0;
+    }
+  }
+  return found;
+}
+
+function describe(before, now) {
+  const rate = ((now.frames - before.frames) * 1000) / (now.at - before.at);
+  const held = (now.buffer - before.buffer) / Math.max(1, now.emitted - before.emitted);
+  const network = 1000 * (now.roundTrip + held);
+  return `${rate.toFixed(0)} frames a second, network and buffering ${network.toFixed(0)} ms`;
+}
+
+// ---- words
+
+async function reason(response) {
+  const text = (await response.text()).trim();
+  return text && text.length < 300 ? text : `The server answered ${response.status}.`;
+}
+
+function explain(error) {
+  switch (error.name) {
+    case "NotAllowedError":
+      return "The microphone was not allowed. Allow it in the address bar, then start again.";
+    case "NotFoundError":
+      return "No microphone was found. Plug one in, then start again.";
+    case "NotReadableError":
+      return "Another program holds the microphone.";
+    case "TimeoutError":
+      return "The server did not answer in time.";
+    case "TypeError":
+      return "The server cannot be reached. Is it running?";
+    default:
+      return error.message;
+  }
+}
+
+// ---- page
+
+button.addEventListener("click", () => (call ? stop() : start()));
+element("volume").addEventListener("input", ({ target }) => {
+  video.volume = target.value / 100;
+  video.muted = Number(target.value) === 0;
+});
+window.addEventListener("pagehide", () => call && stop());
+
+try {
+  await loadAvatars();
+  button.disabled = false;
+  show("idle", "Ready when you are.");
+} catch (error) {
+  show("failed", explain(error));
+}
