@@ -28,6 +28,8 @@ from streamer.frames import FloatArray
 
 FORMAT = 1
 HOME_VARIABLE = "AVATAR_HOME"
+# What changes from frame to frame; all other inputs of these stages belong to the avatar.
+VARYING = {"motion": {"coefficients"}, "render": {"driving_keypoints", "driving_conditions"}}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _MAX_ARRAYS_BYTES = 256 << 20
 _SHOWN_NAMES = 20
@@ -69,8 +71,11 @@ class Avatar:
         try:
             appearance = engines["appearance"].infer(avatar.constants_of(manifest.stage("appearance")))
             avatar = cls(info, {**avatar.constants, **appearance})
-            for stage in ("motion", "render"):  # shapes are checked now, not in the first frame
-                engines[stage].bind(avatar.constants_of(manifest.stage(stage)))
+            for stage, varying in VARYING.items():  # checked now, not in the first frame
+                spec = manifest.stage(stage)
+                if missing := spec.inputs.keys() - avatar.constants.keys() - varying:
+                    raise EngineError(f"stage {stage} needs {', '.join(sorted(missing))}")
+                engines[stage].bind(avatar.constants_of(spec))
         except EngineError as error:
             raise BundleError(f"{info.folder}: does not fit family {manifest.family}: {error}") from error
         return avatar
@@ -181,7 +186,8 @@ def _read_arrays(path: Path) -> dict[str, FloatArray]:
     if path.stat().st_size > _MAX_ARRAYS_BYTES:
         raise BundleError(f"{path}: {path.stat().st_size >> 20} MiB, expected at most {_MAX_ARRAYS_BYTES >> 20}")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here, as numpy leaves a file it cannot read open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: np.asarray(arrays[name], np.float32) for name in arrays.files}
     except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise BundleError(f"{path}: not a readable .npz file ({error})") from None

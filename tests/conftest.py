@@ -1,0 +1,42 @@
+"""Fixtures shared by the tests: a family in miniature and its engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engines.manifest import Manifest
+from engines.runtime import Engines
+from streamer.avatar import HOME_VARIABLE, Avatar
+from tests import tiny_family
+
+BACKENDS = ("openvino", "onnxruntime")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty AVATAR_HOME: no test sees, or touches, the avatars of the person who runs it."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny family, for reading; tests that alter one build their own."""
+    return tiny_family.build(tmp_path_factory.mktemp("families") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> Iterator[Engines]:
+    """The tiny family's engines, warm."""
+    with Engines.open(Manifest.load(tiny_folder), threads=1) as engines:
+        yield engines
+
+
+@pytest.fixture(scope="session")
+def dot(tiny: Engines) -> Avatar:
+    """The tiny family's avatar."""
+    return Avatar.load(tiny)
