@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from export.starter.generator import GRID, SIZE, Features, Generator, resize, sample
 
 WINDOWS = 2  # the eyes and the mouth
-WINDOW_HEIGHT, WINDOW_WIDTH = 80, 104  # pixels, multiples of 8
+WINDOW_HEIGHT, WINDOW_WIDTH = 80, 120  # pixels, multiples of 8
 FEATHER = 8  # pixels over which a window's painting fades in
 SMOOTHING = (0.2, 0.6, 0.2)  # over the previous, this and the next frame's expression
 
