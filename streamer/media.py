@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,11 +38,11 @@ def probe_sound(path: Path) -> SoundInfo:
     Raises:
         MediaError: no such file, not a media file, or no sound in it.
     """
-    with _open_sound(path) as container:
-        stream = container.streams.audio[0]
+    with _SoundFile(path) as sound:
+        stream, whole = sound.container.streams.audio[0], sound.container.duration
         if stream.duration is not None and stream.time_base is not None:
             return SoundInfo(path, float(stream.duration * stream.time_base))
-        return SoundInfo(path, container.duration / av.time_base if container.duration else None)
+        return SoundInfo(path, whole / av.time_base if whole else None)
 
 
 def read_sound(path: Path) -> Iterator[FloatArray]:
@@ -53,8 +54,8 @@ def read_sound(path: Path) -> Iterator[FloatArray]:
     resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
     waiting: list[FloatArray] = []
     heard = False
-    with _open_sound(path) as container:
-        for frame in _decode(path, container):
+    with _SoundFile(path) as sound:
+        for frame in sound.frames():
             waiting += [part.to_ndarray()[0] for part in resampler.resample(frame)]
             if sum(map(len, waiting)) >= CHUNK_SAMPLES:
                 heard = True
@@ -68,34 +69,52 @@ def read_sound(path: Path) -> Iterator[FloatArray]:
         raise MediaError(f"{path}: its sound track is empty")
 
 
-def _open_sound(path: Path) -> av.container.InputContainer:
-    if not path.is_file():
-        raise MediaError(f"{path}: no such file")
-    try:
-        container = av.open(str(path))
-    except (av.error.FFmpegError, ValueError) as error:
-        raise MediaError(f"{path}: not a sound or video file that can be read ({_reason(error)})") from None
-    if not container.streams.audio:
-        container.close()
-        raise MediaError(f"{path}: holds no sound; expected an audio file, or a video with sound")
-    return container
+class _SoundFile:
+    """The first sound track of an open file; a context manager."""
 
-
-def _decode(path: Path, container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
-    """Frames until the end, or until the file breaks off: what came before a damaged part is still used."""
-    frames = container.decode(audio=0)
-    count = 0
-    while True:
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise MediaError(f"{path}: no such file")
+        self._path = path
         try:
-            frame = next(frames)
-        except StopIteration:
-            return
-        except av.error.FFmpegError as error:
-            if count == 0:
-                raise MediaError(f"{path}: its sound cannot be decoded ({_reason(error)})") from None
-            return
-        count += 1
-        yield frame
+            # Opened here, so that a playlist cannot send the decoder to other files or to the network.
+            self._file = path.open("rb")
+        except OSError as error:
+            raise MediaError(f"{path}: cannot be read ({error.strerror})") from None
+        try:
+            self.container = av.open(self._file, "r")
+        except (av.error.FFmpegError, ValueError) as error:
+            self._file.close()
+            raise MediaError(f"{path}: not a sound or video file that can be read ({_reason(error)})") from None
+        if not self.container.streams.audio:
+            self.close()
+            raise MediaError(f"{path}: holds no sound; expected an audio file, or a video with sound")
+
+    def frames(self) -> Iterator[av.AudioFrame]:
+        """Frames until the end, or until the file breaks off: what came before a damaged part is still used."""
+        decoded = self.container.decode(audio=0)
+        count = 0
+        while True:
+            try:
+                frame = next(decoded)
+            except StopIteration:
+                return
+            except av.error.FFmpegError as error:
+                if count == 0:
+                    raise MediaError(f"{self._path}: its sound cannot be decoded ({_reason(error)})") from None
+                return
+            count += 1
+            yield frame
+
+    def close(self) -> None:
+        self.container.close()
+        self._file.close()
+
+    def __enter__(self) -> _SoundFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _reason(error: Exception) -> str:
@@ -110,12 +129,13 @@ class VideoWriter:
 
     def __init__(self, path: Path, size: tuple[int, int], sound: Path | None) -> None:
         """`size` is (width, height) in pixels, even. Raises MediaError when the file cannot be made."""
+        if sound and path.exists() and path.samefile(sound):
+            raise MediaError(f"{path}: is the sound to be rendered; choose another name for the video")
         self._path = path
-        self._partial = path.with_name(f".{path.stem}.partial.mp4")
-        try:
+        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.mp4")
+        with self._written():
+            self._partial.touch()  # PyAV would find out only at the first packet
             self._container = av.open(str(self._partial), "w", options={"movflags": "+faststart"})
-        except (av.error.FFmpegError, OSError) as error:
-            raise MediaError(f"{path}: cannot be written ({_reason(error)})") from None
         self._video = self._container.add_stream("libx264", rate=FPS, options={"crf": VIDEO_QUALITY})
         self._video.width, self._video.height = size
         self._video.pix_fmt = "yuv420p"
@@ -128,23 +148,35 @@ class VideoWriter:
         frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
         frame.pts = self.count
         frame.time_base = Fraction(1, FPS)
-        self._container.mux(self._video.encode(frame))
-        self.count += 1
-        if self._sound:
-            self._sound.copy_until(self.count / FPS)
+        with self._written():
+            self._container.mux(self._video.encode(frame))
+            self.count += 1
+            if self._sound:
+                self._sound.copy_until(self.count / FPS)
 
     def close(self) -> None:
         """Finish the file and give it its name."""
-        self._container.mux(self._video.encode(None))
-        if self._sound:
-            self._sound.finish(self.count / FPS)
-        self._container.close()
-        os.replace(self._partial, self._path)
+        with self._written():
+            self._container.mux(self._video.encode(None))
+            if self._sound:
+                self._sound.finish(self.count / FPS)
+            self._container.close()
+            self._partial.replace(self._path)
 
     def abandon(self) -> None:
         """Remove the unfinished file."""
-        self._container.close()
+        if self._sound:
+            self._sound.close()
+        with contextlib.suppress(av.error.FFmpegError):
+            self._container.close()
         self._partial.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.error.FFmpegError, OSError) as error:
+            raise MediaError(f"{self._path}: cannot be written ({_reason(error)})") from None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -152,10 +184,12 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abandon()
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            if self._partial.exists():
+                self.abandon()
 
 
 class _SoundCopy:
@@ -163,8 +197,8 @@ class _SoundCopy:
 
     def __init__(self, path: Path, output: av.container.OutputContainer) -> None:
         self._output = output
-        self._input = _open_sound(path)
-        self._frames = _decode(path, self._input)
+        self._input = _SoundFile(path)
+        self._frames = self._input.frames()
         self._stream = output.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
         self._stream.bit_rate = AUDIO_BIT_RATE
         self._resampler = AudioResampler(format="fltp", layout="stereo", rate=AUDIO_RATE)
@@ -178,6 +212,9 @@ class _SoundCopy:
         self.copy_until(seconds)
         self._encode(None)
         self._output.mux(self._stream.encode(None))
+        self.close()
+
+    def close(self) -> None:
         self._input.close()
 
     def _encode(self, frame: av.AudioFrame | None) -> None:

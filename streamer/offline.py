@@ -14,8 +14,8 @@ import numpy as np
 
 from engines.manifest import Manifest
 from streamer.config import FPS, PipelineOptions
-from streamer.errors import ConfigError
-from streamer.frames import CoefficientWindow
+from streamer.errors import ConfigError, MediaError
+from streamer.frames import CoefficientWindow, FloatArray
 from streamer.media import VideoWriter, probe_sound, read_sound
 from streamer.pipeline import Avatar, CoefficientStream, Engines, FaceRenderer
 
@@ -39,7 +39,7 @@ class RenderOptions:
 
 @dataclass
 class StageTimes:
-    """Milliseconds of every frame by stage. The sound's stage runs in batches, so its time is spread over its frames."""
+    """Milliseconds of every frame by stage; a batch's time is spread over its frames."""
 
     samples: dict[str, list[float]] = field(default_factory=dict)
 
@@ -93,22 +93,24 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     for path in (options.out, options.coefficients):
         if path is not None and not path.absolute().parent.is_dir():
             raise ConfigError(f"{path}: there is no folder {path.parent}")
+        if path is not None and path.is_dir():
+            raise ConfigError(f"{path}: is a folder; expected the name of a file")
     times = StageTimes()
     with Engines.open(manifest, threads=options.threads) as engines:
         avatar = Avatar.load(engines, options.avatar)
         stream = CoefficientStream(engines, PipelineOptions(options.lookahead_ms, options.seed))
         renderer = FaceRenderer(engines, avatar)
         progress = Progress(sound.seconds)
-        recorded: list[CoefficientWindow] = []
+        recorded: list[FloatArray] = []
+        past = manifest.stage("motion").context[0]
         with VideoWriter(options.out, (manifest.size, manifest.size), options.audio) as writer:
             for windows in _windows(options.audio, stream, times):
-                recorded += windows
+                if options.coefficients:
+                    recorded += [window.values[:, past] for window in windows]
                 for window in windows:
                     _draw(window, renderer, writer, times)
                     progress.show(writer.count)
-            if not recorded:
-                raise ConfigError(f"{options.audio}: too short; expected at least one sample of sound")
-        progress.show(len(recorded), last=True)
+        progress.show(writer.count, last=True)
     if options.coefficients:
         save_coefficients(options.coefficients, manifest, recorded)
     if options.stats:
@@ -135,19 +137,26 @@ def _draw(window: CoefficientWindow, renderer: FaceRenderer, writer: VideoWriter
     times.add("encoding", time.perf_counter() - drawn)
 
 
-def save_coefficients(path: Path, manifest: Manifest, windows: list[CoefficientWindow]) -> None:
-    """Write the coefficient stream: expression [n, E], pose [n, P], their names and the frame rate; atomically."""
-    past = manifest.stage("motion").context[0]
-    values = np.array([window.values[:, past] for window in windows], np.float32)
+def save_coefficients(path: Path, manifest: Manifest, frames: list[FloatArray]) -> None:
+    """Write the coefficient stream: expression [n, E], pose [n, P], their names and the frame rate; atomically.
+
+    Raises:
+        MediaError: the file cannot be written.
+    """
+    values = np.array(frames, np.float32)
     split = len(manifest.coefficients.expression)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(
-            file,
-            expression=values[:, :split],
-            pose=values[:, split:],
-            expression_names=np.array(manifest.coefficients.expression),
-            pose_names=np.array(manifest.coefficients.pose),
-            fps=np.array(manifest.fps),
-        )
-    os.replace(partial, path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                expression=values[:, :split],
+                pose=values[:, split:],
+                expression_names=np.array(manifest.coefficients.expression),
+                pose_names=np.array(manifest.coefficients.pose),
+                fps=np.array(manifest.fps),
+            )
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise MediaError(f"{path}: cannot be written ({error.strerror})") from None
