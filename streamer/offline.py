@@ -56,9 +56,9 @@ class StageTimes:
 
 
 class Progress:
-    """A bar on standard error: how far, how fast, how long still. Quiet where that is not a terminal."""
+    """A bar: how far, how fast, how long still. Only the last line where `stream` is not a terminal."""
 
-    def __init__(self, seconds: float | None, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, seconds: float | None, stream: TextIO) -> None:
         self._total = None if seconds is None else max(1, round(seconds * FPS))
         self._stream = stream
         self._start = time.monotonic()
@@ -100,7 +100,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         avatar = Avatar.load(engines, options.avatar)
         stream = CoefficientStream(engines, PipelineOptions(options.lookahead_ms, options.seed))
         renderer = FaceRenderer(engines, avatar)
-        progress = Progress(sound.seconds)
+        progress = Progress(sound.seconds, sys.stderr)
         recorded: list[FloatArray] = []
         past = manifest.stage("motion").context[0]
         with VideoWriter(options.out, (manifest.size, manifest.size), options.audio) as writer:
