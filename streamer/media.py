@@ -127,21 +127,30 @@ class VideoWriter:
     Use as a context manager: leaving it by an exception removes the unfinished file.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], sound: Path | None) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], sound: Path) -> None:
         """`size` is (width, height) in pixels, even. Raises MediaError when the file cannot be made."""
-        if sound and path.exists() and path.samefile(sound):
+        if path.exists() and path.samefile(sound):
             raise MediaError(f"{path}: is the sound to be rendered; choose another name for the video")
         self._path = path
         self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.mp4")
+        self._open_files = contextlib.ExitStack()
+        self.count = 0  # frames written
+        try:
+            self._open(size, sound)
+        except BaseException:  # an interrupt, too
+            self.abandon()
+            raise
+
+    def _open(self, size: tuple[int, int], sound: Path) -> None:
         with self._written():
             self._partial.touch()  # PyAV would find out only at the first packet
             self._container = av.open(str(self._partial), "w", options={"movflags": "+faststart"})
+        self._open_files.callback(self._container.close)
         self._video = self._container.add_stream("libx264", rate=FPS, options={"crf": VIDEO_QUALITY})
         self._video.width, self._video.height = size
         self._video.pix_fmt = "yuv420p"
         self._video.time_base = Fraction(1, FPS)
-        self._sound = _SoundCopy(sound, self._container) if sound else None
-        self.count = 0  # frames written
+        self._sound = _SoundCopy(self._open_files.enter_context(_SoundFile(sound)), self._container)
 
     def write(self, rgb: ByteArray) -> None:
         """Append a frame, uint8 [height, width, 3], and the sound that goes with it."""
@@ -151,25 +160,22 @@ class VideoWriter:
         with self._written():
             self._container.mux(self._video.encode(frame))
             self.count += 1
-            if self._sound:
-                self._sound.copy_until(self.count / FPS)
+            self._sound.copy_until(self.count / FPS)
 
     def close(self) -> None:
         """Finish the file and give it its name."""
         with self._written():
             self._container.mux(self._video.encode(None))
-            if self._sound:
-                self._sound.finish(self.count / FPS)
-            self._container.close()
+            self._sound.finish(self.count / FPS)
+            self._open_files.close()
             self._partial.replace(self._path)
 
     def abandon(self) -> None:
         """Remove the unfinished file."""
-        if self._sound:
-            self._sound.close()
         with contextlib.suppress(av.error.FFmpegError):
-            self._container.close()
-        self._partial.unlink(missing_ok=True)
+            self._open_files.close()
+        with contextlib.suppress(OSError):
+            self._partial.unlink()
 
     @contextlib.contextmanager
     def _written(self) -> Iterator[None]:
@@ -195,10 +201,9 @@ class VideoWriter:
 class _SoundCopy:
     """Transcodes a file's sound into an open container, as far as the pictures have come."""
 
-    def __init__(self, path: Path, output: av.container.OutputContainer) -> None:
+    def __init__(self, sound: _SoundFile, output: av.container.OutputContainer) -> None:
         self._output = output
-        self._input = _SoundFile(path)
-        self._frames = self._input.frames()
+        self._frames = sound.frames()
         self._stream = output.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
         self._stream.bit_rate = AUDIO_BIT_RATE
         self._resampler = AudioResampler(format="fltp", layout="stereo", rate=AUDIO_RATE)
@@ -212,10 +217,6 @@ class _SoundCopy:
         self.copy_until(seconds)
         self._encode(None)
         self._output.mux(self._stream.encode(None))
-        self.close()
-
-    def close(self) -> None:
-        self._input.close()
 
     def _encode(self, frame: av.AudioFrame | None) -> None:
         for part in self._resampler.resample(frame):

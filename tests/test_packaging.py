@@ -1,0 +1,42 @@
+"""What is installed is complete: the networks, the characters and the page travel with the code."""
+
+from __future__ import annotations
+
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+import clients
+import engines
+from engines.manifest import Manifest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"engines": Path(engines.__file__).parent, "clients": Path(clients.__file__).parent}
+
+
+def packaged(package: str) -> set[Path]:
+    """Files that the package's data patterns choose."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"][package]
+    folder = PACKAGES[package]
+    return {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+
+
+def test_the_shipped_family_is_packaged_and_whole() -> None:
+    folder = PACKAGES["engines"] / "starter"
+    manifest = Manifest.load(folder)
+    files = {graph.path for stage in manifest.stages.values() for graph in stage.graphs}
+    for name in manifest.avatars:
+        files |= {folder / "avatars" / name / file for file in ("avatar.json", "portrait.png", "arrays.npz")}
+    assert files | {folder / "manifest.json", folder / "topology.npz"} <= packaged("engines")
+
+
+def test_the_page_is_packaged() -> None:
+    page = PACKAGES["clients"] / "web"
+    assert {path for path in page.iterdir() if not fnmatch(path.name, ".*")} <= packaged("clients")
+    assert (page / "index.html").is_file()
+
+
+def test_the_repository_stays_light() -> None:
+    """Git keeps every version for ever."""
+    assert sum(path.stat().st_size for path in packaged("engines")) < 12_000_000
