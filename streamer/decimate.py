@@ -18,7 +18,7 @@ def _low_pass() -> NDArray[np.float32]:
     """Windowed sinc (Blackman), cut off a little below the new Nyquist frequency; gain 1 at 0 Hz."""
     n = np.arange(TAPS) - REACH
     taps = np.sinc(n * 0.9 / FACTOR) * np.blackman(TAPS)
-    return (taps / taps.sum()).astype(np.float32)
+    return np.asarray(taps / taps.sum(), np.float32)
 
 
 class Decimator:

@@ -20,6 +20,7 @@ class Portrait:
 
     name: str
     title: str
+    description: str
     png: bytes
     still: ByteArray
 
@@ -48,11 +49,12 @@ class Gallery:
         return chosen
 
     def listing(self) -> list[dict[str, object]]:
-        """For GET /avatars: name, title, picture (its address), default."""
+        """For GET /avatars: name, title, description, picture (its address), default."""
         return [
             {
                 "name": portrait.name,
                 "title": portrait.title,
+                "description": portrait.description,
                 "picture": f"/avatars/{portrait.name}.png",
                 "default": portrait.name == self.default,
             }
@@ -70,4 +72,5 @@ def _portrait(manifest: Manifest, name: str) -> Portrait:
     picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) if png else None
     if picture is None:
         raise BundleError(f"{path}: not a picture")
-    return Portrait(info.name, info.title, png, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
+    still = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    return Portrait(info.name, info.title, info.description, png, still)

@@ -36,7 +36,6 @@ DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being se
 ASSETS = {
     "/": "index.html",
     "/page.js": "page.js",
-    "/call.js": "call.js",
     "/page.css": "page.css",
     "/icon.svg": "icon.svg",
 }
@@ -75,7 +74,7 @@ class Handlers:
 
     async def avatars(self, request: web.Request) -> web.Response:
         """The avatars there are."""
-        return web.json_response(self._warm_gallery().listing(), headers={"Cache-Control": "no-store"})
+        return web.json_response({"avatars": self._warm_gallery().listing()}, headers={"Cache-Control": "no-store"})
 
     async def picture(self, request: web.Request) -> web.Response:
         """A portrait."""

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable
+from typing import Protocol
 
 import aioice.ice
 
 from streamer.errors import ConfigError, SessionError
+
+
+class GetAddresses(Protocol):
+    """aioice's way of asking for addresses."""
+
+    def __call__(self, use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        """Addresses to gather."""
+
 
 LOOPBACK = ["127.0.0.1"]  # browsers resolve "localhost" to it too, and one address makes one candidate
 
@@ -39,7 +47,9 @@ def offered_addresses(host: str) -> list[str] | None:
     try:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(host or None, None, type=socket.SOCK_DGRAM)}
     except socket.gaierror:
-        raise ConfigError(f"host {host}: no such address; use localhost, 0.0.0.0 or an address of this machine") from None
+        raise ConfigError(
+            f"host {host}: no such address; use localhost, 0.0.0.0 or an address of this machine"
+        ) from None
     if not host or any(ipaddress.ip_address(address.split("%")[0]).is_unspecified for address in addresses):
         return None
     return sorted(addresses)
@@ -61,7 +71,7 @@ def offer_only(addresses: list[str] | None) -> None:
 _all_addresses = aioice.ice.get_host_addresses
 
 
-def _fixed(addresses: list[str]) -> Callable[[bool, bool], list[str]]:
+def _fixed(addresses: list[str]) -> GetAddresses:
     def get_host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
         return [address for address in addresses if (use_ipv6 if ":" in address else use_ipv4)]
 

@@ -1,57 +1,87 @@
-"""What the server counts, in the text format that Prometheus reads."""
+"""What the server counts, as Prometheus text. Counters are for all sessions since the start, the ended ones too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
-Labels = Mapping[str, str]
+from streamer.messages import Pulse
+from streamer.timeline import RATE
+
+PREFIX = "avatar_"
+CONTENT_TYPE = "text/plain; version=0.0.4"
 
 
 @dataclass
-class MediaCounts:
-    """What happened to the media of one session, or of all that have ended."""
+class SessionCounts:
+    """Of one session, or of several added up. Samples at `timeline.RATE`."""
 
-    frames_sent: int = 0
-    frames_repeated: int = 0  # of them: the last picture again, because the next was late
-    frames_dropped: int = 0  # made too late to be shown
-    silence_samples: int = 0  # at 48 kHz: made up because the microphone's packets did not come
-    packets_lost: int = 0
-    packets_late: int = 0  # came too late to be heard in full
+    frames_shown: int = 0
+    frames_repeated: int = 0  # the last picture again, because the next was late
+    frames_dropped: int = 0  # pictures that came after their moment
+    sound_missing: int = 0  # samples of silence played because there was no sound
+    packets_lost: int = 0  # of the microphone
+    packets_late: int = 0
+    silence: int = 0  # samples of the microphone made up because none came
+    clock_shifts: int = 0  # times the microphone's clock was tied to ours anew
 
-    def __add__(self, other: MediaCounts) -> MediaCounts:
-        return MediaCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+    def add(self, other: SessionCounts) -> None:
+        """Add another session's counts to these."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One metric: `values` are samples, each with its labels."""
+class ServerCounts:
+    """Of the server itself."""
 
-    name: str
-    kind: str  # counter or gauge
-    help: str
-    values: list[tuple[Labels, float]] = field(default_factory=list)
-
-
-def single(name: str, kind: str, text: str, value: float) -> Metric:
-    """A metric without labels."""
-    return Metric(name, kind, text, [({}, value)])
+    ready: bool
+    open_sessions: int
+    sessions: int
+    refused: int
+    worker_starts: int
+    messages_dropped: int
+    pictures_overwritten: int
 
 
-def exposition(metrics: Iterable[Metric]) -> str:
-    """The metrics as Prometheus text format 0.0.4."""
+def render(server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> str:
+    """The text of GET /metrics."""
     lines: list[str] = []
-    for metric in metrics:
-        lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
-        lines += [f"{metric.name}{_labels(labels)} {value:.10g}" for labels, value in metric.values]
+    for name, kind, explanation, value in (
+        ("ready", "gauge", "1 when the engines are warm", int(server.ready)),
+        ("sessions_open", "gauge", "Sessions now", server.open_sessions),
+        ("sessions_total", "counter", "Sessions begun", server.sessions),
+        ("sessions_refused_total", "counter", "Offers refused", server.refused),
+        ("worker_starts_total", "counter", "Starts of the inference process", server.worker_starts),
+        ("worker_messages_dropped_total", "counter", "Messages it had no room for", server.messages_dropped),
+        ("worker_pictures_overwritten_total", "counter", "Pictures read too late", server.pictures_overwritten),
+        ("frames_rendered_total", "counter", "Pictures made", pulse.rendered),
+        ("frames_expired_total", "counter", "Pictures not made: their moment had passed", pulse.expired),
+        ("frames_overflowed_total", "counter", "Pictures not made: too many waited", pulse.overflowed),
+        ("frames_shown_total", "counter", "Pictures sent", sessions.frames_shown),
+        ("frames_repeated_total", "counter", "Repeats of a picture, the next being late", sessions.frames_repeated),
+        ("frames_dropped_total", "counter", "Pictures that came after their moment", sessions.frames_dropped),
+        ("sound_missing_seconds_total", "counter", "Silence sent for want of sound", sessions.sound_missing / RATE),
+        ("microphone_packets_lost_total", "counter", "Packets that never came", sessions.packets_lost),
+        ("microphone_packets_late_total", "counter", "Packets that came too late", sessions.packets_late),
+        ("microphone_silence_seconds_total", "counter", "Microphone silence made up", sessions.silence / RATE),
+        ("microphone_clock_shifts_total", "counter", "Times its clock was tied anew", sessions.clock_shifts),
+    ):
+        lines += _metric(name, kind, explanation, [("", value)])
+    runs = [(f'{{stage="{stage}"}}', count) for stage, (count, _) in pulse.stages.items()]
+    seconds = [(f'{{stage="{stage}"}}', total) for stage, (_, total) in pulse.stages.items()]
+    lines += _metric("stage_runs_total", "counter", "Frames a stage worked on", runs)
+    lines += _metric("stage_seconds_total", "counter", "Time it took", seconds)
     return "\n".join(lines) + "\n"
 
 
-def _labels(labels: Labels) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
+def parse(text: str) -> dict[str, float]:
+    """Values by name (labels included, the prefix not) of what `render` wrote."""
+    pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+    return {name.removeprefix(PREFIX): float(value) for name, value in pairs}
 
 
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _metric(name: str, kind: str, explanation: str, values: Iterable[tuple[str, float]]) -> list[str]:
+    name = PREFIX + name
+    head = [f"# HELP {name} {explanation}", f"# TYPE {name} {kind}"]
+    return head + [f"{name}{labels} {value:.10g}" for labels, value in values]

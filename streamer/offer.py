@@ -25,7 +25,8 @@ def check_offer(text: str, limits: Limits) -> None:
         raise OfferError(f"the SDP offer has {len(lines)} lines, at most {limits.max_sdp_lines} are accepted")
     sections = sum(line.startswith("m=") for line in lines)
     if sections > limits.max_media_sections:
-        raise OfferError(f"the SDP offer has {sections} media sections, at most {limits.max_media_sections} are accepted")
+        most = limits.max_media_sections
+        raise OfferError(f"the SDP offer has {sections} media sections, at most {most} are accepted")
     candidates = sum(line.startswith("a=candidate:") for line in lines)
     if candidates > limits.max_candidates:
         raise OfferError(f"the SDP offer has {candidates} candidates, at most {limits.max_candidates} are accepted")

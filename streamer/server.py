@@ -1,42 +1,135 @@
-"""The HTTP server: the page, opening and ending sessions, health and metrics.
-
-    GET    /                      the page
-    POST   /session               SDP offer in, 201 with the SDP answer and Location out; ?avatar=NAME ?lookahead=MS
-    DELETE /session/<id>          ends it
-    GET    /avatars               which avatars there are; /avatars/<name>/picture is one's portrait
-    GET    /healthz               200 when sessions can be opened, else 503
-    GET    /metrics               Prometheus text
-
-The shape is that of WHIP (RFC 9725), except that audio goes both ways and video comes back on the same connection.
-"""
+"""The live server's life: bind, warm up, serve, end within two seconds of being told to."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
+import socket
 import sys
+from pathlib import Path
 
 from aiohttp import web
 
+import engines
+from engines.manifest import Manifest
+from streamer.clock import MonotonicClock
 from streamer.config import ServeOptions
-from streamer.studio import Studio
+from streamer.errors import ConfigError
+from streamer.gallery import Gallery
+from streamer.guard import guard
+from streamer.handlers import Handlers
+from streamer.ice import is_loopback, offer_only, offered_addresses
+from streamer.limits import Limits
+from streamer.lobby import Lobby
+from streamer.messages import WorkerSettings
+from streamer.motion import Lookahead
+from streamer.vp8 import set_bitrates
+from streamer.worker import InferenceWorker
 
 logger = logging.getLogger(__name__)
 
-SDP = "application/sdp"
-BODY_S = 5.0  # for a client to send its offer
-SWITCH_INTERVAL_S = 0.0005  # a busy thread may hold up the sound for no longer
-ASSETS = {"/": "index.html", "/avatar.js": "avatar.js", "/call.js": "call.js", "/level.js": "level.js"}
-ASSETS |= {"/style.css": "style.css", "/icon.svg": "icon.svg"}
-TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-STUDIO = web.AppKey("studio", Studio)
+SHIPPED_FAMILY = Path(engines.__file__).parent / "starter"
+SWITCH_INTERVAL_S = 0.0005  # a busy thread then holds up the sound for half a millisecond, not five
+BACKLOG = 16  # connections waiting to be accepted
 
 
 def serve(options: ServeOptions) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
-        AvatarError: the port is taken, or the engines cannot be used.
+        ConfigError: an option that cannot work; the port is taken.
+        AvatarError: the family or the avatar cannot be used.
     """
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(options))
+
+
+async def _serve(options: ServeOptions) -> None:
+    limits = Limits()
+    family = options.family or SHIPPED_FAMILY
+    manifest = Manifest.load(family)
+    Lookahead.of(manifest, options.lookahead_ms)  # a wrong one is told now, not to the first visitor
+    addresses = offered_addresses(options.host)
+    listener = listen(options.host, options.port)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    asyncio.run(_serve(options))
+    offer_only(addresses)
+    set_bitrates()
+    worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), manifest.size)
+    lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
+    handlers = Handlers(manifest, worker, lobby, limits, options.lookahead_ms)
+    app = web.Application(middlewares=[guard(options.host)], client_max_size=limits.max_sdp_bytes)
+    app.add_routes(handlers.routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    stop = _on_signal()
+    try:
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        print(f"avatar: loading the engines of family {manifest.family} ...", flush=True)
+        if await _warm_up(manifest, worker, handlers, stop):
+            print(f"avatar: ready at {address(options.host, listener)}", flush=True)
+            await stop.wait()
+        print("avatar: stopped", flush=True)
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limits.shutdown_s):
+                await asyncio.gather(lobby.close(), worker.stop())
+        await runner.cleanup()
+
+
+async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handlers, stop: asyncio.Event) -> bool:
+    """Start the worker; False when the server is told to stop meanwhile."""
+    starting = asyncio.create_task(worker.start())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            return False
+        ready = await starting
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
+    handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
+    return True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Port 0 takes any free one.
+
+    Raises:
+        ConfigError: the port is taken or not allowed, or the host is not an address of this machine.
+    """
+    name = "127.0.0.1" if host == "localhost" else host or None
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        listener = socket.socket(*found[0][:2])
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"cannot listen on {host}, port {port}: {error}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(found[0][4])
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot listen on {host}, port {port}: {reason}; choose another with --port") from None
+    return listener
+
+
+def address(host: str, listener: socket.socket) -> str:
+    """Where a browser on this machine finds the server."""
+    port = listener.getsockname()[1]
+    name = "localhost" if is_loopback(host) or host in ("", "0.0.0.0", "::") else host
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+
+
+def _on_signal() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
+            loop.add_signal_handler(number, stop.set)
+    return stop

@@ -61,7 +61,7 @@ class MicrophoneTimeline:
         self._ready: list[Samples] = []
 
     def push(self, pts: int, samples: Samples, now: float) -> None:
-        """Take a decoded packet: int16 [n, 2] whose first sample has the sender's count `pts`, which never goes back."""
+        """Take a decoded packet: int16 [n, 2]; `pts` is the sender's count of its first sample and never goes back."""
         position = self._place(pts, len(samples), now)
         behind = self.edge - position
         if behind > 0:
