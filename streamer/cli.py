@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-import engines
+from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer.avatar import find_avatar, list_avatars
 from streamer.config import BenchOptions, ServeOptions
 from streamer.errors import AvatarError
 
-STARTER = Path(engines.__file__).parent / "starter"
 EXIT_REFUSED = 2
+MOST_SESSIONS = 64  # more than any machine renders; a bound for typing mistakes
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -53,16 +53,22 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_family(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--engines", type=Path, metavar="DIR", default=STARTER, help="folder of a family of engines (default: starter)"
+        "--engines",
+        type=Path,
+        metavar="DIR",
+        default=SHIPPED_FAMILY,
+        help="folder of a family of engines (default: the shipped one)",
     )
-    parser.add_argument("--threads", type=_positive, default=2, help="processor threads to use (default: 2)")
+    parser.add_argument(
+        "--threads", type=_whole(1, 256), default=2, metavar="N", help="processor threads to use (default: 2)"
+    )
 
 
 def _add_face(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--avatar", metavar="NAME", help="whose face; `avatar avatars` lists them")
     parser.add_argument(
         "--lookahead",
-        type=int,
+        type=_whole(0, 10_000),
         metavar="MS",
         help="how long a frame waits for later sound: less is quicker, and looser lips (default: all it can use)",
     )
@@ -70,18 +76,22 @@ def _add_face(parser: argparse.ArgumentParser) -> None:
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="localhost", help="address to listen on (default: localhost)")
-    parser.add_argument("--port", type=int, default=8080, help="port to listen on (default: 8080)")
-    parser.add_argument("--sessions", type=_positive, default=4, help="people at the same time (default: 4)")
+    parser.add_argument("--port", type=_whole(0, 65_535), default=8080, help="port to listen on (default: 8080)")
+    parser.add_argument(
+        "--sessions", type=_whole(1, MOST_SESSIONS), default=4, metavar="N", help="people at the same time (default: 4)"
+    )
     _add_face(parser)
     _add_family(parser)
     parser.set_defaults(command=_serve)
 
 
 def _add_render(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--audio", type=Path, required=True, help="any sound or video file")
-    parser.add_argument("--out", type=Path, required=True, help="the video to write (.mp4)")
+    parser.add_argument("--audio", type=Path, required=True, metavar="FILE", help="any sound or video file")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.mp4", help="the video to write")
     parser.add_argument("--coefficients", type=Path, metavar="FILE.npz", help="also save what the face did, in numbers")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other head motion and blinks (default: 0)")
+    parser.add_argument(
+        "--seed", type=_whole(0, 2**32), default=0, metavar="N", help="chooses head motion and blinks (default: 0)"
+    )
     parser.add_argument("--stats", action="store_true", help="print the milliseconds of each stage")
     _add_face(parser)
     _add_family(parser)
@@ -99,8 +109,12 @@ def _add_engines(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sessions", type=_counts, default=(1,), help="how many at once, e.g. 1 or 1,2 (default: 1)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of conversation for each (default: 20)")
+    parser.add_argument(
+        "--sessions", type=_counts, default=(1,), metavar="N,..", help="how many at once, e.g. 1 or 1,2 (default: 1)"
+    )
+    parser.add_argument(
+        "--seconds", type=_seconds, default=20.0, metavar="S", help="of conversation for each (default: 20)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     _add_face(parser)
     _add_family(parser)
@@ -189,12 +203,26 @@ def _bench(args: argparse.Namespace) -> int:
     return 0
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is too few; expected at least 1")
-    return value
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        if not text.strip().isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text} found, a whole number from {low} to {high} expected")
+        return int(text)
+
+    return read
 
 
 def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_positive(part) for part in text.split(","))
+    return tuple(_whole(1, MOST_SESSIONS)(part) for part in text.split(","))
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1.0 <= value <= 86_400.0:
+        raise argparse.ArgumentTypeError(f"{text} found, a number of seconds from 1 to 86400 expected")
+    return value

@@ -139,6 +139,24 @@ def test_a_stop_by_the_keyboard_is_quiet_and_leaves_nothing(tiny_folder: Path, t
     assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["serve", "--port", "99999"], "99999 found, a whole number from 0 to 65535 expected"),
+        (["serve", "--threads", "0"], "0 found, a whole number from 1"),
+        (["render", "--audio", "a", "--out", "b", "--seed", "-1"], "-1 found, a whole number from 0"),
+        (["render", "--audio", "a", "--out", "b", "--lookahead", "much"], "much found, a whole number from 0"),
+        (["bench", "--sessions", "1,x"], "x found, a whole number from 1 to 64 expected"),
+        (["bench", "--seconds", "nan"], "nan found, a number of seconds from 1 to 86400 expected"),
+    ],
+)
+def test_numbers_out_of_range_are_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["serve", "render", "avatars", "engines", "bench"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
