@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def model() -> g.Generator:
     return made.eval()
 
 
-def face(rng: np.random.Generator) -> torch.Tensor:
+def face(rng: np.random.Generator) -> Any:
     return torch.from_numpy(rng.uniform(-0.5, 0.5, (1, POINTS, 2)).astype(np.float32))
 
 
@@ -98,7 +100,7 @@ def test_keypoints_are_linear_in_units_and_rigid_in_pose() -> None:
     pivot, far = torch.tensor([0.0, 0.3, -0.2]), torch.tensor([1e6])
     motion = DrivingKeypoints()
 
-    def run(units: tuple[float, float], pose: tuple[float, ...], rigidity: float) -> torch.Tensor:
+    def run(units: tuple[float, float], pose: tuple[float, ...], rigidity: float) -> Any:
         held = torch.tensor([*units, *pose])[None, :, None].expand(1, 8, 3)
         return motion(held, neutral, basis, torch.full((6,), rigidity), pivot, far)[0]
 
