@@ -136,8 +136,8 @@ def through_opus(sound: Sound, bit_rate: int) -> Sound:
     buffer.seek(0)
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
     parts = []
-    with av.open(buffer) as container:
-        for frame in container.decode(audio=0):
+    with av.open(buffer, "r") as coded:
+        for frame in coded.decode(audio=0):
             parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
         parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
     decoded = np.concatenate(parts)[: len(sound)]

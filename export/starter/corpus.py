@@ -12,70 +12,106 @@ import numpy as np
 
 SUBJECTS = (
     "my mother", "the baker", "a small boy", "our neighbour", "Bob", "Emma", "the whole family", "this old farmer",
-    "the young woman", "your brother", "Mister Palmer", "the pilot", "a clever fox", "Phoebe", "the village", "everybody",
-    "the weather", "William", "that brave fireman", "the postman", "he", "she", "they", "we", "Peter", "the judge",
-    "a shy girl", "the chef", "Thomas", "her father", "the big brown bear", "a voice", "the museum", "Joe",
+    "the young woman", "your brother", "Mister Palmer", "the pilot", "a clever fox", "Phoebe", "the village",
+    "everybody", "the weather", "William", "that brave fireman", "the postman", "he", "she", "they", "we", "Peter",
+    "the judge", "a shy girl", "the chef", "Thomas", "her father", "the big brown bear", "a voice", "the museum",
+    "Joe",
 )  # fmt: skip
 VERBS = (
-    "makes", "bought", "likes", "moved", "found", "puts away", "wants", "gave back", "forgot", "washed", "should watch",
-    "will bring", "never saw", "could not leave", "remembers", "opened", "jumps over", "thought about", "chose",
-    "is looking for", "keeps", "showed us", "has broken", "would prefer", "believes in", "threw", "sews", "offered",
-    "paid for", "measured", "climbed up", "improved", "left behind", "drew", "warms", "can hear",
+    "makes", "bought", "likes", "moved", "found", "puts away", "wants", "gave back", "forgot", "washed",
+    "should watch", "will bring", "never saw", "could not leave", "remembers", "opened", "jumps over",
+    "thought about", "chose", "is looking for", "keeps", "showed us", "has broken", "would prefer", "believes in",
+    "threw", "sews", "offered", "paid for", "measured", "climbed up", "improved", "left behind", "drew", "warms",
+    "can hear",
 )  # fmt: skip
 OBJECTS = (
     "a blue bowl", "the open window", "five warm apples", "some fresh bread", "the music room", "a purple umbrella",
     "the chocolate cake", "these yellow shoes", "an empty bottle", "the river", "both bicycles", "a better job",
-    "the map of Europe", "a pair of gloves", "three thin feathers", "the whole problem", "an orange", "cheap furniture",
-    "the moon", "a new phone", "very good coffee", "the garden wall", "the evening paper", "my favourite movie",
-    "a bag of peas", "the truth", "soft cheese", "a huge ship", "the football match", "nothing at all", "a mouse",
-    "the village church", "a piece of pie", "few words", "the other side", "a wooden boat", "eighty-four pounds",
+    "the map of Europe", "a pair of gloves", "three thin feathers", "the whole problem", "an orange",
+    "cheap furniture", "the moon", "a new phone", "very good coffee", "the garden wall", "the evening paper",
+    "my favourite movie", "a bag of peas", "the truth", "soft cheese", "a huge ship", "the football match",
+    "nothing at all", "a mouse", "the village church", "a piece of pie", "few words", "the other side",
+    "a wooden boat", "eighty-four pounds",
 )  # fmt: skip
 ENDINGS = (
     "in the morning", "before lunch", "every single day", "near the beach", "without a word", "for a while",
-    "on Thursday", "above the shop", "from time to time", "with both hands", "because of the rain", "at half past five",
-    "under the bridge", "in September", "as usual", "while the baby sleeps", "after a cup of tea", "by the fire",
-    "from below", "with much joy", "over there", "if you please", "again and again", "when nobody looks",
+    "on Thursday", "above the shop", "from time to time", "with both hands", "because of the rain",
+    "at half past five", "under the bridge", "in September", "as usual", "while the baby sleeps",
+    "after a cup of tea", "by the fire", "from below", "with much joy", "over there", "if you please",
+    "again and again", "when nobody looks",
 )  # fmt: skip
 OPENINGS = (
-    "well", "of course", "maybe", "to be honest", "oh", "yes", "no", "hello", "by the way", "look", "mm", "good morning",
-    "welcome back", "thank you", "please wait", "I mean", "you know", "first of all", "wow", "now", "finally", "hm",
+    "well", "of course", "maybe", "to be honest", "oh", "yes", "no", "hello", "by the way", "look", "mm",
+    "good morning", "welcome back", "thank you", "please wait", "I mean", "you know", "first of all", "wow", "now",
+    "finally", "hm",
 )  # fmt: skip
 
 WORDS = {
-    "de": "Mutter Baum Wasser schön Fuß Brücke mögen über Vater Apfel Pferd zwei Bücher Morgen Fenster Zeit böse Blume "
-    "offen Problem fünf Schule Milch warm Abend gehen suchen möchte immer Haus Mauer Pfeife weiß Löffel Papier sprechen",
-    "fr": "bonjour maman bateau feu pomme jamais beaucoup petit vin blanc rue fleur famille homme ouvrir problème bébé "
-    "musique voiture chez chambre pain heureux monde fenêtre demain parler boire vieux jardin oiseau femme premier",
-    "es": "madre bueno pájaro ventana fuego bebé campo pueblo amigo vaca pequeño hombre mujer jugar mañana primero "
-    "problema familia beber viejo abrir nube chico puerta música zapato libro trabajo palabra llave verde mundo",
-    "it": "mamma bambino fuoco acqua problema pomeriggio vino bello giorno finestra famiglia piccolo amore libro chiave "
-    "mondo uomo parlare bere pioggia scuola bocca gamba palla vecchio zio figlio foglia sempre prima buono",
-    "pt": "mãe pão fogo bebida janela problema amigo família homem mulher pequeno porta verde chuva livro mundo coração "
-    "falar beber manhã bom avó palavra música lápis vento velho campo primo feijão não você",
-    "nl": "moeder boom vuur appel vrouw raam probleem schip uur blauw goed morgen boek wereld groot huis mooi peper "
-    "fiets deur vijf praten water brood vogel straat meisje zeven lamp oma papier buiten",
-    "pl": "mama woda dom okno problem książka dobry chleb pies ryba mleko rower babcia morze zima świat wieś jabłko "
-    "człowiek szkoła pięć młody praca drzewo ulica muzyka zupa biały żaba mówić",
-    "tr": "anne baba su ev pencere problem elma küçük büyük güzel kitap mavi okul yol bahçe köpek ekmek süt müzik dünya "
-    "araba kuş yağmur beyaz çiçek para mum deniz bulut söz",
-    "sv": "mamma pappa vatten hus fönster problem äpple liten blomma bok värld hem fågel mjölk öppna bröd skola fem "
-    "människa musik gammal blå bil morgon vinter sjö ljus önska björn",
-    "fi": "äiti vesi talo ikkuna omena pieni kukka kirja maailma lintu maito leipä koulu viisi ihminen musiikki vanha "
-    "auto aamu talvi järvi valo puu poika yö pallo mummo hyvä päivä",
-    "ro": "mamă apă casă fereastră problemă măr mic floare carte lume pasăre lapte pâine școală cinci om muzică vechi "
-    "albastru mașină bună dimineața vânt ploaie copil bunic femeie foc",
-    "id": "ibu air rumah jendela masalah apel kecil bunga buku dunia burung susu roti sekolah lima orang musik lama biru "
-    "mobil pagi bapak hujan makan minum pohon bulan api bebas",
-    "cs": "máma voda dům okno problém jablko malý květina kniha svět pták mléko chléb škola pět člověk hudba starý modrý "
-    "auto ráno zima babička moře dobrý mluvit ovoce vůbec",
-    "cmn-latn-pinyin": "mā1 ma5 bà4 ba5 wǒ3 men5 shui3 fang2 zi5 péng2 you5 xué2 xiào4 bu4 dong3 míng2 tian1 yī1 èr4 "
-    "sān1 wu3 yú2 piào4 liang5 niú2 nai3 mian4 bāo1 gōng1 zuò4 huā1 yue4 fēng1 bō1 luo2 wèi4 men2 chūn1 shān1",
-    "ja": "まま ぱぱ みず いえ まど りんご ちいさい はな ほん せかい とり ぎゅうにゅう ぱん がっこう ひと おんがく ふるい あおい くるま "
-    "あさ ふゆ うみ こども あめ ぼく わたし やま びじゅつかん ありがとう おはよう みなさん べんきょう",
+    "de": "Mutter Baum Wasser schön Fuß Brücke mögen über Vater Apfel Pferd zwei Bücher Morgen Fenster Zeit "
+    "böse Blume offen Problem fünf Schule Milch warm Abend gehen suchen möchte immer Haus Mauer Pfeife "
+    "weiß Löffel Papier sprechen",
+    "fr": "bonjour maman bateau feu pomme jamais beaucoup petit vin blanc rue fleur famille homme ouvrir "
+    "problème bébé musique voiture chez chambre pain heureux monde fenêtre demain parler boire vieux "
+    "jardin oiseau femme premier",
+    "es": "madre bueno pájaro ventana fuego bebé campo pueblo amigo vaca pequeño hombre mujer jugar mañana "
+    "primero problema familia beber viejo abrir nube chico puerta música zapato libro trabajo palabra "
+    "llave verde mundo",
+    "it": "mamma bambino fuoco acqua problema pomeriggio vino bello giorno finestra famiglia piccolo amore "
+    "libro chiave mondo uomo parlare bere pioggia scuola bocca gamba palla vecchio zio figlio foglia "
+    "sempre prima buono",
+    "pt": "mãe pão fogo bebida janela problema amigo família homem mulher pequeno porta verde chuva livro mundo "
+    "coração falar beber manhã bom avó palavra música lápis vento velho campo primo feijão não você",
+    "nl": "moeder boom vuur appel vrouw raam probleem schip uur blauw goed morgen boek wereld groot huis mooi "
+    "peper fiets deur vijf praten water brood vogel straat meisje zeven lamp oma papier buiten",
+    "pl": "mama woda dom okno problem książka dobry chleb pies ryba mleko rower babcia morze zima świat wieś "
+    "jabłko człowiek szkoła pięć młody praca drzewo ulica muzyka zupa biały żaba mówić",
+    "tr": "anne baba su ev pencere problem elma küçük büyük güzel kitap mavi okul yol bahçe köpek ekmek süt "
+    "müzik dünya araba kuş yağmur beyaz çiçek para mum deniz bulut söz",
+    "sv": "mamma pappa vatten hus fönster problem äpple liten blomma bok värld hem fågel mjölk öppna bröd skola "
+    "fem människa musik gammal blå bil morgon vinter sjö ljus önska björn",
+    "fi": "äiti vesi talo ikkuna omena pieni kukka kirja maailma lintu maito leipä koulu viisi ihminen musiikki "
+    "vanha auto aamu talvi järvi valo puu poika yö pallo mummo hyvä päivä",
+    "ro": "mamă apă casă fereastră problemă măr mic floare carte lume pasăre lapte pâine școală cinci om muzică "
+    "vechi albastru mașină bună dimineața vânt ploaie copil bunic femeie foc",
+    "id": "ibu air rumah jendela masalah apel kecil bunga buku dunia burung susu roti sekolah lima orang musik "
+    "lama biru mobil pagi bapak hujan makan minum pohon bulan api bebas",
+    "cs": "máma voda dům okno problém jablko malý květina kniha svět pták mléko chléb škola pět člověk hudba "
+    "starý modrý auto ráno zima babička moře dobrý mluvit ovoce vůbec",
+    "cmn-latn-pinyin": "mā1 ma5 bà4 ba5 wǒ3 men5 shui3 fang2 zi5 péng2 you5 xué2 xiào4 bu4 dong3 míng2 tian1 yī1 èr4 sān1 "
+    "wu3 yú2 piào4 liang5 niú2 nai3 mian4 bāo1 gōng1 zuò4 huā1 yue4 fēng1 bō1 luo2 wèi4 men2 chūn1 shān1",
+    "ja": "まま ぱぱ みず いえ まど りんご ちいさい はな ほん せかい とり ぎゅうにゅう ぱん "
+    "がっこう ひと おんがく ふるい あおい くるま あさ ふゆ うみ こども あめ ぼく わたし "
+    "やま びじゅつかん ありがとう おはよう みなさん べんきょう",
 }
 LANGUAGES = ("en-us", "en-us", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", *WORDS)
-CONSONANTS = "b p m f v w d t s z sh ch j k g l n r th y h br pl sm fl".split()
-VOWELS = "a e i o u oo ee ai ou oa".split()
+CONSONANTS = [
+    "b",
+    "p",
+    "m",
+    "f",
+    "v",
+    "w",
+    "d",
+    "t",
+    "s",
+    "z",
+    "sh",
+    "ch",
+    "j",
+    "k",
+    "g",
+    "l",
+    "n",
+    "r",
+    "th",
+    "y",
+    "h",
+    "br",
+    "pl",
+    "sm",
+    "fl",
+]
+VOWELS = ["a", "e", "i", "o", "u", "oo", "ee", "ai", "ou", "oa"]
 VARIANTS = (
     "", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+m8", "+f1", "+f2", "+f3", "+f4", "+f5", "+croak",
     "+klatt", "+klatt2", "+klatt3", "+klatt4", "+adam", "+Andrea", "+anika", "+belinda", "+steph", "+linda", "+john",

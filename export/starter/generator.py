@@ -137,21 +137,33 @@ class Generator(nn.Module):
         quarter = self.down[1](half)
         return Features(half, quarter, self.down[2](quarter))
 
-    def motion(self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor) -> Motion:
-        """`small`: portrait and conditions at 1/4 [B, 10, 64, 64]; driving conditions at 1/4; keypoints [B, K, 2+]."""
+    def look(
+        self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What the motion network sees [B, 23, 64, 64], and the prior's flow [B, 2, 64, 64].
+
+        `small`: portrait and conditions at 1/4 [B, 10, 64, 64]; driving conditions at 1/4; keypoints [B, K, 2+].
+        """
         with torch.autocast("cpu", enabled=False):
             flow, trust = self.prior(source, driving)
-            base = pixel_grid(GRID).permute(2, 0, 1)[None]
-            guess = sample(small, base + flow)
-        seen = torch.cat([small[:, :3], guess, flow * 4, trust, small_driving], 1)
+            guess = sample(small, pixel_grid(GRID).permute(2, 0, 1)[None] + flow)
+        return torch.cat([small[:, :3], guess, flow * 4, trust, small_driving], 1), flow
+
+    def refine(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Context for the decoder [B, 32, 64, 64], and corrections of flow and occlusion [B, 3, 64, 64]."""
         top = self.motion_in(seen)
         middle = self.motion_down[0](top)
         low = self.motion_down[1](middle)
         middle = self.motion_up[0](torch.cat([double(low), middle], 1))
         top = self.motion_up[1](torch.cat([double(middle), top], 1))
-        refined = self.motion_out(top).float()
-        flow = flow + refined[:, :2] * RESIDUAL_SCALE
-        return Motion(torch.cat([base + flow, torch.sigmoid(refined[:, 2:] + 1)], 1), flow, top)
+        return top, self.motion_out(top)
+
+    def motion(self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor) -> Motion:
+        """`look`, `refine` and `correct` in one."""
+        seen, flow = self.look(small, small_driving, source, driving)
+        context, refined = self.refine(seen)
+        flow = flow + refined[:, :2].float() * RESIDUAL_SCALE
+        return Motion(correct(flow, refined), flow, context)
 
     def decode(self, warped: Features, context: Tensor, picture: Tensor, driving: Tensor) -> Tensor:
         """Warped features, motion context (1/4), warped picture and conditions, driving conditions, all of one window.
@@ -163,6 +175,12 @@ class Generator(nn.Module):
         x = self.at_half(torch.cat([double(x), warped.half, F.avg_pool2d(driving, 2)], 1))
         painted: Tensor = self.paint(self.at_full(torch.cat([double(x), picture, driving], 1)))
         return painted
+
+
+def correct(flow: Tensor, refined: Tensor) -> Tensor:
+    """Corrected flow [B, 2, G, G] to a sampling grid with occlusion, [B, 3, G, G]."""
+    base = pixel_grid(GRID).permute(2, 0, 1)[None]
+    return torch.cat([base + flow, torch.sigmoid(refined[:, 2:].float() + 1)], 1)
 
 
 def sample(image: Tensor, grid: Tensor) -> Tensor:

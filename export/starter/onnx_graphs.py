@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from export.starter.generator import CONDITIONS, SIZE, Generator
-from export.starter.stages import WINDOWS, Appearance, Compose, Decode, DrivingKeypoints, Geometry
+from export.starter.stages import Appearance, Compose, Decode, DrivingKeypoints, Look, Refine, Warp
 
 OPSET = 17
 
@@ -87,35 +87,39 @@ def motion_plan(units: int, points: int) -> GraphPlan:
 
 
 def picture_plans(model: Generator, points: int) -> tuple[GraphPlan, list[GraphPlan]]:
-    """The appearance graph, and the render stage's three."""
-    portrait, conditions = torch.rand(1, 3, SIZE, SIZE), torch.rand(1, CONDITIONS, SIZE, SIZE)
-    names = ("features_half", "features_quarter", "features_eighth", "small")
-    appearance = Appearance(model).eval()
-    appearance_plan = GraphPlan(
-        "appearance.onnx", appearance, {"portrait": portrait, "source_conditions": conditions}, names
-    )
-    with torch.no_grad():
-        features = dict(zip(names, appearance(portrait, conditions), strict=True))
+    """The appearance graph, and the render stage's five, in order."""
     keypoints = torch.rand(1, points, 3)
-    windows = torch.tensor([[40.0, 80.0], [144.0, 80.0]])
-    geometry_inputs = {
-        "portrait": portrait,
-        "source_conditions": conditions,
-        "small": features["small"],
-        "features_half": features["features_half"],
-        "features_quarter": features["features_quarter"],
-        "features_eighth": features["features_eighth"],
+    known = {
+        "portrait": torch.rand(1, 3, SIZE, SIZE),
+        "source_conditions": torch.rand(1, CONDITIONS, SIZE, SIZE),
         "source_keypoints": keypoints,
         "driving_keypoints": keypoints + 0.01,
-        "driving_conditions": conditions,
-        "windows": windows,
+        "driving_conditions": torch.rand(1, CONDITIONS, SIZE, SIZE),
+        "windows": torch.tensor([[40.0, 64.0], [144.0, 64.0]]),
     }
-    flowing = ("warped", "half", "quarter", "eighth", "context", "pictures", "conditions")
-    geometry = GraphPlan("render_geometry.onnx", Geometry(model), geometry_inputs, flowing)
-    with torch.no_grad():
-        sampled = dict(zip(flowing, geometry.module(*geometry_inputs.values()), strict=True))
-    warped = sampled.pop("warped")
-    decode = GraphPlan("render_decode.onnx", Decode(model), sampled, ("painted",), precision="bf16")
-    painted = torch.rand(WINDOWS, 4, *sampled["conditions"].shape[2:])
-    inputs = {"warped": warped, "painted": painted, "windows": windows}
-    return appearance_plan, [geometry, decode, GraphPlan("render_compose.onnx", Compose(), inputs, ("frame",))]
+
+    def plan(file: str, module: nn.Module, inputs: str, outputs: str, precision: str = "fp32") -> GraphPlan:
+        """Plan a graph on values known so far, and make its results known to the next."""
+        given = {name: known[name] for name in inputs.split()}
+        names = tuple(outputs.split())
+        with torch.no_grad():
+            made = module.eval()(*given.values())
+        known.update(zip(names, (made,) if isinstance(made, Tensor) else made, strict=True))
+        return GraphPlan(file, module, given, names, precision)
+
+    features = "features_half features_quarter features_eighth"
+    sampled = "half quarter eighth near pictures conditions"
+    appearance = plan("appearance.onnx", Appearance(model), "portrait source_conditions", f"{features} small")
+    render = [
+        plan("render_look.onnx", Look(model), "small source_keypoints driving_keypoints driving_conditions", "seen flow"),
+        plan("render_refine.onnx", Refine(model), "seen", "context refined", "bf16"),
+        plan(
+            "render_warp.onnx",
+            Warp(),
+            f"portrait source_conditions {features} driving_conditions windows flow context refined",
+            f"warped {sampled}",
+        ),
+        plan("render_decode.onnx", Decode(model), sampled, "painted", "bf16"),
+        plan("render_compose.onnx", Compose(), "warped painted windows", "frame"),
+    ]
+    return appearance, render

@@ -76,9 +76,7 @@ class _Event(ctypes.Structure):
     ]
 
 
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 _LIST_TERMINATED, _PHONEME = 0, 7  # espeak_EVENT_TYPE
 _RETRIEVAL = 1  # espeak_AUDIO_OUTPUT: give the samples to the callback, open no sound device
 _PHONEME_EVENTS_IPA = 0x0003  # espeakINITIALIZE_PHONEME_EVENTS | _PHONEME_IPA
@@ -127,7 +125,7 @@ class Espeak:
         self._library.espeak_Synchronize()
         if not self._parts:
             raise SpeechError(f"eSpeak NG made no sound of {text[:40]!r} with voice {voice!r}")
-        samples = resample(np.concatenate(self._parts).astype(np.float32) / 32768, self._rate)
+        samples = resample(_floats(np.concatenate(self._parts)), self._rate)
         phones = _tile([event for event in self._events if not event[1].startswith("(")], len(samples))
         return Utterance(samples, _with_closures(samples, phones), f"espeak:{voice}")
 
@@ -146,17 +144,19 @@ def say_flite(text: str, voice: str, stretch: float = 1.0, pitch_hz: float | Non
         if pitch_hz is not None:
             command[3:3] = ["--setf", f"int_f0_target_mean={pitch_hz:.1f}"]
         try:
-            done = subprocess.run(
-                [*command, str(path)], capture_output=True, text=True, check=True, timeout=60
-            )
+            done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=True, timeout=60)
         except FileNotFoundError as error:
             raise SpeechError("found no flite command; install the package flite") from error
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             raise SpeechError(f"flite failed with voice {voice!r}: {error}") from error
         with wave.open(str(path)) as source:
             pcm = np.frombuffer(source.readframes(source.getnframes()), dtype="<i2")
-            samples = resample(pcm.astype(np.float32) / 32768, source.getframerate())
+            samples = resample(_floats(pcm), source.getframerate())
     return Utterance(samples, _flite_phones(done.stdout, len(samples)), f"flite:{voice}")
+
+
+def _floats(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
+    return np.asarray(pcm, np.float32) / np.float32(32768)
 
 
 def resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
-"""The starter family's stages as graphs: motion, appearance, and render in three parts (geometry, decode, compose).
+"""The starter family's stages as graphs: motion, appearance, and render in five parts.
 
-Render is cut where precision changes: flow, sampling and composition stay float32 (a bfloat16 coordinate is off by half a
-pixel), the decoder may run in bfloat16. Values flow between the parts by name.
+Render is cut where precision changes: what has coordinates in it (look, warp) and what makes the final pixels (compose)
+stays float32, as a bfloat16 coordinate is off by half a pixel; the networks between them (refine, decode) may run in
+bfloat16. Values flow between the parts by name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.starter.generator import GRID, SIZE, Features, Generator, resize, sample
+from export.starter.generator import GRID, RESIDUAL_SCALE, SIZE, Features, Generator, correct, resize, sample
 
 WINDOWS = 2  # the eyes and the mouth
 WINDOW_HEIGHT, WINDOW_WIDTH = 80, 120  # pixels, multiples of 8
@@ -68,39 +69,61 @@ class Appearance(nn.Module):
         self.model = model
 
     def forward(self, portrait: Tensor, source_conditions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns features at 1/2, 1/4, 1/8 and both inputs at 1/4."""
+        """Returns features at 1/2, 1/4, 1/8 and both inputs together at 1/4."""
         features = self.model.appearance(portrait, source_conditions)
         small = F.avg_pool2d(torch.cat([portrait, source_conditions], 1), 4)
         return features.half, features.quarter, features.eighth, small
 
 
-class Geometry(nn.Module):
-    """Flow, and everything that is sampled along it."""
+class Look(nn.Module):
+    """What the motion network is shown: the picture carried along by the keypoints alone."""
 
     def __init__(self, model: Generator) -> None:
         super().__init__()
         self.model = model
 
     def forward(
+        self, small: Tensor, source_keypoints: Tensor, driving_keypoints: Tensor, driving_conditions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns what is seen and the prior's flow."""
+        return self.model.look(small, F.avg_pool2d(driving_conditions, 4), source_keypoints, driving_keypoints)
+
+
+class Refine(nn.Module):
+    """The motion network."""
+
+    def __init__(self, model: Generator) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the decoder's context and the corrections of flow and occlusion."""
+        return self.model.refine(seen)
+
+
+class Warp(nn.Module):
+    """Everything that is sampled along the flow."""
+
+    def forward(
         self,
         portrait: Tensor,
         source_conditions: Tensor,
-        small: Tensor,
         features_half: Tensor,
         features_quarter: Tensor,
         features_eighth: Tensor,
-        source_keypoints: Tensor,
-        driving_keypoints: Tensor,
         driving_conditions: Tensor,
         windows: Tensor,
+        flow: Tensor,
+        context: Tensor,
+        refined: Tensor,
     ) -> tuple[Tensor, ...]:
         """windows [2, 2]: (top, left) in pixels. Returns the warped picture and the decoder's inputs of each window."""
-        motion = self.model.motion(small, F.avg_pool2d(driving_conditions, 4), source_keypoints, driving_keypoints)
-        whole = resize(motion.grid, SIZE)
+        motion = correct(flow + refined[:, :2] * RESIDUAL_SCALE, refined)
+        whole = resize(motion, SIZE)
         warped = sample(portrait, whole[:, :2])
 
         def warp(image: Tensor) -> Tensor:
-            grid = cut(resize(motion.grid, image.shape[-1]), windows)
+            grid = cut(resize(motion, image.shape[-1]), windows)
             return sample(image.expand(WINDOWS, -1, -1, -1), grid[:, :2]) * grid[:, 2:]
 
         places = cut(whole, windows)
@@ -110,7 +133,7 @@ class Geometry(nn.Module):
             warp(features_half),
             warp(features_quarter),
             warp(features_eighth),
-            cut(motion.context, windows),
+            cut(context, windows),
             sample(both, places[:, :2]),
             cut(driving_conditions, windows),
         )
@@ -124,10 +147,10 @@ class Decode(nn.Module):
         self.model = model
 
     def forward(
-        self, half: Tensor, quarter: Tensor, eighth: Tensor, context: Tensor, pictures: Tensor, conditions: Tensor
+        self, half: Tensor, quarter: Tensor, eighth: Tensor, near: Tensor, pictures: Tensor, conditions: Tensor
     ) -> Tensor:
-        """Returns painted logits [2, 4, h, w]."""
-        return self.model.decode(Features(half, quarter, eighth), context, pictures, conditions)
+        """`near` is the motion network's context. Returns painted logits [2, 4, h, w]."""
+        return self.model.decode(Features(half, quarter, eighth), near, pictures, conditions)
 
 
 class Compose(nn.Module):

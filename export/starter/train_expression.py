@@ -22,7 +22,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from engines.errors import AvatarError
 from export.starter.expression_data import WindowSet, field_weights, make_shards, vary_features
-from export.starter.expression_net import ExpressionNet, FieldNet, export_expression
+from export.starter.expression_net import ExpressionNet, FieldNet, calibration, export_expression
 from export.starter.face_units import FACE_UNITS
 from export.starter.visemes import FIELDS, REACHED
 
@@ -109,22 +109,27 @@ def follow(average: FieldNet, net: FieldNet, keep: float) -> None:
     """Move the averaged weights toward the current ones; counters and statistics are copied."""
     for ours, theirs in zip(average.parameters(), net.parameters(), strict=True):
         ours.lerp_(theirs, 1 - keep)
-    for ours, theirs in zip(average.buffers(), net.buffers(), strict=True):
-        ours.copy_(theirs)
+    for our_buffer, their_buffer in zip(average.buffers(), net.buffers(), strict=True):
+        our_buffer.copy_(their_buffer)
 
 
 @torch.no_grad()
+def predictions(net: FieldNet, data: WindowSet) -> tuple[Tensor, Tensor]:
+    """What the network says of every window of a set, and what is true, [n, len(FIELDS)] each."""
+    net.eval()
+    pieces = [(net(mel), fields) for mel, fields in map(data.windows, torch.split(torch.arange(len(data)), 4096))]
+    predicted, target = (torch.cat(column) for column in zip(*pieces, strict=True))
+    return predicted.clamp(0, 1), target
+
+
 def evaluate(net: FieldNet, data: WindowSet) -> dict[str, float]:
     """Mean absolute error and correlation of fields on a set, and how well closures are hit."""
-    net.eval()
-    pieces = [data.windows(frames) for frames in torch.arange(len(data)).split(4096)]
-    predicted = torch.cat([net(mel) for mel, _ in pieces]).clamp(0, 1)
-    target = torch.cat([fields for _, fields in pieces])
+    predicted, target = predictions(net, data)
     jaw, contact = FIELDS.index("jaw"), FIELDS.index("contact")
     closed, shut = target[:, contact] > 0.9, predicted[:, contact] > 0.5
     apart = target[:, contact] < 0.1
-    correlation = torch.stack([torch.corrcoef(torch.stack([predicted[:, i], target[:, i]]))[0, 1] for i in range(10)])
-    net.train()
+    pairs = zip(predicted.T, target.T, strict=True)
+    correlation = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in pairs])
     return {
         "mean_error": (predicted - target).abs().mean().item(),
         "jaw_r": correlation[jaw].item(),
@@ -139,7 +144,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("engines/starter/expression.onnx"))
     parser.add_argument("--work", type=Path, default=Path("build/starter-expression"), help="speech and checkpoints")
-    parser.add_argument("--minutes", type=int, default=180, help="of synthetic speech to train on (default %(default)s)")
+    parser.add_argument("--minutes", type=int, default=180, help="of speech to train on (default %(default)s)")
     parser.add_argument("--steps", type=int, default=8000, help="of 512 windows (default %(default)s)")
     parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
@@ -158,7 +163,8 @@ def run(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.workers)
     work: Path = args.work
-    speech = WindowSet(make_shards(work / f"speech-{args.seed}", args.minutes, args.seed, workers=args.workers))
+    shards = make_shards(work / f"speech-{args.seed}", args.minutes, args.seed, workers=args.workers)
+    speech = WindowSet(shards)
     held = {
         "held-out voices, clean": make_shards(work / "held-out-clean", 5, 98, held_out=True, clean=True),
         "held-out voices, noisy": make_shards(work / "held-out-noisy", 10, 99, held_out=True),
@@ -172,10 +178,11 @@ def run(args: argparse.Namespace) -> None:
         print(f"continuing from step {state.step}", file=sys.stderr)
     batches = speech.runs(np.random.default_rng(args.seed + state.step), runs=64, length=RUN_LENGTH)
     train(state, batches, args.steps, args.rate, checkpoint)
-    for name, shards in held.items():
-        figures = evaluate(state.average, WindowSet(shards))
+    for name, paths in held.items():
+        figures = evaluate(state.average, WindowSet(paths))
         print(f"{name}: " + "  ".join(f"{key} {value:.3f}" for key, value in figures.items()))
-    export_expression(ExpressionNet(state.average, FACE_UNITS), args.out)
+    gain = calibration(*predictions(state.average, WindowSet(shards[:2])))
+    export_expression(ExpressionNet(state.average, FACE_UNITS, gain), args.out)
     print(f"wrote {args.out}")
 
 

@@ -3,11 +3,12 @@
 Every phoneme class has a target per articulator (jaw, lip height, lip contact, rounding, spread, tongue) and a
 dominance: how much it insists. Targets of all neighbours are mixed, weighted by dominance that falls off exponentially
 before and after each phone, separately per articulator (Cohen & Massaro 1993, "Modeling coarticulation in synthetic
-visual speech"). So rounding spreads over the consonants before it and /t/ and /k/ take the lip shape of their vowels. Lip contact (/p b m/)
-and the tucked lip of /f v/ are not mixed but reached, whatever stands beside them. The figures are hand-chosen against a rig whose lips meet at
-neutral, whose jawOpen 1.0 opens them by 0.69 of the mouth's width, and whose pucker is weak.
+visual speech"). So rounding spreads over the consonants before it and /t/ and /k/ take the lip shape of their vowels.
+Lip contact (/p b m/) and the tucked lip of /f v/ are not mixed but reached, whatever stands beside them. The figures
+are hand-chosen against a rig whose lips meet at neutral, whose jawOpen 1.0 opens them by 0.69 of the mouth's width,
+and whose pucker is weak.
 
-Convention: row i of the result is the shape at time (i + 0.5) * 40 ms.
+Convention: value i of a track is the shape at time (i + 0.5) * 40 ms.
 """
 
 from __future__ import annotations
