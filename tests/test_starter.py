@@ -87,7 +87,7 @@ def test_speaking_moves_the_mouth_and_neither_hair_nor_background(starter: Engin
 def test_an_open_mouth_is_dark_inside_and_shows_teeth(starter: Engines, avatar: Avatar) -> None:
     lower = {"mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3}
     upper = {"mouthUpperUpLeft": 0.4, "mouthUpperUpRight": 0.4}
-    held = window(starter, jawOpen=0.6, **upper, **lower)
+    held = window(starter, None, jawOpen=0.6, **upper, **lower)
     keypoints = MotionStage(starter["motion"], avatar).infer([held])[0]
     rasterizer = open_rasterizer(starter["render"].spec)
     assert rasterizer is not None
@@ -119,9 +119,10 @@ def vowel(seconds: float, level: float = 0.2) -> FloatArray:
     """A hummed /a/: harmonics of 120 Hz under two formants."""
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     harmonics = np.arange(1, 40) * 120.0
-    strength = sum(np.exp(-0.5 * ((harmonics - formant) / 120) ** 2) for formant in (730, 1090)) + 0.02
+    formants = np.array([[730.0], [1090.0]])
+    strength = np.exp(-0.5 * ((harmonics - formants) / 120) ** 2).sum(0) + 0.02
     sound = (strength[:, None] * np.sin(2 * np.pi * harmonics[:, None] * time)).sum(0)
-    return (level * sound / np.abs(sound).max()).astype(np.float32)
+    return np.asarray(level * sound / np.abs(sound).max(), np.float32)
 
 
 def jaw(starter: Engines, sound: FloatArray) -> FloatArray:
