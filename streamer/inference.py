@@ -1,8 +1,10 @@
 """The work of all sessions on one device: sound into coefficients at once, pictures in the order of their deadlines.
 
 Rendering is what costs. The next picture is always the one whose moment comes first, of any session; among equals the
-session served least recently. A picture whose moment has passed is not made at all: that is how load is shed without
-holding up the sound, and no session can take more than its share. No I/O: the caller passes messages and the time.
+session served least recently. A picture that cannot be there in time any more, at the pace of the last ones, is not made
+at all: that is how load is shed without holding up the sound, and no session can take more than its share. (Skipping
+only what is late already would, under load, make every picture a moment too late and show none.) No I/O: the caller
+passes messages and the clock.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from streamer.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArr
 from streamer.limits import WorkerLimits
 from streamer.messages import Begin, Close, Open, Pulse, SessionFailed, Sound
 
+PACE_WEIGHT = 0.2  # of the newest picture in the expected time of the next
+DELIVERY_S = 0.005  # from a picture's being made to its lying ready in the server's process
 MAX_HOLE_S = 2  # more silence than this between two chunks of sound is a mistake of the sender
 
 
@@ -78,19 +82,25 @@ class StageTimes:
 
 
 class Inference:
-    """All sessions of one device. `open_stream` makes a session's stream; `renderers` are the avatars, by name."""
+    """All sessions of one device.
+
+    `open_stream` makes a session's stream; `renderers` are the avatars, by name; `clock` is in seconds, that of Begin.
+    """
 
     def __init__(
         self,
         open_stream: Callable[[PipelineOptions], Stream],
         renderers: Mapping[str, Renderer],
         limits: WorkerLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open_stream = open_stream
         self._renderers = renderers
         self._limits = limits or WorkerLimits()
         self._sessions: dict[int, _Session] = {}
         self._times = StageTimes()
+        self._clock = clock
+        self._pace = 0.0  # seconds a picture is expected to take
         self._rendered = 0
         self._expired = 0
         self._overflowed = 0
@@ -121,20 +131,25 @@ class Inference:
             return SessionFailed(message.session, str(error))
         return None
 
-    def step(self, now: float) -> RenderedFrame | None:
+    def step(self) -> RenderedFrame | None:
         """Make the most urgent picture that can still be in time; None when there is none."""
+        start = self._clock()
+        ready, expired = start + self._pace + DELIVERY_S, self._expired
         for session in self._sessions.values():
-            while session.due and session.deadline() <= now:
+            while session.due and session.deadline() <= ready:
                 session.due.popleft()
                 self._expired += 1
         waiting = [(number, session) for number, session in self._sessions.items() if session.due]
         if not waiting:
+            if self._expired > expired:
+                self._pace *= 1 - PACE_WEIGHT  # one slow picture must not stop all that follow
             return None
         number, session = min(waiting, key=lambda item: (item[1].deadline(), item[1].served))
         window = session.due.popleft()
-        start = time.perf_counter()
         frame = session.renderer.render([window])[0]
-        self._times.add("render", 1, time.perf_counter() - start)
+        seconds = self._clock() - start
+        self._times.add("render", 1, seconds)
+        self._pace += (seconds - self._pace) * PACE_WEIGHT
         self._rendered += 1
         session.served = self._rendered
         return RenderedFrame(number, session.generation, frame)
@@ -161,9 +176,9 @@ class Inference:
         if session is None or message.generation != session.generation:
             return
         samples = self._continue(session, message.chunk)
-        start = time.perf_counter()
+        start = self._clock()
         windows = session.stream.push(samples)
-        self._times.add("coefficients", len(windows), time.perf_counter() - start)
+        self._times.add("coefficients", len(windows), self._clock() - start)
         session.due.extend(replace(window, index=window.index + session.first_frame) for window in windows)
         while len(session.due) > self._limits.due_frames:
             session.due.popleft()

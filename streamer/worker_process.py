@@ -87,7 +87,7 @@ def _serve(pipe: Connection, ring: FrameRing, inference: Inference) -> None:
                 return
             if (failure := inference.handle(message)) is not None:
                 pipe.send(failure)
-        rendered = inference.step(time.monotonic())
+        rendered = inference.step()
         if rendered is not None:
             ring.write(serial, rendered.frame.rgb)
             pipe.send(FrameReady(rendered.session, rendered.generation, rendered.frame.index, serial))
