@@ -82,15 +82,15 @@ def test_lead_moves_the_mouth_ahead_of_the_sound() -> None:
 
 @pytest.mark.parametrize(
     ("symbol", "names"),
-    [("aɪ", ["a", "ih"]), ("tʃ", ["sh"]), ("ts", ["s"]), ("ph", ["p"]), ("ɐ̃ʊ̃", ["a", "uu"]), ("mʲ", ["m"]), ("iː", ["i"]),
-     ("ʲ", []), (SILENCE, ["rest"])],
+    [("aɪ", ["a", "ih"]), ("tʃ", ["sh"]), ("ts", ["s"]), ("ph", ["p"]), ("ɐ̃ʊ̃", ["a", "uu"]), ("mʲ", ["m"]),
+     ("iː", ["i"]), ("ʲ", []), (SILENCE, ["rest"])],
 )  # fmt: skip
 def test_ipa_symbols_become_classes(symbol: str, names: list[str]) -> None:
     assert classify(symbol) == names
 
 
 def test_every_unit_that_speech_moves_is_one_of_the_family() -> None:
-    moved = units({name: 0.0 for name in FIELDS})
+    moved = units(dict.fromkeys(FIELDS, 0.0))
     assert all(name in FACE_UNITS or f"{name}Left" in FACE_UNITS for name in moved)
     assert len(FACE_UNITS) == 52
     assert list(FACE_UNITS) == sorted(FACE_UNITS)

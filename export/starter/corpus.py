@@ -77,41 +77,18 @@ WORDS = {
     "lama biru mobil pagi bapak hujan makan minum pohon bulan api bebas",
     "cs": "máma voda dům okno problém jablko malý květina kniha svět pták mléko chléb škola pět člověk hudba "
     "starý modrý auto ráno zima babička moře dobrý mluvit ovoce vůbec",
-    "cmn-latn-pinyin": "mā1 ma5 bà4 ba5 wǒ3 men5 shui3 fang2 zi5 péng2 you5 xué2 xiào4 bu4 dong3 míng2 tian1 yī1 èr4 sān1 "
-    "wu3 yú2 piào4 liang5 niú2 nai3 mian4 bāo1 gōng1 zuò4 huā1 yue4 fēng1 bō1 luo2 wèi4 men2 chūn1 shān1",
+    "cmn-latn-pinyin": "mā1 ma5 bà4 ba5 wǒ3 men5 shui3 fang2 zi5 péng2 you5 xué2 xiào4 bu4 dong3 míng2 tian1 yī1 èr4 "
+    "sān1 wu3 yú2 piào4 liang5 niú2 nai3 mian4 bāo1 gōng1 zuò4 huā1 yue4 fēng1 bō1 luo2 wèi4 men2 chūn1 shān1",
     "ja": "まま ぱぱ みず いえ まど りんご ちいさい はな ほん せかい とり ぎゅうにゅう ぱん "
     "がっこう ひと おんがく ふるい あおい くるま あさ ふゆ うみ こども あめ ぼく わたし "
     "やま びじゅつかん ありがとう おはよう みなさん べんきょう",
 }
 LANGUAGES = ("en-us", "en-us", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", *WORDS)
-CONSONANTS = [
-    "b",
-    "p",
-    "m",
-    "f",
-    "v",
-    "w",
-    "d",
-    "t",
-    "s",
-    "z",
-    "sh",
-    "ch",
-    "j",
-    "k",
-    "g",
-    "l",
-    "n",
-    "r",
-    "th",
-    "y",
-    "h",
-    "br",
-    "pl",
-    "sm",
-    "fl",
-]
-VOWELS = ["a", "e", "i", "o", "u", "oo", "ee", "ai", "ou", "oa"]
+CONSONANTS = (
+    "b", "p", "m", "f", "v", "w", "d", "t", "s", "z", "sh", "ch", "j", "k", "g", "l", "n", "r", "th", "y", "h", "br",
+    "pl", "sm", "fl",
+)  # fmt: skip
+VOWELS = ("a", "e", "i", "o", "u", "oo", "ee", "ai", "ou", "oa")
 VARIANTS = (
     "", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+m8", "+f1", "+f2", "+f3", "+f4", "+f5", "+croak",
     "+klatt", "+klatt2", "+klatt3", "+klatt4", "+adam", "+Andrea", "+anika", "+belinda", "+steph", "+linda", "+john",
@@ -153,7 +130,7 @@ def made_up(rng: np.random.Generator) -> str:
     """Three to seven words of random syllables, so that every consonant meets every vowel."""
     words = []
     for _ in range(int(rng.integers(3, 8))):
-        syllables = (_one(rng, tuple(CONSONANTS)) + _one(rng, tuple(VOWELS)) for _ in range(int(rng.integers(1, 4))))
+        syllables = (_one(rng, CONSONANTS) + _one(rng, VOWELS) for _ in range(int(rng.integers(1, 4))))
         words.append("".join(syllables) + (_one(rng, tuple("mpnstlkf")) if rng.random() < 0.4 else ""))
     return " ".join(words) + "."
 
