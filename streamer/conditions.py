@@ -1,4 +1,4 @@
-"""Condition maps: lips, lids, irises, teeth and tongue drawn from keypoints, so that the generator knows what lies where.
+"""Condition maps: lips, lids, irises, teeth and tongue drawn from keypoints: they tell the generator what lies where.
 
 A lip contour alone does not say where the teeth are (the jaw and the lips move apart), so the teeth and the tongue are
 drawn too, clipped to the mouth's opening. Which keypoints form which outline is the family's `topology.npz`.
@@ -40,10 +40,11 @@ class Topology:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]], origin: str) -> Topology:
         """Build from named arrays; raises AvatarError naming `origin` when one is missing."""
-        missing = sorted(set(cls.__dataclass_fields__) - set(arrays))
+        names = list(cls.__dataclass_fields__)
+        missing = sorted(set(names) - set(arrays))
         if missing:
-            raise AvatarError(f"{origin}: no array {', '.join(missing)}; expected {', '.join(cls.__dataclass_fields__)}")
-        integers = {name: np.asarray(arrays[name], np.int64) for name in cls.__dataclass_fields__ if name != "tooth_shades"}
+            raise AvatarError(f"{origin}: no array {', '.join(missing)}; expected {', '.join(names)}")
+        integers = {name: np.asarray(arrays[name], np.int64) for name in names if name != "tooth_shades"}
         return cls(**integers, tooth_shades=np.asarray(arrays["tooth_shades"], np.float32))
 
     @classmethod
@@ -88,7 +89,7 @@ class ConditionRasterizer:
             maps[4:6], shape.teeth, shape.tooth_shades, self._tooth_order, strict=True
         ):
             for tooth in order:
-                _fill(channel, fixed[teeth[tooth]], int(round(255 * float(shades[tooth]))))
+                _fill(channel, fixed[teeth[tooth]], round(255 * float(shades[tooth])))
         _fill(maps[6], cv2.convexHull(fixed[shape.tongue])[:, 0], 255)
         np.minimum(maps[4:], maps[1], out=maps[4:])
         return maps

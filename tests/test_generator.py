@@ -1,4 +1,4 @@
-"""The generator's promises that training and serving rest on. Needs torch, which serving does not: skipped without it."""
+"""What training and serving rest on in the generator. Needs torch, which serving does not: skipped without it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_composing_puts_paint_into_its_window_only() -> None:
     assert frame.dtype == np.uint8
     assert frame[160 + WINDOW_HEIGHT // 2, 96 + WINDOW_WIDTH // 2].tolist() == [255, 255, 255]
     assert not frame[100:160].any()
-    assert not frame[160:, : 96].any()
+    assert not frame[160:, :96].any()
     edge = frame[160 + WINDOW_HEIGHT // 2, 96 : 96 + 10, 0].astype(int)
     assert (np.diff(edge) >= 0).all()  # it fades in: no visible frame around it
     assert 0 < edge[0] < 64

@@ -1,4 +1,4 @@
-"""The face lives: it blinks at a natural rate, closes its eyes fully, looks about with both eyes, and repeats itself."""
+"""The face lives: it blinks as people do, closes its eyes fully, looks about with both, and repeats itself."""
 
 from __future__ import annotations
 

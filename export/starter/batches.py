@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -72,7 +73,10 @@ class People:
 
     def picture(self, index: int) -> Bytes:
         """One picture, [256, 256, 3] RGB."""
-        return np.asarray(cv2.imdecode(self._jpegs[index], cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+        decoded = cv2.imdecode(self._jpegs[index], cv2.IMREAD_COLOR)
+        if decoded is None:
+            raise ValueError(f"picture {index} of the shards is damaged: render them again")
+        return np.asarray(decoded[..., ::-1], np.uint8)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class _Affine:
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         return cls(turn @ scale, rng.normal(size=2) * 0.05)
 
-    def image(self, image: NDArray[np.generic], nearest: bool = False, constant: bool = False) -> NDArray[np.generic]:
+    def image(self, image: NDArray[Any], nearest: bool = False, constant: bool = False) -> NDArray[Any]:
         size = image.shape[0]
         middle = np.array([(size - 1) / 2] * 2)
         offset = middle - self.matrix @ middle + self.shift * size / 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,8 +50,8 @@ def face_model(person: Person, points: PointSet, camera: Camera, expression: Map
 def paint_windows(keypoints: Floats) -> NDArray[np.float64]:
     """Where to repaint, [2, 2] of (top, left): about both eyes, and about the mouth with room for the jaw to drop."""
     pixels = (keypoints[:, :2] + 1) * SIZE / 2
-    eyes = pixels[[*RIGHT_EYE, *LEFT_EYE]].mean(0) + (0, -4)
-    mouth = pixels[list(INNER_LIPS)].mean(0) + (0, 10)
+    eyes = pixels[[*RIGHT_EYE, *LEFT_EYE]].mean(0) + np.array([0, -4])
+    mouth = pixels[list(INNER_LIPS)].mean(0) + np.array([0, 10])
     corners = np.array([eyes, mouth])[:, ::-1] - (WINDOW_HEIGHT / 2, WINDOW_WIDTH / 2)
     most = (SIZE - WINDOW_HEIGHT, SIZE - WINDOW_WIDTH)
     return np.clip(np.round(corners / WINDOW_STEP) * WINDOW_STEP, 0, most)
@@ -74,13 +73,13 @@ def write_bundle(folder: Path, character: Character, portrait: NDArray[np.uint8]
     temporary = folder / "arrays.partial"
     with temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    os.replace(temporary, folder / "arrays.npz")
+    temporary.replace(folder / "arrays.npz")
 
 
 def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_suffix(".partial")
     temporary.write_bytes(data)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def character_arrays(rig: Rig, points: PointSet, character: Character) -> Arrays:

@@ -32,7 +32,8 @@ DRIVINGS = 12
 PEOPLE_PER_SHARD = 20
 JPEG_QUALITY = 95
 
-PLAIN = Look({"caucasian": 0.4, "asian": 0.3, "african": 0.3}, "female", {"young": 1.0}, "young_caucasian_female2", None)
+PLAIN_RACES = {"caucasian": 0.4, "asian": 0.3, "african": 0.3}
+PLAIN = Look(PLAIN_RACES, "female", {"young": 1.0}, "young_caucasian_female2", None)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def write_shard(path: Path, people: list[list[Sample]]) -> None:
             parts=np.array([sample.parts for sample in samples]),
             person=np.repeat(np.arange(len(people)), [len(person) for person in people]),
         )
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def render_for(assets: Path, out: Path, seed: int, minutes: float, bundled: bool) -> None:
@@ -141,7 +142,9 @@ def main() -> None:
     os.environ.setdefault("LP_NUM_THREADS", "1")  # llvmpipe: one thread a process is faster than two sharing
     context = multiprocessing.get_context("spawn")
     jobs = [
-        context.Process(target=render_for, args=(args.assets, args.out, args.seed * 1000 + job, args.minutes, args.bundled))
+        context.Process(
+            target=render_for, args=(args.assets, args.out, args.seed * 1000 + job, args.minutes, args.bundled)
+        )
         for job in range(args.jobs)
     ]
     for job in jobs:

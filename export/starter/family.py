@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -73,20 +72,22 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
     }
     with (folder / "topology.partial").open("wb") as file:
         np.savez(file, **topology(points, plain))  # type: ignore[arg-type]
-    os.replace(folder / "topology.partial", folder / "topology.npz")
+    (folder / "topology.partial").replace(folder / "topology.npz")
     for character in CHARACTERS:
         home = folder / "avatars" / character.name
         portrait = cv2.imread(str(home / "portrait.png"), cv2.IMREAD_COLOR)
         if portrait is None:
             raise FileNotFoundError(f"{home / 'portrait.png'}: render it with python -m export.starter.portraits")
-        write_bundle(home, character, portrait[..., ::-1], character_arrays(rig, points, character), FAMILY)
+        arrays = character_arrays(rig, points, character)
+        write_bundle(home, character, np.asarray(portrait[..., ::-1], np.uint8), arrays, FAMILY)
     _write_manifest(folder, units, stages)
 
 
 def _write_manifest(folder: Path, units: list[str], stages: dict[str, Any]) -> None:
     names = [character.name for character in CHARACTERS]
     files = [folder / "topology.npz"]
-    files += [folder / "avatars" / name / file for name in names for file in ("avatar.json", "portrait.png", "arrays.npz")]
+    parts = ("avatar.json", "portrait.png", "arrays.npz")
+    files += [folder / "avatars" / name / part for name in names for part in parts]
     manifest = {
         "format": 1,
         "family": FAMILY,
@@ -104,7 +105,7 @@ def _write_manifest(folder: Path, units: list[str], stages: dict[str, Any]) -> N
     }
     temporary = folder / "manifest.partial"
     temporary.write_text(json.dumps(manifest, indent=1) + "\n")
-    os.replace(temporary, folder / "manifest.json")
+    temporary.replace(folder / "manifest.json")
 
 
 def main() -> None:

@@ -93,7 +93,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Motion:
-    """Backward sampling grid and occlusion [B, 3, G, G] (absolute x, y, then 0..1), the flow part alone, and context."""
+    """Backward sampling grid and occlusion [B, 3, G, G] (x, y, then 0..1), the flow part alone, and context."""
 
     grid: Tensor
     flow: Tensor
@@ -137,9 +137,7 @@ class Generator(nn.Module):
         quarter = self.down[1](half)
         return Features(half, quarter, self.down[2](quarter))
 
-    def look(
-        self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def look(self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
         """What the motion network sees [B, 23, 64, 64], and the prior's flow [B, 2, 64, 64].
 
         `small`: portrait and conditions at 1/4 [B, 10, 64, 64]; driving conditions at 1/4; keypoints [B, K, 2+].

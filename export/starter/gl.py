@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,12 +116,10 @@ class Renderer:
     def __init__(self, size: int) -> None:
         self.size = size
         self._side = size * SUPERSAMPLING
-        self._context: Any = moderngl.create_context(standalone=True, backend="egl")
+        self._context: Any = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         gl = self._context
         self._program = gl.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.FRAGMENT)
-        self._shadow_program = gl.program(
-            vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT
-        )
+        self._shadow_program = gl.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT)
         shape = (self._side, self._side)
         targets = [gl.texture(shape, 4), gl.texture(shape, 4, dtype="f4")]
         self._target = gl.framebuffer(targets, gl.depth_texture(shape))
@@ -159,11 +156,11 @@ class Renderer:
         gl.enable(moderngl.BLEND)
         gl.blend_func = (moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA)
         self._target.depth_mask = False
-        self._target.color_mask = ((True,) * 4, (False,) * 4)
+        self._target.color_mask = ((True,) * 4, (False,) * 4)  # type: ignore[assignment]
         self._draw_parts(person, soft=True)
         gl.disable(moderngl.BLEND)
         self._target.depth_mask = True
-        self._target.color_mask = ((True,) * 4, (True,) * 4)
+        self._target.color_mask = ((True,) * 4, (True,) * 4)  # type: ignore[assignment]
         return self._read(background)
 
     def _upload(self, person: Person, name: str, mesh: DrawMesh, posed: Floats, source: Floats) -> None:
@@ -266,5 +263,3 @@ def default_light() -> Light:
         rim_direction=np.array([0.95, 0.2, -0.25]),
         rim=np.array([0.15, 0.17, 0.2]),
     )
-
-

@@ -1,4 +1,4 @@
-"""What the generator is asked for: the picture (above all mouth and eyes), its edges, the true flow, believable teeth."""
+"""What the generator is asked for: the picture (above all mouth and eyes), edges, the true flow, believable teeth."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def face_weights(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def flow_weights(batch: Batch) -> Tensor:
-    """Weight of the flow's error at each cell [B, 1, 64, 64]: surfaces that a warp can bring over, and the still ground."""
+    """Weight of the flow's error, [B, 1, 64, 64]: surfaces that a warp can bring over, and the still ground."""
     weights = torch.zeros_like(batch.parts, dtype=torch.float32)
     for part, weight in FLOW_WEIGHTS.items():
         weights = weights + weight * (batch.parts == part)
@@ -110,6 +110,4 @@ def _within(value: int, most: int) -> int:
 
 def mouth_patches(x: Tensor, corners: list[tuple[int, int]]) -> Tensor:
     """Cut the patches [B, C, MOUTH_PATCH, MOUTH_PATCH] out of windows."""
-    return torch.stack(
-        [x[i, :, y : y + MOUTH_PATCH, z : z + MOUTH_PATCH] for i, (y, z) in enumerate(corners)]
-    )
+    return torch.stack([x[i, :, y : y + MOUTH_PATCH, z : z + MOUTH_PATCH] for i, (y, z) in enumerate(corners)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ def export_graph(plan: GraphPlan, folder: Path) -> dict[str, Any]:
             dynamo=False,
         )
     onnx.checker.check_model(onnx.load(temporary), full_check=True)
-    os.replace(temporary, path)
+    temporary.replace(path)
     results = (made,) if isinstance(made, Tensor) else tuple(made)
     return {
         "file": plan.file,
@@ -111,7 +110,12 @@ def picture_plans(model: Generator, points: int) -> tuple[GraphPlan, list[GraphP
     sampled = "half quarter eighth near pictures conditions"
     appearance = plan("appearance.onnx", Appearance(model), "portrait source_conditions", f"{features} small")
     render = [
-        plan("render_look.onnx", Look(model), "small source_keypoints driving_keypoints driving_conditions", "seen flow"),
+        plan(
+            "render_look.onnx",
+            Look(model),
+            "small source_keypoints driving_keypoints driving_conditions",
+            "seen flow",
+        ),
         plan("render_refine.onnx", Refine(model), "seen", "context refined", "bf16"),
         plan(
             "render_warp.onnx",

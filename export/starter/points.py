@@ -104,7 +104,7 @@ def choose_points(rig: Rig, person: Person) -> PointSet:
 
 
 def _teeth(rig: Rig, person: Person) -> Ints:
-    """Front outlines of the middle ten teeth of each jaw, upper jaw first, each jaw from the picture's left to right."""
+    """Front outlines of the middle ten teeth of each jaw, upper first, each from the picture's left to right."""
     labels = rig.loose_parts(rig.teeth_path(person.look))
     points = person.neutral["teeth"]
     pieces = [np.flatnonzero(labels == k) for k in range(1, labels.max() + 1)]

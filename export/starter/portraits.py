@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +158,7 @@ def _render(bpy: Any, scene: Any, path: Path) -> None:
     temporary = path.with_suffix(".partial")
     Image.open(large).convert("RGB").resize((SIZE, SIZE), Image.Resampling.LANCZOS).save(temporary, "PNG")
     large.unlink()
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def main() -> None:

@@ -265,7 +265,7 @@ class Person:
         return {"skin": vertices, "shirt": self._shirt(vertices), **parts}
 
     def pose(self, units: Mapping[str, float], rotation: Floats, shift: Floats | None = None) -> dict[str, Floats]:
-        """Control points of every part with the head turned by `rotation` [3, 3] about the neck and moved by `shift`."""
+        """Control points of every part, the head turned by `rotation` [3, 3] about the neck and moved by `shift`."""
         offset = np.zeros(3) if shift is None else shift
         posed = {}
         for name, points in self.express(units).items():

@@ -78,9 +78,24 @@ def _add(units: Units, weight: float, **changes: float) -> None:
 
 
 BOTH_SIDES_IN_ONE = frozenset(
-    ("browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel")
-    + ("mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower")
-    + ("mouthShrugUpper", "tongueOut")
+    [
+        "browInnerUp",
+        "cheekPuff",
+        "jawForward",
+        "jawLeft",
+        "jawOpen",
+        "jawRight",
+        "mouthClose",
+        "mouthFunnel",
+        "mouthLeft",
+        "mouthPucker",
+        "mouthRight",
+        "mouthRollLower",
+        "mouthRollUpper",
+        "mouthShrugLower",
+        "mouthShrugUpper",
+        "tongueOut",
+    ]
 )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +57,7 @@ class State:
         parts = {name: getattr(self, name).state_dict() for name in STATEFUL}
         temporary = path.with_suffix(".partial")
         torch.save({**parts, "step": self.step, "trained_s": self.trained_s}, temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint."""
