@@ -25,7 +25,9 @@ RATE = 48_000  # Hz, what WebRTC's Opus decodes to
 CHANNELS = 2
 MS = exact_div(RATE, 1000)  # samples per millisecond
 
-MARGIN_MS = 60  # how late a packet may be, against the packet the anchor was taken from
+# How long a sample is waited for, against the packet the anchor was taken from. The first sample of a 20 ms packet is
+# 20 ms old when it is sent, so a packet may be 40 ms late and is still heard in full.
+MARGIN_MS = 60
 FADE = 20 * MS  # samples of concealment after the last known sound
 RAMP = 3 * MS  # samples in which a jump of the waveform is spread out
 WATCH_S = 2.0  # the anchor moves when all packets of this long agree

@@ -1,0 +1,147 @@
+"""A caller without a browser: plays a sound as its microphone and notes what comes back, and when.
+
+It has no playout buffer: what it notes is the earliest moment at which a browser could show or play the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import TracebackType
+from urllib.parse import urljoin
+
+import aiohttp
+import numpy as np
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, VideoFrame
+from numpy.typing import NDArray
+
+from streamer import jitter
+from streamer.clock import Clock, MonotonicClock
+from streamer.errors import SessionError
+from streamer.playout import AUDIO_BLOCK
+from streamer.timeline import RATE
+
+REQUEST_S = 20.0
+MOUTH_ROWS, MOUTH_COLUMNS = (0.62, 0.88), (0.3, 0.7)  # of the picture: where a mouth is in a portrait
+
+Mono = NDArray[np.int16]
+Grey = NDArray[np.float32]
+
+
+@dataclass
+class Heard:
+    """A packet of sound that came back at `moment`: `level` is the peak (0..1) of every millisecond in it."""
+
+    moment: float
+    level: Grey
+
+
+@dataclass
+class Seen:
+    """A picture that came back at `moment`: its `size` (height, width) and its mouth region, grey 0..255."""
+
+    moment: float
+    size: tuple[int, int]
+    mouth: Grey
+
+
+@dataclass
+class Recording:
+    """All that came back. `start`: the moment at which the microphone's first sample was spoken."""
+
+    start: float = 0.0
+    sound: list[Heard] = field(default_factory=list)
+    pictures: list[Seen] = field(default_factory=list)
+
+
+class SoundTrack(MediaStreamTrack):
+    """Mono int16 at 48 kHz as a microphone would give it: each packet when its last sample has been spoken."""
+
+    kind = "audio"
+
+    def __init__(self, sound: Mono, recording: Recording, clock: Clock) -> None:
+        super().__init__()
+        self._sound, self._recording, self._clock = sound, recording, clock
+        self._block = 0
+
+    async def recv(self) -> AudioFrame:
+        """The next packet; silence after the sound's end."""
+        if self._block == 0:
+            self._recording.start = self._clock.now()
+        first = self._block * AUDIO_BLOCK
+        await self._clock.sleep_until(self._recording.start + (first + AUDIO_BLOCK) / RATE)
+        samples = self._sound[first : first + AUDIO_BLOCK]
+        frame = AudioFrame.from_ndarray(np.pad(samples, (0, AUDIO_BLOCK - len(samples)))[None], layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = RATE, first, Fraction(1, RATE)
+        self._block += 1
+        return frame
+
+
+class Caller:
+    """A call to the server at `url`, alive inside `async with`; what comes back is in `recording`."""
+
+    def __init__(self, url: str, sound: Mono, query: str = "", clock: Clock | None = None) -> None:
+        self.recording = Recording()
+        self.location = ""
+        self._url, self._query = url, query
+        self._clock = clock or MonotonicClock()
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_S))
+        self._readers: list[asyncio.Task[None]] = []
+        sender = self._peer.addTransceiver(SoundTrack(sound, self.recording, self._clock), "sendrecv")
+        self._peer.addTransceiver("video", "recvonly")
+        jitter.install(sender.receiver)
+        self._peer.on("track", lambda track: self._readers.append(asyncio.create_task(self._read(track))))
+
+    async def __aenter__(self) -> Caller:
+        """Call. Raises SessionError with the server's words when it refuses."""
+        try:
+            await self._peer.setLocalDescription(await self._peer.createOffer())
+            address = urljoin(self._url, f"session?{self._query}")
+            headers = {"Content-Type": "application/sdp"}
+            async with self._http.post(address, data=self._peer.localDescription.sdp, headers=headers) as response:
+                text = await response.text()
+                if response.status != 201:
+                    raise SessionError(f"{response.status}: {text.strip()}")
+                self.location = urljoin(self._url, response.headers["Location"])
+            await self._peer.setRemoteDescription(RTCSessionDescription(text, "answer"))
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(aiohttp.ClientError):
+            await (await self._http.delete(self.location)).release()
+        await self._close()
+
+    async def _close(self) -> None:
+        for reader in self._readers:
+            reader.cancel()
+        await self._peer.close()
+        await self._http.close()
+
+    async def _read(self, track: MediaStreamTrack) -> None:
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                now = self._clock.now()
+                if isinstance(frame, AudioFrame):
+                    samples = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, RATE // 1000 * 2)
+                    self.recording.sound.append(Heard(now, np.abs(samples).max(axis=1) / 32768))
+                elif isinstance(frame, VideoFrame):
+                    self.recording.pictures.append(_seen(frame, now))
+
+
+def _seen(frame: VideoFrame, now: float) -> Seen:
+    grey = frame.to_ndarray(format="gray")
+    height, width = grey.shape
+    rows = slice(round(MOUTH_ROWS[0] * height), round(MOUTH_ROWS[1] * height))
+    columns = slice(round(MOUTH_COLUMNS[0] * width), round(MOUTH_COLUMNS[1] * width))
+    return Seen(now, (height, width), np.asarray(grey[rows, columns], np.float32))
