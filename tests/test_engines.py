@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import engines
 from engines.errors import EngineError
 from engines.fields import sha256
 from engines.manifest import Manifest
@@ -169,3 +171,24 @@ def test_an_unknown_backend_lists_those_there_are(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(BACKEND_VARIABLE, "abacus")
     with pytest.raises(EngineError, match="unknown engine abacus; expected one of openvino, onnxruntime"):
         find_backend()
+
+
+@pytest.mark.parametrize(
+    ("absent", "left"), [(("openvino",), "onnxruntime"), (("onnxruntime",), "openvino"), (BACKENDS, None)]
+)
+def test_what_is_not_installed_is_passed_over(
+    absent: tuple[str, ...], left: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(BACKEND_VARIABLE, raising=False)
+    for name, module in zip(BACKENDS, ("engines.openvino", "engines.ort"), strict=True):
+        if name in absent:
+            monkeypatch.setitem(sys.modules, name, None)  # as if it were not there
+            monkeypatch.delitem(sys.modules, module, raising=False)
+            monkeypatch.delattr(engines, module.split(".")[1], raising=False)
+        else:
+            pytest.importorskip(name)
+    if left:
+        assert find_backend().name == left
+    else:
+        with pytest.raises(EngineError, match="no engine: openvino or onnxruntime is not installed; run `pip install"):
+            find_backend()
