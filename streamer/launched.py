@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from streamer.errors import EngineError
 
@@ -62,13 +63,20 @@ def _await_ready(process: subprocess.Popen[str]) -> str:
     last, start = "", time.monotonic()
     for line in process.stdout:
         if line.startswith(READY):
-            # Whatever it says from now on is read and dropped: a full pipe would block it.
-            threading.Thread(target=process.stdout.read, daemon=True).start()
+            threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
             return line.removeprefix(READY).strip()
         last = line.strip().removeprefix("avatar: ") or last
+    process.stdout.close()
     if time.monotonic() - start >= START_S:
         last = f"not ready after {START_S:.0f} s"
     raise EngineError(f"the server did not start: {last or 'it said nothing'}")
+
+
+def _drain(output: TextIO) -> None:
+    """Read and drop what the server still says: a full pipe would block it."""
+    with output:
+        for _ in output:
+            pass
 
 
 def _end(process: subprocess.Popen[str]) -> None:

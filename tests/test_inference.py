@@ -1,0 +1,165 @@
+"""Whose picture is made next, and which are not made at all."""
+
+import numpy as np
+import pytest
+
+from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
+from streamer.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
+from streamer.inference import Inference
+from streamer.messages import Begin, Close, Open, Sound
+
+
+class EchoStream:
+    """A window for every whole frame of sound, without look-ahead."""
+
+    def __init__(self) -> None:
+        self._samples = 0
+        self._next = 0
+
+    def push(self, samples: FloatArray) -> list[CoefficientWindow]:
+        self._samples += samples.size
+        ready = range(self._next, self._samples // SAMPLES_PER_FRAME)
+        self._next = max(self._next, ready.stop)
+        return [CoefficientWindow(index, np.zeros((1, 1), np.float32)) for index in ready]
+
+    def reset(self) -> None:
+        self._samples = 0
+        self._next = 0
+
+
+class SlowRenderer:
+    """Takes `seconds` of the simulated clock for a picture."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.now = 0.0
+
+    def render(self, windows: list[CoefficientWindow]) -> list[AvatarFrame]:
+        self.now += self.seconds
+        return [AvatarFrame(window.index, np.zeros((1, 1, 3), np.uint8), 0) for window in windows]
+
+
+def device(seconds: float) -> tuple[Inference, SlowRenderer]:
+    renderer = SlowRenderer(seconds)
+    return Inference(lambda _: EchoStream(), {"dot": renderer}, clock=lambda: renderer.now), renderer
+
+
+def begin(inference: Inference, session: int, origin: float, generation: int = 0) -> None:
+    inference.handle(Open(session, "dot", PipelineOptions()))
+    inference.handle(Begin(session, generation, 0, origin))
+
+
+def speak(inference: Inference, session: int, frame: int, count: int = 1, generation: int = 0) -> None:
+    samples = np.zeros(count * SAMPLES_PER_FRAME, np.float32)
+    inference.handle(Sound(session, generation, AudioChunk(frame * SAMPLES_PER_FRAME, samples)))
+
+
+def made(inference: Inference) -> list[tuple[int, int]]:
+    """(session, frame) of all pictures that can be made now."""
+    result = []
+    while inference.busy:
+        if (rendered := inference.step()) is not None:
+            result.append((rendered.session, rendered.frame.index))
+    return result
+
+
+def test_the_most_urgent_picture_comes_first() -> None:
+    inference, _ = device(0.001)
+    begin(inference, 1, origin=0.30)
+    begin(inference, 2, origin=0.31)
+    speak(inference, 1, 0, 3)
+    speak(inference, 2, 0, 3)
+    assert made(inference) == [(1, 0), (2, 0), (1, 1), (2, 1), (1, 2), (2, 2)]
+
+
+def test_sessions_share_a_device_that_is_too_slow() -> None:
+    inference, renderer = device(0.035)
+    for session in (1, 2):
+        begin(inference, session, origin=0.2)
+    shown = {1: 0, 2: 0}
+    for frame in range(100):
+        renderer.now = max(renderer.now, frame / FPS)
+        for session in (1, 2):
+            speak(inference, session, frame)
+        while inference.busy and renderer.now < (frame + 1) / FPS:
+            if (rendered := inference.step()) is not None:
+                on_time = renderer.now <= 0.2 + rendered.frame.index / FPS
+                shown[rendered.session] += on_time
+    assert abs(shown[1] - shown[2]) <= 2
+    assert sum(shown.values()) > 90  # of the 114 that it could make at all
+
+
+def test_an_overloaded_device_shows_what_it_can() -> None:
+    """Pictures take 66 ms: 15 a second are possible. Making each though it will be late would show none."""
+    inference, renderer = device(0.066)
+    begin(inference, 1, origin=0.1)
+    on_time = 0
+    for frame in range(250):
+        renderer.now = max(renderer.now, frame / FPS)
+        speak(inference, 1, frame)
+        while inference.busy and renderer.now < (frame + 1) / FPS:
+            if (rendered := inference.step()) is not None:
+                on_time += renderer.now <= 0.1 + rendered.frame.index / FPS
+    assert on_time >= 120
+
+
+def test_a_single_slow_picture_does_not_stop_the_others() -> None:
+    inference, renderer = device(1.0)
+    begin(inference, 1, origin=2.0)
+    speak(inference, 1, 0)
+    assert made(inference) == [(1, 0)]
+    renderer.seconds = 0.01
+    count = 0
+    for frame in range(1, 200):
+        renderer.now = max(renderer.now, 1.9 + frame / FPS)
+        speak(inference, 1, frame)
+        count += len(made(inference))
+    assert count > 150
+
+
+def test_work_of_an_earlier_generation_is_void() -> None:
+    inference, _ = device(0.001)
+    begin(inference, 1, origin=1.0)
+    speak(inference, 1, 0, 3)
+    inference.handle(Begin(1, 1, 50, 1.0))
+    speak(inference, 1, 3, 3)
+    assert made(inference) == []
+    speak(inference, 1, 50, 2, generation=1)
+    assert made(inference) == [(1, 50), (1, 51)]
+
+
+def test_a_hole_in_the_sound_is_silence_and_repeats_are_not_heard_twice() -> None:
+    inference, _ = device(0.001)
+    begin(inference, 1, origin=1.0)
+    speak(inference, 1, 0)
+    speak(inference, 1, 3)
+    speak(inference, 1, 2, 3)
+    assert made(inference) == [(1, frame) for frame in range(5)]
+
+
+@pytest.mark.parametrize("frame", [10_000])
+def test_a_session_that_cannot_go_on_is_reported_and_dropped(frame: int) -> None:
+    inference, _ = device(0.001)
+    begin(inference, 1, origin=1.0)
+    failure = inference.handle(Sound(1, 0, AudioChunk(frame * SAMPLES_PER_FRAME, np.zeros(640, np.float32))))
+    assert failure is not None
+    assert failure.session == 1
+    assert "expected 0" in failure.reason
+    speak(inference, 1, 0)
+    assert made(inference) == []
+
+
+def test_an_unknown_avatar_is_refused_by_name() -> None:
+    inference, _ = device(0.001)
+    failure = inference.handle(Open(1, "nobody", PipelineOptions()))
+    assert failure is not None
+    assert "nobody" in failure.reason
+    assert "dot" in failure.reason
+
+
+def test_a_closed_session_costs_nothing_more() -> None:
+    inference, _ = device(0.001)
+    begin(inference, 1, origin=1.0)
+    speak(inference, 1, 0, 3)
+    inference.handle(Close(1))
+    assert not inference.busy

@@ -1,0 +1,177 @@
+"""The server as its peers see it: a process, HTTP requests, calls over loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+import pytest
+
+from streamer.caller import Caller
+from streamer.errors import EngineError, SessionError
+from streamer.ice import LOOPBACK, offer_only
+from streamer.launched import LaunchedServer, launch
+from streamer.metrics import parse
+from streamer.onsets import vowels
+from tests import tiny_family
+
+SDP = {"Content-Type": "application/sdp"}
+
+
+@pytest.fixture(scope="module")
+def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
+    with launch(["--engines", str(tiny_folder), "--sessions", "2", "--threads", "1"]) as launched:
+        yield launched
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loopback() -> Iterator[None]:
+    """The callers of this process gather loopback candidates, as on a machine without a network."""
+    offer_only(LOOPBACK)
+    yield
+    offer_only(None)
+
+
+async def request(
+    server: LaunchedServer, method: str, path: str, data: bytes | None = None, **headers: str
+) -> tuple[int, str, dict[str, str]]:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.request(method, server.url + path, data=data, headers=headers) as response,
+    ):
+        return response.status, await response.text(errors="replace"), dict(response.headers)
+
+
+async def metrics(server: LaunchedServer) -> dict[str, float]:
+    return parse((await request(server, "GET", "metrics"))[1])
+
+
+async def until_idle(server: LaunchedServer) -> None:
+    async with asyncio.timeout(10):
+        while (await metrics(server))["sessions_open"]:  # noqa: ASYNC110 - the event is in another process
+            await asyncio.sleep(0.05)
+
+
+async def test_page_and_its_files_come_with_strict_headers(server: LaunchedServer) -> None:
+    status, page, headers = await request(server, "GET", "")
+    assert status == 200
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    files = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(files) >= 3
+    for file in files:
+        assert (await request(server, "GET", file))[0] == 200
+    assert (await request(server, "GET", "../pyproject.toml"))[0] == 404
+
+
+async def test_healthz_and_avatars(server: LaunchedServer) -> None:
+    assert (await request(server, "GET", "healthz"))[:2] == (200, "ready\n")
+    async with aiohttp.ClientSession() as http, http.get(server.url + "avatars") as response:
+        avatars = (await response.json())["avatars"]
+    assert [(avatar["name"], avatar["default"]) for avatar in avatars] == [("dot", True)]
+    async with aiohttp.ClientSession() as http, http.get(server.url + avatars[0]["picture"].lstrip("/")) as response:
+        assert (await response.read()).startswith(b"\x89PNG")
+    assert (await request(server, "GET", "avatars/nobody.png"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "headers", "status", "words"),
+    [
+        ("", b"hello", SDP, 400, "must begin with v=0"),
+        ("", b"\xff\xfe", SDP, 400, "not text"),
+        ("", b"", SDP, 400, "must begin with v=0"),
+        ("", b"v=0\r\nm=audio what", SDP, 400, "cannot be parsed"),
+        ("", b"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n", SDP, 400, "no audio"),
+        ("", b"v=0\r\n" + b"m=audio 9 X 0\r\n" * 100, SDP, 400, "100 media sections"),
+        ("", b"v=0\r\n" + b"a=x\r\n" * 30_000, SDP, 413, "larger than"),
+        ("", b"v=0", {"Content-Type": "application/json"}, 415, "expected application/sdp"),
+        ("?avatar=nobody", b"v=0", SDP, 404, "there are dot"),
+        ("?avatar=../../etc", b"v=0", SDP, 404, "no avatar"),
+        ("?lookahead=5000", b"v=0", SDP, 400, "takes 0 to"),
+        ("?lookahead=-1", b"v=0", SDP, 400, "whole milliseconds"),
+        ("", b"v=0", SDP | {"Origin": "http://elsewhere.example"}, 403, "other sites"),
+        ("", b"v=0", SDP | {"Host": "rebound.example"}, 403, "localhost only"),
+    ],
+)
+async def test_bad_requests_are_refused_in_one_clear_line(
+    server: LaunchedServer, query: str, body: bytes, headers: dict[str, str], status: int, words: str
+) -> None:
+    found, text, _ = await request(server, "POST", f"session{query}", body, **headers)
+    assert (found, words in text, text.count("\n")) == (status, True, 1), text
+    assert (await metrics(server))["sessions_open"] == 0
+
+
+async def test_sessions_cannot_be_ended_by_guessing(server: LaunchedServer) -> None:
+    assert (await request(server, "DELETE", "session/1"))[0] == 404
+
+
+async def test_two_callers_hear_themselves_and_see_the_avatar(server: LaunchedServer) -> None:
+    """Each gets its own sound back, delayed, and 25 pictures a second; the third is asked to wait."""
+    sound = vowels(6.0)
+    silence = np.zeros_like(sound)
+    async with Caller(server.url, sound) as speaker, Caller(server.url, silence, "avatar=dot&lookahead=0") as listener:
+        assert speaker.location != listener.location
+        with pytest.raises(SessionError, match="503: all 2 places are taken"):
+            async with Caller(server.url, silence):
+                pass
+        await asyncio.sleep(6)
+        counts = await metrics(server)
+    await until_idle(server)
+    assert counts["sessions_open"] == 2
+    loudest = max(packet.level.max() for packet in speaker.recording.sound)
+    assert loudest > 0.2
+    assert max(packet.level.max() for packet in listener.recording.sound) < 0.01
+    for caller in (speaker, listener):
+        pictures = caller.recording.pictures
+        assert len(pictures) > 80
+        assert pictures[0].size == (tiny_family.SIZE, tiny_family.SIZE)
+        assert len(caller.recording.sound) > 200
+    moved = [np.abs(picture.mouth - pictures[0].mouth).max() for picture in speaker.recording.pictures]
+    assert max(moved) > 3
+
+
+async def test_a_session_ends_when_asked_to(server: LaunchedServer) -> None:
+    async with Caller(server.url, vowels(1.0)) as caller:
+        path = caller.location.removeprefix(server.url)
+        assert (await request(server, "DELETE", path, Origin="http://elsewhere.example"))[0] == 403
+        assert (await request(server, "DELETE", path))[0] == 200
+        assert (await request(server, "DELETE", path))[0] == 404
+    await until_idle(server)
+
+
+def test_a_taken_port_is_one_clear_line(tiny_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "streamer", "serve", "--port", port, "--engines", str(tiny_folder)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert f"cannot listen on localhost, port {port}" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_damaged_family_is_one_clear_line(tmp_path: Path) -> None:
+    folder = tiny_family.build(tmp_path / "tiny")
+    (folder / "motion.onnx").write_bytes(b"not a graph")
+    with pytest.raises(EngineError, match=r"motion\.onnx"), launch(["--engines", str(folder)]):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_server_and_its_process(tiny_folder: Path, number: signal.Signals) -> None:
+    with launch(["--engines", str(tiny_folder), "--threads", "1"]) as launched:
+        async with Caller(launched.url, vowels(1.0)):
+            start = time.monotonic()
+            launched.process.send_signal(number)
+            assert await asyncio.to_thread(launched.process.wait, 20) == 0
+            assert time.monotonic() - start < 10  # 2 s on an idle machine
