@@ -1,0 +1,46 @@
+"""Simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class FakeClock:
+    """A clock that moves only when told to; sleepers wake in the order of their moments."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep_until(self, moment: float) -> None:
+        if moment <= self.time:
+            await asyncio.sleep(0)
+            return
+        sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((moment, sleeper))
+        await sleeper
+
+    async def advance(self, seconds: float) -> None:
+        """Let `seconds` pass, waking every sleeper at its own moment."""
+        end = self.time + seconds
+        while True:
+            await _settle()
+            due = [item for item in self._sleepers if item[0] <= end]
+            if not due:
+                break
+            first = min(due, key=lambda item: item[0])
+            self._sleepers.remove(first)
+            self.time = max(self.time, first[0])
+            if not first[1].done():
+                first[1].set_result(None)
+        self.time = end
+        await _settle()
+
+
+async def _settle() -> None:
+    """Let every task run until it waits for something."""
+    for _ in range(10):
+        await asyncio.sleep(0)
