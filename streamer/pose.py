@@ -18,10 +18,10 @@ from streamer.config import FPS
 from streamer.frames import FloatArray
 
 POSE_NAMES = ("pitch", "yaw", "roll", "tx", "ty", "tz")
-LIMITS = np.array([5.0, 7.0, 4.0, 0.04, 0.03, 0.04])  # degrees, then fractions of half the picture's width
+LIMITS = np.array([5.0, 6.0, 4.0, 0.04, 0.03, 0.04])  # degrees, then fractions of half the picture's width
 MOST_BEND = 0.6  # degrees per frame squared
 
-_SPREAD = np.array([1.2, 2.2, 0.9, 0.006, 0.003, 0.006])  # standard deviation of where the head turns, at rest
+_SPREAD = np.array([1.2, 2.0, 0.9, 0.006, 0.003, 0.006])  # standard deviation of where the head turns, at rest
 _SPEECH_GAIN = 0.9  # how much wider while speaking
 _DRIFT = np.array([0.35, 0.45, 0.25, 0.002, 0.002, 0.002])
 _ROLL_WITH_YAW = 0.22  # a turning head tilts a little
