@@ -125,13 +125,3 @@ def export_expression(net: ExpressionNet, path: Path) -> None:
         dynamo=False,
     )
     partial.rename(path)
-
-
-def expression_graph_entry(units_count: int) -> dict[str, object]:
-    """The graph's part of the family's manifest; whoever writes the manifest adds the hash."""
-    return {
-        "file": "expression.onnx",
-        "precision": "fp32",
-        "inputs": {"mel": ["n", 1, MEL_BANDS, WINDOW_MEL_FRAMES]},
-        "outputs": {"expression": ["n", units_count]},
-    }
