@@ -2,9 +2,9 @@
 
 Rendering is what costs. The next picture is always the one whose moment comes first, of any session; among equals the
 session served least recently. A picture that cannot be there in time any more, at the pace of the last ones, is not
-made at all: that is how load is shed without holding up the sound, and no session can take more than its share. (Skipping
-only what is late already would, under load, make every picture a moment too late and show none.) No I/O: the caller
-passes messages and the clock.
+made at all: that is how load is shed without holding up the sound, and no session can take more than its share.
+(Skipping only what is late already would, under load, make every picture a moment too late and show none.) No I/O: the
+caller passes messages and the clock.
 """
 
 from __future__ import annotations
