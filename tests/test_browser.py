@@ -1,0 +1,177 @@
+"""The whole way, in a real browser: a person presses the button, speaks for a minute, and sees a face that speaks.
+
+Chromium plays a WAV made here as its microphone. What is measured is what the browser decoded and painted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from streamer.launched import LaunchedServer, launch
+from tests.sound import speech_like, write_wav
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+WATCH_S = 60.0
+FEWEST_FPS = 24.0
+ARGUMENTS = [
+    "--no-sandbox",  # containers have no user namespaces; the only pages it sees are ours
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--autoplay-policy=no-user-gesture-required",
+]
+MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+
+# Lets the test ask the page's connection for its statistics, and keeps what the mouth looked like: one row of grey
+# values each 100 ms while the page is watched.
+SPY = """
+(() => {
+  const Peer = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Peer {
+    constructor(...options) { super(...options); window.thePeer = this; }
+  };
+  window.inbound = async () => {
+    const found = {};
+    for (const stat of (await window.thePeer.getStats()).values())
+      if (stat.type === "inbound-rtp") found[stat.kind] = stat;
+    return found;
+  };
+  window.mouths = [];
+  window.watchMouth = () => {
+    const video = document.getElementById("avatar");
+    const canvas = new OffscreenCanvas(32, 32);
+    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    setInterval(() => {
+      const [w, h] = [video.videoWidth, video.videoHeight];
+      pen.drawImage(video, 0.3 * w, 0.6 * h, 0.4 * w, 0.3 * h, 0, 0, 32, 32);
+      const pixels = pen.getImageData(0, 0, 32, 32).data;
+      window.mouths.push(Array.from({ length: 1024 }, (_, i) => pixels[4 * i + 1]));
+    }, 100);
+  };
+})();
+"""
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="NO CHROMIUM: the browser's side is not tested on this machine"
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LaunchedServer]:
+    """A server with the shipped family, as people run it."""
+    with launch([]) as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve seconds of syllables and pauses at 48 kHz, which Chromium repeats."""
+    speech = np.repeat(speech_like(12.0), 3) * np.float32(3.0)
+    return write_wav(tmp_path_factory.mktemp("microphone") / "speech.wav", speech, rate=48_000)
+
+
+@asynccontextmanager
+async def page(url: str, *arguments: str) -> AsyncIterator[tuple[Page, list[str]]]:
+    """The page in a fresh browser, and the errors it met."""
+    errors: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, headless=True, args=[*ARGUMENTS, *arguments]
+        )
+        opened = await browser.new_page(viewport={"width": 900, "height": 900})
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        opened.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        await opened.add_init_script(SPY)
+        await opened.goto(url)
+        await opened.wait_for_selector("#start:enabled")
+        yield opened, errors
+        await browser.close()
+
+
+async def state(opened: Page, wanted: str) -> str:
+    """Wait for the page's state; what it says of it."""
+    await opened.wait_for_function("wanted => document.body.dataset.state === wanted", arg=wanted, timeout=20_000)
+    return await opened.inner_text("#status")
+
+
+async def inbound(opened: Page) -> dict[str, dict[str, Any]]:
+    """Statistics of what comes in, by kind."""
+    found: dict[str, dict[str, Any]] = await opened.evaluate("inbound()")
+    return found
+
+
+async def test_a_minute_of_conversation(server: LaunchedServer, microphone: Path) -> None:
+    async with page(server.url, *MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}") as (opened, errors):
+        await opened.click("#start")
+        await state(opened, "live")
+        await asyncio.sleep(2.0)  # the first pictures
+        await opened.evaluate("watchMouth()")
+        before = await inbound(opened)
+        await asyncio.sleep(WATCH_S)
+        after = await inbound(opened)
+        mouths = np.array(await opened.evaluate("mouths"), np.float32)
+        await opened.click("#start")
+        await state(opened, "idle")
+    seconds = (after["video"]["timestamp"] - before["video"]["timestamp"]) / 1000
+    decoded = after["video"]["framesDecoded"] - before["video"]["framesDecoded"]
+    assert decoded / seconds >= FEWEST_FPS
+    assert after["audio"]["packetsReceived"] - before["audio"]["packetsReceived"] >= 49 * seconds
+    assert after["audio"]["totalAudioEnergy"] - before["audio"]["totalAudioEnergy"] > 0.01
+    lost = after["audio"]["packetsLost"] + after["video"]["packetsLost"]
+    assert lost == 0
+    # A still picture has a spread of 0, coding noise of less than 1 grey value; lips that part of several.
+    assert mouths.std(axis=0).max() > 5.0
+    changes = np.abs(np.diff(mouths, axis=0)).mean(axis=1)
+    assert np.count_nonzero(changes > 0.2) > len(changes) / 4
+    assert errors == []
+
+
+async def test_a_refused_microphone_is_explained(server: LaunchedServer) -> None:
+    async with page(server.url, "--use-fake-device-for-media-stream", "--deny-permission-prompts") as (opened, _):
+        await opened.click("#start")
+        assert "not allowed" in await state(opened, "failed")
+
+
+async def test_a_machine_without_a_microphone_is_told_so(server: LaunchedServer) -> None:
+    async with page(server.url, "--use-fake-ui-for-media-stream") as (opened, _):
+        await opened.evaluate(
+            "navigator.mediaDevices.getUserMedia = "
+            "async () => { throw new DOMException('Requested device not found', 'NotFoundError'); }"
+        )
+        await opened.click("#start")
+        assert "No microphone was found" in await state(opened, "failed")
+
+
+async def test_a_server_that_is_gone_is_told(tiny_folder: Path) -> None:
+    with launch(["--engines", str(tiny_folder), "--threads", "1"]) as short_lived:
+        async with page(short_lived.url, *MICROPHONE) as (opened, _):
+            short_lived.process.terminate()
+            await asyncio.to_thread(short_lived.process.wait, 10)
+            await opened.click("#start")
+            assert "cannot be reached" in await state(opened, "failed")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_nothing_lies_beside_the_screen(server: LaunchedServer, width: int) -> None:
+    async with page(server.url) as (opened, errors):
+        await opened.set_viewport_size({"width": width, "height": 740})
+        assert await opened.evaluate("document.documentElement.scrollWidth") <= width
+        portrait = await opened.evaluate("document.getElementById('portrait').naturalWidth")
+        assert portrait > 0
+        unnamed = await opened.evaluate(
+            "[...document.querySelectorAll('button, input')]"
+            ".filter(e => !e.textContent && !e.labels?.length && !e.ariaLabel).map(e => e.id)"
+        )
+        assert unnamed == []
+        assert errors == []
