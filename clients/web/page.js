@@ -97,6 +97,7 @@ async function connect(mine) {
   });
   if (response.status !== 201) throw new Error(await reason(response));
   mine.location = response.headers.get("Location");
+  mine.delay = Number(response.headers.get("Avatar-Delay"));
   const sdp = await response.text();
   if (call !== mine) return release(mine);
   await peer.setRemoteDescription({ type: "answer", sdp });
@@ -189,7 +190,7 @@ function readOut(mine) {
   let before = null;
   mine.readout = setInterval(async () => {
     const now = summary(await mine.peer.getStats());
-    if (before && call === mine) element("latency").textContent = describe(before, now);
+    if (before && call === mine) element("latency").textContent = describe(before, now, mine.delay);
     before = now;
   }, READOUT_MS);
 }
@@ -208,11 +209,15 @@ function summary(report) {
   return found;
 }
 
-function describe(before, now) {
+function describe(before, now, delay) {
   const rate = ((now.frames - before.frames) * 1000) / (now.at - before.at);
   const held = (now.buffer - before.buffer) / Math.max(1, now.emitted - before.emitted);
   const network = 1000 * (now.roundTrip + held);
-  return `${rate.toFixed(0)} frames a second, network and buffering ${network.toFixed(0)} ms`;
+  const total = (delay + network) / 1000;
+  return (
+    `About ${total.toFixed(2)} s behind your voice: ${delay} ms to form the face, ` +
+    `${network.toFixed(0)} ms for network and buffering. ${rate.toFixed(0)} frames a second.`
+  );
 }
 
 // ---- words
