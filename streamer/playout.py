@@ -134,10 +134,13 @@ def audio_schedule() -> Schedule:
 
 
 class FrameSchedule(Schedule):
-    """Pictures, each due with the first of its samples; late ones are skipped: two at once show nothing more."""
+    """Pictures, each due with the first of its samples; up to 120 ms are caught up with.
+
+    A browser shows pictures by their timestamps behind a buffer of its own, so one sent a little late is still seen.
+    """
 
     def __init__(self, delay_ms: int) -> None:
-        super().__init__(Fraction(1, FPS), Fraction(delay_ms % FRAME_MS, 1000), burst=0)
+        super().__init__(Fraction(1, FPS), Fraction(delay_ms % FRAME_MS, 1000), burst=exact_div(120, FRAME_MS))
         self._ticks_before_frame_0 = delay_ms // FRAME_MS
 
     def frame_of(self, tick: int) -> int:

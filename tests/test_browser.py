@@ -146,8 +146,8 @@ async def test_a_refused_microphone_is_explained(server: LaunchedServer) -> None
 async def test_a_machine_without_a_microphone_is_told_so(server: LaunchedServer) -> None:
     async with page(server.url, "--use-fake-ui-for-media-stream") as (opened, _):
         await opened.evaluate(
-            "navigator.mediaDevices.getUserMedia = "
-            "async () => { throw new DOMException('Requested device not found', 'NotFoundError'); }"
+            "() => { navigator.mediaDevices.getUserMedia = "
+            "async () => { throw new DOMException('Requested device not found', 'NotFoundError'); }; }"
         )
         await opened.click("#start")
         assert "No microphone was found" in await state(opened, "failed")
