@@ -2,8 +2,10 @@
 
 const CONNECT_TIMEOUT_MS = 20_000;
 const GATHER_TIMEOUT_MS = 2_000;
-const RETRIES = 3;
+const RETRIES = 4;
+const RETRY_MS = 1_000; // before the first; each further one waits twice as long
 const READOUT_MS = 1_000;
+const SILENT_READOUTS = 3; // without a packet: browsers take half a minute to notice that a server has gone
 
 const element = (id) => document.getElementById(id);
 const video = element("avatar");
@@ -63,7 +65,9 @@ async function start(retriesLeft = RETRIES) {
     watchLevel(mine);
     await connect(mine);
   } catch (error) {
-    if (call === mine) fail(mine, explain(error));
+    if (call !== mine) return;
+    if (retriesLeft < RETRIES && (error.busy || error.name === "TypeError")) lost(mine);
+    else fail(mine, explain(error));
   }
 }
 
@@ -95,7 +99,7 @@ async function connect(mine) {
     body: peer.localDescription.sdp,
     signal: AbortSignal.any([mine.aborter.signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]),
   });
-  if (response.status !== 201) throw new Error(await reason(response));
+  if (response.status !== 201) throw Object.assign(new Error(await reason(response)), { busy: response.status === 503 });
   mine.location = response.headers.get("Location");
   mine.delay = Number(response.headers.get("Avatar-Delay"));
   const sdp = await response.text();
@@ -131,7 +135,8 @@ function lost(mine) {
   if (mine.retriesLeft <= 0) return fail(mine, "The connection was lost.");
   show("connecting", "Connection lost, calling again …");
   release(mine);
-  start(mine.retriesLeft - 1);
+  const wait = RETRY_MS * 2 ** (RETRIES - mine.retriesLeft);
+  mine.timer = setTimeout(() => call === mine && start(mine.retriesLeft - 1), wait);
 }
 
 function stop() {
@@ -155,8 +160,9 @@ function fail(mine, text) {
 }
 
 function release(mine) {
-  mine.aborter.abort();
   clearTimeout(mine.timer);
+  if (mine.aborter.signal.aborted) return;
+  mine.aborter.abort();
   clearInterval(mine.readout);
   cancelAnimationFrame(mine.drawing);
   mine.context?.close();
@@ -188,16 +194,21 @@ function watchLevel(mine) {
 function readOut(mine) {
   clearInterval(mine.readout);
   let before = null;
+  let silent = 0;
   mine.readout = setInterval(async () => {
     const now = summary(await mine.peer.getStats());
-    if (before && call === mine) element("latency").textContent = describe(before, now, mine.delay);
+    if (call !== mine) return;
+    silent = before?.packets === now.packets ? silent + 1 : 0;
+    if (silent >= SILENT_READOUTS) return lost(mine);
+    if (before) element("latency").textContent = describe(before, now, mine.delay);
     before = now;
   }, READOUT_MS);
 }
 
 function summary(report) {
-  const found = { at: performance.now(), frames: 0, roundTrip: 0, buffer: 0, emitted: 0 };
+  const found = { at: performance.now(), frames: 0, packets: 0, roundTrip: 0, buffer: 0, emitted: 0 };
   for (const stat of report.values()) {
+    if (stat.type === "inbound-rtp") found.packets += stat.packetsReceived ?? 0;
     if (stat.type === "inbound-rtp" && stat.kind === "video") {
       found.frames = stat.framesDecoded ?? 0;
       found.buffer = stat.jitterBufferDelay ?? 0;
