@@ -57,7 +57,7 @@ class MicrophoneTimeline:
         self._offset: int | None = None  # position minus the sender's sample count
         self._recent: deque[tuple[float, int]] = deque()  # (time, samples early) of the last WATCH_S
         self._watched_since = 0.0
-        self._anchored = False  # ever
+        self._anchor_before: int | None = None  # the last one taken
         self._late_run = 0
         self._broken = False  # the next sound does not continue the last
         self._tail: Samples = np.zeros((FADE, CHANNELS), np.int16)
@@ -118,8 +118,8 @@ class MicrophoneTimeline:
         return pts + self._offset
 
     def _anchor(self, offset: int, now: float) -> None:
-        self.stats.shifts += self._anchored
-        self._anchored = True
+        self.stats.shifts += self._anchor_before not in (None, offset)  # a new anchor at the old place moves nothing
+        self._anchor_before = offset
         self._offset = offset
         self._recent.clear()
         self._watched_since = now
