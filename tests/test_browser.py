@@ -115,6 +115,7 @@ async def test_a_minute_of_conversation(server: LaunchedServer, microphone: Path
     async with page(server.url, *MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}") as (opened, errors):
         await opened.click("#start")
         await state(opened, "live")
+        await opened.fill("#volume", "50")  # browsers do not decode sound that nobody hears
         await asyncio.sleep(2.0)  # the first pictures
         await opened.evaluate("watchMouth()")
         before = await inbound(opened)
@@ -126,8 +127,8 @@ async def test_a_minute_of_conversation(server: LaunchedServer, microphone: Path
     seconds = (after["video"]["timestamp"] - before["video"]["timestamp"]) / 1000
     decoded = after["video"]["framesDecoded"] - before["video"]["framesDecoded"]
     assert decoded / seconds >= FEWEST_FPS
-    assert after["audio"]["packetsReceived"] - before["audio"]["packetsReceived"] >= 49 * seconds
-    assert after["audio"]["totalAudioEnergy"] - before["audio"]["totalAudioEnergy"] > 0.01
+    assert after["audio"]["packetsReceived"] - before["audio"]["packetsReceived"] >= 48 * seconds
+    assert after["audio"]["totalAudioEnergy"] > before["audio"].get("totalAudioEnergy", 0.0) + 0.01
     lost = after["audio"]["packetsLost"] + after["video"]["packetsLost"]
     assert lost == 0
     # A still picture has a spread of 0, coding noise of less than 1 grey value; lips that part of several.
