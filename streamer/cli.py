@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
@@ -35,8 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a wrong option in one line, like every other error, and not under a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_REFUSED, f"avatar: {message}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="avatar",
         description="A face made from one picture speaks with your voice: live in the browser, or in a video file.",
     )

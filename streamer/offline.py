@@ -95,6 +95,8 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
             raise ConfigError(f"{path}: there is no folder {path.parent}")
         if path is not None and path.is_dir():
             raise ConfigError(f"{path}: is a folder; expected the name of a file")
+    if options.out.suffix.lower() != ".mp4":
+        raise ConfigError(f"{options.out}: the video is an MP4 file; expected a name that ends in .mp4")
     times = StageTimes()
     with Engines.open(manifest, threads=options.threads) as engines:
         avatar = Avatar.load(engines, options.avatar)

@@ -75,6 +75,7 @@ def test_the_same_seed_gives_the_same_coefficients(tiny_folder: Path, sound: Pat
         (("--lookahead", "999"), "look-ahead of 999 ms; tiny takes 0 to 185 ms"),
         (("--coefficients", "nowhere/x.npz"), "there is no folder nowhere"),
         (("--out", "nowhere/x.mp4"), "there is no folder nowhere"),
+        (("--out", "out.webm"), "out.webm: the video is an MP4 file"),
         (("--audio", "gone.wav"), "gone.wav: no such file"),
         (("--engines", "gone"), "gone: no manifest.json there"),
     ],
@@ -154,7 +155,7 @@ def test_numbers_out_of_range_are_named(arguments: list[str], message: str, caps
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+    assert message in refused(capsys)
 
 
 @pytest.mark.parametrize("command", ["serve", "render", "avatars", "engines", "bench"])
