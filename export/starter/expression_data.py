@@ -102,14 +102,43 @@ class WindowSet:
 
 
 def vary_features(mel: Tensor, run_length: int) -> Tensor:
-    """Cheap variation of mel windows, the same over each run: level, spectral tilt, and a shift by one band."""
-    runs = len(mel) // run_length
-    level = (torch.rand(runs, 1) * 2 - 1) * 0.7  # 8 units are 100 dB: +-9 dB
-    tilt = (torch.rand(runs, 1) * 2 - 1) * 0.5 * torch.linspace(-1, 1, MEL_BANDS)
-    offset = (level + tilt).repeat_interleave(run_length, dim=0)[:, None, :, None]
-    shifted = (mel + offset).clamp(-4, 4)
-    moved = torch.roll(shifted, int(torch.randint(-1, 2, ())), dims=2)
-    return torch.where(mel <= -3.99, mel, moved)  # below the floor nothing comes up again
+    """Cheap variation of mel windows, the same over each run of `run_length`: speaker, microphone, room, lost bands.
+
+    Synthetic voices are few; this makes up for some of it. 8 units of the features are 100 dB.
+    """
+    x = _warp_bands(mel.reshape(-1, run_length, *mel.shape[2:]))
+    runs, ramp = len(x), torch.linspace(-1, 1, MEL_BANDS)
+    colour = torch.nn.functional.interpolate(_spread(runs, 1, 7) * 0.6, MEL_BANDS, mode="linear", align_corners=True)
+    level = _spread(runs, 1) * 0.7 + _spread(runs, 1) * 0.5 * ramp + colour[:, 0] * torch.rand(runs, 1)
+    louder = ((x + 4) * (1 + _spread(runs, 1, 1, 1) * 0.12) - 4 + level[:, None, :, None]).clamp(-4, 4)
+    x = torch.where(x <= -3.99, x, louder)  # below the floor nothing comes up again
+    hiss = 3 * torch.rand(runs, 1, 1, 1) - 4 + _spread(runs, 1, 1, 1) * 0.7 * ramp[:, None] + 0.2 * torch.randn_like(x)
+    x = torch.where(torch.rand(runs, 1, 1, 1) < 0.35, torch.maximum(x, hiss.clamp(-4, 4)), x)
+    return _lose_bands(x).reshape(mel.shape)
+
+
+def _spread(*shape: int) -> Tensor:
+    return torch.rand(shape) * 2 - 1
+
+
+def _warp_bands(x: Tensor) -> Tensor:
+    """Resonances moved by up to 10 % and two bands, as by another vocal tract; x [runs, run, band, time]."""
+    runs, run, bands, _ = x.shape
+    at = (torch.arange(bands) + 0.5) * (1 + _spread(runs, 1) * 0.1) + _spread(runs, 1) * 2 - 0.5
+    at = at.clamp(0, bands - 1)
+    below = at.floor().long().clamp(max=bands - 2)
+    share = (at - below)[:, None, :, None]
+    index = below[:, None, :, None].expand(-1, run, -1, x.shape[3])
+    return x.gather(2, index) * (1 - share) + x.gather(2, index + 1) * share
+
+
+def _lose_bands(x: Tensor, widest: int = 14) -> Tensor:
+    """In two runs of five, up to `widest` neighbouring bands say nothing of their own."""
+    runs, _, bands, _ = x.shape
+    width, first = (torch.rand(runs, 1) * widest).long(), (torch.rand(runs, 1) * (bands - widest)).long()
+    band = torch.arange(bands)
+    lost = (band >= first) & (band < first + width) & (torch.rand(runs, 1) < 0.4)
+    return torch.where(lost[:, None, :, None], x.mean(dim=2, keepdim=True), x)
 
 
 def field_weights() -> Tensor:
