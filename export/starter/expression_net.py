@@ -18,7 +18,7 @@ from streamer.config import MEL_BANDS, WINDOW_MEL_FRAMES
 # A closure of the lips is all or nothing, but the mean of uncertain guesses is neither: this much certainty counts as
 # open, and as closed; smooth between.
 OPEN_BELOW, CLOSED_ABOVE = 0.15, 0.55
-MOST_GAIN = 1.5  # of what calibration may add to a field's range
+MOST_GAIN = 1.75  # of what calibration may add to a field's range
 KEPT_AT_REST = ("smile",)  # a trace of it belongs to the neutral face
 
 
