@@ -16,6 +16,7 @@ from engines.manifest import Manifest
 from streamer.config import FPS, PipelineOptions
 from streamer.errors import ConfigError, MediaError
 from streamer.frames import CoefficientWindow, FloatArray
+from streamer.interrupt import interruptible
 from streamer.media import VideoWriter, probe_sound, read_sound
 from streamer.pipeline import Avatar, CoefficientStream, Engines, FaceRenderer
 
@@ -105,11 +106,15 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         progress = Progress(sound.seconds, sys.stderr)
         recorded: list[FloatArray] = []
         past = manifest.stage("motion").context[0]
-        with VideoWriter(options.out, (manifest.size, manifest.size), options.audio) as writer:
+        with (
+            interruptible() as check_interrupt,
+            VideoWriter(options.out, (manifest.size, manifest.size), options.audio) as writer,
+        ):
             for windows in _windows(options.audio, stream, times):
                 if options.coefficients:
                     recorded += [window.values[:, past] for window in windows]
                 for window in windows:
+                    check_interrupt()
                     _draw(window, renderer, writer, times)
                     progress.show(writer.count)
         progress.show(writer.count, last=True)
