@@ -2,6 +2,7 @@
 
 const CONNECT_TIMEOUT_MS = 20_000;
 const GATHER_TIMEOUT_MS = 2_000;
+const GOODBYE_TIMEOUT_MS = 2_000;
 const RETRIES = 4;
 const RETRY_MS = 1_000; // before the first; each further one waits twice as long
 const READOUT_MS = 1_000;
@@ -166,11 +167,17 @@ function release(mine) {
   clearInterval(mine.readout);
   cancelAnimationFrame(mine.drawing);
   mine.context?.close();
-  mine.peer?.close();
   mine.microphone?.getTracks().forEach((track) => track.stop());
-  if (mine.location) fetch(mine.location, { method: "DELETE", keepalive: true }).catch(() => {});
+  hangUp(mine);
   element("level").style.transform = "scaleX(0)";
   element("latency").textContent = "";
+}
+
+/** The goodbye goes first: a server that sees the connection close has ended the session before it is asked to. */
+async function hangUp({ location, peer }) {
+  const goodbye = { method: "DELETE", keepalive: true, signal: AbortSignal.timeout(GOODBYE_TIMEOUT_MS) };
+  if (location) await fetch(location, goodbye).catch(() => {});
+  peer?.close();
 }
 
 // ---- meters
