@@ -11,11 +11,15 @@ from streamer.interrupt import interruptible
 
 
 def test_a_swallowed_interrupt_comes_back() -> None:
-    with pytest.raises(KeyboardInterrupt), interruptible() as check:
-        check()  # nothing yet
-        with contextlib.suppress(KeyboardInterrupt):  # what a C library does to it
-            signal.raise_signal(signal.SIGINT)
-        check()
+    def job() -> None:
+        with interruptible() as check:
+            check()  # nothing yet
+            with contextlib.suppress(KeyboardInterrupt):  # what a C library does to it
+                signal.raise_signal(signal.SIGINT)
+            check()
+
+    with pytest.raises(KeyboardInterrupt):
+        job()
 
 
 def test_the_handler_before_is_restored() -> None:
