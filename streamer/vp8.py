@@ -13,9 +13,8 @@ from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 from streamer.errors import SessionError
 
 # aiortc starts at 500 kbit/s and follows the browser's estimate between 250 and 1500; each change of more than a
-# tenth restarts its encoder with a keyframe. A 256-pixel face at 25 fps is visibly soft below about 600 kbit/s and
-# gains nothing above 1.2 Mbit/s, so that is where it starts, and the floor keeps a careful estimate from blurring
-# teeth. Less than the floor is not a network for live video.
+# tenth restarts its encoder with a keyframe. So it starts high enough for a 256-pixel face, and the floor keeps a
+# careful estimate from blurring teeth. The three figures are chosen by eye, not measured.
 START_BITRATE = 1_200_000
 MIN_BITRATE = 500_000
 MAX_BITRATE = 1_500_000
