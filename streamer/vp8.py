@@ -14,7 +14,7 @@ from streamer.errors import SessionError
 
 # aiortc starts at 500 kbit/s and follows the browser's estimate between 250 and 1500; each change of more than a
 # tenth restarts its encoder with a keyframe. So it starts high enough for a 256-pixel face, and the floor keeps a
-# careful estimate from blurring teeth. The three figures are chosen by eye, not measured.
+# careful estimate from blurring teeth. The three figures are a judgement, not measured.
 START_BITRATE = 1_200_000
 MIN_BITRATE = 500_000
 MAX_BITRATE = 1_500_000
