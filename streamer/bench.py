@@ -20,6 +20,7 @@ from urllib.parse import quote, urljoin
 import aiohttp
 import numpy as np
 
+from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer import metrics
 from streamer.caller import Caller, Recording
@@ -143,8 +144,6 @@ async def _counts(server: LaunchedServer) -> Counts:
 
 
 def _lookahead_ms(options: BenchOptions) -> int:
-    from streamer.server import SHIPPED_FAMILY
-
     manifest = Manifest.load(options.family or SHIPPED_FAMILY)
     return Lookahead.of(manifest, options.lookahead_ms).samples * 1000 // SAMPLE_RATE
 

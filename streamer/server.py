@@ -8,11 +8,10 @@ import logging
 import signal
 import socket
 import sys
-from pathlib import Path
 
 from aiohttp import web
 
-import engines
+from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer.clock import MonotonicClock
 from streamer.config import ServeOptions
@@ -30,7 +29,6 @@ from streamer.worker import InferenceWorker
 
 logger = logging.getLogger(__name__)
 
-SHIPPED_FAMILY = Path(engines.__file__).parent / "starter"
 SWITCH_INTERVAL_S = 0.0005  # a busy thread then holds up the sound for half a millisecond, not five
 BACKLOG = 16  # connections waiting to be accepted
 

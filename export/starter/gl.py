@@ -250,16 +250,3 @@ def _light_matrix(direction: Floats, centre: Floats) -> Floats:
 
 def _set_matrix(program: Any, name: str, matrix: Floats) -> None:
     program[name].write(np.ascontiguousarray(matrix.T).astype("f4").tobytes())
-
-
-def default_light() -> Light:
-    """Soft daylight from the upper left."""
-    direction = np.array([-0.35, 0.45, 1.0])
-    return Light(
-        key_direction=direction / np.linalg.norm(direction),
-        key=np.array([1.3, 1.25, 1.17]),
-        sky=np.array([0.42, 0.43, 0.46]),
-        ground=np.array([0.26, 0.23, 0.21]),
-        rim_direction=np.array([0.95, 0.2, -0.25]),
-        rim=np.array([0.15, 0.17, 0.2]),
-    )
