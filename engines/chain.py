@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from engines.errors import EngineError
 from engines.manifest import GraphSpec, StageSpec, TensorSpec
@@ -17,13 +17,19 @@ from engines.manifest import GraphSpec, StageSpec, TensorSpec
 Tensor = NDArray[Any]  # of a dtype the manifest allows
 
 
+class DeviceTensor(Protocol):
+    """A value in a device's own memory; numpy fetches it when it is asked to."""
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Tensor: ...
+
+
 class GraphRequest(Protocol):
     """One reusable call of a graph: inputs stay set until they are set again."""
 
-    def set(self, name: str, value: Tensor) -> None:
-        """Give an input. The array is held, not copied, and must not change before `run`."""
+    def set(self, name: str, value: Tensor | DeviceTensor) -> None:
+        """Give an input. It is held, not copied, and must not change before `run`; a device's own is left there."""
 
-    def run(self) -> dict[str, Tensor]:
+    def run(self) -> Mapping[str, Tensor | DeviceTensor]:
         """Compute all outputs; they may be views that the next `run` overwrites."""
 
 
@@ -118,13 +124,13 @@ class ChainBinding:
             self._set(name, check_tensor(self._spec.name, name, value, self._varying[name], symbols))
         results: dict[str, Tensor] = {}
         for position, (_, request) in enumerate(self._steps):
-            for name, value in request.run().items():
-                self._set(name, value, after=position)
+            for name, made in request.run().items():
+                self._set(name, made, after=position)
                 if name in self._wanted:
-                    results[name] = np.array(value)
+                    results[name] = np.array(made)
         return results
 
-    def _set(self, name: str, value: Tensor, after: int = -1) -> None:
+    def _set(self, name: str, value: Tensor | DeviceTensor, after: int = -1) -> None:
         """Hand a value to every graph behind position `after` that takes it."""
         for graph, request in self._steps[after + 1 :]:
             if name in graph.inputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engines.errors import ManifestError
@@ -11,7 +11,8 @@ from engines.fields import Fields, read_object, verify_file
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "fp16")
+BACKENDS = ("tensorrt", "onnxruntime-gpu", "openvino", "onnxruntime")
 DTYPES = ("float32", "uint8")
 Dim = int | str
 
@@ -28,13 +29,34 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class GraphFile:
+    """One ONNX file. precision: what it may be computed in, one of PRECISIONS; fp16 is in the file's own types."""
+
+    path: Path
+    precision: str
+
+
+@dataclass(frozen=True)
 class GraphSpec:
-    """One ONNX graph of a stage. precision: what it may be computed in, one of PRECISIONS."""
+    """One ONNX graph of a stage. precision: what it may be computed in, one of PRECISIONS.
+
+    alternatives: other files that compute the same from the same, for backends (of BACKENDS) that want it another way.
+    """
 
     path: Path
     precision: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    alternatives: Mapping[str, GraphFile] = field(default_factory=dict)
+
+    def for_backend(self, backend: str) -> GraphSpec:
+        """The graph as `backend` is to load it: its alternative's path and precision where there is one."""
+        chosen = self.alternatives.get(backend)
+        return replace(self, path=chosen.path, precision=chosen.precision, alternatives={}) if chosen else self
+
+    def path_for(self, backend: str) -> Path:
+        """The file that `backend` is to load."""
+        return self.for_backend(backend).path
 
 
 @dataclass(frozen=True)
@@ -82,7 +104,7 @@ class CoefficientLayout:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A verified family folder."""
+    """A verified family folder. default_avatar is empty where the family comes without avatars."""
 
     folder: Path
     family: str
@@ -149,7 +171,7 @@ def _manifest(folder: Path, fields: Fields) -> Manifest:
         default_avatar=fields.text("default_avatar"),
         avatars=fields.texts("avatars"),
     )
-    if manifest.default_avatar not in manifest.avatars:
+    if manifest.default_avatar not in (manifest.avatars or ("",)):
         raise fields.error(f"default_avatar is {manifest.default_avatar}, not one of {', '.join(manifest.avatars)}")
     return manifest
 
@@ -167,13 +189,24 @@ def _stage(folder: Path, name: str, fields: Fields) -> StageSpec:
 
 
 def _graph(folder: Path, fields: Fields) -> GraphSpec:
-    path = verify_file(folder, fields)
+    file = _file(folder, fields)
     return GraphSpec(
-        path=path,
-        precision=fields.choice("precision", PRECISIONS),
+        path=file.path,
+        precision=file.precision,
         inputs=_tensors(fields.child("inputs")),
         outputs=_tensors(fields.child("outputs")),
+        alternatives=_alternatives(folder, fields.child("alternatives")) if fields.has("alternatives") else {},
     )
+
+
+def _file(folder: Path, fields: Fields) -> GraphFile:
+    return GraphFile(verify_file(folder, fields), fields.choice("precision", PRECISIONS))
+
+
+def _alternatives(folder: Path, fields: Fields) -> dict[str, GraphFile]:
+    if unknown := set(fields.names()) - set(BACKENDS):
+        raise fields.error(f"no backend {', '.join(sorted(unknown))}; expected some of {', '.join(BACKENDS)}")
+    return {backend: _file(folder, fields.child(backend)) for backend in fields.names()}
 
 
 def _tensors(fields: Fields) -> dict[str, TensorSpec]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import numpy as np
 import openvino
 
-from engines.chain import GraphRequest, Tensor, check_graph
+from engines.chain import DeviceTensor, GraphRequest, Tensor, check_graph
 from engines.errors import EngineError
 from engines.manifest import GraphSpec
 
@@ -64,9 +65,10 @@ class _Request:
         self._outputs = tuple(graph.outputs)
         self._held: dict[str, Tensor] = {}
 
-    def set(self, name: str, value: Tensor) -> None:
-        self._held[name] = value  # the tensor shares the array's memory and does not keep it alive
-        self._request.set_tensor(name, openvino.Tensor(value, shared_memory=True))
+    def set(self, name: str, value: Tensor | DeviceTensor) -> None:
+        array = np.asarray(value)
+        self._held[name] = array  # the tensor shares the array's memory and does not keep it alive
+        self._request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
 
     def run(self) -> dict[str, Tensor]:
         self._request.infer()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from engines import plan
 from engines.chain import CompiledGraph, GraphChain, Tensor
+from engines.cuda import find_gpu
 from engines.errors import EngineError
 from engines.manifest import GraphSpec, Manifest, StageSpec
 
@@ -66,20 +69,38 @@ def _onnxruntime() -> Backend:
     return Backend("onnxruntime", ort.describe(), ort.OrtGraph, ort.precision_used)
 
 
-# In order of preference. Loaders import their library only when asked, as either may be absent.
-_BACKENDS: dict[str, Callable[[], Backend]] = {"openvino": _openvino, "onnxruntime": _onnxruntime}
+def _tensorrt() -> Backend:
+    from engines import tensorrt
+
+    return Backend("tensorrt", tensorrt.describe(), tensorrt.TensorRtGraph, tensorrt.precision_used)
+
+
+def _onnxruntime_gpu() -> Backend:
+    from engines import ort
+
+    ort.require_cuda()
+
+    def compile_graph(graph: GraphSpec, threads: int) -> CompiledGraph:
+        return ort.OrtGraph(graph, threads, ort.CUDA)
+
+    return Backend("onnxruntime-gpu", ort.describe(ort.CUDA), compile_graph, ort.precision_used)
+
+
+# In order of preference. Loaders import their library only when asked, as each may be absent.
+_ON_CPU: dict[str, Callable[[], Backend]] = {"openvino": _openvino, "onnxruntime": _onnxruntime}
+_BACKENDS = _ON_CPU | {"tensorrt": _tensorrt, "onnxruntime-gpu": _onnxruntime_gpu}
 
 
 def find_backend(name: str | None = None) -> Backend:
-    """The backend called `name`; None takes the environment's AVATAR_ENGINE, else the first that is installed.
+    """The backend called `name`; None takes the environment's AVATAR_ENGINE, else the CPU's first that is installed.
 
     Raises:
-        EngineError: unknown backend, or none installed.
+        EngineError: unknown backend, none installed, or one for a GPU where there is none.
     """
     name = name or os.environ.get(BACKEND_VARIABLE) or None
     if name is not None and name not in _BACKENDS:
         raise EngineError(f"unknown engine {name}; expected one of {', '.join(_BACKENDS)}")
-    candidates = [name] if name else list(_BACKENDS)
+    candidates = [name] if name else list(_ON_CPU)
     for candidate in candidates:
         try:
             return _BACKENDS[candidate]()
@@ -88,17 +109,49 @@ def find_backend(name: str | None = None) -> Backend:
     raise EngineError(f"no engine: {' or '.join(candidates)} is not installed; run `pip install {candidates[0]}`")
 
 
+def backend_for(stage: StageSpec, name: str | None = None) -> Backend:
+    """The backend a stage runs on: the one asked for (see `find_backend`), else the fastest that is ready for it.
+
+    A stage goes to the GPU by itself only if its graphs have files for a GPU's backend; the small ones stay on the
+    CPU, where they take no longer. TensorRT is ready once engines were built; that they do not fit this machine is
+    then an error, as a silent fall to the CPU would pass for a slow GPU.
+
+    Raises:
+        EngineError: as `find_backend`.
+    """
+    if name or os.environ.get(BACKEND_VARIABLE):
+        return find_backend(name)
+    for candidate, ready in (("tensorrt", _tensorrt_ready), ("onnxruntime-gpu", _onnxruntime_gpu_ready)):
+        if stage.graphs and all(candidate in graph.alternatives for graph in stage.graphs) and ready(stage):
+            return find_backend(candidate)
+    return find_backend()
+
+
+def _tensorrt_ready(stage: StageSpec) -> bool:
+    built = all(plan.has_plans(graph.path_for("tensorrt")) for graph in stage.graphs)
+    return built and find_gpu() is not None and importlib.util.find_spec("tensorrt") is not None
+
+
+def _onnxruntime_gpu_ready(_: StageSpec) -> bool:
+    if find_gpu() is None or importlib.util.find_spec("onnxruntime") is None:
+        return False
+    from engines import ort
+
+    return ort.has_cuda()
+
+
 def open_stage(manifest: Manifest, stage: str, *, backend: str | None = None, threads: int = 2) -> Engine:
     """An engine for one stage, not yet active.
 
-    backend: "openvino" or "onnxruntime"; None as in `find_backend`.
+    backend: one of `engines.manifest.BACKENDS`; None as in `backend_for`.
 
     Raises:
         ManifestError: the family has no such stage.
         EngineError: unknown backend, or none installed.
     """
-    chosen = find_backend(backend)
-    return GraphChain(manifest.stage(stage), lambda graph: chosen.compile(graph, threads))
+    spec = manifest.stage(stage)
+    chosen = backend_for(spec, backend)
+    return GraphChain(spec, lambda graph: chosen.compile(graph.for_backend(chosen.name), threads))
 
 
 class Engines:
@@ -109,13 +162,20 @@ class Engines:
         self._stages = dict(stages)
 
     @classmethod
-    def open(cls, manifest: Manifest, *, backend: str | None = None, threads: int = 2) -> Engines:
-        """Open and activate every stage that has graphs.
+    def open(
+        cls,
+        manifest: Manifest,
+        *,
+        backend: str | None = None,
+        threads: int = 2,
+        without: Collection[str] = (),
+    ) -> Engines:
+        """Open and activate every stage that has graphs, but those in `without`.
 
         Raises:
             EngineError: a graph that does not load or is not what the manifest says; unknown backend.
         """
-        names = [name for name, spec in manifest.stages.items() if spec.graphs]
+        names = [name for name, spec in manifest.stages.items() if spec.graphs and name not in without]
         stages = {name: open_stage(manifest, name, backend=backend, threads=threads) for name in names}
         for engine in stages.values():
             engine.activate()

@@ -178,16 +178,19 @@ def _avatars(args: argparse.Namespace) -> int:
 
 def _engines(args: argparse.Namespace) -> int:
     """Verify a family of engines, load it, and say what it runs on."""
-    from engines.runtime import Engines, find_backend
+    from engines.runtime import Engines, backend_for
 
     manifest = Manifest.load(args.engines)
-    backend = find_backend()
+    backends = {name: backend_for(stage) for name, stage in manifest.stages.items()}
     print(f"family {manifest.family} {manifest.version}: {manifest.size}x{manifest.size} at {manifest.fps} fps, "
           f"full look-ahead {manifest.lookahead_ms} ms, licence {manifest.licence}")  # fmt: skip
-    print(f"runs on {backend.name}: {backend.description}")
+    for name, description in dict.fromkeys((backend.name, backend.description) for backend in backends.values()):
+        print(f"runs on {name}: {description}")
     with Engines.open(manifest, threads=args.threads):
         for name, stage in manifest.stages.items():
-            graphs = ", ".join(f"{graph.path.name} ({backend.precision(graph)})" for graph in stage.graphs)
+            backend = backends[name]
+            chosen = (graph.for_backend(backend.name) for graph in stage.graphs)
+            graphs = ", ".join(f"{graph.path.name} ({backend.precision(graph)})" for graph in chosen)
             print(f"  {name:12s} {graphs or stage.process}")
     print("all files verified, all stages run")
     return 0
