@@ -1,0 +1,32 @@
+"""All networks by the names that the official checkpoints give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch import nn
+
+from export.networks.audio import ExpNet
+from export.networks.face_recon import FaceRecon
+from export.networks.generator import Generator
+from export.networks.keypoints import KeypointDetector
+from export.networks.mapping import MappingNet
+from export.networks.pose import PoseVAE
+
+Network = TypeVar("Network", bound=nn.Module)
+
+BUILDERS: dict[str, Callable[[float], nn.Module]] = {
+    "audio2exp": ExpNet,
+    "audio2pose": PoseVAE,
+    "kp_extractor": KeypointDetector,
+    "generator": Generator,
+    "mapping70": lambda width: MappingNet(70, width),
+    "mapping73": lambda width: MappingNet(73, width),
+    "face_3drecon": FaceRecon,
+}
+
+
+def build(name: str, width: float = 1.0) -> nn.Module:
+    """The network called `name`, a key of BUILDERS, with meaningless weights."""
+    return BUILDERS[name](width)
