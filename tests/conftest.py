@@ -40,3 +40,12 @@ def tiny(tiny_folder: Path) -> Iterator[Engines]:
 def dot(tiny: Engines) -> Avatar:
     """The tiny family's avatar."""
     return Avatar.load(tiny)
+
+
+@pytest.fixture(scope="session")
+def narrow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The official family with narrow networks, small pictures and stand-in weights; for reading. Needs torch."""
+    pytest.importorskip("torch")
+    from tests.narrow import build_narrow
+
+    return build_narrow(tmp_path_factory.mktemp("families") / "sadtalker-128")

@@ -1,0 +1,72 @@
+"""Turns a float32 graph into one that computes in float16, with float32 at its borders.
+
+TensorRT takes types as they stand in the file (strong typing) since it has no switch for half precision any more, so
+the file says it: every weight, constant and value between the graph's inputs and outputs is float16.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from engines.errors import AvatarError
+
+FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+LARGEST = float(np.finfo(np.float16).max)
+
+
+def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of `model` in float16 between Casts behind its inputs and before its outputs.
+
+    Raises:
+        AvatarError: a weight beyond what float16 can hold.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    # Resize takes its scales in float32 whatever it resizes.
+    kept = {name for node in graph.node if node.op_type == "Resize" for name in node.input[1:]}
+    for tensor in graph.initializer:
+        if tensor.name not in kept:
+            _convert(tensor)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR and not kept.intersection(node.output):
+                _convert(attribute.t)
+            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == FLOAT:
+                attribute.i = HALF
+    del graph.value_info[:]  # inferred again when the model is saved
+    enter, leave = _border(graph.input, "half"), _border(graph.output, "float32")
+    for node in graph.node:
+        _rename(node.input, enter)
+        _rename(node.output, leave)
+        _rename(node.input, leave)  # an output may be read inside, too
+    casts_in = [helper.make_node("Cast", [name], [inner], to=HALF, name=inner) for name, inner in enter.items()]
+    casts_out = [helper.make_node("Cast", [inner], [name], to=FLOAT, name=inner) for name, inner in leave.items()]
+    nodes = [*casts_in, *graph.node, *casts_out]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return result
+
+
+def _convert(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type != FLOAT:
+        return
+    values = numpy_helper.to_array(tensor)
+    if values.size and float(np.abs(values).max()) > LARGEST:
+        raise AvatarError(
+            f"weight {tensor.name} reaches {np.abs(values).max():.3g}, beyond float16 ({LARGEST:.0f}); "
+            "export with PRECISION=fp32"
+        )
+    tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
+
+
+def _border(values: list[onnx.ValueInfoProto], suffix: str) -> dict[str, str]:
+    """Names inside the graph for float32 values at its border."""
+    return {value.name: f"{value.name}_{suffix}" for value in values if value.type.tensor_type.elem_type == FLOAT}
+
+
+def _rename(names: list[str], to: dict[str, str]) -> None:
+    for i, name in enumerate(names):
+        names[i] = to.get(name, name)

@@ -1,0 +1,95 @@
+"""Writes one graph as ONNX: checked, its shapes inferred, and labelled with where it comes from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
+
+from engines.fields import sha256
+
+OPSET = 20  # the first that samples volumes
+TOOLS = f"torch {torch.__version__}, onnx {onnx.__version__}"
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """A module to export under a file name without suffix: example inputs and the names of its outputs.
+
+    half: whether it may be computed in 16 bits. batched: inputs and outputs whose first dimension is free.
+    openvino: a module that computes the same in operators that OpenVINO has.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: Mapping[str, Tensor]
+    outputs: tuple[str, ...]
+    half: bool = False
+    batched: tuple[str, ...] = ()
+    openvino: nn.Module | None = None
+
+
+def trace(module: nn.Module, plan: GraphPlan, path: Path) -> onnx.ModelProto:
+    """`module` as ONNX, through the file `path`, which is left there."""
+    with torch.no_grad(), warnings.catch_warnings():
+        # The exporter that replaces this one writes what it knows of our source files into the graph, and is slower.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=TracerWarning)
+        warnings.filterwarnings("ignore", message="Constant folding")
+        warnings.filterwarnings("ignore", message="ONNX export mode is set")  # instance norm has no other mode
+        torch.onnx.export(
+            module.eval(),
+            tuple(plan.inputs.values()),
+            str(path),
+            input_names=list(plan.inputs),
+            output_names=list(plan.outputs),
+            dynamic_axes={name: {0: "n"} for name in plan.batched},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return onnx.load(path)
+
+
+def save(model: onnx.ModelProto, path: Path, labels: Mapping[str, str]) -> None:
+    """Check a model, note its inferred shapes and `labels` in it, and write it under a temporary name first.
+
+    Raises:
+        onnx.checker.ValidationError, onnx.shape_inference.InferenceError: not a valid model.
+    """
+    model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    onnx.helper.set_model_props(model, dict(labels))
+    onnx.checker.check_model(model, full_check=True)
+    temporary = path.with_name(path.name + ".partial")
+    onnx.save(model, temporary)
+    temporary.replace(path)
+
+
+def file_entry(path: Path, precision: str) -> dict[str, Any]:
+    """A file as the manifest names it."""
+    return {"file": path.name, "sha256": sha256(path), "precision": precision}
+
+
+def tensor_entries(plan: GraphPlan) -> dict[str, Any]:
+    """A graph's inputs and outputs as the manifest describes them; runs the module once."""
+    with torch.no_grad():
+        made = plan.module.eval()(*plan.inputs.values())
+    results = (made,) if isinstance(made, Tensor) else tuple(made)
+    outputs = dict(zip(plan.outputs, results, strict=True))
+    return {
+        "inputs": {name: _describe(name, tensor, plan) for name, tensor in plan.inputs.items()},
+        "outputs": {name: _describe(name, tensor, plan) for name, tensor in outputs.items()},
+    }
+
+
+def _describe(name: str, tensor: Tensor, plan: GraphPlan) -> Any:
+    shape: list[int | str] = list(tensor.shape)
+    if name in plan.batched:
+        shape[0] = "n"
+    return {"shape": shape, "dtype": "uint8"} if tensor.dtype == torch.uint8 else shape

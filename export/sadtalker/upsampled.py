@@ -1,0 +1,94 @@
+"""Convolutions of nearest-neighbour upsampled features, without computing the same sums again and again.
+
+Where a 3x3 convolution sees features enlarged s times, most of its nine taps fall on the same value. Along an axis the
+s outputs of one value are: the first, which sees its left neighbour once and the value twice; the last, likewise with
+the right one; those between, which see nothing else and are all alike. Two forms compute the same from that:
+
+- phases: one small convolution per kind of output on the features as they are, and an interleaving of the results;
+- transposed: one transposed convolution of stride s and kernel s + 2, whose taps are sums of the original's.
+
+Both also take features with a depth in front of height and width, which is not enlarged. Exact but for rounding.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Form = Literal["plain", "phases", "transposed"]
+KERNEL = 3
+# Along an axis: which of the 3 taps fall on each of the values seen. "first" sees (left, own), "last" (own, right).
+_TAPS = {"first": ((0,), (1, 2)), "between": ((0, 1, 2),), "last": ((0, 1), (2,))}
+
+
+class UpsampledConv(nn.Module):
+    """ReLU of a 3x3 convolution of features enlarged `scale` times in height and width, by one of the forms."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, scale: int, form: Form) -> None:
+        """weight [out, in, 3, 3] or [out, in, 3, 3, 3]; padding is 1 everywhere."""
+        super().__init__()
+        self.scale, self.form, self.deep = scale, form, weight.ndim == 5
+        self.line = ("first", *["between"] * (scale - 2), "last")
+        # "first" and "last" share a convolution: one sees at the next value what the other sees at its own.
+        kinds = (("first", "last"), ("between",))[: 2 if scale > 2 else 1]
+        self.groups = list(itertools.product(kinds, kinds)) if form == "phases" else []
+        self.kernels, self.biases = nn.ParameterList(), nn.ParameterList()
+        for rows, columns in self.groups:
+            kernels = [_merge(_merge(weight, row, -2), column, -1) for row in rows for column in columns]
+            self._keep(torch.cat(kernels), bias.repeat(len(kernels)))
+        if form != "phases":
+            self._keep(_transposed_kernel(weight, scale) if form == "transposed" else weight, bias)
+
+    def _keep(self, kernel: Tensor, bias: Tensor) -> None:
+        self.kernels.append(nn.Parameter(kernel.detach()))
+        self.biases.append(nn.Parameter(bias.detach()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[1, in, (D,) H, W] -> [1, out, (D,) scale * H, scale * W]."""
+        if self.form == "phases":
+            return self._phases(x)
+        kernel, bias = self.kernels[0], self.biases[0]
+        if self.form == "transposed":
+            if self.deep:
+                return F.relu(F.conv_transpose3d(x, kernel, bias, (1, self.scale, self.scale), 1))
+            return F.relu(F.conv_transpose2d(x, kernel, bias, self.scale, 1))
+        size = [int(x.shape[2])] * self.deep + [int(side) * self.scale for side in x.shape[-2:]]
+        convolve = F.conv3d if self.deep else F.conv2d
+        return F.relu(convolve(F.interpolate(x, size=size), kernel, bias, padding=1))
+
+    def _phases(self, x: Tensor) -> Tensor:
+        parts = {}
+        height, width = (int(side) for side in x.shape[-2:])
+        for (rows, columns), kernel, bias in zip(self.groups, self.kernels, self.biases, strict=True):
+            down, right = len(rows) - 1, len(columns) - 1
+            padded = F.pad(x, (right, right, down, down)) if down or right else x
+            made = F.conv3d(padded, kernel, bias, padding=(1, 0, 0)) if self.deep else F.conv2d(padded, kernel, bias)
+            kinds = list(itertools.product(rows, columns))
+            for kind, part in zip(kinds, F.relu(made).chunk(len(kinds), 1), strict=True):
+                top, left = (int(side == "last") for side in kind)
+                parts[kind] = part[..., top : top + height, left : left + width]
+        lines = [torch.stack([parts[row, column] for column in self.line], -1).flatten(-2) for row in self.line]
+        return torch.stack(lines, -2).flatten(-3, -2)
+
+
+def _merge(weight: Tensor, kind: str, axis: int) -> Tensor:
+    """A kernel whose taps along an axis are summed where they fall on the same value."""
+    return torch.stack([weight.index_select(axis, torch.tensor(taps)).sum(axis) for taps in _TAPS[kind]], axis)
+
+
+def _transposed_kernel(weight: Tensor, scale: int) -> Tensor:
+    """[in, out, (3,) scale + 2, scale + 2]: along each axis, tap t of output r falls on r - t + 2 of the new kernel."""
+    for axis in (-2, -1):
+        taps = [weight.select(axis, t) for t in range(KERNEL)]
+        sums = [
+            sum((taps[t] for t in range(KERNEL) if 0 <= place + t - 2 < scale), torch.zeros_like(taps[0]))
+            for place in range(scale + KERNEL - 1)
+        ]
+        weight = torch.stack(sums, axis)
+    if weight.ndim == 5:
+        weight = weight.flip(2)  # a transposed convolution mirrors its kernel
+    return weight.transpose(0, 1).contiguous()
