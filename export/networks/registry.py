@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -14,8 +14,6 @@ from export.networks.keypoints import KeypointDetector
 from export.networks.mapping import MappingNet
 from export.networks.pose import PoseVAE
 
-Network = TypeVar("Network", bound=nn.Module)
-
 BUILDERS: dict[str, Callable[[float], nn.Module]] = {
     "audio2exp": ExpNet,
     "audio2pose": PoseVAE,
@@ -25,6 +23,19 @@ BUILDERS: dict[str, Callable[[float], nn.Module]] = {
     "mapping73": lambda width: MappingNet(73, width),
     "face_3drecon": FaceRecon,
 }
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The whole family, one field per key of BUILDERS."""
+
+    audio2exp: ExpNet
+    audio2pose: PoseVAE
+    kp_extractor: KeypointDetector
+    generator: Generator
+    mapping70: MappingNet
+    mapping73: MappingNet
+    face_3drecon: FaceRecon
 
 
 def build(name: str, width: float = 1.0) -> nn.Module:
