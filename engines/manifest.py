@@ -14,6 +14,7 @@ FILE_NAME = "manifest.json"
 PRECISIONS = ("fp32", "bf16", "fp16")
 BACKENDS = ("tensorrt", "onnxruntime-gpu", "openvino", "onnxruntime")
 DTYPES = ("float32", "uint8")
+FRAME_STAGES = ("expression", "pose", "motion", "render")  # what every frame passes through; others are alternatives
 Dim = int | str
 
 
@@ -65,7 +66,7 @@ class StageSpec:
 
     context: frames before and after the current one that the motion stage sees, (past, future).
     conditions: file the render stage's driving conditions are drawn from.
-    process: name of the procedure a stage without graphs follows.
+    process: name of the procedure that a stage follows, with its graphs or without any.
     """
 
     name: str
@@ -150,8 +151,8 @@ class Manifest:
 
     @property
     def lookahead_ms(self) -> int:
-        """All the future a frame can use: the stages' look-aheads added up."""
-        return sum(stage.lookahead_ms for stage in self.stages.values())
+        """All the future a frame can use: the look-aheads of the stages it passes through, added up."""
+        return sum(self.stages[name].lookahead_ms for name in FRAME_STAGES if name in self.stages)
 
 
 def _manifest(folder: Path, fields: Fields) -> Manifest:

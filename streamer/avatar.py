@@ -1,8 +1,9 @@
 """Avatars: a folder with a portrait and its face model, and what is computed from it once.
 
-A bundle is `avatar.json` (format, name, title, family, description, licence), `portrait.png` (RGB, the family's size)
-and `arrays.npz` (the constants of the motion and render stages, by the manifest's names). Bundles lie in the family's
-`avatars/` and, the user's own, in AVATAR_HOME's.
+A bundle is `avatar.json` (format, name, title, family, description, licence, and how the portrait was cut out:
+mode), `portrait.png` (RGB, the family's size) and `arrays.npz` (the constants of the stages, by the manifest's names;
+for a family with a face model, `reference` [1, R]: the portrait's own coefficients, in the manifest's order, and what
+its motion stage takes beyond them). Bundles lie in the family's `avatars/` and, the user's own, in AVATAR_HOME's.
 """
 
 from __future__ import annotations
@@ -21,15 +22,23 @@ import platformdirs
 from engines.errors import EngineError, ManifestError
 from engines.fields import Fields, read_object
 from engines.manifest import Manifest, StageSpec
-from engines.runtime import Engines
+from engines.runtime import Engine, Engines
 from streamer.conditions import ConditionRasterizer
 from streamer.errors import BundleError
 from streamer.frames import FloatArray
 
 FORMAT = 1
 HOME_VARIABLE = "AVATAR_HOME"
-# What changes from frame to frame; all other inputs of these stages belong to the avatar.
-VARYING = {"motion": {"coefficients"}, "render": {"driving_keypoints", "driving_conditions"}}
+# What changes from frame to frame, or with a session's options; all other inputs of these stages are the avatar's.
+VARYING = {
+    "expression": {"mel", "blink"},
+    "pose": {"mel", "noise", "style"},
+    "motion": {"coefficients", "view", "view_on"},
+    "motion_full": {"coefficients", "view", "view_on"},
+    "render": {"driving_keypoints", "driving_conditions"},
+}
+PREPARING = frozenset({"coefficients"})  # stages that only the making of an avatar needs
+MODES = ("crop", "extcrop", "resize", "full", "extfull")  # how a portrait was cut out of its picture
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _MAX_ARRAYS_BYTES = 256 << 20
 _SHOWN_NAMES = 20
@@ -44,6 +53,7 @@ class AvatarInfo:
     description: str
     licence: str
     folder: Path
+    mode: str = MODES[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,19 +76,39 @@ class Avatar:
             BundleError: no such avatar (the message lists those there are), or a damaged one.
         """
         manifest = engines.manifest
-        info = find_avatar(manifest, manifest.default_avatar if name is None else name)
+        info = find_avatar(manifest, default_name(manifest) if name is None else name)
         avatar = cls(info, _read_constants(info.folder, manifest))
         try:
             appearance = engines["appearance"].infer(avatar.constants_of(manifest.stage("appearance")))
             avatar = cls(info, {**avatar.constants, **appearance})
-            for stage, varying in VARYING.items():  # checked now, not in the first frame
-                spec = manifest.stage(stage)
-                if missing := spec.inputs.keys() - avatar.constants.keys() - varying:
-                    raise EngineError(f"stage {stage} needs {', '.join(sorted(missing))}")
-                engines[stage].bind(avatar.constants_of(spec))
+            for stage in ("expression", "pose", avatar.motion_stage, "render"):  # checked now, not in the first frame
+                if manifest.stage(stage).graphs:
+                    avatar._check(engines[stage], len(manifest.coefficients))
         except EngineError as error:
             raise BundleError(f"{info.folder}: does not fit family {manifest.family}: {error}") from error
         return avatar
+
+    @property
+    def motion_stage(self) -> str:
+        """Name of its motion stage: pictures of a whole scene have one that knows where the face lies in it."""
+        return "motion_full" if self.info.mode in ("full", "extfull") else "motion"
+
+    def rest_pose(self, size: int) -> FloatArray:
+        """The portrait's own pose, float32 [size]; zeros for a family that counts from the portrait."""
+        reference = self.constants.get("reference_pose")
+        return np.zeros(size, np.float32) if reference is None else reference[0]
+
+    def _check(self, engine: Engine, coefficients: int) -> None:
+        """Whether the stage has all it needs. Raises EngineError."""
+        spec = engine.spec
+        if missing := spec.inputs.keys() - self.constants.keys() - VARYING[spec.name]:
+            raise EngineError(f"stage {spec.name} needs {', '.join(sorted(missing))}")
+        engine.bind(self.constants_of(spec))
+        if "coefficients" in spec.inputs:
+            rows, rest = spec.inputs["coefficients"].shape[1], self.constants.get("reference_rest")
+            found = coefficients + (0 if rest is None else rest.shape[1])
+            if isinstance(rows, int) and not coefficients <= rows <= found:
+                raise EngineError(f"stage {spec.name} takes {rows} coefficients, there are {coefficients} to {found}")
 
     def constants_of(self, spec: StageSpec) -> dict[str, FloatArray]:
         """The constants that a stage takes."""
@@ -97,8 +127,21 @@ def list_avatars(manifest: Manifest) -> list[str]:
     """Names of the family's avatars and of the user's own for it, the default one first."""
     own = (path.parent.name for path in sorted(home_folder().glob("avatars/*/avatar.json")))
     mine = [name for name in own if _NAME.fullmatch(name) and name not in manifest.avatars]
-    others = sorted(name for name in manifest.avatars if name != manifest.default_avatar)
-    return [manifest.default_avatar, *others, *(name for name in mine if _belongs(manifest, name))]
+    theirs = sorted(manifest.avatars, key=lambda name: (name != manifest.default_avatar, name))
+    return [*theirs, *(name for name in mine if _belongs(manifest, name))]
+
+
+def default_name(manifest: Manifest) -> str:
+    """Who is meant when nobody is named: the family's default, else the first of the user's own.
+
+    Raises:
+        BundleError: there is nobody.
+    """
+    if names := list_avatars(manifest)[:1]:
+        return names[0]
+    raise BundleError(
+        f"family {manifest.family} has no avatar yet; make one of a picture with `avatar prepare PHOTO --name NAME`"
+    )
 
 
 def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
@@ -110,6 +153,8 @@ def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
     folder = _folder(manifest, name) if _NAME.fullmatch(name) else None
     if folder is None:
         known = list_avatars(manifest)
+        if not known:
+            default_name(manifest)  # says so
         more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
         raise BundleError(f"no avatar {name[:40]!r}; there are {', '.join(known[:_SHOWN_NAMES])}{more}")
     info, family = _read_info(folder)
@@ -146,8 +191,9 @@ def _read_info(folder: Path) -> tuple[AvatarInfo, str]:
         found = fields.integer("format")
         if found != FORMAT:
             raise fields.error(f"format {found}, this version reads format {FORMAT}")
-        info = AvatarInfo(folder.name, fields.text("title"), fields.text("description"), fields.text("licence"), folder)
-        return info, fields.text("family")
+        mode = fields.choice("mode", MODES) if fields.has("mode") else MODES[0]
+        title, about, licence = (fields.text(name) for name in ("title", "description", "licence"))
+        return AvatarInfo(folder.name, title, about, licence, folder, mode), fields.text("family")
     except ManifestError as error:
         raise BundleError(str(error)) from None
 
@@ -162,9 +208,23 @@ def _read_constants(folder: Path, manifest: Manifest) -> dict[str, FloatArray]:
         found = "none" if keypoints is None else list(keypoints.shape)
         raise BundleError(f"{path}: source_keypoints is {found}, expected [K, 3]")
     constants["source_keypoints"] = keypoints.reshape(1, -1, 3)
+    if (reference := constants.get("reference")) is not None:
+        constants |= _split(path, reference, manifest)
     if rasterizer := open_rasterizer(manifest.stage("render")):
         constants["source_conditions"] = rasterizer.draw(constants["source_keypoints"][0])[None]
     return constants
+
+
+def _split(path: Path, reference: FloatArray, manifest: Manifest) -> dict[str, FloatArray]:
+    """The parts of the portrait's own coefficients that stages take by name."""
+    expression, total = len(manifest.coefficients.expression), len(manifest.coefficients)
+    if reference.ndim != 2 or reference.shape[0] != 1 or reference.shape[1] < total:
+        raise BundleError(f"{path}: reference is {list(reference.shape)}, expected [1, {total}] or more")
+    return {
+        "reference_expression": reference[:, :expression],
+        "reference_pose": reference[:, expression:total],
+        "reference_rest": reference[:, total:],
+    }
 
 
 def _read_portrait(path: Path, size: int) -> FloatArray:

@@ -24,11 +24,11 @@ from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer import metrics
 from streamer.caller import Caller, Recording
-from streamer.config import SAMPLE_RATE, BenchOptions
+from streamer.config import BenchOptions
 from streamer.errors import ConfigError
 from streamer.ice import LOOPBACK, offer_only
 from streamer.launched import LaunchedServer, launch
-from streamer.motion import Lookahead
+from streamer.lookahead import live_lookahead_ms
 from streamer.onsets import LEAD_S, PERIOD_S, SEARCH_S, beginnings, heard_after, seen_after, vowels
 
 FREEZE_S = 0.2  # without a new picture
@@ -145,7 +145,7 @@ async def _counts(server: LaunchedServer) -> Counts:
 
 def _lookahead_ms(options: BenchOptions) -> int:
     manifest = Manifest.load(options.family or SHIPPED_FAMILY)
-    return Lookahead.of(manifest, options.lookahead_ms).samples * 1000 // SAMPLE_RATE
+    return live_lookahead_ms(manifest, options.lookahead_ms)
 
 
 def _machine() -> dict[str, object]:

@@ -10,11 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
-from engines import SHIPPED_FAMILY
+from engines import FAMILY_VARIABLE, default_family
 from engines.manifest import Manifest
-from streamer.avatar import find_avatar, list_avatars
+from streamer import face_options
+from streamer.avatar import default_name, find_avatar, list_avatars
 from streamer.config import BenchOptions, ServeOptions
 from streamer.errors import AvatarError
+from streamer.lookahead import LIVE_CONTEXT_MS
 
 EXIT_REFUSED = 2
 MOST_SESSIONS = 64  # more than any machine renders; a bound for typing mistakes
@@ -64,8 +66,8 @@ def _add_family(parser: argparse.ArgumentParser) -> None:
         "--engines",
         type=Path,
         metavar="DIR",
-        default=SHIPPED_FAMILY,
-        help="folder of a family of engines (default: the shipped one)",
+        default=default_family(),
+        help=f"folder of a family of engines (default: {FAMILY_VARIABLE}, else the shipped one)",
     )
     parser.add_argument(
         "--threads", type=_whole(1, 256), default=2, metavar="N", help="processor threads to use (default: 2)"
@@ -78,7 +80,8 @@ def _add_face(parser: argparse.ArgumentParser) -> None:
         "--lookahead",
         type=_whole(0, 10_000),
         metavar="MS",
-        help="how long a frame waits for later sound: less is quicker, and looser lips (default: all it can use)",
+        help="how long a frame waits for later sound: less is quicker, and looser lips "
+        f"(default: in a file all the family can use; live at most {LIVE_CONTEXT_MS} ms of what smooths motion)",
     )
 
 
@@ -90,6 +93,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     _add_face(parser)
     _add_family(parser)
+    face_options.add_arguments(parser, live=True)
     parser.set_defaults(command=_serve)
 
 
@@ -103,6 +107,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stats", action="store_true", help="print the milliseconds of each stage")
     _add_face(parser)
     _add_family(parser)
+    face_options.add_arguments(parser, live=False)
     parser.set_defaults(command=_render)
 
 
@@ -140,6 +145,7 @@ def _serve(args: argparse.Namespace) -> int:
             family=args.engines,
             avatar=args.avatar,
             lookahead_ms=args.lookahead,
+            face=face_options.of_arguments(args),
             threads=args.threads,
             max_sessions=args.sessions,
         )
@@ -158,6 +164,7 @@ def _render(args: argparse.Namespace) -> int:
         coefficients=args.coefficients,
         lookahead_ms=args.lookahead,
         seed=args.seed,
+        face=face_options.of_arguments(args),
         threads=args.threads,
         stats=args.stats,
     )
@@ -171,7 +178,7 @@ def _avatars(args: argparse.Namespace) -> int:
     manifest = Manifest.load(args.engines)
     for name in list_avatars(manifest):
         info = find_avatar(manifest, name)
-        note = " (default)" if name == manifest.default_avatar else ""
+        note = " (default)" if name == default_name(manifest) else ""
         print(f"{name:12s} {info.title}{note}: {info.description}")
     return 0
 

@@ -62,6 +62,31 @@ def ms_to_samples(milliseconds: int) -> int:
 
 
 @dataclass(frozen=True)
+class FaceOptions:
+    """How the face is to behave; what a family can do of it is checked by `face_options.check`.
+
+    still: the head keeps the portrait's pose; lips, lids and brows move.
+    pose_style: which of the family's styles of head motion; None is the first.
+    expression_scale: how strong the expression is, 1.0 as the network gives it.
+    yaw, pitch, roll: degrees that the head is held at instead of what it would do; None leaves it free.
+    pose_mode: one of POSE_MODES: "live" never waits for later sound, "offline" is the reference's own way and waits up
+        to 1.6 s; None is live.
+    """
+
+    still: bool = False
+    pose_style: int | None = None
+    expression_scale: float = 1.0
+    yaw: float | None = None
+    pitch: float | None = None
+    roll: float | None = None
+    pose_mode: str | None = None
+
+
+POSE_MODES = ("live", "offline")
+PLAIN_FACE = FaceOptions()  # as the family makes it
+
+
+@dataclass(frozen=True)
 class PipelineOptions:
     """What one session may choose.
 
@@ -71,17 +96,22 @@ class PipelineOptions:
 
     lookahead_ms: int | None = None
     seed: int = 0
+    face: FaceOptions = PLAIN_FACE
 
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """What `avatar serve` was asked for. `family` is a family folder; None means the one shipped with the package."""
+    """What `avatar serve` was asked for. `family` is a family folder; None means the one shipped with the package.
+
+    `lookahead_ms` and `face` hold for sessions that do not choose their own; None is `motion.live_lookahead_ms`.
+    """
 
     host: str = "localhost"
     port: int = 8080
     family: Path | None = None
     avatar: str | None = None
     lookahead_ms: int | None = None
+    face: FaceOptions = PLAIN_FACE
     threads: int = 2
     max_sessions: int = 4
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,33 @@ class AudioChunk:
 
 
 @dataclass(frozen=True, eq=False)
+class Heard:
+    """What a stretch of sound gives the stages, frame by frame.
+
+    windows: float32 [n, 1, MEL_BANDS, WINDOW_MEL_FRAMES]; levels: in dB of full scale. They may be of different frames.
+    """
+
+    windows: FloatArray
+    levels: Sequence[float]
+
+
+@dataclass(frozen=True, eq=False)
+class Script:
+    """What a face would draw from its seed or make of the sound, given instead; each is begun again when it ends.
+
+    blink: float32 [n], how far the lids are closed, for a family whose expression stage takes that.
+    reference: float32 [n, E], in place of the avatar's own reference expression; such as another face's lids and brows.
+    pose: float32 [n, P].
+    noise: float32 [blocks, Z], of the head motion's blocks.
+    """
+
+    blink: FloatArray | None = None
+    reference: FloatArray | None = None
+    pose: FloatArray | None = None
+    noise: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Coefficients:
     """What the face does in frame `index`: `expression` float32 [E] and `pose` float32 [P], in the manifest's order."""
 
@@ -34,10 +62,14 @@ class Coefficients:
 
 @dataclass(frozen=True, eq=False)
 class CoefficientWindow:
-    """The coefficients around frame `index`: `values` float32 [E + P, past + 1 + future], time last."""
+    """The coefficients around frame `index`: `values` float32 [E + P, past + 1 + future], time last.
+
+    view: yaw, pitch, roll in degrees that the head is held at, where a session asked for it; NaN leaves an axis free.
+    """
 
     index: int
     values: FloatArray
+    view: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,8 @@
     GET    /                     the page; its script, style and icon beside it
     GET    /avatars              JSON: name, title, picture, default
     GET    /avatars/NAME.png     a portrait
-    POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS
+    POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
+                                 face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees
     DELETE /session/TOKEN        200 when it has ended
     GET    /healthz              200 when the engines are warm, else 503
     GET    /metrics              Prometheus text
@@ -20,13 +21,13 @@ from aiohttp import web
 
 import clients
 from engines.manifest import Manifest
-from streamer import metrics
-from streamer.config import SAMPLE_RATE
+from streamer import face_options, metrics
+from streamer.config import ServeOptions
 from streamer.errors import BundleError, ConfigError
 from streamer.gallery import Gallery
 from streamer.limits import Limits
 from streamer.lobby import Lobby, NoRoomError
-from streamer.motion import Lookahead
+from streamer.lookahead import live_lookahead_ms
 from streamer.offer import OfferError
 from streamer.session import SessionOptions
 from streamer.worker import InferenceWorker, WorkerState
@@ -46,14 +47,15 @@ class Handlers:
     """The handlers of one server. `gallery` is None until the engines are warm."""
 
     def __init__(
-        self, manifest: Manifest, worker: InferenceWorker, lobby: Lobby, limits: Limits, lookahead_ms: int | None
+        self, manifest: Manifest, worker: InferenceWorker, lobby: Lobby, limits: Limits, options: ServeOptions
     ) -> None:
+        """`options`: what sessions have that do not choose."""
         self.gallery: Gallery | None = None
         self._manifest = manifest
         self._worker = worker
         self._lobby = lobby
         self._limits = limits
-        self._lookahead_ms = lookahead_ms
+        self._default = options
         self._refused = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -143,10 +145,12 @@ class Handlers:
         if asked is not None and not (asked.isascii() and asked.isdigit() and len(asked) <= 5):
             raise web.HTTPBadRequest(text=f"lookahead is {asked[:20]!r}, expected whole milliseconds\n")
         try:
-            lookahead = Lookahead.of(self._manifest, self._lookahead_ms if asked is None else int(asked))
+            chosen = live_lookahead_ms(self._manifest, self._default.lookahead_ms if asked is None else int(asked))
+            face = face_options.of_query(request.query, self._default.face)
+            face_options.check(self._manifest, face)
         except ConfigError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
-        return SessionOptions(portrait.name, portrait.still, lookahead.samples * 1000 // SAMPLE_RATE)
+        return SessionOptions(portrait.name, portrait.still, chosen, face=face)
 
     async def _read_offer(self, request: web.Request) -> str:
         most = self._limits.max_sdp_bytes

@@ -33,6 +33,37 @@ BROW_SPEED = 0.14  # share of the way in a frame
 CORNER_LIFE = 0.03  # of the mouth, in silence
 
 
+RATIO_BLINK = (0.5, 0.9, 1.0, 0.9, 0.5)  # of `Blinks`, as the reference implementation of SadTalker has it
+RATIO_GAP = (10, 70)  # frames, at random between these
+
+
+class Blinks:
+    """Blinks as one number a frame, 0 open to 1 closed, for networks that take the lids as an input."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+        self._random = np.random.default_rng([self._seed, 1])
+        self._begin()
+
+    def step(self) -> float:
+        """The next frame's."""
+        if self._wait:
+            self._wait -= 1
+            return 0.0
+        ratio = self._left.pop(0)
+        if not self._left:
+            self._begin()
+        return ratio
+
+    def _begin(self) -> None:
+        self._wait = int(self._random.integers(*RATIO_GAP, endpoint=True))
+        self._left = list(RATIO_BLINK)
+
+
 class IdleFace:
     """One face. `step` once per video frame; adds to the expression, unit by unit."""
 

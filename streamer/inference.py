@@ -84,12 +84,13 @@ class StageTimes:
 class Inference:
     """All sessions of one device.
 
-    `open_stream` makes a session's stream; `renderers` are the avatars, by name; `clock` is in seconds, that of Begin.
+    `open_stream` makes the stream of a session with this avatar; `renderers` are the avatars, by name; `clock` is in
+    seconds, that of Begin.
     """
 
     def __init__(
         self,
-        open_stream: Callable[[PipelineOptions], Stream],
+        open_stream: Callable[[str, PipelineOptions], Stream],
         renderers: Mapping[str, Renderer],
         limits: WorkerLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -157,7 +158,7 @@ class Inference:
     def _open(self, message: Open) -> None:
         if message.avatar not in self._renderers:
             raise SessionError(f"no avatar {message.avatar}; there are {', '.join(self._renderers)}")
-        stream = self._open_stream(message.options)
+        stream = self._open_stream(message.avatar, message.options)
         self._sessions[message.session] = _Session(stream, self._renderers[message.avatar])
 
     def _begin(self, message: Begin) -> None:

@@ -1,4 +1,4 @@
-"""Coefficients to driving keypoints: the look-ahead dial, the motion stage's context, and the stage itself."""
+"""Coefficients to driving keypoints: the motion stage's context, and the stage itself."""
 
 from __future__ import annotations
 
@@ -7,56 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engines.manifest import Manifest
 from engines.runtime import Engine
 from streamer.avatar import Avatar
-from streamer.config import SAMPLES_PER_FRAME, WINDOW_REACH, ms_to_samples
-from streamer.errors import ConfigError
 from streamer.frames import Coefficients, CoefficientWindow, FloatArray, Keypoints
-
-
-@dataclass(frozen=True)
-class Lookahead:
-    """How long a frame waits for later sound, and what that buys.
-
-    Frame i is made when the sound up to `samples` past its start is there, or earlier if it needs less. A look-ahead
-    below the full one takes away future in whole frames: first the motion stage's context, whose missing frames repeat
-    the last known coefficients; then, below WINDOW_REACH, the expression itself, which lags `expression_lag` frames.
-
-    samples: the dial.
-    future: frames of true future in the motion stage's context.
-    expression_lag: frames the expression is behind the sound.
-    loudness_lag: the same of the sound level that head motion follows.
-    """
-
-    samples: int
-    future: int
-    expression_lag: int
-    loudness_lag: int
-
-    @classmethod
-    def of(cls, manifest: Manifest, lookahead_ms: int | None = None) -> Lookahead:
-        """The dial at `lookahead_ms`; None is all that the family can use.
-
-        Raises:
-            ConfigError: outside 0 .. the family's full look-ahead.
-        """
-        full = manifest.lookahead_ms
-        chosen = full if lookahead_ms is None else lookahead_ms
-        if not 0 <= chosen <= full:
-            raise ConfigError(f"look-ahead of {chosen} ms; {manifest.family} takes 0 to {full} ms")
-        samples = ms_to_samples(chosen)
-        most = manifest.stage("motion").context[1]
-        return cls(
-            samples=samples,
-            future=max(0, min(most, (samples - WINDOW_REACH) // SAMPLES_PER_FRAME)),
-            expression_lag=_frames_missing(WINDOW_REACH - samples),
-            loudness_lag=_frames_missing(SAMPLES_PER_FRAME - samples),
-        )
-
-
-def _frames_missing(samples: int) -> int:
-    return max(0, -(-samples // SAMPLES_PER_FRAME))
 
 
 @dataclass
@@ -107,15 +60,35 @@ class MotionWindows:
 
 
 class MotionStage:
-    """The motion network of one avatar."""
+    """The motion network of one avatar.
+
+    A network that takes more coefficients than the stream has gets the avatar's own `reference_rest` for the last ones.
+    """
 
     def __init__(self, engine: Engine, avatar: Avatar) -> None:
-        self._binding = engine.bind(avatar.constants_of(engine.spec), ["keypoints"])
+        spec = engine.spec
+        self._binding = engine.bind(avatar.constants_of(spec), ["keypoints"])
+        self._rows = int(spec.inputs["coefficients"].shape[1])
+        self._takes_view = "view" in spec.inputs
+        self._rest = avatar.constants.get("reference_rest", np.zeros((1, 0), np.float32))
 
     def infer(self, windows: Sequence[CoefficientWindow]) -> list[Keypoints]:
         """Driving keypoints of every window's frame."""
         if not windows:
             return []
-        batch = np.stack([window.values for window in windows])
-        points: FloatArray = self._binding.infer({"coefficients": batch})["keypoints"]
+        inputs = {"coefficients": self._fill(np.stack([window.values for window in windows]))}
+        if self._takes_view:
+            view = np.stack([_FREE if window.view is None else window.view for window in windows])
+            inputs |= {"view": np.nan_to_num(view), "view_on": np.asarray(~np.isnan(view), np.float32)}
+        points: FloatArray = self._binding.infer(inputs)["keypoints"]
         return [Keypoints(window.index, frame) for window, frame in zip(windows, points, strict=True)]
+
+    def _fill(self, batch: FloatArray) -> FloatArray:
+        missing = self._rows - batch.shape[1]
+        if missing <= 0:
+            return batch
+        rest = self._rest[0, :missing]
+        return np.concatenate([batch, np.broadcast_to(rest[:, None], (len(batch), len(rest), batch.shape[2]))], axis=1)
+
+
+_FREE = np.full(3, np.nan, np.float32)

@@ -13,7 +13,9 @@ from typing import TextIO
 import numpy as np
 
 from engines.manifest import Manifest
-from streamer.config import FPS, PipelineOptions
+from streamer import face_options
+from streamer.avatar import PREPARING
+from streamer.config import FPS, PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.errors import ConfigError, MediaError
 from streamer.frames import CoefficientWindow, FloatArray
 from streamer.interrupt import interruptible
@@ -34,6 +36,7 @@ class RenderOptions:
     coefficients: Path | None = None
     lookahead_ms: int | None = None
     seed: int = 0
+    face: FaceOptions = PLAIN_FACE
     threads: int = 2
     stats: bool = False
 
@@ -98,10 +101,12 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
             raise ConfigError(f"{path}: is a folder; expected the name of a file")
     if options.out.suffix.lower() != ".mp4":
         raise ConfigError(f"{options.out}: the video is an MP4 file; expected a name that ends in .mp4")
+    face = face_options.for_a_file(manifest, options.face)
+    face_options.check(manifest, face)  # before the engines are loaded, which takes a while
     times = StageTimes()
-    with Engines.open(manifest, threads=options.threads) as engines:
+    with Engines.open(manifest, threads=options.threads, without=PREPARING) as engines:
         avatar = Avatar.load(engines, options.avatar)
-        stream = CoefficientStream(engines, PipelineOptions(options.lookahead_ms, options.seed))
+        stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face))
         renderer = FaceRenderer(engines, avatar)
         progress = Progress(sound.seconds, sys.stderr)
         recorded: list[FloatArray] = []

@@ -9,33 +9,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engines.runtime import Engines
+from streamer import face_options
 from streamer.avatar import Avatar
 from streamer.coefficients import CoefficientSource
 from streamer.config import PipelineOptions
-from streamer.frames import AvatarFrame, CoefficientWindow, FloatArray
-from streamer.motion import Lookahead, MotionStage, MotionWindows
+from streamer.frames import AvatarFrame, CoefficientWindow, FloatArray, Script
+from streamer.lookahead import Lookahead
+from streamer.motion import MotionStage, MotionWindows
 from streamer.render import RenderStage
+from streamer.view import HeldView
 
-__all__ = ["Avatar", "CoefficientStream", "Engines", "FaceRenderer", "Pipeline", "PipelineOptions"]
+__all__ = ["Avatar", "CoefficientStream", "Engines", "FaceRenderer", "Pipeline", "PipelineOptions", "Script"]
 
 
 class CoefficientStream:
     """Sound to coefficient windows: mel, expression, head pose, idle life, and the motion stage's context."""
 
-    def __init__(self, engines: Engines, options: PipelineOptions | None = None) -> None:
+    def __init__(
+        self,
+        engines: Engines,
+        avatar: Avatar,
+        options: PipelineOptions | None = None,
+        script: Script | None = None,
+    ) -> None:
+        """`script` gives what would otherwise be drawn from the seed.
+
+        Raises:
+            ConfigError: options that the family cannot follow.
+            ManifestError: a stage that is to be run in a way this version does not have.
+        """
         options = options or PipelineOptions()
         manifest = engines.manifest
+        face_options.check(manifest, options.face)
         self.lookahead = Lookahead.of(manifest, options.lookahead_ms)
-        self._source = CoefficientSource(engines, self.lookahead, options.seed)
-        self._windows = MotionWindows(manifest.stage("motion").context, self.lookahead.future)
+        self._source = CoefficientSource(engines, avatar, self.lookahead, options, script or Script())
+        self._windows = MotionWindows(manifest.stage(avatar.motion_stage).context, self.lookahead.future)
+        self._view = HeldView.of(manifest, options.face)
 
     def push(self, samples: FloatArray) -> list[CoefficientWindow]:
         """Take float32 [n] at SAMPLE_RATE, any n; return the windows that became ready, in order."""
-        return self._windows.push(self._source.push(samples))
+        return self._view.hold(self._windows.push(self._source.push(samples)))
 
     def flush(self) -> list[CoefficientWindow]:
         """The sound has ended: windows of all remaining frames; a last, partial frame counts as one."""
-        return self._windows.push(self._source.flush()) + self._windows.flush()
+        return self._view.hold(self._windows.push(self._source.flush()) + self._windows.flush())
 
     def reset(self) -> None:
         """Forget everything: the next sample is sample 0."""
@@ -47,7 +64,7 @@ class FaceRenderer:
     """Coefficient windows to pictures, for one avatar."""
 
     def __init__(self, engines: Engines, avatar: Avatar) -> None:
-        self._motion = MotionStage(engines["motion"], avatar)
+        self._motion = MotionStage(engines[avatar.motion_stage], avatar)
         self._render = RenderStage(engines["render"], avatar)
 
     def render(self, windows: Sequence[CoefficientWindow]) -> list[AvatarFrame]:
@@ -58,8 +75,14 @@ class FaceRenderer:
 class Pipeline:
     """Sound to frames for one session."""
 
-    def __init__(self, engines: Engines, avatar: Avatar, options: PipelineOptions | None = None) -> None:
-        self._stream = CoefficientStream(engines, options)
+    def __init__(
+        self,
+        engines: Engines,
+        avatar: Avatar,
+        options: PipelineOptions | None = None,
+        script: Script | None = None,
+    ) -> None:
+        self._stream = CoefficientStream(engines, avatar, options, script)
         self._renderer = FaceRenderer(engines, avatar)
 
     def push(self, samples: FloatArray) -> list[AvatarFrame]:

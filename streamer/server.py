@@ -13,6 +13,7 @@ from aiohttp import web
 
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
+from streamer import face_options
 from streamer.clock import MonotonicClock
 from streamer.config import ServeOptions
 from streamer.errors import ConfigError
@@ -22,8 +23,8 @@ from streamer.handlers import Handlers
 from streamer.ice import is_loopback, offer_only, offered_addresses
 from streamer.limits import Limits
 from streamer.lobby import Lobby
+from streamer.lookahead import live_lookahead_ms
 from streamer.messages import WorkerSettings
-from streamer.motion import Lookahead
 from streamer.vp8 import set_bitrates
 from streamer.worker import InferenceWorker
 
@@ -48,7 +49,8 @@ async def _serve(options: ServeOptions) -> None:
     limits = Limits()
     family = options.family or SHIPPED_FAMILY
     manifest = Manifest.load(family)
-    Lookahead.of(manifest, options.lookahead_ms)  # a wrong one is told now, not to the first visitor
+    live_lookahead_ms(manifest, options.lookahead_ms)  # what is wrong is told now, not to the first visitor
+    face_options.check(manifest, options.face)
     addresses = offered_addresses(options.host)
     listener = listen(options.host, options.port)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -56,7 +58,7 @@ async def _serve(options: ServeOptions) -> None:
     set_bitrates()
     worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), manifest.size)
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
-    handlers = Handlers(manifest, worker, lobby, limits, options.lookahead_ms)
+    handlers = Handlers(manifest, worker, lobby, limits, options)
     app = web.Application(middlewares=[guard(options.host)], client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -30,7 +30,7 @@ from av import AudioFrame
 
 from streamer import jitter
 from streamer.clock import Clock
-from streamer.config import PipelineOptions
+from streamer.config import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.conversation import Conversation
 from streamer.frames import AudioChunk, ByteArray
 from streamer.limits import Limits
@@ -72,6 +72,7 @@ class SessionOptions:
     still: ByteArray
     lookahead_ms: int  # what the pipeline will really use
     seed: int = 0
+    face: FaceOptions = PLAIN_FACE
     ice_servers: tuple[RTCIceServer, ...] = ()
 
 
@@ -112,7 +113,8 @@ class Session:
         self._closed = asyncio.Event()
         self._live = asyncio.Event()
         self._heard = 0.0  # when the microphone last sent anything
-        self._number = worker.open(options.avatar, PipelineOptions(options.lookahead_ms, options.seed), self)
+        pipeline = PipelineOptions(options.lookahead_ms, options.seed, options.face)
+        self._number = worker.open(options.avatar, pipeline, self)
         self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still)
         self._time = SessionTime(clock, self._begin)
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))

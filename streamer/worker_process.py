@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from engines.manifest import Manifest
-from streamer.avatar import Avatar, list_avatars
+from streamer.avatar import PREPARING, Avatar, list_avatars
 from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
 from streamer.errors import AvatarError, BundleError
 from streamer.inference import Inference
@@ -48,7 +48,7 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready]:
         AvatarError: the family or the default avatar cannot be used.
     """
     manifest = Manifest.load(settings.family)
-    engines = Engines.open(manifest, threads=settings.threads)
+    engines = Engines.open(manifest, threads=settings.threads, without=PREPARING)
     default = Avatar.load(engines, settings.avatar)
     avatars = {default.name: default}
     for name in list_avatars(manifest):
@@ -58,17 +58,17 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready]:
             except BundleError as error:
                 logger.warning("avatar %s is left out: %s", name, error)
     renderers = {name: FaceRenderer(engines, avatar) for name, avatar in avatars.items()}
-    _warm_up(engines, renderers[default.name])
+    _warm_up(engines, default, renderers[default.name])
 
-    def open_stream(options: PipelineOptions) -> CoefficientStream:
-        return CoefficientStream(engines, options)
+    def open_stream(avatar: str, options: PipelineOptions) -> CoefficientStream:
+        return CoefficientStream(engines, avatars[avatar], options)
 
     return Inference(open_stream, renderers), Ready(default.name, tuple(sorted(avatars)))
 
 
-def _warm_up(engines: Engines, renderer: FaceRenderer) -> None:
+def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> None:
     """Run everything once: the first run of a graph allocates and may be many times slower than the next."""
-    stream = CoefficientStream(engines, PipelineOptions())
+    stream = CoefficientStream(engines, avatar, PipelineOptions())
     renderer.render(stream.push(np.zeros(SAMPLES_PER_FRAME * FPS, np.float32))[:2])
 
 

@@ -10,7 +10,7 @@ import pytest
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar import HOME_VARIABLE, Avatar
-from tests import tiny_family
+from tests import tiny_family, tiny_vae_family
 
 BACKENDS = ("openvino", "onnxruntime")
 
@@ -49,3 +49,22 @@ def narrow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.narrow import build_narrow
 
     return build_narrow(tmp_path_factory.mktemp("families") / "sadtalker-128")
+
+
+@pytest.fixture(scope="session")
+def vae_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny family with a face model, for reading."""
+    return tiny_vae_family.build(tmp_path_factory.mktemp("families") / "vae")
+
+
+@pytest.fixture(scope="session")
+def vae(vae_folder: Path) -> Iterator[Engines]:
+    """Its engines, warm."""
+    with Engines.open(Manifest.load(vae_folder), threads=1) as engines:
+        yield engines
+
+
+@pytest.fixture(scope="session")
+def ada(vae: Engines) -> Avatar:
+    """Its avatar."""
+    return Avatar.load(vae)

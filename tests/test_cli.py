@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from streamer.cli import main
-from tests import tiny_family
+from tests import tiny_family, tiny_vae_family
 from tests.sound import speech_like, write_wav
 
 SECONDS = 1.5
@@ -68,6 +68,39 @@ def test_the_same_seed_gives_the_same_coefficients(tiny_folder: Path, sound: Pat
     assert np.abs(saved[0] - saved[2]).max() > 0.01
 
 
+def test_a_family_with_a_face_model_renders_too(
+    vae_folder: Path, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default its head moves as the reference moves it; the family is found through the environment."""
+    monkeypatch.setenv("AVATAR_FAMILY", str(vae_folder))
+    poses = []
+    for more in ([], ["--pose-mode", "offline"], ["--pose-mode", "live"], ["--still", "--pose-style", "2"]):
+        numbers = tmp_path / "out.npz"
+        command = ["render", "--audio", str(sound), "--out", str(tmp_path / "o.mp4"), "--coefficients", str(numbers)]
+        assert main([*command, *more]) == 0
+        with np.load(numbers) as arrays:
+            assert arrays["expression"].shape == (FRAMES, 6)
+            poses.append(arrays["pose"])
+    np.testing.assert_array_equal(poses[0], poses[1])
+    assert np.abs(poses[0] - poses[2]).max() > 0.05
+    assert np.ptp(poses[0], axis=0).max() > 0.05
+    assert np.ptp(poses[3], axis=0).max() == 0.0
+
+
+def test_a_family_without_avatars_says_how_to_make_one(
+    sound: Path, tmp_path: Path, own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny_vae_family.build(tmp_path / "family")
+    tiny_family.edit(folder, lambda data: data.update(avatars=[], default_avatar=""))
+    for more in ([], ["--avatar", "ada"]):
+        assert render(folder, sound, tmp_path / "out.mp4", *more) == 2
+        assert "has no avatar yet; make one of a picture with `avatar prepare PHOTO --name NAME`" in refused(capsys)
+    tiny_vae_family.write_avatar(own_home / "avatars" / "bea")
+    assert render(folder, sound, tmp_path / "out.mp4") == 0
+    assert main(["avatars", "--engines", str(folder)]) == 0
+    assert "Bea (default)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -78,6 +111,9 @@ def test_the_same_seed_gives_the_same_coefficients(tiny_folder: Path, sound: Pat
         (("--out", "out.webm"), "out.webm: the video is an MP4 file"),
         (("--audio", "gone.wav"), "gone.wav: no such file"),
         (("--engines", "gone"), "gone: no manifest.json there"),
+        (("--pose-style", "3"), "pose style 3; family tiny has no styles of head motion"),
+        (("--pose-mode", "offline"), "pose mode offline; the head of family tiny has only the mode live"),
+        (("--yaw", "-45"), "yaw of -45 degrees; tiny takes -20 to 20"),
     ],
 )
 def test_what_cannot_work_is_one_line(
@@ -147,6 +183,8 @@ def test_a_stop_by_the_keyboard_is_quiet_and_leaves_nothing(tiny_folder: Path, t
         (["serve", "--threads", "0"], "0 found, a whole number from 1"),
         (["render", "--audio", "a", "--out", "b", "--seed", "-1"], "-1 found, a whole number from 0"),
         (["render", "--audio", "a", "--out", "b", "--lookahead", "much"], "much found, a whole number from 0"),
+        (["render", "--audio", "a", "--out", "b", "--yaw", "far"], "far found, a number from -90 to 90 expected"),
+        (["serve", "--pose-mode", "live"], "unrecognized arguments: --pose-mode live"),
         (["bench", "--sessions", "1,x"], "x found, a whole number from 1 to 64 expected"),
         (["bench", "--seconds", "nan"], "nan found, a number of seconds from 1 to 86400 expected"),
     ],

@@ -41,7 +41,7 @@ class SlowRenderer:
 
 def device(seconds: float) -> tuple[Inference, SlowRenderer]:
     renderer = SlowRenderer(seconds)
-    return Inference(lambda _: EchoStream(), {"dot": renderer}, clock=lambda: renderer.now), renderer
+    return Inference(lambda *_: EchoStream(), {"dot": renderer}, clock=lambda: renderer.now), renderer
 
 
 def begin(inference: Inference, session: int, origin: float, generation: int = 0) -> None:

@@ -10,7 +10,8 @@ import pytest
 from engines.manifest import Manifest
 from streamer.errors import ConfigError
 from streamer.frames import Coefficients, CoefficientWindow
-from streamer.motion import Lookahead, MotionStage, MotionWindows
+from streamer.lookahead import Lookahead
+from streamer.motion import MotionStage, MotionWindows
 from streamer.pipeline import Avatar, Engines
 
 

@@ -99,6 +99,9 @@ async def test_healthz_and_avatars(server: LaunchedServer) -> None:
         ("?avatar=../../etc", b"v=0", SDP, 404, "no avatar"),
         ("?lookahead=5000", b"v=0", SDP, 400, "takes 0 to"),
         ("?lookahead=-1", b"v=0", SDP, 400, "whole milliseconds"),
+        ("?still=2", b"v=0", SDP, 400, "still is '2', expected 0 or 1"),
+        ("?pose-style=1", b"v=0", SDP, 400, "family tiny has no styles of head motion"),
+        ("?yaw=40", b"v=0", SDP, 400, "yaw of 40 degrees; tiny takes -20 to 20"),
         ("", b"v=0", SDP | {"Origin": "http://elsewhere.example"}, 403, "other sites"),
         ("", b"v=0", SDP | {"Host": "rebound.example"}, 403, "localhost only"),
     ],
@@ -119,7 +122,10 @@ async def test_two_callers_hear_themselves_and_see_the_avatar(server: LaunchedSe
     """Each gets its own sound back, delayed, and 25 pictures a second; the third is asked to wait."""
     sound = vowels(6.0)
     silence = np.zeros_like(sound)
-    async with Caller(server.url, sound) as speaker, Caller(server.url, silence, "avatar=dot&lookahead=0") as listener:
+    async with (
+        Caller(server.url, sound) as speaker,
+        Caller(server.url, silence, "avatar=dot&lookahead=0&still=1&yaw=-5&expression-scale=0.5") as listener,
+    ):
         assert speaker.location != listener.location
         with pytest.raises(SessionError, match="503: all 2 places are taken"):
             async with Caller(server.url, silence):

@@ -127,7 +127,7 @@ def vowel(seconds: float, level: float = 0.2) -> FloatArray:
 
 def jaw(starter: Engines, sound: FloatArray) -> FloatArray:
     """jawOpen of every frame."""
-    stream = CoefficientStream(starter)
+    stream = CoefficientStream(starter, Avatar.load(starter))
     windows = stream.push(sound) + stream.flush()
     return np.array([held.values[starter.manifest.coefficients.expression.index("jawOpen"), 1] for held in windows])
 
