@@ -23,13 +23,15 @@ class Character:
 
 
 FRIENDLY = {
-    "mouthSmileLeft": 0.34,
-    "mouthSmileRight": 0.34,
-    "browInnerUp": 0.12,
-    "browOuterUpLeft": 0.12,
-    "browOuterUpRight": 0.12,
-    "cheekSquintLeft": 0.15,
-    "cheekSquintRight": 0.15,
+    "mouthSmileLeft": 0.42,
+    "mouthSmileRight": 0.42,
+    "browInnerUp": 0.10,
+    "browOuterUpLeft": 0.20,
+    "browOuterUpRight": 0.20,
+    "cheekSquintLeft": 0.10,
+    "cheekSquintRight": 0.10,
+    "eyeWideLeft": 0.25,
+    "eyeWideRight": 0.25,
 }
 
 CHARACTERS = (
@@ -45,7 +47,7 @@ CHARACTERS = (
             hair="long01",
             eyes="brownlight",
             eye_tint=(0.80, 0.72, 0.68),
-            brows="eyebrow009",
+            brows="eyebrow001",
             lashes="eyelashes01",
             shape_detail=0.0,
             shirt=(0.10, 0.16, 0.17),
@@ -66,8 +68,8 @@ CHARACTERS = (
             skin="young_african_male",
             hair="short04",
             eyes="brownlight",
-            eye_tint=(0.60, 0.55, 0.52),
-            brows="eyebrow012",
+            eye_tint=(0.46, 0.41, 0.38),
+            brows="eyebrow001",
             lashes="eyelashes01",
             shape_detail=0.0,
             shirt=(0.36, 0.30, 0.22),
