@@ -66,22 +66,20 @@ class PoseVae:
         return self._random.standard_normal(self._noise_shape, np.float32)
 
 
-class OfflinePose:
-    """Poses as the reference makes them, float32 [P] a frame, however the sound is cut.
+class PoseBlocks:
+    """Residuals block by block, float32 [P] a frame, as the reference makes them, however the sound is cut.
 
-    Frame 0 keeps the portrait's pose and its window is not used. Then come blocks; a shorter tail is the end of a block
-    of the last windows there are, filled up at the front with the first of them in a clip shorter than a block.
+    Frame 0 has none and its window is not used. Then come blocks; a shorter tail is the end of a block of the last
+    windows there are, filled up at the front with the first of them in a clip shorter than a block.
     """
 
-    def __init__(self, model: PoseVae, rest: FloatArray) -> None:
-        self._model, self._rest = model, rest
-        self._smooth = SavitzkyGolay()
+    def __init__(self, model: PoseVae) -> None:
+        self._model = model
         self._begin()
 
     def reset(self) -> None:
         """Back to the first frame."""
         self._model.reset()
-        self._smooth.reset()
         self._begin()
 
     def _begin(self) -> None:
@@ -89,31 +87,51 @@ class OfflinePose:
         self._last: list[FloatArray] = []  # windows of the last whole block
         self._waiting: list[FloatArray] = []  # of the block under way
 
-    def push(self, heard: Heard) -> list[FloatArray]:
-        """The poses now known, in order."""
-        poses: list[FloatArray] = []
-        for window in heard.windows:
+    def push(self, windows: FloatArray) -> list[FloatArray]:
+        """Take mel windows [n, 1, MEL_BANDS, WINDOW_MEL_FRAMES]; return the residuals now known, in order."""
+        residuals: list[FloatArray] = []
+        for window in windows:
             if self._first:
                 self._first = False
-                poses += self._smooth.push(self._rest)
+                residuals.append(np.zeros(self._model.size, np.float32))
                 continue
             self._waiting.append(window)
             if len(self._waiting) == self._model.frames:
-                poses += self._block(self._waiting, len(self._waiting))
+                residuals += list(self._model.infer(np.stack(self._waiting)))
                 self._last, self._waiting = self._waiting, []
-        return poses
+        return residuals
+
+    def flush(self) -> list[FloatArray]:
+        """The sound has ended: all remaining residuals."""
+        tail = len(self._waiting)
+        if not tail:
+            return []
+        windows = (self._last + self._waiting)[-self._model.frames :]
+        windows = [windows[0]] * (self._model.frames - len(windows)) + windows
+        return list(self._model.infer(np.stack(windows))[-tail:])
+
+
+class OfflinePose:
+    """Poses as the reference makes them: blocks, relative to the portrait's pose, smoothed."""
+
+    def __init__(self, model: PoseVae, rest: FloatArray) -> None:
+        self._blocks, self._smooth = PoseBlocks(model), SavitzkyGolay()
+        self._rest = rest
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+        self._blocks.reset()
+        self._smooth.reset()
+
+    def push(self, heard: Heard) -> list[FloatArray]:
+        """The poses now known, in order."""
+        return self._smoothed(self._blocks.push(heard.windows))
 
     def flush(self) -> list[FloatArray]:
         """The sound has ended: all remaining poses."""
-        poses: list[FloatArray] = []
-        if tail := len(self._waiting):
-            windows = (self._last + self._waiting)[-self._model.frames :]
-            windows = [windows[0]] * (self._model.frames - len(windows)) + windows
-            poses = self._block(windows, tail)
-        return poses + self._smooth.flush()
+        return self._smoothed(self._blocks.flush()) + self._smooth.flush()
 
-    def _block(self, windows: list[FloatArray], keep: int) -> list[FloatArray]:
-        residuals = self._model.infer(np.stack(windows))[-keep:]
+    def _smoothed(self, residuals: list[FloatArray]) -> list[FloatArray]:
         return [pose for residual in residuals for pose in self._smooth.push(self._rest + residual)]
 
 

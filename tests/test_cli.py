@@ -113,7 +113,7 @@ def test_a_family_without_avatars_says_how_to_make_one(
         (("--engines", "gone"), "gone: no manifest.json there"),
         (("--pose-style", "3"), "pose style 3; family tiny has no styles of head motion"),
         (("--pose-mode", "offline"), "pose mode offline; the head of family tiny has only the mode live"),
-        (("--yaw", "-45"), "yaw of -45 degrees; tiny takes -20 to 20"),
+        (("--yaw", "-45"), "yaw of -45 degrees; tiny takes -10 to 10"),
     ],
 )
 def test_what_cannot_work_is_one_line(

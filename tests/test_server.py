@@ -101,7 +101,7 @@ async def test_healthz_and_avatars(server: LaunchedServer) -> None:
         ("?lookahead=-1", b"v=0", SDP, 400, "whole milliseconds"),
         ("?still=2", b"v=0", SDP, 400, "still is '2', expected 0 or 1"),
         ("?pose-style=1", b"v=0", SDP, 400, "family tiny has no styles of head motion"),
-        ("?yaw=40", b"v=0", SDP, 400, "yaw of 40 degrees; tiny takes -20 to 20"),
+        ("?yaw=40", b"v=0", SDP, 400, "yaw of 40 degrees; tiny takes -10 to 10"),
         ("", b"v=0", SDP | {"Origin": "http://elsewhere.example"}, 403, "other sites"),
         ("", b"v=0", SDP | {"Host": "rebound.example"}, 403, "localhost only"),
     ],
