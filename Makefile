@@ -8,13 +8,14 @@ PORT ?= 8080
 JSON ?= bench.json
 SESSIONS ?= 1
 SECONDS_EACH ?= 20
+LOSS ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev run test lint bench starter clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
-	@echo "  Variables: HOST, PORT of run; JSON, SESSIONS, SECONDS_EACH of bench; PYTHON of setup."
+	@echo "  Variables: HOST, PORT of run; JSON, SESSIONS, SECONDS_EACH, LOSS of bench; PYTHON of setup."
 
 setup: $(VENV)/.installed  ## install what serving needs into .venv
 
@@ -31,8 +32,8 @@ lint: dev  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECONDS_EACH=20
-	$(BIN)/avatar bench --sessions $(SESSIONS) --seconds $(SECONDS_EACH) --json $(JSON)
+bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECONDS_EACH=20 LOSS=0,1
+	$(BIN)/avatar bench --sessions $(SESSIONS) --seconds $(SECONDS_EACH) --loss $(LOSS) --json $(JSON)
 
 starter: $(VENV)/.installed-export  ## make the starter family anew (hours); ASSETS=folder of MakeHuman's CC0 assets
 	@test -n "$(ASSETS)" || { echo "Name the assets: make starter ASSETS=folder (from makehumancommunity.org)"; exit 2; }

@@ -8,6 +8,7 @@ sound, so positive means lips late. What a browser adds (its playout buffers, so
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import platform
@@ -53,21 +54,24 @@ def bench(options: BenchOptions) -> None:
         arguments += ["--engines", str(options.family)]
     runs = []
     with launch(arguments) as server:
-        for sessions in options.sessions:
-            print(f"avatar: {sessions} at once for {options.seconds_each:g} s ...", flush=True)
-            runs.append(asyncio.run(_run(server, options, sessions)))
+        for sessions, loss in itertools.product(options.sessions, options.loss):
+            lossy = f", {loss:g} % of the microphone's packets lost," if loss else ""
+            print(f"avatar: {sessions} at once{lossy} for {options.seconds_each:g} s ...", flush=True)
+            runs.append(asyncio.run(_run(server, options, sessions, loss)))
             print(_row(runs[-1]), flush=True)
     if options.json is not None:
         _write(options.json, {"machine": _machine(), "runs": runs})
 
 
-async def _run(server: LaunchedServer, options: BenchOptions, sessions: int) -> dict[str, Any]:
+async def _run(server: LaunchedServer, options: BenchOptions, sessions: int, loss: float) -> dict[str, Any]:
     query = f"avatar={quote(options.avatar)}" if options.avatar else ""
     if options.lookahead_ms is not None:
         query += f"&lookahead={options.lookahead_ms}"
     sound = vowels(options.seconds_each)
     async with AsyncExitStack() as stack:
-        callers = [await stack.enter_async_context(Caller(server.url, sound, query)) for _ in range(sessions)]
+        callers = [Caller(server.url, sound, query, loss=loss / 100) for _ in range(sessions)]
+        for caller in callers:
+            await stack.enter_async_context(caller)
         await asyncio.sleep(SETTLE_S)
         before, (cpu, _) = await _counts(server), server.usage()
         await asyncio.sleep(options.seconds_each - SETTLE_S)
@@ -78,7 +82,9 @@ async def _run(server: LaunchedServer, options: BenchOptions, sessions: int) -> 
     return {
         "sessions": sessions,
         "lookahead_ms": _lookahead_ms(options),
-        "loss": 0.0,
+        "loss": loss,
+        "packets_lost": round(counted["microphone_packets_lost_total"]),
+        "silence_ms": round(1000 * counted["microphone_silence_seconds_total"] / sessions),
         "fps": round((counted["frames_shown_total"] - counted["frames_repeated_total"]) / seconds / sessions, 2),
         "received_fps": round(sum(_received(recording, seconds) for recording in recordings) / sessions, 2),
         "freezes": sum(_freezes(recording) for recording in recordings),
@@ -173,7 +179,8 @@ def _row(run: dict[str, Any]) -> str:
 
     latencies = f"microphone to picture {middle('mic_to_picture_ms')}, to sound {middle('mic_to_sound_ms')}"
     stages = ", ".join(f"{name} {value:.1f} ms" for name, value in run["stages_ms"].items())
-    return (
+    lost = f"  {run['packets_lost']} packets lost, {run['silence_ms']} ms of silence a session made up,\n"
+    return (lost if run["loss"] else "") + (
         f"  {run['fps']:.1f} new frames/s, {run['freezes']} freezes, {latencies}, skew {middle('skew_ms')},\n"
         f"  {run['cpu_percent']:.0f} % CPU, {run['rss_mb']:.0f} MB, stages {stages}"
     )

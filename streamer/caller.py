@@ -14,8 +14,9 @@ from urllib.parse import urljoin
 
 import aiohttp
 import numpy as np
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCDtlsTransport, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtp import is_rtcp
 from av import AudioFrame, VideoFrame
 from numpy.typing import NDArray
 
@@ -82,19 +83,23 @@ class SoundTrack(MediaStreamTrack):
 
 
 class Caller:
-    """A call to the server at `url`, alive inside `async with`; what comes back is in `recording`."""
+    """A call to the server at `url`, alive inside `async with`; what comes back is in `recording`.
 
-    def __init__(self, url: str, sound: Mono, query: str = "", clock: Clock | None = None) -> None:
+    `loss`: share of the microphone's packets that never arrive, chosen at random.
+    """
+
+    def __init__(self, url: str, sound: Mono, query: str = "", clock: Clock | None = None, loss: float = 0.0) -> None:
         self.recording = Recording()
+        self._loss = loss
         self.location = ""
         self._url, self._query = url, query
         self._clock = clock or MonotonicClock()
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_S))
         self._readers: list[asyncio.Task[None]] = []
-        sender = self._peer.addTransceiver(SoundTrack(sound, self.recording, self._clock), "sendrecv")
+        self._audio = self._peer.addTransceiver(SoundTrack(sound, self.recording, self._clock), "sendrecv")
         self._peer.addTransceiver("video", "recvonly")
-        jitter.install(sender.receiver)
+        jitter.install(self._audio.receiver)
         self._peer.on("track", lambda track: self._readers.append(asyncio.create_task(self._read(track))))
 
     async def __aenter__(self) -> Caller:
@@ -109,6 +114,8 @@ class Caller:
                     raise SessionError(f"{response.status}: {text.strip()}")
                 self.location = urljoin(self._url, response.headers["Location"])
             await self._peer.setRemoteDescription(RTCSessionDescription(text, "answer"))
+            if self._loss:
+                _lose(self._audio.sender.transport, self._loss)
         except BaseException:
             await self._close()
             raise
@@ -137,6 +144,17 @@ class Caller:
                     self.recording.sound.append(Heard(now, np.abs(samples).max(axis=1) / 32768))
                 elif isinstance(frame, VideoFrame):
                     self.recording.pictures.append(_seen(frame, now))
+
+
+def _lose(transport: RTCDtlsTransport, share: float) -> None:
+    """Drop RTP packets before they are encrypted; reports (RTCP) still go. Only our microphone sends any."""
+    send, random = transport._send_rtp, np.random.default_rng()
+
+    async def send_some(data: bytes) -> None:
+        if is_rtcp(data) or random.random() >= share:
+            await send(data)
+
+    transport._send_rtp = send_some  # type: ignore[method-assign]
 
 
 def _seen(frame: VideoFrame, now: float) -> Seen:

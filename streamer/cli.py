@@ -128,6 +128,13 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=_seconds, default=20.0, metavar="S", help="of conversation for each (default: 20)"
     )
+    parser.add_argument(
+        "--loss",
+        type=_losses,
+        default=(0.0,),
+        metavar="P,..",
+        help="percent of the microphone's packets that are lost, e.g. 0,1 (default: 0)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     _add_face(parser)
     _add_family(parser)
@@ -210,6 +217,7 @@ def _bench(args: argparse.Namespace) -> int:
     bench(
         BenchOptions(
             sessions=args.sessions,
+            loss=args.loss,
             seconds_each=args.seconds,
             json=args.json,
             family=args.engines,
@@ -236,11 +244,19 @@ def _counts(text: str) -> tuple[int, ...]:
     return tuple(_whole(1, MOST_SESSIONS)(part) for part in text.split(","))
 
 
+def _losses(text: str) -> tuple[float, ...]:
+    return tuple(_number(part, 0.0, 50.0, "a percentage") for part in text.split(","))
+
+
 def _seconds(text: str) -> float:
+    return _number(text, 1.0, 86_400.0, "a number of seconds")
+
+
+def _number(text: str, low: float, high: float, kind: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = 0.0
-    if not 1.0 <= value <= 86_400.0:
-        raise argparse.ArgumentTypeError(f"{text} found, a number of seconds from 1 to 86400 expected")
+        value = float("nan")
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text} found, {kind} from {low:g} to {high:g} expected")
     return value

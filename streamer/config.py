@@ -118,9 +118,11 @@ class ServeOptions:
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What `avatar bench` was asked for: for each number of sessions, `seconds_each` seconds of live conversation."""
+    """What `avatar bench` was asked for: for each number of sessions and each loss, `seconds_each` seconds of live
+    conversation. `loss`: percent of the microphone's packets that never arrive."""
 
     sessions: tuple[int, ...] = (1,)
+    loss: tuple[float, ...] = (0.0,)
     seconds_each: float = 20.0
     json: Path | None = None
     family: Path | None = None

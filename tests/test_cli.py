@@ -186,6 +186,7 @@ def test_a_stop_by_the_keyboard_is_quiet_and_leaves_nothing(tiny_folder: Path, t
         (["render", "--audio", "a", "--out", "b", "--yaw", "far"], "far found, a number from -90 to 90 expected"),
         (["serve", "--pose-mode", "live"], "unrecognized arguments: --pose-mode live"),
         (["bench", "--sessions", "1,x"], "x found, a whole number from 1 to 64 expected"),
+        (["bench", "--loss", "1,60"], "60 found, a percentage from 0 to 50 expected"),
         (["bench", "--seconds", "nan"], "nan found, a number of seconds from 1 to 86400 expected"),
     ],
 )

@@ -118,6 +118,16 @@ async def test_sessions_cannot_be_ended_by_guessing(server: LaunchedServer) -> N
     assert (await request(server, "DELETE", "session/1"))[0] == 404
 
 
+async def test_lost_packets_are_counted_and_the_call_goes_on(server: LaunchedServer) -> None:
+    async with Caller(server.url, vowels(4.0), loss=0.3) as caller:
+        await asyncio.sleep(4.0)
+        counts = await metrics(server)
+        assert counts["microphone_packets_lost_total"] >= 10
+        assert counts["microphone_silence_seconds_total"] >= 0.2
+        assert max(packet.level.max() for packet in caller.recording.sound) > 0.2
+    await until_idle(server)
+
+
 async def test_two_callers_hear_themselves_and_see_the_avatar(server: LaunchedServer) -> None:
     """Each gets its own sound back, delayed, and 25 pictures a second; the third is asked to wait."""
     sound = vowels(6.0)
