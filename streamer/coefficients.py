@@ -18,7 +18,7 @@ from streamer.frames import Coefficients, FloatArray, Heard, Script
 from streamer.lookahead import Lookahead
 from streamer.loudness import FrameLoudness
 from streamer.pose_source import open_pose
-from streamer.window import MelWindows
+from streamer.window import MelWindows, WindowShape
 
 
 class CoefficientSource:
@@ -28,7 +28,7 @@ class CoefficientSource:
         self, engines: Engines, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions, script: Script
     ) -> None:
         self._lookahead = lookahead
-        self._windows = MelWindows()
+        self._windows = MelWindows(WindowShape.of(engines["expression"].spec))
         self._loudness = FrameLoudness()
         self._expression = open_expression(engines, avatar, lookahead, options, script)
         self._pose = open_pose(engines, avatar, lookahead, options, script)

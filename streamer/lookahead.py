@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engines.manifest import Manifest
-from streamer.config import SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_REACH, ms_to_samples
+from streamer.config import SAMPLE_RATE, SAMPLES_PER_FRAME, ms_to_samples
 from streamer.errors import ConfigError
+from streamer.window import WindowShape
 
 # Of the motion stage's future, what a conversation waits for when nothing else is asked: three frames. The networks
 # that take more average over it; 0.4 s later answers cost a conversation more than the last of the smoothness.
@@ -30,7 +31,7 @@ class Lookahead:
 
     Frame i is made when the sound up to `samples` past its start is there, or earlier if it needs less. A look-ahead
     below the full one takes away future in whole frames: first the motion stage's context, whose missing frames repeat
-    the last known coefficients; then, below WINDOW_REACH, the expression itself, which lags `expression_lag` frames.
+    the last known coefficients; then, below the reach of its window, the expression: it lags `expression_lag` frames.
 
     samples: the dial.
     future: frames of true future in the motion stage's context.
@@ -55,11 +56,11 @@ class Lookahead:
         if not 0 <= chosen <= full:
             raise ConfigError(f"look-ahead of {chosen} ms; {manifest.family} takes 0 to {full} ms")
         samples = ms_to_samples(chosen)
-        most = manifest.stage("motion").context[1]
+        most, reach = manifest.stage("motion").context[1], WindowShape.of(manifest.stage("expression")).reach
         return cls(
             samples=samples,
-            future=max(0, min(most, (samples - WINDOW_REACH) // SAMPLES_PER_FRAME)),
-            expression_lag=_frames_missing(WINDOW_REACH - samples),
+            future=max(0, min(most, (samples - reach) // SAMPLES_PER_FRAME)),
+            expression_lag=_frames_missing(reach - samples),
             loudness_lag=_frames_missing(SAMPLES_PER_FRAME - samples),
         )
 

@@ -9,26 +9,61 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from engines.manifest import StageSpec
 from streamer.config import (
+    EXPRESSION_LOOKAHEAD,
     HALF_FFT,
     MEL_BANDS,
     MEL_HOP,
     SAMPLES_PER_FRAME,
     WINDOW_MEL_FRAMES,
+    WINDOW_REACH,
+    ms_to_samples,
     window_start,
 )
 from streamer.frames import FloatArray
 from streamer.mel import mel_frames, mel_spectrogram, pre_emphasis
 
 
-def clip_windows(samples: FloatArray) -> FloatArray:
-    """Windows of a whole clip, float32 [n] -> [frames, 1, MEL_BANDS, WINDOW_MEL_FRAMES].
+@dataclass(frozen=True)
+class WindowShape:
+    """How much an expression network sees of one video frame; the default is what SadTalker's does.
+
+    width: mel frames.
+    ahead: how many of them lie behind the end of SadTalker's window.
+    """
+
+    width: int = WINDOW_MEL_FRAMES
+    ahead: int = 0
+
+    @classmethod
+    def of(cls, stage: StageSpec) -> WindowShape:
+        """What a manifest's expression stage takes: as wide as its input, as far ahead as whole hops of the look-ahead
+        that it states go beyond SadTalker's."""
+        beyond = ms_to_samples(stage.lookahead_ms) - EXPRESSION_LOOKAHEAD
+        return cls(int(stage.inputs["mel"].shape[3]), max(0, beyond // MEL_HOP))
+
+    @property
+    def reach(self) -> int:
+        """Samples it reaches past its frame's start."""
+        return WINDOW_REACH + self.ahead * MEL_HOP
+
+    def stop(self, frame: int) -> int:
+        """Number of the mel frame behind the window of video frame `frame`, before clamping into the clip."""
+        return window_start(frame) + WINDOW_MEL_FRAMES + self.ahead
+
+
+SADTALKER = WindowShape()
+
+
+def clip_windows(samples: FloatArray, shape: WindowShape = SADTALKER) -> FloatArray:
+    """Windows of a whole clip, float32 [n] -> [frames, 1, MEL_BANDS, shape.width].
 
     The clip is padded with zeros to whole video frames; windows are clamped into it at both ends.
     """
     frames = -(-samples.size // SAMPLES_PER_FRAME)
     padded = np.concatenate([samples, np.zeros(frames * SAMPLES_PER_FRAME - samples.size, np.float32)])
-    return _gather(mel_spectrogram(padded) if frames else _no_mel(), 0, range(frames))
+    return _gather(mel_spectrogram(padded) if frames else _no_mel(), 0, range(frames), shape)
 
 
 @dataclass
@@ -42,9 +77,10 @@ class _State:
 
 
 class MelWindows:
-    """The streaming form of `clip_windows`. Holds under 0.3 s of sound and mel frames between calls."""
+    """The streaming form of `clip_windows`. Holds a window and 0.1 s of sound and mel frames between calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: WindowShape = SADTALKER) -> None:
+        self._shape = shape
         self._state = _State()
 
     @property
@@ -53,12 +89,12 @@ class MelWindows:
         return self._state.next_frame
 
     def push(self, samples: FloatArray) -> FloatArray:
-        """Take float32 [n], any n; return the windows now complete, [k, 1, MEL_BANDS, WINDOW_MEL_FRAMES]."""
+        """Take float32 [n], any n; return the windows now complete, [k, 1, MEL_BANDS, shape.width]."""
         self._append(samples)
         state = self._state
         mel_end = state.mel_start + len(state.mel)
         stop = state.next_frame
-        while window_start(stop) + WINDOW_MEL_FRAMES <= mel_end:
+        while self._shape.stop(stop) <= mel_end:
             stop += 1
         return self._pop(stop)
 
@@ -90,10 +126,11 @@ class MelWindows:
 
     def _pop(self, stop: int) -> FloatArray:
         state = self._state
-        windows = _gather(state.mel, state.mel_start, range(state.next_frame, stop))
+        windows = _gather(state.mel, state.mel_start, range(state.next_frame, stop), self._shape)
         state.next_frame = max(stop, state.next_frame)
         # Everything before the next window can go.
-        done = min(max(window_start(state.next_frame) - state.mel_start, 0), len(state.mel))
+        first = self._shape.stop(state.next_frame) - self._shape.width
+        done = min(max(first - state.mel_start, 0), len(state.mel))
         state.mel, state.mel_start = state.mel[done:].copy(), state.mel_start + done
         return windows
 
@@ -102,10 +139,10 @@ def _no_mel() -> FloatArray:
     return np.zeros((0, MEL_BANDS), np.float32)
 
 
-def _gather(mel: FloatArray, mel_start: int, frames: range) -> FloatArray:
+def _gather(mel: FloatArray, mel_start: int, frames: range, shape: WindowShape) -> FloatArray:
     """Windows of `frames` from mel frames [n, MEL_BANDS], the first of which is number `mel_start`."""
     if not len(frames):
-        return np.zeros((0, 1, MEL_BANDS, WINDOW_MEL_FRAMES), np.float32)
-    starts = np.array([window_start(i) for i in frames])
-    indices = np.clip(starts[:, None] + np.arange(WINDOW_MEL_FRAMES) - mel_start, 0, len(mel) - 1)
+        return np.zeros((0, 1, MEL_BANDS, shape.width), np.float32)
+    stops = np.array([shape.stop(i) for i in frames])
+    indices = np.clip(stops[:, None] - shape.width + np.arange(shape.width) - mel_start, 0, len(mel) - 1)
     return np.ascontiguousarray(mel[indices].transpose(0, 2, 1)[:, None])

@@ -12,7 +12,7 @@ from engines.manifest import Manifest
 from engines.runtime import Engine, open_stage
 from streamer.config import SAMPLE_RATE
 from streamer.frames import FloatArray
-from streamer.window import clip_windows
+from streamer.window import WindowShape, clip_windows
 
 STARTER = Path(__file__).parent.parent / "engines" / "starter"
 AH, EE, OO = (730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240)  # formants, Hz (Peterson & Barney 1952, men)
@@ -44,10 +44,14 @@ def vowel(formants: tuple[int, int, int], seconds: float = 1.0, pitch: float = 1
     return np.asarray(0.3 * sound / np.abs(sound).max(), np.float32)
 
 
+def express(engine: Engine, sound: FloatArray) -> FloatArray:
+    """All units of every frame of `sound`."""
+    return engine.infer({"mel": clip_windows(sound, WindowShape.of(engine.spec))})["expression"]
+
+
 def unit(engine: Engine, manifest: Manifest, sound: FloatArray, name: str) -> FloatArray:
     """One unit over the frames of `sound`, without its first and last fifth of a second."""
-    expression = engine.infer({"mel": clip_windows(sound)})["expression"]
-    return expression[5:-5, list(manifest.coefficients.expression).index(name)]
+    return express(engine, sound)[5:-5, list(manifest.coefficients.expression).index(name)]
 
 
 def test_silence_shuts_the_mouth(engine: Engine, manifest: Manifest) -> None:
@@ -80,7 +84,7 @@ def test_oo_rounds_the_lips_of_a_low_voice(engine: Engine, manifest: Manifest) -
 
 def test_speech_leaves_eyes_and_brows_alone_and_all_units_in_range(engine: Engine, manifest: Manifest) -> None:
     sound = np.concatenate([vowel(AH, 0.3), vowel(OO, 0.3), np.zeros(4000, np.float32), vowel(EE, 0.3)])
-    expression = engine.infer({"mel": clip_windows(sound)})["expression"]
+    expression = express(engine, sound)
     assert expression.min() >= 0
     assert expression.max() <= 1
     for index, name in enumerate(manifest.coefficients.expression):

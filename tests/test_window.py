@@ -17,15 +17,15 @@ from streamer.config import (
     window_start,
 )
 from streamer.frames import FloatArray
-from streamer.window import MelWindows, clip_windows
+from streamer.window import SADTALKER, MelWindows, WindowShape, clip_windows
 from tests.sound import chunks, speech_like
 
 CLIP = speech_like(12.3)
 SHORT = CLIP[: 3 * SAMPLE_RATE]
 
 
-def stream(pieces: list[FloatArray]) -> FloatArray:
-    windows = MelWindows()
+def stream(pieces: list[FloatArray], shape: WindowShape = SADTALKER) -> FloatArray:
+    windows = MelWindows(shape)
     return np.concatenate([*(windows.push(piece) for piece in pieces), windows.flush()])
 
 
@@ -33,6 +33,17 @@ def stream(pieces: list[FloatArray]) -> FloatArray:
 def test_chunked_equals_whole(size: int) -> None:
     clip = CLIP if size > 160 else SHORT
     np.testing.assert_allclose(stream(chunks(clip, size)), clip_windows(clip), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [160, 641, 16_000])
+@pytest.mark.parametrize("shape", [WindowShape(33), WindowShape(40, ahead=5)])
+def test_a_wider_window_holds_the_usual_one(size: int, shape: WindowShape) -> None:
+    pieces = chunks(SHORT, size)
+    wide = stream(pieces, shape)
+    np.testing.assert_allclose(wide, clip_windows(SHORT, shape), atol=1e-5)
+    past = shape.width - shape.ahead - 16
+    np.testing.assert_array_equal(wide[..., past : past + 16], stream(pieces))
+    assert not np.array_equal(wide[20, ..., 0], wide[20, ..., 1])  # by then the past is the clip's own, not clamped
 
 
 @settings(max_examples=25, deadline=None)
@@ -54,15 +65,18 @@ def test_later_sound_never_changes_an_earlier_window(cut: int, seed: int) -> Non
     np.testing.assert_allclose(MelWindows().push(other)[: len(early)], early, atol=1e-5)
 
 
-def test_a_window_waits_for_its_own_last_sample_and_no_other() -> None:
+@pytest.mark.parametrize("ahead", [0, 3])
+def test_a_window_waits_for_its_own_last_sample_and_no_other(ahead: int) -> None:
     """Feeding sample by sample, each window comes with the sample that ends its last STFT frame."""
-    windows, arrived = MelWindows(), []
+    shape = WindowShape(16 + ahead, ahead)
+    windows, arrived = MelWindows(shape), []
     for position in range(8000):
         arrived += [position + 1] * len(windows.push(SHORT[position : position + 1]))
-    expected = [(window_start(i) + 15) * 200 + 400 for i in range(len(arrived))]
+    expected = [(window_start(i) + 15 + ahead) * 200 + 400 for i in range(len(arrived))]
     assert arrived == expected
     waits = [end - i * SAMPLES_PER_FRAME for i, end in enumerate(arrived)]
-    assert max(waits) == WINDOW_REACH <= EXPRESSION_LOOKAHEAD == 145 * SAMPLE_RATE // 1000
+    assert max(waits) == shape.reach
+    assert WINDOW_REACH <= EXPRESSION_LOOKAHEAD == 145 * SAMPLE_RATE // 1000
 
 
 def test_windows_are_clamped_into_the_clip() -> None:
