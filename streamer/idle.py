@@ -28,7 +28,8 @@ AT_THE_VIEWER = 0.55  # how often the eyes come back to the camera
 SACCADE = 0.6  # share of the way the eyes go in a frame: a jump takes two or three
 LID_FOLLOWS = 0.35  # of a downward look, the lid's part
 BROW_LIFE = 0.05  # slow, at rest
-BROW_STRESS = 0.16  # raised on a stressed syllable
+BROW_STRESS = 0.14  # raised on a stressed syllable
+BROW_INNER = 0.3  # the inner part's share: as much as the outer one's looks worried
 BROW_SPEED = 0.14  # share of the way in a frame
 CORNER_LIFE = 0.03  # of the mouth, in silence
 
@@ -133,4 +134,5 @@ class IdleFace:
             self._brow_target = BROW_LIFE * self._random.random()
         aim = self._brow_target + BROW_STRESS * self._activity.stress * self._activity.level
         self._brow += (aim - self._brow) * BROW_SPEED
-        self._add(offsets, self._brow, "browInnerUp", "browOuterUpLeft", "browOuterUpRight")
+        self._add(offsets, self._brow, "browOuterUpLeft", "browOuterUpRight")
+        self._add(offsets, BROW_INNER * self._brow, "browInnerUp")
