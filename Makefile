@@ -11,7 +11,7 @@ SECONDS_EACH ?= 20
 LOSS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench starter clean
+.PHONY: help setup dev run test lint bench latency starter clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,6 +34,9 @@ lint: dev  ## check style and types
 
 bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECONDS_EACH=20 LOSS=0,1
 	$(BIN)/avatar bench --sessions $(SESSIONS) --seconds $(SECONDS_EACH) --loss $(LOSS) --json $(JSON)
+
+latency: dev  ## microphone to picture and to sound in a real browser (Chromium, headless)
+	$(BIN)/python -m tests.browser_latency
 
 starter: $(VENV)/.installed-export  ## make the starter family anew (hours); ASSETS=folder of MakeHuman's CC0 assets
 	@test -n "$(ASSETS)" || { echo "Name the assets: make starter ASSETS=folder (from makehumancommunity.org)"; exit 2; }

@@ -6,7 +6,6 @@ Chromium plays a WAV made here as its microphone. What is measured is what the b
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,22 +16,11 @@ import pytest
 from playwright.async_api import Page, async_playwright
 
 from streamer.launched import LaunchedServer, launch
+from tests.browser import ARGUMENTS, CHROMIUM, MICROPHONE, speaking
 from tests.sound import speech_like, write_wav
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WATCH_S = 60.0
 FEWEST_FPS = 24.0
-ARGUMENTS = [
-    "--no-sandbox",  # containers have no user namespaces; the only pages it sees are ours
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--autoplay-policy=no-user-gesture-required",
-]
-MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-
 # Lets the test ask the page's connection for its statistics, and keeps what the mouth looked like: one row of grey
 # values each 100 ms while the page is watched.
 SPY = """
@@ -112,7 +100,7 @@ async def inbound(opened: Page) -> dict[str, dict[str, Any]]:
 
 
 async def test_a_minute_of_conversation(server: LaunchedServer, microphone: Path) -> None:
-    async with page(server.url, *MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}") as (opened, errors):
+    async with page(server.url, *speaking(microphone)) as (opened, errors):
         await opened.click("#start")
         await state(opened, "live")
         await opened.fill("#volume", "50")  # browsers do not decode sound that nobody hears
