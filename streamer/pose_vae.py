@@ -13,7 +13,6 @@ import numpy as np
 
 from engines.runtime import Engine
 from streamer.avatar import Avatar
-from streamer.config import MEL_BANDS, WINDOW_MEL_FRAMES
 from streamer.errors import ConfigError, ManifestError
 from streamer.frames import FloatArray, Heard
 from streamer.mel import LIMIT
@@ -41,6 +40,7 @@ class PoseVae:
         self.size = int(spec.outputs["residual"].shape[1])
         if spec.outputs["residual"].shape[0] != self.frames or self.frames <= FADE:
             raise ManifestError(f"stage pose: residual {spec.outputs['residual']} from mel {spec.inputs['mel']}")
+        self.window_shape = tuple(int(size) for size in spec.inputs["mel"].shape[1:])
         self._noise_shape = (1, int(spec.inputs["noise"].shape[1]))
         self._seed, self._noise = seed, noise
         constants = avatar.constants_of(spec)
@@ -151,7 +151,7 @@ class LivePose:
         self._begin()
 
     def _begin(self) -> None:
-        silence = np.full((1, MEL_BANDS, WINDOW_MEL_FRAMES), -LIMIT, np.float32)
+        silence = np.full(self._model.window_shape, -LIMIT, np.float32)
         self._past = deque([silence] * self._model.frames, self._model.frames)
         self._ahead = np.zeros((FADE, self._model.size), np.float32)  # residuals of the frames to come, the next first
         self._follower = Follower(self._model.size, FOLLOW, MOST_BEND)
