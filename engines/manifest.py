@@ -66,6 +66,7 @@ class StageSpec:
 
     context: frames before and after the current one that the motion stage sees, (past, future).
     conditions: file the render stage's driving conditions are drawn from.
+    rig: file of the face rig that is fitted to a photo's landmarks, where the coefficients stage follows "fit-rig".
     process: name of the procedure that a stage follows, with its graphs or without any.
     """
 
@@ -74,6 +75,7 @@ class StageSpec:
     lookahead_ms: int
     context: tuple[int, int] = (0, 0)
     conditions: Path | None = None
+    rig: Path | None = None
     process: str | None = None
 
     @property
@@ -185,6 +187,7 @@ def _stage(folder: Path, name: str, fields: Fields) -> StageSpec:
         lookahead_ms=fields.integer("lookahead_ms"),
         context=(context.integer("past"), context.integer("future")) if context else (0, 0),
         conditions=fields.path("conditions", folder) if fields.has("conditions") else None,
+        rig=fields.path("rig", folder) if fields.has("rig") else None,
         process=fields.text("process") if fields.has("process") else None,
     )
 

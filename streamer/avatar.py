@@ -39,7 +39,8 @@ VARYING = {
 }
 PREPARING = frozenset({"coefficients"})  # stages that only the making of an avatar needs
 MODES = ("crop", "extcrop", "resize", "full", "extfull")  # how a portrait was cut out of its picture
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+WHOLE_MODES = ("full", "extfull")  # frames can be pasted back into the whole picture
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _MAX_ARRAYS_BYTES = 256 << 20
 _SHOWN_NAMES = 20
 
@@ -90,8 +91,8 @@ class Avatar:
 
     @property
     def motion_stage(self) -> str:
-        """Name of its motion stage: pictures of a whole scene have one that knows where the face lies in it."""
-        return "motion_full" if self.info.mode in ("full", "extfull") else "motion"
+        """Name of its motion stage: a face model has another one for pictures of a whole scene."""
+        return "motion_full" if self.info.mode in WHOLE_MODES and "reference" in self.constants else "motion"
 
     def rest_pose(self, size: int) -> FloatArray:
         """The portrait's own pose, float32 [size]; zeros for a family that counts from the portrait."""
@@ -126,7 +127,7 @@ def open_rasterizer(render: StageSpec) -> ConditionRasterizer | None:
 def list_avatars(manifest: Manifest) -> list[str]:
     """Names of the family's avatars and of the user's own for it, the default one first."""
     own = (path.parent.name for path in sorted(home_folder().glob("avatars/*/avatar.json")))
-    mine = [name for name in own if _NAME.fullmatch(name) and name not in manifest.avatars]
+    mine = [name for name in own if NAME_PATTERN.fullmatch(name) and name not in manifest.avatars]
     theirs = sorted(manifest.avatars, key=lambda name: (name != manifest.default_avatar, name))
     return [*theirs, *(name for name in mine if _belongs(manifest, name))]
 
@@ -150,7 +151,7 @@ def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
     Raises:
         BundleError: no such avatar, not a possible name, or a damaged bundle.
     """
-    folder = _folder(manifest, name) if _NAME.fullmatch(name) else None
+    folder = _folder(manifest, name) if NAME_PATTERN.fullmatch(name) else None
     if folder is None:
         known = list_avatars(manifest)
         if not known:

@@ -6,6 +6,7 @@ AvatarError                  (engines.errors) shown to the person as one line
   ├─ ConfigError             an option, or a combination of options, that cannot work
   ├─ MediaError              a sound or video file that cannot be read or written
   ├─ BundleError             an avatar that does not exist or is damaged
+  ├─ PhotoError              a photo that no avatar can be made of
   └─ SessionError            a peer or a session that cannot go on
 """
 
@@ -20,6 +21,7 @@ __all__ = [
     "EngineError",
     "ManifestError",
     "MediaError",
+    "PhotoError",
     "SessionError",
 ]
 
@@ -34,6 +36,10 @@ class MediaError(AvatarError):
 
 class BundleError(AvatarError):
     """An avatar that does not exist, or whose folder is damaged."""
+
+
+class PhotoError(AvatarError):
+    """A photo that cannot be read, or that no avatar can be made of."""
 
 
 class SessionError(AvatarError):

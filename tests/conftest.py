@@ -10,6 +10,7 @@ import pytest
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar import HOME_VARIABLE, Avatar
+from streamer.landmarks import Landmarker, shared_landmarker
 from tests import tiny_family, tiny_vae_family
 
 BACKENDS = ("openvino", "onnxruntime")
@@ -68,3 +69,9 @@ def vae(vae_folder: Path) -> Iterator[Engines]:
 def ada(vae: Engines) -> Avatar:
     """Its avatar."""
     return Avatar.load(vae)
+
+
+@pytest.fixture(scope="session")
+def landmarker() -> Landmarker:
+    """The landmark models, loaded once."""
+    return shared_landmarker()

@@ -3,7 +3,7 @@
     python -m export.starter.family --assets DIR --weights export/starter/data/generator.npz --out engines/starter
 
 The expression graph must already lie in the folder (see export.starter.train_expression), and so must the portraits
-(avatars/NAME/portrait.png; see export.starter.portraits).
+(avatars/NAME/portrait.png; see export.starter.portraits). The face rig (rig.npz) is made if it is not there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import onnx
 import torch
 
+from export.starter import face_rig
 from export.starter.bundle import character_arrays, write_bundle
 from export.starter.dataset import PLAIN
 from export.starter.generator import Generator
@@ -69,7 +70,10 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
             "lookahead_ms": 0,
             "conditions": "topology.npz",
         },
+        "coefficients": {"process": "fit-rig", "rig": face_rig.FILE, "lookahead_ms": 0},
     }
+    if not (folder / face_rig.FILE).is_file():
+        face_rig.write(assets, folder)
     with (folder / "topology.partial").open("wb") as file:
         np.savez(file, **topology(points, plain))  # type: ignore[arg-type]
     (folder / "topology.partial").replace(folder / "topology.npz")
@@ -85,7 +89,7 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
 
 def _write_manifest(folder: Path, units: list[str], stages: dict[str, Any]) -> None:
     names = [character.name for character in CHARACTERS]
-    files = [folder / "topology.npz"]
+    files = [folder / "topology.npz", folder / face_rig.FILE]
     parts = ("avatar.json", "portrait.png", "arrays.npz")
     files += [folder / "avatars" / name / part for name in names for part in parts]
     manifest = {

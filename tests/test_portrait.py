@@ -1,0 +1,71 @@
+"""Which face of a photo is taken, and what is said of photos that no avatar can be made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from streamer.errors import PhotoError
+from streamer.landmarks import Landmarker
+from streamer.portrait import head_angles, read_portrait
+from tests import faces
+
+
+def test_one_face_is_taken_without_a_word(landmarker: Landmarker, tmp_path: Path) -> None:
+    portrait = read_portrait(faces.save(tmp_path / "a.png", faces.portrait("mina")), landmarker)
+    assert portrait.notes == []
+    assert portrait.picture.shape == (256, 256, 3)
+    assert np.abs(head_angles(portrait.landmarks)).max() < 12
+
+
+def test_two_people_are_counted_and_can_be_chosen(landmarker: Landmarker, tmp_path: Path) -> None:
+    path = faces.save(tmp_path / "us.png", faces.side_by_side(faces.portrait("mina"), faces.portrait("kofi")))
+    with pytest.raises(
+        PhotoError, match=r"us.png: 2 faces found; choose one with --face 1 \(the leftmost\) to --face 2"
+    ):
+        read_portrait(path, landmarker)
+    for chosen, middle in ((1, 128), (2, 384)):
+        assert read_portrait(path, landmarker, chosen).landmarks[:, 0].mean() == pytest.approx(middle, abs=40)
+    with pytest.raises(PhotoError, match="face 3 asked for, 2 faces found"):
+        read_portrait(path, landmarker, 3)
+
+
+def test_a_clear_main_face_is_taken_with_a_note(landmarker: Landmarker, tmp_path: Path) -> None:
+    crowd = faces.side_by_side(faces.portrait("mina", 100), faces.portrait("kofi", 300))
+    portrait = read_portrait(faces.save(tmp_path / "a.png", crowd), landmarker)
+    assert portrait.landmarks[:, 0].mean() == pytest.approx(250, abs=40)
+    assert portrait.notes == ["2 faces found; took the largest, --face 2 from the left"]
+
+
+def test_nobody_there(landmarker: Landmarker, tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match=r"a.png: no face found"):
+        read_portrait(faces.save(tmp_path / "a.png", np.full((90, 120, 3), 99, np.uint8)), landmarker)
+
+
+def test_a_tiny_face(landmarker: Landmarker, tmp_path: Path) -> None:
+    picture = np.full((120, 120, 3), 150, np.uint8)
+    picture[30:90, 30:90] = faces.portrait("mina", 60)
+    with pytest.raises(PhotoError, match=r"too small, 1[0-9] pixels between the eyes; expected at least 16"):
+        read_portrait(faces.save(tmp_path / "a.png", picture), landmarker)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photo_on_its_side_is_turned_upright(landmarker: Landmarker, tmp_path: Path, quarters: int) -> None:
+    path = faces.save(tmp_path / "a.png", np.ascontiguousarray(np.rot90(faces.portrait("kofi"), quarters)))
+    portrait = read_portrait(path, landmarker)
+    assert len(portrait.notes) == 1
+    assert "turned" in portrait.notes[0]
+    eyes = (portrait.landmarks[[33, 133], :2].mean(0), portrait.landmarks[[362, 263], :2].mean(0))
+    assert eyes[1][0] - eyes[0][0] > 30
+    assert portrait.landmarks[152, 1] > eyes[0][1] + 50
+
+
+def test_a_leaning_head_is_straightened(landmarker: Landmarker, tmp_path: Path) -> None:
+    leaning = Image.fromarray(faces.portrait("mina")).rotate(30, Image.Resampling.BICUBIC, fillcolor=(90, 90, 90))
+    leaning.save(tmp_path / "a.png")
+    portrait = read_portrait(tmp_path / "a.png", landmarker)
+    assert abs(head_angles(portrait.landmarks)[2]) < 3
+    assert portrait.notes == ["the head leans by 30 degrees; the picture was turned upright"]
