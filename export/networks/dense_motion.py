@@ -93,7 +93,7 @@ def deformation(masks: Tensor, motions: Tensor) -> Tensor:
 def gaussians(keypoints: Tensor, grid: Tensor) -> Tensor:
     """Heat maps of keypoints [n, K, 3] on a grid [D, H, W, 3]: [n, K, D, H, W], 1 at each keypoint."""
     distance = (grid - keypoints[:, :, None, None, None]).square().sum(-1)
-    return torch.exp(-0.5 / VARIANCE * distance)
+    return torch.exp(-0.5 * distance / VARIANCE)
 
 
 class _Hourglass(nn.Module):

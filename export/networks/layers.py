@@ -106,7 +106,8 @@ class SpectralConv2d(nn.Module):
 
 def axis_coordinates(size: int) -> Tensor:
     """Coordinates of `size` pixels or voxels along an axis, the outermost ones at -1 and 1."""
-    return torch.linspace(-1.0, 1.0, size)
+    # In this order, as torch.linspace differs in the last bit from what the networks were trained with.
+    return 2.0 * (torch.arange(size, dtype=torch.float32) / (size - 1)) - 1.0
 
 
 def coordinate_grid(depth: int, height: int, width: int) -> Tensor:

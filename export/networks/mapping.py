@@ -51,7 +51,7 @@ class MappingNet(nn.Module):
         x = self.first(coefficients)
         for layer in range(LAYERS):
             x = self.get_submodule(f"encoder{layer}")(x) + x[..., DILATION:-DILATION]
-        x = x.mean(2)
+        x = F.adaptive_avg_pool1d(x, 1).flatten(1)
         return Motion(self.fc_yaw(x), self.fc_pitch(x), self.fc_roll(x), self.fc_t(x), self.fc_exp(x))
 
 

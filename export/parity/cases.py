@@ -1,0 +1,164 @@
+"""One function per golden file: what to run on its inputs, and which of its arrays are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engines.errors import AvatarError
+from export.networks.mapping import KEYPOINTS, Motion, move_keypoints
+from export.networks.pose import STYLES
+from export.parity.clip import FRAME, constants, move, picture, render, run_clip
+from export.parity.compare import Array
+from export.parity.stages import Stages
+
+Arrays = Mapping[str, Array]
+
+# Any points will do to see a motion by.
+CANONICAL = np.linspace(-1, 1, 3 * KEYPOINTS, dtype=np.float32).reshape(1, KEYPOINTS, 3)[:, ::-1].copy()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a case computed.
+
+    found: arrays by name; derived: more wanted arrays, which follow from the file's own; by_rms: names of pictures that
+    are judged by their root mean square error.
+    """
+
+    found: Arrays
+    derived: Arrays = field(default_factory=dict)
+    by_rms: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to treat files of one kind. inputs: names of the arrays that are not compared."""
+
+    inputs: frozenset[str]
+    run: Callable[[Arrays, Path, Stages], Outcome]
+
+
+def case_of(path: Path) -> Case:
+    """The case for a golden file, by its name. Raises AvatarError for an unknown one."""
+    for prefix, case in _CASES.items():
+        if path.stem.startswith(prefix):
+            return case
+    raise AvatarError(f"{path}: no golden file that parity knows; expected names that begin with {', '.join(_CASES)}")
+
+
+def read(path: Path) -> dict[str, Array]:
+    """All arrays of an .npz file. Raises AvatarError when it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError) as error:
+        raise AvatarError(f"{path}: not a readable .npz file ({error})") from None
+    except Exception as error:  # zipfile and zlib have their own kinds for damaged files
+        raise AvatarError(f"{path}: damaged ({error})") from None
+
+
+def _expression(given: Arrays, _: Path, stages: Stages) -> Outcome:
+    made = []
+    # The stage takes one reference for all frames; here each frame may have its own.
+    frames = zip(
+        given["mel"].reshape(-1, 1, 1, *given["mel"].shape[-2:]),
+        given["ref"].reshape(-1, 1, 64),
+        given["ratio"].reshape(-1, 1, 1),
+        strict=True,
+    )
+    for mel, reference, blink in frames:
+        inputs = {"mel": mel, "reference_expression": reference, "blink": blink}
+        made.append(stages.run("expression", inputs)["expression"])
+    return Outcome({"exp": np.concatenate(made).reshape(given["ref"].shape)})
+
+
+def _pose(given: Arrays, _: Path, stages: Stages) -> Outcome:
+    style = np.eye(STYLES, dtype=np.float32)[[int(given["class_id"])]]
+    made = []
+    for mel, reference, latent in zip(given["mel"], given["ref"], given["z"], strict=True):
+        inputs = {"mel": mel, "reference_pose": reference[None], "noise": latent[None], "style": style}
+        made.append(stages.run("pose", inputs))
+    found = {"pose_motion": np.stack([outputs["residual"] for outputs in made])}
+    if all("embedding" in outputs for outputs in made):
+        found["audio_emb"] = np.stack([outputs["embedding"] for outputs in made])
+    return Outcome(found)
+
+
+def _mapping(given: Arrays, _: Path, stages: Stages) -> Outcome:
+    """The network's parts where the engine gives them, and in any case the keypoints that follow from them."""
+    outputs = move(given["coeff"], CANONICAL, stages)
+    motion = Motion(*(torch.from_numpy(given[name]) for name in Motion._fields))
+    wanted = move_keypoints(torch.from_numpy(CANONICAL), motion).numpy()
+    return Outcome(outputs, {"keypoints": wanted})
+
+
+def _keypoints(given: Arrays, path: Path, stages: Stages) -> Outcome:
+    coefficients = _neighbour(path, "mapping70.npz")["coeff"]
+    canonical = stages.run("appearance", {"portrait": picture(given["image"])})["canonical_keypoints"]
+    points = move(coefficients, canonical, stages)["keypoints"]
+    return Outcome({"kp_canonical": canonical, "kp_source": points[:1], "kp_driving": points[1:2]})
+
+
+def _generator(given: Arrays, path: Path, stages: Stages) -> Outcome:
+    image = given["image"] if "image" in given else _neighbour(path, "keypoints.npz")["image"]
+    appearance = constants(image, stages)
+    points = {"source_keypoints": given["kp_source"], "driving_keypoints": given["kp_driving"]}
+    outputs = stages.run("render", appearance | points)
+    image = outputs["image"]
+    found = {"prediction": image, "prediction_mean": image.mean((2, 3))}
+    if "volume" in appearance:
+        found["feature_3d_sub"] = appearance["volume"][:, :, ::4, ::8, ::8]
+    if "deformation" in outputs:
+        found["deformation"] = outputs["deformation"][:, ::4, ::4, ::4]
+    if "occlusion" in outputs:
+        found["occlusion_map"] = outputs["occlusion"]
+    if "masks" in outputs:
+        found["mask_mean"] = outputs["masks"].mean((2, 3, 4))
+    return Outcome(found)
+
+
+def _coefficients(given: Arrays, _: Path, stages: Stages) -> Outcome:
+    return Outcome({"coeff": stages.run("coefficients", {"face": picture(given["image"])})["coefficients"]})
+
+
+def _clip(given: Arrays, _: Path, stages: Stages) -> Outcome:
+    """The whole chain; its frames once from the sound and once from the wanted keypoints.
+
+    Masks below a threshold count as nothing, so keypoints that differ in their last bits can move a voxel from one
+    side of it to the other, and change a few pixels visibly more than rounding does. A whole chain's frames are
+    therefore judged by the root mean square, those from the same keypoints by the largest error.
+    """
+    frames = frozenset(name for name in given if name.startswith(FRAME))
+    found = dict(run_clip(given, stages))
+    appearance = constants(given["image"], stages)
+    rendered = {name: render(appearance, given["kp_source"], given["kp_driving"], name, stages) for name in frames}
+    suffix = " of wanted keypoints"
+    derived = {name + suffix: given[name] for name in sorted(frames)}
+    return Outcome(found | {name + suffix: image for name, image in rendered.items()}, derived, frames)
+
+
+def _neighbour(path: Path, name: str) -> dict[str, Array]:
+    """Another file of the folder that holds some of this one's inputs."""
+    other = path.with_name(name)
+    if not other.is_file():
+        raise AvatarError(f"{path}: its inputs are in {name}, which is not there")
+    return read(other)
+
+
+_CASES = {
+    "expnet": Case(frozenset({"mel", "ref", "ratio"}), _expression),
+    "posevae": Case(frozenset({"mel", "ref", "z", "class_id"}), _pose),
+    "mapping": Case(frozenset({"coeff"}), _mapping),
+    "keypoints": Case(frozenset({"image"}), _keypoints),
+    "generator": Case(frozenset({"image", "kp_source", "kp_driving"}), _generator),
+    "face_3drecon": Case(frozenset({"image"}), _coefficients),
+    "offline_clip": Case(
+        frozenset({"pcm", "ref", "blink", "z", "pose_style", "coeff_scale", "image"}),
+        _clip,
+    ),
+}

@@ -1,0 +1,73 @@
+"""How far two arrays are apart, and whether that is near enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+TOLERANCE = 1e-4  # of the wanted values' spread, for float32
+HALF_TOLERANCE = 1e-3  # for what is stored as float16
+PIXEL_ROUNDING = 0.5 / 255  # absolute, for pictures given as bytes
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One output of one file.
+
+    relative: max_abs over the spread (largest minus smallest) of the wanted values; rms: the root mean square error
+    over the spread; by_rms: the one that has to be within the tolerance.
+    """
+
+    file: str
+    output: str
+    max_abs: float
+    relative: float
+    rms: float
+    tolerance: float
+    by_rms: bool = False
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the tolerance; anything that is not a number is not."""
+        return (self.rms if self.by_rms else self.relative) <= self.tolerance
+
+
+def compare(file: str, output: str, found: Array, wanted: Array, by_rms: bool = False) -> Comparison:
+    """Compare `found` with `wanted`, of the same shape up to leading ones; bytes count as 0..1."""
+    tolerance = HALF_TOLERANCE if wanted.dtype == np.float16 else TOLERANCE
+    spread = _spread(wanted)
+    if found.dtype == np.uint8 and wanted.dtype != np.uint8:
+        tolerance += PIXEL_ROUNDING / spread
+        found = found / 255
+    if _core(found) != _core(wanted):
+        note = f"shape {list(found.shape)}, expected {list(wanted.shape)}"
+        return Comparison(file, output, math.inf, math.inf, math.inf, tolerance, by_rms, note)
+    if not wanted.size:
+        return Comparison(file, output, 0.0, 0.0, 0.0, tolerance, by_rms, "empty")
+    difference = np.abs(found.astype(np.float64).reshape(wanted.shape) - wanted.astype(np.float64))
+    worst = float(difference.max())  # NaN if any is
+    rms = float(np.sqrt(np.mean(difference**2)))
+    return Comparison(file, output, worst, worst / spread, rms / spread, tolerance, by_rms)
+
+
+def _spread(wanted: Array) -> float:
+    """Largest minus smallest; of equal values their size, so that a constant is compared, too."""
+    if not wanted.size:
+        return 1.0
+    values = wanted.astype(np.float64)
+    return float(np.ptp(values)) or float(np.abs(values).max()) or 1.0
+
+
+def _core(array: Array) -> tuple[int, ...]:
+    """The shape without leading ones: a batch of one is the thing itself."""
+    shape = array.shape
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    return shape
