@@ -8,10 +8,11 @@ PORT ?= 8080
 JSON ?= bench.json
 SESSIONS ?= 1
 SECONDS_EACH ?= 20
+CHECKPOINTS ?= checkpoints
 LOSS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench latency starter clean
+.PHONY: help setup dev run test lint bench latency starter fetch-checkpoints parity clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -41,6 +42,13 @@ latency: dev  ## microphone to picture and to sound in a real browser (Chromium,
 starter: $(VENV)/.installed-export  ## make the starter family anew (hours); ASSETS=folder of MakeHuman's CC0 assets
 	@test -n "$(ASSETS)" || { echo "Name the assets: make starter ASSETS=folder (from makehumancommunity.org)"; exit 2; }
 	$(BIN)/python -m export.starter --assets $(ASSETS)
+
+fetch-checkpoints: $(VENV)/.installed-export  ## download SadTalker's official checkpoints (1.8 GB); CHECKPOINTS=folder
+	$(BIN)/python -m export.fetch_checkpoints $(CHECKPOINTS)
+
+parity: $(VENV)/.installed-export  ## compare the official networks with reference numbers; GOLDEN=folder
+	@test -n "$(GOLDEN)" || { echo "Name the folder of golden files: make parity GOLDEN=folder"; exit 2; }
+	$(BIN)/python -m export.parity $(GOLDEN)
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
