@@ -77,7 +77,12 @@ class Avatar:
             BundleError: no such avatar (the message lists those there are), or a damaged one.
         """
         manifest = engines.manifest
-        info = find_avatar(manifest, default_name(manifest) if name is None else name)
+        return cls.open(engines, find_avatar(manifest, default_name(manifest) if name is None else name))
+
+    @classmethod
+    def open(cls, engines: Engines, info: AvatarInfo) -> Avatar:
+        """Read a bundle, wherever it lies, and compute its appearance. Raises BundleError when it is damaged."""
+        manifest = engines.manifest
         avatar = cls(info, _read_constants(info.folder, manifest))
         try:
             appearance = engines["appearance"].infer(avatar.constants_of(manifest.stage("appearance")))
@@ -157,11 +162,24 @@ def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
         if not known:
             default_name(manifest)  # says so
         more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
-        raise BundleError(f"no avatar {name[:40]!r}; there are {', '.join(known[:_SHOWN_NAMES])}{more}")
+        hint = f"; for a photo, say first: avatar prepare {name[:80]}" if is_photo(name) else ""
+        raise BundleError(f"no avatar {name[:40]!r}; there are {', '.join(known[:_SHOWN_NAMES])}{more}{hint}")
+    return read_info(manifest, folder)
+
+
+def read_info(manifest: Manifest, folder: Path) -> AvatarInfo:
+    """What the bundle in `folder` says of itself. Raises BundleError when it is damaged or another family's."""
     info, family = _read_info(folder)
     if family != manifest.family:
-        raise BundleError(f"avatar {name} was made for family {family}, the engines are of family {manifest.family}")
+        raise BundleError(
+            f"avatar {info.name} was made for family {family}, the engines are of family {manifest.family}"
+        )
     return info
+
+
+def is_photo(text: str) -> bool:
+    """Whether what is asked for as an avatar is the path of a picture and not a name."""
+    return not NAME_PATTERN.fullmatch(text) and (Path(text).suffix != "" or Path(text).is_file())
 
 
 def home_folder() -> Path:

@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from engines import FAMILY_VARIABLE, default_family
 from engines.manifest import Manifest
-from streamer import face_options
-from streamer.avatar import MODES, default_name, find_avatar, list_avatars
+from streamer import face_options, photo_options
+from streamer.avatar import default_name, find_avatar, list_avatars
 from streamer.config import BenchOptions, ServeOptions
 from streamer.errors import AvatarError
 from streamer.lookahead import LIVE_CONTEXT_MS
@@ -55,7 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands.add_parser("serve", help="talk live in the browser", description=_serve.__doc__))
     _add_render(commands.add_parser("render", help="make a talking video of a sound", description=_render.__doc__))
-    _add_prepare(commands.add_parser("prepare", help="make an avatar of a photo", description=_prepare.__doc__))
+    photo_options.add_prepare(
+        commands.add_parser("prepare", help="make an avatar of a photo", description=photo_options.run_prepare.__doc__),
+        _add_family,
+    )
     _add_avatars(commands.add_parser("avatars", help="list the avatars", description=_avatars.__doc__))
     _add_engines(commands.add_parser("engines", help="check the engines", description=_engines.__doc__))
     _add_bench(commands.add_parser("bench", help="measure a live conversation", description=_bench.__doc__))
@@ -75,8 +78,12 @@ def _add_family(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_face(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--avatar", metavar="NAME", help="whose face; `avatar avatars` lists them")
+def _add_face(parser: argparse.ArgumentParser, photo: bool = False) -> None:
+    if photo:
+        parser.add_argument("--avatar", metavar="NAME|PHOTO", help="whose face: an avatar's name, or any photo")
+        photo_options.add_arguments(parser)
+    else:
+        parser.add_argument("--avatar", metavar="NAME", help="whose face; `avatar avatars` lists them")
     parser.add_argument(
         "--lookahead",
         type=_whole(0, 10_000),
@@ -106,28 +113,10 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
         "--seed", type=_whole(0, 2**32), default=0, metavar="N", help="chooses head motion and blinks (default: 0)"
     )
     parser.add_argument("--stats", action="store_true", help="print the milliseconds of each stage")
-    _add_face(parser)
+    _add_face(parser, photo=True)
     _add_family(parser)
     face_options.add_arguments(parser, live=False)
     parser.set_defaults(command=_render)
-
-
-def _add_prepare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("photo", type=Path, metavar="PHOTO", help="a picture with one face: JPEG, PNG, WebP, TIFF, ...")
-    parser.add_argument("--name", metavar="NAME", help="what to call the avatar (default: made of the file's name)")
-    parser.add_argument("--title", metavar="TEXT", help="how people see it called (default: made of the name)")
-    parser.add_argument(
-        "--face", type=_whole(1, 999), metavar="N", help="which face, where there are several: 1 is the leftmost"
-    )
-    parser.add_argument(
-        "--mode",
-        choices=MODES,
-        help="what the avatar shows: crop is the head; full is the whole photo, with the head moving in it; extcrop, "
-        "resize and extfull are the official SadTalker's further ways (default: crop)",
-    )
-    parser.add_argument("--force", action="store_true", help="replace an avatar of that name")
-    _add_family(parser)
-    parser.set_defaults(command=_prepare)
 
 
 def _add_avatars(parser: argparse.ArgumentParser) -> None:
@@ -187,6 +176,8 @@ def _render(args: argparse.Namespace) -> int:
         audio=args.audio,
         out=args.out,
         avatar=args.avatar,
+        photo_mode=args.mode,
+        photo_face=args.face,
         coefficients=args.coefficients,
         lookahead_ms=args.lookahead,
         seed=args.seed,
@@ -196,32 +187,6 @@ def _render(args: argparse.Namespace) -> int:
     )
     render_file(Manifest.load(args.engines), options)
     print(f"wrote {args.out}")
-    return 0
-
-
-def _prepare(args: argparse.Namespace) -> int:
-    """Make an avatar of a photo, to speak as with `avatar render` and `avatar serve`. The photo stays on this machine.
-
-    Best is a sharp picture of one person who looks into the camera, mouth closed, with some room about the head.
-    """
-    from streamer.prepare import PrepareOptions, prepare
-
-    options = PrepareOptions(
-        photo=args.photo,
-        name=args.name,
-        title=args.title,
-        face=args.face,
-        mode=args.mode,
-        force=args.force,
-        threads=args.threads,
-    )
-    made = prepare(Manifest.load(args.engines), options)
-    for note in made.notes:
-        print(f"note: {note}")
-    print(f"made avatar {made.name} in {made.folder}")
-    print(f"what was read off the photo: {made.preview}")
-    print(f"use it: avatar render --avatar {made.name} --audio speech.wav --out talking.mp4")
-    print(f"   or:  avatar serve --avatar {made.name}")
     return 0
 
 

@@ -18,6 +18,7 @@ from streamer.tflite import Model, open_model
 LEAST_SCORE = 0.5
 SAME_FACE = 0.3  # overlap (intersection over union) above which two boxes are one face
 TILE_SHARES = (0.5, 0.25)  # of the longer side
+LEAST_TILE = 400  # pixels: in a smaller one, a face large enough to animate would have been seen before
 _MOST_LOGIT = 80.0
 
 
@@ -54,7 +55,7 @@ class FaceDetector:
         whole = (0, 0, width, height)
         found = self._look(picture, [whole])
         for share in TILE_SHARES:
-            if found:
+            if found or share * max(width, height) < LEAST_TILE:
                 break
             found = self._look(picture, list(_tiles(width, height, share)))
         return found

@@ -17,10 +17,12 @@ from streamer import face_options
 from streamer.avatar import PREPARING
 from streamer.config import FPS, PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.errors import ConfigError, MediaError
-from streamer.frames import CoefficientWindow, FloatArray
+from streamer.frames import ByteArray, CoefficientWindow, FloatArray
 from streamer.interrupt import interruptible
 from streamer.media import VideoWriter, probe_sound, read_sound
+from streamer.paste import PasteBack
 from streamer.pipeline import Avatar, CoefficientStream, Engines, FaceRenderer
+from streamer.prepare import named_or_photo
 
 PROGRESS_EVERY = 0.2  # seconds
 BAR_WIDTH = 28
@@ -28,11 +30,13 @@ BAR_WIDTH = 28
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """What `avatar render` was asked for."""
+    """What `avatar render` was asked for. avatar: a name or a photo; photo_mode, photo_face: for a photo."""
 
     audio: Path
     out: Path
     avatar: str | None = None
+    photo_mode: str | None = None
+    photo_face: int | None = None
     coefficients: Path | None = None
     lookahead_ms: int | None = None
     seed: int = 0
@@ -104,23 +108,25 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     face = face_options.for_a_file(manifest, options.face)
     face_options.check(manifest, face)  # before the engines are loaded, which takes a while
     times = StageTimes()
-    with Engines.open(manifest, threads=options.threads, without=PREPARING) as engines:
-        avatar = Avatar.load(engines, options.avatar)
+    with (
+        Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
+        named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, _note) as avatar,
+    ):
         stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face))
-        renderer = FaceRenderer(engines, avatar)
+        pictures = _Pictures(engines, avatar)
         progress = Progress(sound.seconds, sys.stderr)
         recorded: list[FloatArray] = []
         past = manifest.stage("motion").context[0]
         with (
             interruptible() as check_interrupt,
-            VideoWriter(options.out, (manifest.size, manifest.size), options.audio) as writer,
+            VideoWriter(options.out, pictures.size, options.audio) as writer,
         ):
             for windows in _windows(options.audio, stream, times):
                 if options.coefficients:
                     recorded += [window.values[:, past] for window in windows]
                 for window in windows:
                     check_interrupt()
-                    _draw(window, renderer, writer, times)
+                    _draw(window, pictures, writer, times)
                     progress.show(writer.count)
         progress.show(writer.count, last=True)
     if options.coefficients:
@@ -140,11 +146,30 @@ def _windows(audio: Path, stream: CoefficientStream, times: StageTimes) -> Itera
     yield stream.flush()
 
 
-def _draw(window: CoefficientWindow, renderer: FaceRenderer, writer: VideoWriter, times: StageTimes) -> None:
+class _Pictures:
+    """An avatar's frames as they are written: in the whole photo, where it was made with that."""
+
+    def __init__(self, engines: Engines, avatar: Avatar) -> None:
+        self._renderer = FaceRenderer(engines, avatar)
+        self._paste = PasteBack.of(avatar)
+        size = engines.manifest.size
+        self.size = self._paste.size if self._paste else (size, size)
+
+    def draw(self, window: CoefficientWindow) -> ByteArray:
+        """[H, W, 3]."""
+        (frame,) = self._renderer.render([window])
+        return self._paste.paste(frame.rgb) if self._paste else frame.rgb
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
+
+
+def _draw(window: CoefficientWindow, pictures: _Pictures, writer: VideoWriter, times: StageTimes) -> None:
     start = time.perf_counter()
-    (frame,) = renderer.render([window])
+    picture = pictures.draw(window)
     drawn = time.perf_counter()
-    writer.write(frame.rgb)
+    writer.write(picture)
     times.add("picture", drawn - start)
     times.add("encoding", time.perf_counter() - drawn)
 

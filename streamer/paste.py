@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from streamer.avatar import WHOLE_MODES, Avatar
 from streamer.errors import BundleError
 from streamer.frames import ByteArray, FloatArray
 
@@ -69,6 +70,13 @@ class PasteBack:
         self._weight = np.minimum(down[:, None], across[None]).astype(np.float32)
         self._rest = np.float32(1) - self._weight
         self._under = np.ascontiguousarray(whole[rows, columns])
+
+    @classmethod
+    def of(cls, avatar: Avatar) -> PasteBack | None:
+        """For an avatar that was made with its whole picture. Raises BundleError when that is damaged."""
+        if avatar.info.mode not in WHOLE_MODES or BOX not in avatar.constants:
+            return None
+        return cls.load(avatar.info.folder, avatar.constants[BOX])
 
     @classmethod
     def load(cls, folder: Path, box: FloatArray) -> PasteBack:

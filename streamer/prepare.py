@@ -7,6 +7,9 @@ import json
 import os
 import re
 import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +17,9 @@ import cv2
 import numpy as np
 
 from engines.manifest import Manifest
+from engines.runtime import Engines
 from streamer import paste
-from streamer.avatar import FORMAT, NAME_PATTERN, home_folder
+from streamer.avatar import FORMAT, NAME_PATTERN, Avatar, home_folder, is_photo, read_info
 from streamer.conditions import SUBPIXEL_BITS
 from streamer.errors import BundleError, ConfigError
 from streamer.face_model import LEFT_LIDS_RING, LIPS_RING, RIGHT_LIDS_RING
@@ -82,6 +86,30 @@ def prepare(manifest: Manifest, options: PrepareOptions) -> Prepared:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Prepared(name, folder, notes)
+
+
+@contextmanager
+def named_or_photo(
+    engines: Engines, asked: str | None, mode: str | None, face: int | None, say: Callable[[str], None]
+) -> Iterator[Avatar]:
+    """The avatar of a name (None: the default), or of a photo, made for as long as the block lasts.
+
+    mode, face: of PrepareOptions, for a photo; `say` is told the remarks about it.
+
+    Raises:
+        AvatarError: no such avatar; or as `prepare`.
+    """
+    if asked is None or not is_photo(asked):
+        if mode is not None or face is not None:
+            raise ConfigError("--mode and --face are for a photo; an avatar has them since it was made")
+        yield Avatar.load(engines, asked)
+        return
+    with tempfile.TemporaryDirectory(prefix="avatar-") as parent:
+        photo = Path(asked)
+        folder = Path(parent) / name_of(photo)
+        for note in write_avatar(engines.manifest, PrepareOptions(photo, mode=mode, face=face), folder, folder.name):
+            say(note)
+        yield Avatar.open(engines, read_info(engines.manifest, folder))
 
 
 def name_of(photo: Path) -> str:

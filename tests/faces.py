@@ -15,9 +15,15 @@ STARTER = Path(engines.__file__).parent / "starter"
 
 def portrait(name: str, size: int = 256) -> ByteArray:
     """A bundled character's portrait [size, size, 3], RGB."""
-    picture = cv2.imread(str(STARTER / "avatars" / name / "portrait.png"))
-    assert picture is not None
-    return np.asarray(cv2.resize(picture[..., ::-1], (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    picture = load(STARTER / "avatars" / name / "portrait.png")
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def load(path: Path) -> ByteArray:
+    """A picture [H, W, 3], RGB."""
+    picture = cv2.imread(str(path))
+    assert picture is not None, path
+    return np.asarray(picture[..., ::-1], np.uint8)
 
 
 def keypoints(name: str, size: int = 256) -> FloatArray:
