@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,18 @@ from torch import nn
 from engines.manifest import FILE_NAME, FORMAT
 from export.half import to_half
 from export.networks.audio import EXPRESSION
-from export.onnx_file import TOOLS, GraphPlan, file_entry, save, tensor_entries, trace
+from export.networks.registry import BUILDERS, Networks
+from export.onnx_file import (
+    HALF_TOLERANCE,
+    TOOLS,
+    GraphPlan,
+    check_numbers,
+    file_entry,
+    run_module,
+    save,
+    tensor_entries,
+    trace,
+)
 from export.sadtalker.plans import WINDOW, stage_plans
 
 SIZES = (256, 512)
@@ -43,7 +54,7 @@ class Origin:
 
 
 def build_family(
-    networks: Mapping[str, nn.Module],
+    networks: Networks,
     folder: Path,
     *,
     origin: Origin | None = None,
@@ -51,33 +62,48 @@ def build_family(
     precision: str = "fp16",
     say: Say = lambda _: None,
 ) -> Path:
-    """Write the family `sadtalker-<size>` into `folder`, which takes its place only when it is complete.
-
-    networks: all seven of `export.networks.registry`, their weights loaded.
-    precision: what the per-frame networks may be computed in; "fp16" adds float16 graphs for GPUs, and lets CPUs that
-    have it use bfloat16.
-    """
-    origin = origin or Origin(weights_hash(networks), "weights of unknown origin")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
-        work = Path(name) / "family"
-        work.mkdir()
-        writer = _Writer(work, f"sadtalker-{size}", origin, precision == "fp16")
-        stages = {}
-        for stage, plans in stage_plans(networks, size).items():
-            stages[stage] = {"graphs": [writer.write(stage, plan, say) for plan in plans], **_about(stage)}
-        (work / FILE_NAME).write_text(json.dumps(_manifest(size, origin, stages), indent=1) + "\n")
-        replace_folder(work, folder)
+    """Write the family `sadtalker-<size>` and put it into the place of `folder` when it is complete."""
+    with replacing(folder) as work:
+        write_family(networks, work, origin=origin, size=size, precision=precision, say=say)
     return folder
 
 
-def replace_folder(new: Path, folder: Path) -> None:
-    """Put `new` in the place of `folder`, on the same file system, so that there is always a complete one or none."""
-    old = new.with_name("old")
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+def write_family(
+    networks: Networks,
+    folder: Path,
+    *,
+    origin: Origin | None = None,
+    size: int = 256,
+    precision: str = "fp16",
+    say: Say = lambda _: None,
+) -> None:
+    """Write the graphs and the manifest of `sadtalker-<size>` into an empty folder.
+
+    precision: what the per-frame networks may be computed in; "fp16" adds float16 graphs for GPUs, and lets CPUs that
+    have it use bfloat16.
+
+    Raises:
+        AvatarError: a graph does not compute what its network does, or weights do not fit float16.
+    """
+    origin = origin or Origin(weights_hash(networks), "weights of unknown origin")
+    writer = _Writer(folder, f"sadtalker-{size}", origin, precision == "fp16")
+    stages = {}
+    for stage, plans in stage_plans(networks, size).items():
+        stages[stage] = {"graphs": [writer.write(stage, plan, say) for plan in plans], **_about(stage)}
+    (folder / FILE_NAME).write_text(json.dumps(_manifest(size, origin, stages), indent=1) + "\n")
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder`, which takes its place at the end, or goes away if there is an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+        work = Path(name) / "new"
+        work.mkdir()
+        yield work
+        if folder.exists():
+            folder.rename(Path(name) / "old")
+        work.rename(folder)
 
 
 class _Writer:
@@ -90,29 +116,35 @@ class _Writer:
     def write(self, stage: str, plan: GraphPlan, say: Say) -> dict[str, Any]:
         """Write a graph in all its forms and return its entry."""
         half = plan.half and self._half
-        say(f"{stage}: {plan.name}{' (float32 and float16)' if half else ''}")
-        model, entry = self._file(stage, plan, plan.module, plan.name, "bf16" if half else "fp32")
+        made = run_module(plan)
+        path = self._folder / f"{plan.name}.onnx"
+        model = self._write(stage, plan, plan.module, path)
+        error = check_numbers(path, plan, made)
+        entry = file_entry(path, "bf16" if half else "fp32")
         alternatives = {}
         if stage in ON_GPU:
             on_gpu = entry
             if half:
                 path = self._folder / f"{plan.name}_fp16.onnx"
                 save(to_half(model), path, self._labels | {"stage": stage, "precision": "fp16"})
+                check_numbers(path, plan, made, HALF_TOLERANCE)
                 on_gpu = file_entry(path, "fp16")
             alternatives = dict.fromkeys(GPU_BACKENDS, on_gpu)
         if plan.openvino is not None:
-            alternatives["openvino"] = self._file(
-                stage, plan, plan.openvino, f"{plan.name}_openvino", entry["precision"]
-            )[1]
-        return entry | tensor_entries(plan) | ({"alternatives": alternatives} if alternatives else {})
+            path = self._folder / f"{plan.name}_openvino.onnx"
+            self._write(stage, plan, plan.openvino, path)
+            alternatives["openvino"] = file_entry(path, str(entry["precision"]))
+        say(f"{plan.name}: {', '.join(self._forms(plan, half))}; at most {error:.0e} of the range off torch")
+        return entry | tensor_entries(plan, made) | ({"alternatives": alternatives} if alternatives else {})
 
-    def _file(
-        self, stage: str, plan: GraphPlan, module: nn.Module, name: str, precision: str
-    ) -> tuple[onnx.ModelProto, dict[str, Any]]:
-        path = self._folder / f"{name}.onnx"
+    def _write(self, stage: str, plan: GraphPlan, module: nn.Module, path: Path) -> onnx.ModelProto:
         model = trace(module, plan, path)
         save(model, path, self._labels | {"stage": stage, "precision": "fp32"})
-        return model, file_entry(path, precision)
+        return model
+
+    @staticmethod
+    def _forms(plan: GraphPlan, half: bool) -> list[str]:
+        return ["float32", *["float16"] * half, *["for OpenVINO"] * (plan.openvino is not None)]
 
 
 def _about(stage: str) -> dict[str, Any]:
@@ -144,11 +176,11 @@ def _manifest(size: int, origin: Origin, stages: Mapping[str, Any]) -> dict[str,
     }
 
 
-def weights_hash(networks: Mapping[str, nn.Module]) -> str:
+def weights_hash(networks: Networks) -> str:
     """SHA-256 over the names and values of all weights: the same for every file that holds them."""
     digest = hashlib.sha256()
-    for network in sorted(networks):
-        for key, value in sorted(networks[network].state_dict().items()):
+    for network in sorted(BUILDERS):
+        for key, value in sorted(getattr(networks, network).state_dict().items()):
             digest.update(f"{network}.{key}{list(value.shape)}".encode())
             digest.update(value.detach().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -8,15 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
+from engines.errors import AvatarError
 from engines.fields import sha256
 
+TOLERANCE = 1e-4  # of the spread, for the same float32 sums in another order
+HALF_TOLERANCE = 2e-2  # the same, of graphs in float16: enough to see that nothing was mixed up
 OPSET = 20  # the first that samples volumes
 TOOLS = f"torch {torch.__version__}, onnx {onnx.__version__}"
+
+
+class ExportError(AvatarError):
+    """What was exported is not what it was exported from."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +85,35 @@ def file_entry(path: Path, precision: str) -> dict[str, Any]:
     return {"file": path.name, "sha256": sha256(path), "precision": precision}
 
 
-def tensor_entries(plan: GraphPlan) -> dict[str, Any]:
-    """A graph's inputs and outputs as the manifest describes them; runs the module once."""
+def run_module(plan: GraphPlan) -> dict[str, Tensor]:
+    """What the plan's module makes of its example inputs."""
     with torch.no_grad():
         made = plan.module.eval()(*plan.inputs.values())
-    results = (made,) if isinstance(made, Tensor) else tuple(made)
-    outputs = dict(zip(plan.outputs, results, strict=True))
+    return dict(zip(plan.outputs, (made,) if isinstance(made, Tensor) else tuple(made), strict=True))
+
+
+def check_numbers(path: Path, plan: GraphPlan, expected: Mapping[str, Tensor], tolerance: float = TOLERANCE) -> float:
+    """Run a written graph in ONNX Runtime and return its largest error, as a share of the expected values' spread.
+
+    Raises:
+        ExportError: it is beyond `tolerance`.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    found = session.run(list(expected), {name: tensor.numpy() for name, tensor in plan.inputs.items()})
+    worst = 0.0
+    for name, array in zip(expected, found, strict=True):
+        wanted = expected[name].numpy().astype(np.float64)
+        error = float(np.abs(array - wanted).max()) / (float(np.ptp(wanted)) or 1.0)
+        if not error <= tolerance:
+            raise ExportError(f"{path.name}: {name} is {error:.1e} of its spread off what torch computes")
+        worst = max(worst, error)
+    return worst
+
+
+def tensor_entries(plan: GraphPlan, outputs: Mapping[str, Tensor]) -> dict[str, Any]:
+    """A graph's inputs and outputs as the manifest describes them."""
     return {
         "inputs": {name: _describe(name, tensor, plan) for name, tensor in plan.inputs.items()},
         "outputs": {name: _describe(name, tensor, plan) for name, tensor in outputs.items()},

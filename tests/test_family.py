@@ -24,7 +24,7 @@ DRIVING = SOURCE + RNG.normal(0, 0.1, SOURCE.shape).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def expected() -> Rendering:
-    generator = narrow_networks()["generator"]
+    generator = narrow_networks().generator
     with torch.no_grad():
         made = generator(*map(torch.from_numpy, (PORTRAIT, DRIVING, SOURCE)))
     assert isinstance(made, Rendering)

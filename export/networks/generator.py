@@ -90,4 +90,4 @@ class Generator(nn.Module):
 
 def to_frame(prediction: Tensor) -> Tensor:
     """RGB [n, 3, H, W] in 0..1 -> pixels uint8 [n, H, W, 3]."""
-    return (F.hardtanh(prediction, 0.0, 1.0) * 255.0).round().byte().permute(0, 2, 3, 1)
+    return (F.hardtanh(prediction, 0.0, 1.0) * 255.0).round().permute(0, 2, 3, 1).byte()

@@ -24,7 +24,7 @@ class Look(nn.Module):
         """compressed [1, 4, D, H, W], keypoints [1, 15, 3] -> evidence [1, 16 * (1 + 4), D, H, W]."""
         sizes = [int(size) for size in compressed.shape[:1:-1]]  # of the axes x, y, z
         lines = [axis_coordinates(size) for size in sizes]
-        moves = F.pad((source_keypoints - driving_keypoints)[0], (0, 0, 1, 0))  # the background's, 0, comes first
+        moves = _moves(source_keypoints, driving_keypoints)
         x, y, z = (
             _hats(line + moves[:, axis, None], size) for axis, (line, size) in enumerate(zip(lines, sizes, strict=True))
         )
@@ -33,9 +33,14 @@ class Look(nn.Module):
         moved = y[:, None] @ moved.reshape(len(moves), -1, height, width)
         moved = z[:, None] @ moved.reshape(len(moves), -1, depth, height * width)
         change = _heat(driving_keypoints[0], lines) - _heat(source_keypoints[0], lines)
-        change = F.pad(change, (0, 0, 0, 0, 0, 0, 1, 0))
+        change = torch.cat([torch.zeros(1, depth, height, width), change])
         evidence = torch.cat([change[:, None], moved.reshape(len(moves), -1, depth, height, width)], 1)
         return evidence.reshape(1, -1, depth, height, width)
+
+
+def _moves(source_keypoints: Tensor, driving_keypoints: Tensor) -> Tensor:
+    """Where the 16 motions come from, relative to where they go [16, 3]; the background's comes first and is 0."""
+    return torch.cat([torch.zeros(1, AXES), (source_keypoints - driving_keypoints)[0]])
 
 
 def _hats(coordinates: Tensor, size: int) -> Tensor:
@@ -69,13 +74,14 @@ class Warp(nn.Module):
         """
         depth, height, width = (int(size) for size in logits.shape[2:])
         masks = F.softmax(logits, 1)
-        masks = torch.where(masks < MASK_FLOOR, torch.zeros_like(masks), masks)
-        moves = F.pad((source_keypoints - driving_keypoints)[0], (0, 0, 1, 0))
-        mixed = (masks.flatten(2)[0].transpose(0, 1) @ moves).reshape(1, depth, height, width, AXES)
+        masks = torch.where(masks < MASK_FLOOR, torch.zeros(()), masks)
+        moves = _moves(source_keypoints, driving_keypoints)
+        mixed = masks.reshape(-1, depth * height * width).transpose(0, 1) @ moves
+        mixed = mixed.reshape(1, depth, height, width, AXES)
         total = masks.sum(1)
         lines = (axis_coordinates(width), axis_coordinates(height)[:, None], axis_coordinates(depth)[:, None, None])
         deformation = torch.stack([total * line for line in lines], -1) + mixed
-        return self.sampler(volume, deformation).flatten(1, 2), deformation
+        return self.sampler(volume, deformation).reshape(1, -1, height, width), deformation
 
 
 def sample_atlas(volume: Tensor, grid: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -15,6 +14,7 @@ from export.networks.generator import Generator
 from export.networks.keypoints import DEPTH, KeypointDetector
 from export.networks.mapping import KEYPOINTS, MappingNet
 from export.networks.pose import BLOCK, LATENT, POSE, STYLES, PoseVAE
+from export.networks.registry import Networks
 from export.onnx_file import GraphPlan
 from export.sadtalker import stages
 from export.sadtalker.geometry import Look, Warp, sample_atlas
@@ -31,17 +31,16 @@ FORMS = Forms(hourglass="plain", up_0="phases", up_1="phases")
 Plans = dict[str, tuple[GraphPlan, ...]]
 
 
-def stage_plans(networks: Mapping[str, nn.Module], size: int) -> Plans:
-    """Every stage's graphs, in order, for pictures of `size` pixels. networks: by the registry's names."""
-    generator = cast(Generator, networks["generator"])
+def stage_plans(networks: Networks, size: int) -> Plans:
+    """Every stage's graphs, in order, for pictures of `size` pixels."""
     return {
-        "expression": (_expression(cast(ExpNet, networks["audio2exp"])),),
-        "pose": (_pose(cast(PoseVAE, networks["audio2pose"])),),
-        "motion": (_motion("motion", cast(MappingNet, networks["mapping70"])),),
-        "motion_full": (_motion("motion_full", cast(MappingNet, networks["mapping73"])),),
-        "appearance": _appearance(cast(KeypointDetector, networks["kp_extractor"]), generator, size),
-        "render": render_plans(generator, size),
-        "coefficients": (_coefficients(cast(FaceRecon, networks["face_3drecon"])),),
+        "expression": (_expression(networks.audio2exp),),
+        "pose": (_pose(networks.audio2pose),),
+        "motion": (_motion("motion", networks.mapping70),),
+        "motion_full": (_motion("motion_full", networks.mapping73),),
+        "appearance": _appearance(networks.kp_extractor, networks.generator, size),
+        "render": render_plans(networks.generator, size),
+        "coefficients": (_coefficients(networks.face_3drecon),),
     }
 
 

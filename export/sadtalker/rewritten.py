@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from export.networks.dense_motion import DenseMotion
 from export.networks.generator import LEAK, Generator
 from export.networks.spade import MIDDLE, SLOPE, Spade, SpadeBlock
-from export.sadtalker.upsampled import Form, UpsampledConv
+from export.sadtalker.upsampled import Form, UpsampledConv, enlarge
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Estimate(nn.Module):
         for block in self.up:
             x = torch.cat([block(x), skips.pop()], 1)
         x = self.last(x)
-        return self.mask(x), torch.sigmoid(self.occlusion(x.flatten(1, 2)))
+        _, channels, depth, height, width = (int(side) for side in x.shape)
+        return self.mask(x), torch.sigmoid(self.occlusion(x.reshape(1, channels * depth, height, width)))
 
 
 class _Folded(nn.Module):
@@ -87,13 +88,14 @@ class Decode(nn.Module):
         middle = [cast(SpadeBlock, decoder.get_submodule(f"G_middle_{i}")) for i in range(MIDDLE)]
         self.shared = _shared([norm for block in middle for norm in (block.norm_0, block.norm_1)], 1, "plain")
         self.middle = nn.ModuleList(map(_Middle, middle))
+        self.hidden = middle[0].norm_0.mlp_gamma.in_channels
         self.up_0, self.up_1 = _Up(decoder.up_0, 2, forms.up_0), _Up(decoder.up_1, 4, forms.up_1)
 
     def forward(self, warped: Tensor, occlusion: Tensor) -> Tensor:
         """warped [1, 512, H, W], occlusion [1, 1, H, W] -> image [1, 3, S, S] in 0..1."""
         x = F.leaky_relu(F.conv2d(warped, self.third_weight, self.third_bias, padding=1), LEAK)
         features = self.fourth(x) * occlusion
-        shared = self.shared(features).chunk(2 * MIDDLE, 1)
+        shared = self.shared(features).split(self.hidden, 1)
         x = self.fc(features)
         for i, block in enumerate(self.middle):
             x = block(x, shared[2 * i], shared[2 * i + 1])
@@ -133,9 +135,8 @@ class _Up(nn.Module):
         self.shift_s.bias = nn.Parameter((mix @ cast(Tensor, shift.bias)).detach())
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
-        shared_0, shared_1, shared_s = self.shared(features).chunk(3, 1)
-        size = [2 * int(side) for side in x.shape[-2:]]
-        x = F.interpolate(F.instance_norm(x), size=size)
+        shared_0, shared_1, shared_s = self.shared(features).split(self.scale_s.in_channels, 1)
+        x = enlarge(F.instance_norm(x), 2)
         shortcut = self.conv_s(x * (1 + self.scale_s(shared_s))) + self.shift_s(shared_s)
         y = self.conv_0(F.leaky_relu(self.norm_0(x, shared_0), SLOPE))
         return shortcut + self.conv_1(F.leaky_relu(self.norm_1(F.instance_norm(y), shared_1), SLOPE))
@@ -152,7 +153,7 @@ class _Modulation(nn.Module):
         self.conv.bias = nn.Parameter(torch.cat([1 + cast(Tensor, gamma.bias), cast(Tensor, beta.bias)]).detach())
 
     def forward(self, x: Tensor, shared: Tensor) -> Tensor:
-        scale, shift = self.conv(shared).chunk(2, 1)
+        scale, shift = self.conv(shared).split(self.conv.out_channels // 2, 1)
         return x * scale + shift
 
 

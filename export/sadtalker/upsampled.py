@@ -56,23 +56,34 @@ class UpsampledConv(nn.Module):
             if self.deep:
                 return F.relu(F.conv_transpose3d(x, kernel, bias, (1, self.scale, self.scale), 1))
             return F.relu(F.conv_transpose2d(x, kernel, bias, self.scale, 1))
-        size = [int(x.shape[2])] * self.deep + [int(side) * self.scale for side in x.shape[-2:]]
         convolve = F.conv3d if self.deep else F.conv2d
-        return F.relu(convolve(F.interpolate(x, size=size), kernel, bias, padding=1))
+        return F.relu(convolve(enlarge(x, self.scale), kernel, bias, padding=1))
 
     def _phases(self, x: Tensor) -> Tensor:
         parts = {}
         height, width = (int(side) for side in x.shape[-2:])
         for (rows, columns), kernel, bias in zip(self.groups, self.kernels, self.biases, strict=True):
             down, right = len(rows) - 1, len(columns) - 1
-            padded = F.pad(x, (right, right, down, down)) if down or right else x
-            made = F.conv3d(padded, kernel, bias, padding=(1, 0, 0)) if self.deep else F.conv2d(padded, kernel, bias)
+            if self.deep:
+                made = F.conv3d(x, kernel, bias, padding=(1, down, right))
+            else:
+                made = F.conv2d(x, kernel, bias, padding=(down, right))
             kinds = list(itertools.product(rows, columns))
-            for kind, part in zip(kinds, F.relu(made).chunk(len(kinds), 1), strict=True):
+            parted = torch.split(F.relu(made), len(bias) // len(kinds), 1)
+            for kind, part in zip(kinds, parted, strict=True):
                 top, left = (int(side == "last") for side in kind)
-                parts[kind] = part[..., top : top + height, left : left + width]
-        lines = [torch.stack([parts[row, column] for column in self.line], -1).flatten(-2) for row in self.line]
-        return torch.stack(lines, -2).flatten(-3, -2)
+                parts[kind] = part.narrow(-2, top, height).narrow(-1, left, width)
+        # Sizes as plain numbers: left to torch, they would be computed in the graph, again and again.
+        shape = [int(side) for side in parts["first", "first"].shape]
+        lines = [torch.stack([parts[row, column] for column in self.line], -1) for row in self.line]
+        wide = [line.reshape(*shape[:-1], width * self.scale) for line in lines]
+        return torch.stack(wide, -2).reshape(*shape[:-2], height * self.scale, width * self.scale)
+
+
+def enlarge(x: Tensor, scale: int) -> Tensor:
+    """Nearest-neighbour enlargement in height and width, with or without a depth before them."""
+    factors = (1.0,) * (x.ndim - 4) + (float(scale),) * 2
+    return F.interpolate(x, scale_factor=factors)
 
 
 def _merge(weight: Tensor, kind: str, axis: int) -> Tensor:
