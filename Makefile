@@ -8,11 +8,14 @@ PORT ?= 8080
 JSON ?= bench.json
 SESSIONS ?= 1
 SECONDS_EACH ?= 20
+SIZE ?= 256
+PRECISION ?= fp16
+TARGET ?= onnx
 CHECKPOINTS ?= checkpoints
 LOSS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench latency starter fetch-checkpoints parity clean
+.PHONY: help setup dev run test lint bench latency starter fetch-checkpoints parity export-engines test-export clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,6 +52,13 @@ fetch-checkpoints: $(VENV)/.installed-export  ## download SadTalker's official c
 parity: $(VENV)/.installed-export  ## compare the official networks with reference numbers; GOLDEN=folder
 	@test -n "$(GOLDEN)" || { echo "Name the folder of golden files: make parity GOLDEN=folder"; exit 2; }
 	$(BIN)/python -m export.parity $(GOLDEN)
+
+export-engines: $(VENV)/.installed-export  ## engines from SadTalker's checkpoints; CHECKPOINTS= SIZE= PRECISION= TARGET=tensorrt|onnx
+	$(BIN)/python -m export.engines --checkpoints $(CHECKPOINTS) --size $(SIZE) --precision $(PRECISION) --target $(TARGET)
+
+test-export: dev $(VENV)/.installed-export  ## run all tests, those that need torch and TensorRT-RTX included (both are large)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[rtx]'
+	$(BIN)/python -m pytest
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

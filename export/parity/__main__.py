@@ -1,7 +1,8 @@
 """Compares the networks, with stand-in weights, with every golden file of a folder.
 
-    python -m export.parity DIR [--salt N] [--json] [--engine torch]
+    python -m export.parity DIR [--salt N] [--json] [--engine torch|onnx]
 
+With onnx, the exported graphs in ONNX Runtime in place of the networks, and then the lip-motion gate of each build.
 Prints the largest absolute error of each output, and that error relative to the output's spread. Exit status: 0 when
 all are within tolerance, 1 when not, 2 when they could not be compared.
 """
@@ -23,12 +24,14 @@ from torch import nn
 
 from engines.errors import AvatarError
 from export.networks.loading import load, stand_in
-from export.networks.registry import BUILDERS, build
+from export.networks.registry import BUILDERS, Networks, build
 from export.parity.cases import case_of, read
 from export.parity.compare import Comparison, compare
+from export.parity.onnx import FamilyStages, open_family
 from export.parity.stages import Stages, TorchStages
 from export.stand_in import natural
 
+FACES = "face_3drecon"  # whose pictures are no portraits
 STATE_DICTS = "state_dicts.json"
 
 
@@ -50,8 +53,28 @@ def open_torch(weights: Weights, _: Path) -> Iterator[Stages]:
     yield TorchStages(weights.network)
 
 
+@contextmanager
+def open_onnx(weights: Weights, folder: Path) -> Iterator[Stages]:
+    """The graphs exported from the networks."""
+    networks = Networks(**{name: weights.network(name) for name in BUILDERS})  # type: ignore[arg-type]
+    with open_family(networks, picture_size(folder), lambda message: print(message, file=sys.stderr)) as stages:
+        yield stages
+
+
+def picture_size(folder: Path) -> int:
+    """Pixels of the portraits in golden files. Raises AvatarError when none holds one."""
+    for path in golden_files(folder):
+        image = read(path).get("image") if not path.stem.startswith(FACES) else None
+        if image is not None:
+            return int(image.shape[-1])
+    raise AvatarError(f"{folder}: no golden file with a portrait there, so the size of the pictures is unknown")
+
+
 # An engine opens the family with these weights, for the golden files of a folder (whose pictures tell the size).
-ENGINES: dict[str, Callable[[Weights, Path], AbstractContextManager[Stages]]] = {"torch": open_torch}
+ENGINES: dict[str, Callable[[Weights, Path], AbstractContextManager[Stages]]] = {
+    "torch": open_torch,
+    "onnx": open_onnx,
+}
 
 
 @dataclass
@@ -144,6 +167,9 @@ def _check(args: argparse.Namespace, show: Callable[[Comparison], None]) -> Repo
     golden_files(args.folder)  # before anything slow
     with ENGINES[args.engine](Weights(args.salt, args.width), args.folder) as stages:
         report = check_folder(args.folder, stages, show)
+        for comparison in stages.lip_motion() if isinstance(stages, FamilyStages) else ():
+            report.comparisons.append(comparison)
+            show(comparison)
     states = args.folder / STATE_DICTS
     if args.engine == "torch" and args.width == 1 and states.is_file():
         for comparison in check_state_dicts(states):

@@ -1,0 +1,72 @@
+"""Parity of the exported graphs: the whole family is written to a temporary folder and run in ONNX Runtime.
+
+After the golden files, the lip-motion gate: the float16 graphs and the CPU's own precision against float32.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from engines.manifest import Manifest
+from engines.runtime import Engines, find_backend
+from export.acceptance import Acceptance
+from export.family import write_family
+from export.lip_motion import CORRELATION, RATIO, LipMotion
+from export.networks.generator import Generator
+from export.networks.registry import Networks
+from export.parity.compare import Array, Comparison
+
+BACKEND = "onnxruntime"
+THREADS = 2
+FRAMES = 4  # of the gate
+
+
+class FamilyStages:
+    """`export.parity.stages.Stages` of a written family."""
+
+    def __init__(self, engines: Engines, acceptance: Acceptance, generator: Generator) -> None:
+        self._engines, self._acceptance, self._generator = engines, acceptance, generator
+
+    def run(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Stages`; inputs that are not given are zeros, such as a view that nobody has turned on."""
+        engine = self._engines[stage]
+        count = next(iter(inputs.values())).shape[0]
+        given = {}
+        for name, spec in engine.spec.inputs.items():
+            shape = [count if isinstance(dim, str) else dim for dim in spec.shape]
+            given[name] = np.asarray(inputs.get(name, np.zeros(shape)), spec.dtype)
+        return engine.infer(given)
+
+    def lip_motion(self) -> Iterator[Comparison]:
+        """Both figures of the gate, for each build that can be run on a CPU.
+
+        As at export, where bfloat16 does not pass, CPUs get float32 and that has to pass.
+        """
+        acceptance, openvino = self._acceptance, find_backend("openvino")
+        yield from _rows("float16", acceptance.try_build(acceptance.half_on_cpu(self._generator)).motion)
+        found, note = acceptance.try_build(acceptance.on(openvino)).motion, ""
+        if not found.accepted:
+            note = f"bfloat16 refused ({found}), so float32: "
+            found = acceptance.try_build(acceptance.on(openvino, keep_bfloat16=False)).motion
+        yield from _rows("openvino", found, note)
+
+
+def _rows(name: str, found: LipMotion, note: str = "") -> Iterator[Comparison]:
+    apart = {"amplitude": (abs(found.ratio - 1), RATIO[1] - 1), "correlation": (1 - found.correlation, 1 - CORRELATION)}
+    for figure, (error, tolerance) in apart.items():
+        yield Comparison("lip_motion", f"{name}_{figure}", error, error, error, tolerance, note=f"{note}{found}")
+
+
+@contextmanager
+def open_family(networks: Networks, size: int, say: Callable[[str], None]) -> Iterator[FamilyStages]:
+    """Write the family for pictures of `size` pixels, open it, and forget it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="parity-") as name:
+        write_family(networks, Path(name), size=size, say=say)
+        manifest = Manifest.load(Path(name))
+        with Engines.open(manifest, backend=BACKEND, threads=THREADS) as engines:
+            yield FamilyStages(engines, Acceptance(manifest, THREADS, FRAMES), networks.generator)
