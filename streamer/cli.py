@@ -116,6 +116,10 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     _add_face(parser, photo=True)
     _add_family(parser)
     face_options.add_arguments(parser, live=False)
+    for name, what in (("pose", "head motion"), ("blink", "lids and brows")):
+        parser.add_argument(
+            f"--reference-{name}", type=Path, metavar="VIDEO", help=f"take the {what} of the face in a video"
+        )
     parser.set_defaults(command=_render)
 
 
@@ -182,6 +186,8 @@ def _render(args: argparse.Namespace) -> int:
         lookahead_ms=args.lookahead,
         seed=args.seed,
         face=face_options.of_arguments(args),
+        reference_pose=args.reference_pose,
+        reference_blink=args.reference_blink,
         threads=args.threads,
         stats=args.stats,
     )

@@ -95,16 +95,21 @@ def _read_coefficients(manifest: Manifest, portrait: Portrait, mode: str, thread
     box = crop.crop_box(mode, portrait.landmarks, width, height)
     picture = box.cut(portrait.picture, manifest.size)
     landmarks = box.to_picture(portrait.landmarks, manifest.size)
-    face, cut_out = crop.face_input(picture, landmarks)
     with _opened(manifest, "coefficients", threads) as stage:
-        values = stage.infer({"face": face})["coefficients"][0]
-    parts = [values[_EXPRESSION], values[_ANGLES], values[_TRANSLATION], cut_out]
-    reference = np.concatenate(parts)[None].astype(np.float32)
+        values, cut_out = read_coefficients(stage, picture, landmarks)
+    reference = np.concatenate([values, cut_out])[None].astype(np.float32)
     arrays = {"reference": reference, "source_keypoints": _own_keypoints(manifest, picture, reference, mode, threads)}
     if mode not in WHOLE_MODES:
         return Made(picture, landmarks, mode, arrays)
     whole, place = whole_picture(portrait.picture, box.left, box.top, box.right, box.bottom)
     return Made(picture, landmarks, mode, {**arrays, BOX: place.array()}, whole)
+
+
+def read_coefficients(stage: Engine, picture: ByteArray, landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A face's expression and pose, [E + P], and how it was cut out, [3]. landmarks: in the picture's pixels."""
+    face, cut_out = crop.face_input(picture, landmarks)
+    values = stage.infer({"face": face})["coefficients"][0]
+    return np.concatenate([values[_EXPRESSION], values[_ANGLES], values[_TRANSLATION]]), cut_out
 
 
 def _own_keypoints(

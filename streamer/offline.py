@@ -17,7 +17,7 @@ from streamer import face_options
 from streamer.avatar import PREPARING
 from streamer.config import FPS, PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.errors import ConfigError, MediaError
-from streamer.frames import ByteArray, CoefficientWindow, FloatArray
+from streamer.frames import ByteArray, CoefficientWindow, FloatArray, Script
 from streamer.interrupt import interruptible
 from streamer.media import VideoWriter, probe_sound, read_sound
 from streamer.paste import PasteBack
@@ -41,6 +41,8 @@ class RenderOptions:
     lookahead_ms: int | None = None
     seed: int = 0
     face: FaceOptions = PLAIN_FACE
+    reference_pose: Path | None = None
+    reference_blink: Path | None = None
     threads: int = 2
     stats: bool = False
 
@@ -107,12 +109,19 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         raise ConfigError(f"{options.out}: the video is an MP4 file; expected a name that ends in .mp4")
     face = face_options.for_a_file(manifest, options.face)
     face_options.check(manifest, face)  # before the engines are loaded, which takes a while
+    if face.still and options.reference_pose:
+        raise ConfigError("a still head and a reference pose exclude each other")
+    script = Script()
+    if options.reference_pose or options.reference_blink:
+        from streamer.reference_video import read_script  # finding faces needs what rendering alone does not
+
+        script = read_script(manifest, options.reference_pose, options.reference_blink, options.threads)
     times = StageTimes()
     with (
         Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
         named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, _note) as avatar,
     ):
-        stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face))
+        stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face), script)
         pictures = _Pictures(engines, avatar)
         progress = Progress(sound.seconds, sys.stderr)
         recorded: list[FloatArray] = []
