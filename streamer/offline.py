@@ -17,12 +17,13 @@ from streamer import face_options
 from streamer.avatar import PREPARING
 from streamer.config import FPS, PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.errors import ConfigError, MediaError
-from streamer.frames import ByteArray, CoefficientWindow, FloatArray, Script
+from streamer.frames import ByteArray, CoefficientWindow, FloatArray
 from streamer.interrupt import interruptible
 from streamer.media import VideoWriter, probe_sound, read_sound
 from streamer.paste import PasteBack
 from streamer.pipeline import Avatar, CoefficientStream, Engines, FaceRenderer
 from streamer.prepare import named_or_photo
+from streamer.reference_video import read_script
 
 PROGRESS_EVERY = 0.2  # seconds
 BAR_WIDTH = 28
@@ -100,22 +101,12 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         AvatarError: the sound, the avatar, the engines or the output cannot be used; nothing is half-written.
     """
     sound = probe_sound(options.audio)
-    for path in (options.out, options.coefficients):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ConfigError(f"{path}: there is no folder {path.parent}")
-        if path is not None and path.is_dir():
-            raise ConfigError(f"{path}: is a folder; expected the name of a file")
-    if options.out.suffix.lower() != ".mp4":
-        raise ConfigError(f"{options.out}: the video is an MP4 file; expected a name that ends in .mp4")
+    _check_outputs(options)
     face = face_options.for_a_file(manifest, options.face)
     face_options.check(manifest, face)  # before the engines are loaded, which takes a while
     if face.still and options.reference_pose:
         raise ConfigError("a still head and a reference pose exclude each other")
-    script = Script()
-    if options.reference_pose or options.reference_blink:
-        from streamer.reference_video import read_script  # finding faces needs what rendering alone does not
-
-        script = read_script(manifest, options.reference_pose, options.reference_blink, options.threads)
+    script = read_script(manifest, options.reference_pose, options.reference_blink, options.threads)
     times = StageTimes()
     with (
         Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
@@ -142,6 +133,16 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         save_coefficients(options.coefficients, manifest, recorded)
     if options.stats:
         print("\n".join(times.lines()), file=sys.stderr)
+
+
+def _check_outputs(options: RenderOptions) -> None:
+    for path in (options.out, options.coefficients):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigError(f"{path}: there is no folder {path.parent}")
+        if path is not None and path.is_dir():
+            raise ConfigError(f"{path}: is a folder; expected the name of a file")
+    if options.out.suffix.lower() != ".mp4":
+        raise ConfigError(f"{options.out}: the video is an MP4 file; expected a name that ends in .mp4")
 
 
 def _windows(audio: Path, stream: CoefficientStream, times: StageTimes) -> Iterator[list[CoefficientWindow]]:

@@ -15,9 +15,11 @@ from export.networks.pose import STYLES
 from export.parity.clip import FRAME, constants, move, picture, render, run_clip
 from export.parity.compare import Array
 from export.parity.stages import Stages
+from export.parity.streamed import stream_clip
 
 Arrays = Mapping[str, Array]
 
+STREAMED = " streamed"  # after the names of what the streaming pipeline made
 # Any points will do to see a motion by.
 CANONICAL = np.linspace(-1, 1, 3 * KEYPOINTS, dtype=np.float32).reshape(1, KEYPOINTS, 3)[:, ::-1].copy()
 
@@ -127,7 +129,7 @@ def _coefficients(given: Arrays, _: Path, stages: Stages) -> Outcome:
 
 
 def _clip(given: Arrays, _: Path, stages: Stages) -> Outcome:
-    """The whole chain; its frames once from the sound and once from the wanted keypoints.
+    """The whole chain, its frames once from the sound and once from the wanted keypoints; and the same streamed.
 
     Masks below a threshold count as nothing, so keypoints that differ in their last bits can move a voxel from one
     side of it to the other, and change a few pixels visibly more than rounding does. A whole chain's frames are
@@ -139,7 +141,10 @@ def _clip(given: Arrays, _: Path, stages: Stages) -> Outcome:
     rendered = {name: render(appearance, given["kp_source"], given["kp_driving"], name, stages) for name in frames}
     suffix = " of wanted keypoints"
     derived = {name + suffix: given[name] for name in sorted(frames)}
-    return Outcome(found | {name + suffix: image for name, image in rendered.items()}, derived, frames)
+    found |= {name + suffix: image for name, image in rendered.items()}
+    for name, array in stream_clip(given, stages, found["kp_canonical"]).items():
+        found[name + STREAMED], derived[name + STREAMED] = array, given[name]
+    return Outcome(found, derived, frames)
 
 
 def _neighbour(path: Path, name: str) -> dict[str, Array]:

@@ -89,10 +89,11 @@ def pose_track(windows: Array, reference: Array, latents: Array, style: int, sta
 
 
 def smoothed(track: Array) -> Array:
-    """The track [n, k] after a Savitzky-Golay filter over frames; shorter ones than the filter stay as they are."""
-    if len(track) < SMOOTHING_TAPS:
+    """The track [n, k] after a Savitzky-Golay filter over frames; a shorter one takes the most taps it has room for."""
+    taps = min(SMOOTHING_TAPS, (len(track) - 1) // 2 * 2 + 1)
+    if taps <= SMOOTHING_ORDER:
         return track
-    return np.asarray(savgol_filter(track, SMOOTHING_TAPS, SMOOTHING_ORDER, axis=0), np.float32)
+    return np.asarray(savgol_filter(track, taps, SMOOTHING_ORDER, axis=0), np.float32)
 
 
 def context_windows(coefficients: Array) -> Array:
