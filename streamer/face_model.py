@@ -30,8 +30,9 @@ UPPER_SHARE = 0.35  # of the gap is closed by the upper lip
 # Of the mouth's width: how far the upper front teeth reach below the line between the lips, and how much further down
 # the lower row lies than the rig has it (teeth that lie higher stay hidden in speech, and the lower row is all that is
 # seen); how wide a row of ten is, upper and lower.
-TEETH_DROP, LOWER_DROP = 0.085, 0.025
+TEETH_DROP, LOWER_DROP = 0.085, 0.045
 TEETH_WIDTH = (0.92, 0.84)
+ARCH_DEPTH = 0.35  # of the rig's: back teeth would show beside the front ones of a head that is not quite upright
 WINDOW_STEP = 8  # pixels; see export.starter.generator
 EYES_UP, MOUTH_DOWN = 4, 10  # pixels of 256 that the windows lie above the eyes and below the lips
 
@@ -56,11 +57,11 @@ def face_model(
     """
     rig = fit.rig
     seen = fit.shape + np.einsum("u,ukc->kc", fit.strengths, rig.units)
-    offsets = residual(fit, seen, landmarks)
+    offsets = residual(fit, topology, seen, landmarks)
     photo = seen + offsets
     rest = fit.shape + np.einsum("u,ukc->kc", at_rest(fit, names, photo), rig.units) + offsets
     rest = rest + _closing(rig.mean, rest, facing(LIPS_RING), LIP_REACH, UPPER_SHARE)
-    hung = _hang_teeth(topology, rest)
+    hung = _hang_teeth(fit, topology, rest)
     photo, rest = photo + hung, rest + hung
     units = personal_units(fit, names, rest)
     picture = _Picture(fit, square)
@@ -97,8 +98,10 @@ class _Picture:
         return np.asarray(vectors @ self._fit.rotation.T * self._scale, np.float32)
 
 
-def residual(fit: FaceFit, seen: FloatArray, landmarks: FloatArray) -> FloatArray:
-    """What the fit leaves: rig-space offsets [K, 3] that put the face points on the landmarks; the rest follow."""
+def residual(fit: FaceFit, topology: Topology, seen: FloatArray, landmarks: FloatArray) -> FloatArray:
+    """What the fit leaves: rig-space offsets [K, 3] that put the face points on the landmarks. Others follow those
+    near them; teeth and tongue, which are stiff, the lips as one.
+    """
     rig = fit.rig
     face = seen[:POINTS] + rig.landmarks
     error = landmarks[:, :2] - fit.place(face)[:, :2]
@@ -109,24 +112,37 @@ def residual(fit: FaceFit, seen: FloatArray, landmarks: FloatArray) -> FloatArra
     weights = np.exp(-square / (2 * RESIDUAL_REACH**2))
     total = weights.sum(1, keepdims=True)
     followed = weights @ flat / (total + 1e-6) * (total / (total + 8.0))
-    return np.concatenate([flat, followed]).astype(np.float32)
+    offsets = np.concatenate([flat, followed])
+    offsets[_inside(topology)] = flat[[*LIPS_RING]].mean(0)
+    return offsets.astype(np.float32)
 
 
-def _hang_teeth(topology: Topology, rest: FloatArray) -> FloatArray:
-    """Displacements [K, 3] that put teeth and tongue where they belong behind this face's closed lips."""
+def _inside(topology: Topology) -> list[int]:
+    """The points inside the mouth."""
+    return [*topology.teeth.ravel(), *topology.tongue]
+
+
+def _hang_teeth(fit: FaceFit, topology: Topology, rest: FloatArray) -> FloatArray:
+    """Displacements [K, 3] that put teeth and tongue where they belong behind this face's closed lips.
+
+    Where they are seen counts, not where they are: a head that looks up or down would show too much or none of them.
+    """
     width = float(np.linalg.norm(rest[MOUTH_CORNERS[0]] - rest[MOUTH_CORNERS[1]]))
     line = rest[[13, 14]].mean(0)
     count = topology.teeth.shape[1]
     front = topology.teeth[0, count // 2 - 1 : count // 2 + 1].ravel()
-    drop = line[1] + TEETH_DROP * width - rest[front, 1].max()
-    moved = np.zeros_like(rest)
-    moved[[*topology.teeth.ravel(), *topology.tongue], 1] = drop
+    down = fit.rotation[1]  # the picture's, in the head's frame
+    drop = (float(line @ down) + TEETH_DROP * width - float((rest[front] @ down).max())) / float(down[1])
+    moved, inside = np.zeros_like(rest), _inside(topology)
+    moved[inside, 1] = drop
     moved[topology.teeth[1].ravel(), 1] += LOWER_DROP * width
     for row, share in zip(topology.teeth, TEETH_WIDTH, strict=True):
         across = rest[row.ravel(), 0]
         scale = share * width / float(np.ptp(across))
         moved[row.ravel(), 0] = (across - across.mean()) * (scale - 1) + (line[0] - across.mean())
     moved[topology.tongue, 0] = line[0] - rest[topology.tongue, 0].mean()
+    back = rest[inside, 2] - rest[front, 2].mean()
+    moved[inside, 2] = back * (ARCH_DEPTH - 1)
     return moved
 
 
