@@ -148,7 +148,8 @@ def read_pickle(path: Path) -> dict[str, Any]:
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):  # a global outside torch's list, or an operation that would call something
+        # torch names what it would have to call; of bytes that are no pickle it says that an operand is unsupported.
+        if any(word in str(error) for word in ("Unsupported global", "Unsupported class", "instantiate", "GLOBAL")):
             raise CheckpointError(
                 f"{path}: holds code, not only tensors: not opened. Do not trust this file; {HOW_TO_GET}"
             ) from None

@@ -91,7 +91,7 @@ def _refused(url: str, error: urllib.error.HTTPError, part: Path, have: int) -> 
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         if error.headers.get("Content-Range", "") == f"bytes */{have}":
             return
-        part.unlink(missing_ok=True)  # it belongs to another file
+        discard(part)  # it belongs to another file
         raise _InterruptedError("the server's file is another one: starting over")
     if error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR or error.code == http.HTTPStatus.TOO_MANY_REQUESTS:
         raise _InterruptedError(f"HTTP {error.code}")
@@ -101,7 +101,7 @@ def _refused(url: str, error: urllib.error.HTTPError, part: Path, have: int) -> 
 def _receive(response: http.client.HTTPResponse, part: Path, have: int, progress: Progress) -> None:
     start = _start(response, have)
     if start is None:
-        part.unlink(missing_ok=True)
+        discard(part)
         raise _InterruptedError("the server sent another part than asked for: starting over")
     length = response.headers.get("Content-Length")
     total = start + int(length) if length and length.isdigit() else None
@@ -168,6 +168,12 @@ def _write_tag(part: Path, tag: str | None) -> None:
         _tag_path(part).write_text(tag, encoding="ascii")
     else:
         _tag_path(part).unlink(missing_ok=True)
+
+
+def discard(part: Path) -> None:
+    """Forget a download."""
+    part.unlink(missing_ok=True)
+    _tag_path(part).unlink(missing_ok=True)
 
 
 def finish(part: Path, path: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from engines.errors import AvatarError
 from engines.fields import sha256
 from export.checkpoints import MAPPINGS, SIZES, combined_file
-from export.download import DownloadError, Progress, Retry, download, finish
+from export.download import DownloadError, Progress, Retry, discard, download, finish
 
 RELEASE = "https://github.com/OpenTalker/SadTalker/releases/download/v0.0.2-rc"
 CHECKSUMS = "checksums.json"
@@ -64,7 +64,7 @@ def _fetch_one(path: Path, url: str, expected: str | None, retry: Retry | None) 
     download(url, part, _printer(path.name), retry)
     found = sha256(part)
     if expected and found != expected:
-        part.unlink()
+        discard(part)
         raise DownloadError(f"{url}: {_differs(found, expected)}; not kept")
     finish(part, path)
     print(f"{path.name}: complete, SHA-256 {found[:12]}.. {'checked' if expected else 'recorded'}")

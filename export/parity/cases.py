@@ -12,7 +12,7 @@ import torch
 from engines.errors import AvatarError
 from export.networks.mapping import KEYPOINTS, Motion, move_keypoints
 from export.networks.pose import STYLES
-from export.parity.clip import FRAME, constants, move, picture, render, run_clip
+from export.parity.clip import FRAME, constants, move, picture, run_clip
 from export.parity.compare import Array
 from export.parity.stages import Stages
 from export.parity.streamed import stream_clip
@@ -28,13 +28,15 @@ CANONICAL = np.linspace(-1, 1, 3 * KEYPOINTS, dtype=np.float32).reshape(1, KEYPO
 class Outcome:
     """What a case computed.
 
-    found: arrays by name; derived: more wanted arrays, which follow from the file's own; by_rms: names of pictures that
-    are judged by their root mean square error.
+    found: arrays by name; derived: more wanted arrays, which follow from the file's own; pictures: names of pictures.
+
+    A picture is judged by all but one value in a thousand: masks below a threshold count as nothing, so a difference in
+    the last bits moves a voxel now and then from one side of it to the other, and with it a few pixels.
     """
 
     found: Arrays
     derived: Arrays = field(default_factory=dict)
-    by_rms: frozenset[str] = frozenset()
+    pictures: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ def case_of(path: Path) -> Case:
 def read(path: Path) -> dict[str, Array]:
     """All arrays of an .npz file. Raises AvatarError when it cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
     except (OSError, ValueError, EOFError) as error:
         raise AvatarError(f"{path}: not a readable .npz file ({error})") from None
     except Exception as error:  # zipfile and zlib have their own kinds for damaged files
@@ -121,7 +123,7 @@ def _generator(given: Arrays, path: Path, stages: Stages) -> Outcome:
         found["occlusion_map"] = outputs["occlusion"]
     if "masks" in outputs:
         found["mask_mean"] = outputs["masks"].mean((2, 3, 4))
-    return Outcome(found)
+    return Outcome(found, pictures=frozenset({"prediction"}))
 
 
 def _coefficients(given: Arrays, _: Path, stages: Stages) -> Outcome:
@@ -129,19 +131,10 @@ def _coefficients(given: Arrays, _: Path, stages: Stages) -> Outcome:
 
 
 def _clip(given: Arrays, _: Path, stages: Stages) -> Outcome:
-    """The whole chain, its frames once from the sound and once from the wanted keypoints; and the same streamed.
-
-    Masks below a threshold count as nothing, so keypoints that differ in their last bits can move a voxel from one
-    side of it to the other, and change a few pixels visibly more than rounding does. A whole chain's frames are
-    therefore judged by the root mean square, those from the same keypoints by the largest error.
-    """
+    """The whole chain, and the same once more streamed."""
     frames = frozenset(name for name in given if name.startswith(FRAME))
     found = dict(run_clip(given, stages))
-    appearance = constants(given["image"], stages)
-    rendered = {name: render(appearance, given["kp_source"], given["kp_driving"], name, stages) for name in frames}
-    suffix = " of wanted keypoints"
-    derived = {name + suffix: given[name] for name in sorted(frames)}
-    found |= {name + suffix: image for name, image in rendered.items()}
+    derived = {}
     for name, array in stream_clip(given, stages, found["kp_canonical"]).items():
         found[name + STREAMED], derived[name + STREAMED] = array, given[name]
     return Outcome(found, derived, frames)
