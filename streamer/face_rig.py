@@ -58,12 +58,30 @@ class FaceRig:
 
     @classmethod
     def load(cls, path: Path) -> FaceRig:
-        """Read a `rig.npz`. Raises AvatarError when it cannot be read or lacks an array."""
+        """Read a `rig.npz`. Raises AvatarError when it cannot be read, or its arrays do not fit together."""
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return cls(**{name: np.asarray(arrays[name], np.float32) for name in cls.__dataclass_fields__})
+                rig = cls(**{name: np.asarray(arrays[name], np.float32) for name in cls.__dataclass_fields__})
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise AvatarError(f"{path}: not a readable face rig ({error})") from None
+        points, shapes, units = (len(values) for values in (rig.mean, rig.shapes, rig.units))
+        expected = {
+            "mean": (points, 3),
+            "landmarks": (POINTS, 3),
+            "shapes": (shapes, points, 3),
+            "units": (units, points, 3),
+            "rigidity": (points,),
+            "pivot": (3,),
+            "pivot_shapes": (shapes, 3),
+            "extents": (2,),
+            "window": (2,),
+        }
+        for name, shape in expected.items():
+            if (found := getattr(rig, name).shape) != shape or points < POINTS:
+                raise AvatarError(
+                    f"{path}: {name} is {list(found)}, expected {list(shape)}, of {POINTS} points or more"
+                )
+        return rig
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,48 +108,75 @@ class FaceFit:
 
 def fit_face(rig: FaceRig, names: tuple[str, ...], landmarks: FloatArray) -> FaceFit:
     """Fit the rig to landmarks [478, 2+] in pixels; names: of the rig's units."""
-    seen = np.asarray(landmarks[:, :2], np.float64)
     fitted = [index for index, name in enumerate(names) if name.removesuffix("Left").removesuffix("Right") in FITTED]
-    mean = (rig.mean[:POINTS] + rig.landmarks).astype(np.float64)
-    modes = np.concatenate([rig.shapes[:, :POINTS], rig.units[fitted][:, :POINTS]]).astype(np.float64)
-    spread = np.concatenate([np.ones(len(rig.shapes)), np.full(len(fitted), UNIT_SPREAD)])
-    eyes = [seen[[33, 133]].mean(0), seen[[362, 263]].mean(0)]
-    across = eyes[1] - eyes[0]
-    scale = float(np.linalg.norm(across)) / EYE_DISTANCE
-    rotation = _about_z(float(np.arctan2(across[1], across[0])))
-    offset = (eyes[0] + eyes[1]) / 2
-    sigma = NOISE * float(np.linalg.norm(across))
-    codes = np.zeros(len(modes))
+    count = len(rig.shapes)
+    problem = _Problem(
+        seen=np.asarray(landmarks[:, :2], np.float64),
+        mean=(rig.mean[:POINTS] + rig.landmarks).astype(np.float64),
+        modes=np.concatenate([rig.shapes[:, :POINTS], rig.units[fitted][:, :POINTS]]).astype(np.float64),
+        precision=np.concatenate([np.full(6, 1e-9), np.ones(count), np.full(len(fitted), UNIT_SPREAD**-2)]),
+    )
+    state = problem.start()
     for _ in range(STEPS):
-        points = mean + np.einsum("m,mkc->kc", codes, modes)
-        turned = points @ rotation.T
-        near = 1 / (1 - turned[:, 2] / CAMERA)
-        flat = turned[:, :2] * near[:, None]
-        error = seen - (scale * flat + offset)
-        jacobian = _jacobian(turned, near, scale, modes @ rotation.T)
-        rows, values = jacobian.reshape(-1, jacobian.shape[2]) / sigma, error.ravel() / sigma
-        precision = np.concatenate([np.full(6, 1e-9), spread**-2])
-        # einsum, as NumPy's BLAS takes twenty times as long for so little on a machine that is busy.
-        left = np.einsum("ri,rj->ij", rows, rows) + np.diag(precision)
-        right = np.einsum("ri,r->i", rows, values) - precision * np.concatenate([np.zeros(6), codes])
-        step = np.linalg.solve(left, right)
-        rotation = _small_rotation(step[:3]) @ rotation
-        scale *= float(np.exp(np.clip(step[3], -0.3, 0.3)))
-        offset = offset + step[4:6]
-        codes = codes + step[6:]
-        codes[len(rig.shapes) :] = codes[len(rig.shapes) :].clip(0, 1)
+        state = problem.improve(state)
+        state.codes[count:] = state.codes[count:].clip(0, 1)
     strengths = np.zeros(len(names), np.float32)
-    strengths[fitted] = codes[len(rig.shapes) :]
-    shape_codes = codes[: len(rig.shapes)].astype(np.float32)
+    strengths[fitted] = state.codes[count:]
+    shape_codes = state.codes[:count].astype(np.float32)
     return FaceFit(
         rig=rig,
-        rotation=rotation.astype(np.float32),
-        scale=scale,
-        offset=offset.astype(np.float32),
+        rotation=state.rotation.astype(np.float32),
+        scale=state.scale,
+        offset=state.offset.astype(np.float32),
         shape=rig.mean + np.einsum("s,skc->kc", shape_codes, rig.shapes),
         strengths=strengths,
-        pivot=rig.pivot + shape_codes @ rig.pivot_shapes,
+        pivot=rig.pivot + np.einsum("s,sc->c", shape_codes, rig.pivot_shapes),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    rotation: Doubles  # [3, 3]
+    scale: float
+    offset: Doubles  # [2]
+    codes: Doubles  # [M]
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """seen [n, 2] pixels; mean [n, 3] and modes [M, n, 3]: decimetres; precision [6 + M] of the prior."""
+
+    seen: Doubles
+    mean: Doubles
+    modes: Doubles
+    precision: Doubles
+
+    def start(self) -> _State:
+        """From the eyes alone."""
+        right_eye, left_eye = self.seen[[33, 133]].mean(0), self.seen[[362, 263]].mean(0)
+        across = left_eye - right_eye
+        scale = float(np.linalg.norm(across)) / EYE_DISTANCE
+        rotation = _about_z(float(np.arctan2(across[1], across[0])))
+        return _State(rotation, scale, (right_eye + left_eye) / 2, np.zeros(len(self.modes)))
+
+    def improve(self, state: _State) -> _State:
+        """One Gauss-Newton step."""
+        turned = (self.mean + np.einsum("m,mkc->kc", state.codes, self.modes)) @ state.rotation.T
+        near = 1 / (1 - turned[:, 2] / CAMERA)
+        error = self.seen - (state.scale * turned[:, :2] * near[:, None] + state.offset)
+        sigma = NOISE * EYE_DISTANCE * state.scale
+        jacobian = _jacobian(turned, near, state.scale, self.modes @ state.rotation.T)
+        rows, values = jacobian.reshape(-1, jacobian.shape[2]) / sigma, error.ravel() / sigma
+        # einsum, as NumPy's BLAS takes twenty times as long for so little on a machine that is busy.
+        left = np.einsum("ri,rj->ij", rows, rows) + np.diag(self.precision)
+        right = np.einsum("ri,r->i", rows, values) - self.precision * np.concatenate([np.zeros(6), state.codes])
+        step = np.linalg.solve(left, right)
+        return _State(
+            rotation=_small_rotation(step[:3]) @ state.rotation,
+            scale=state.scale * float(np.exp(np.clip(step[3], -0.3, 0.3))),
+            offset=state.offset + step[4:6],
+            codes=state.codes + step[6:],
+        )
 
 
 def _jacobian(turned: Doubles, near: Doubles, scale: float, modes: Doubles) -> Doubles:

@@ -24,6 +24,13 @@ class Square:
         """Photo pixels [n, 2+] to the square's own coordinates [n, 2], -1..1."""
         return np.asarray((points[:, :2] - (self.x, self.y)) / self.half, np.float32)
 
+    def overhang(self, photo: tuple[int, int]) -> float:
+        """How far it reaches beyond the photo (width, height) on the worst side, as a share of its own side."""
+        beyond = [
+            max(self.half - at, at + self.half - length) for at, length in zip((self.x, self.y), photo, strict=True)
+        ]
+        return max(0.0, *beyond) / (2 * self.half)
+
 
 def head_square(eyes: FloatArray, scale: float, extents: FloatArray, photo: tuple[int, int]) -> Square:
     """A square with room about the head, as tight as `extents` [2] (tightest, usual; decimetres) allow to keep it
@@ -34,19 +41,9 @@ def head_square(eyes: FloatArray, scale: float, extents: FloatArray, photo: tupl
         half = float(extent) * scale
         # The tighter, the less below the chin: what the generator was trained on.
         square = Square(float(eyes[0]), float(eyes[1]) + (0.22 + 0.34 * (float(extent) - 1.1)) * scale, half)
-        if _inside(square, photo):
+        if square.overhang(photo) == 0:
             return square
     return _pushed_inside(square, 0.12 * scale, photo)
-
-
-def _inside(square: Square, photo: tuple[int, int]) -> bool:
-    across, down = photo
-    return (
-        square.x >= square.half
-        and square.y >= square.half
-        and square.x + square.half <= across
-        and square.y + square.half <= down
-    )
 
 
 def _pushed_inside(square: Square, most: float, photo: tuple[int, int]) -> Square:

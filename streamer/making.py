@@ -26,6 +26,8 @@ from streamer.paste import BOX, whole_picture
 from streamer.portrait import Portrait
 
 FIT_RIG = "fit-rig"
+LITTLE_ROOM = 0.06  # of the picture's side drawn out beyond the photo's edge
+TIGHT = "there is little room about the head, so the photo's edge was drawn out; more room looks better"
 SCENE_ROWS = 3  # coefficients beyond the layout's: how the face was cut out; only whole-scene motion takes them
 # Where the 257 coefficients of a face hold what a family's layout names: expression, head angles, head translation.
 _EXPRESSION, _ANGLES, _TRANSLATION = slice(80, 144), slice(224, 227), slice(254, 257)
@@ -83,11 +85,12 @@ def _fit_rig(manifest: Manifest, portrait: Portrait, mode: str) -> Made:
     arrays = face_model(fit, names, Topology.load(conditions), portrait.landmarks, square, size)
     landmarks = (square.to_picture(portrait.landmarks) + 1) * (size / 2)
     picture = cut_square(portrait.picture, square, size)
+    notes = [TIGHT] if square.overhang((width, height)) > LITTLE_ROOM else []
     if mode not in WHOLE_MODES:
-        return Made(picture, landmarks, mode, arrays)
+        return Made(picture, landmarks, mode, arrays, notes=notes)
     edges = (square.x - square.half, square.y - square.half, square.x + square.half, square.y + square.half)
     whole, box = whole_picture(portrait.picture, *edges)
-    return Made(picture, landmarks, mode, {**arrays, BOX: box.array()}, whole)
+    return Made(picture, landmarks, mode, {**arrays, BOX: box.array()}, whole, notes)
 
 
 def _read_coefficients(manifest: Manifest, portrait: Portrait, mode: str, threads: int) -> Made:

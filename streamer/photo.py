@@ -34,9 +34,10 @@ def load_photo(path: Path) -> ByteArray:
             raise PhotoError(f"{path}: no such file")
         if (size := path.stat().st_size) > MOST_BYTES:
             raise PhotoError(f"{path}: {size >> 20} MiB, expected at most {MOST_BYTES >> 20} MiB")
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
-            warnings.simplefilter("ignore")  # of Pillow's about odd metadata
-            return _read(path, image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, about odd metadata and sizes that are checked here
+            with Image.open(path, formats=FORMATS) as image:
+                return _read(path, image)
     except UnidentifiedImageError:
         raise PhotoError(f"{path}: {_what_else(path)}") from None
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError) as error:

@@ -18,6 +18,7 @@ LEAST_EYE_DISTANCE, FEW_EYE_DISTANCE = 16.0, 36.0  # pixels
 MOST_YAW, WIDE_YAW = 42.0, 25.0  # degrees
 MOST_ROLL = 20.0  # degrees a head may lean before the picture is turned upright
 SURE_PRESENCE, SURE_SCORE = 0.995, 0.8
+MOST_OUTSIDE = 0.08  # share of the landmarks that the models may put beyond the photo's edge
 LIDS_SHUT = 0.10  # height of an eye's opening over its width
 
 
@@ -39,7 +40,7 @@ def read_portrait(path: Path, landmarker: Landmarker, chosen: int | None = None)
     picture, faces, turned = _find_upright(load_photo(path), landmarker)
     notes = ["the photo lies on its side or its head; it was turned upright"] if turned else []
     face = _choose(path, faces, chosen, notes)
-    _check(path, face, notes)
+    notes += check_face(path, face, picture.shape[1], picture.shape[0])
     roll = head_angles(face.points)[2]
     if abs(roll) > MOST_ROLL:
         notes.append(f"the head leans by {abs(roll):.0f} degrees; the picture was turned upright")
@@ -102,25 +103,35 @@ def _count(faces: list[Face]) -> str:
     return "1 face" if len(faces) == 1 else f"{len(faces)} faces"
 
 
-def _check(path: Path, face: Face, notes: list[str]) -> None:
+def check_face(path: Path, face: Face, width: int, height: int) -> list[str]:
+    """Remarks about a face in a photo of `width` x `height` pixels.
+
+    Raises:
+        PhotoError: it is too small, cut off, or too much from the side.
+    """
     size = face.eye_distance
     if size < LEAST_EYE_DISTANCE:
         raise PhotoError(
             f"{path}: the face is too small, {size:.0f} pixels between the eyes; expected at least "
             f"{LEAST_EYE_DISTANCE:.0f}, better {2 * FEW_EYE_DISTANCE:.0f}"
         )
-    if size < FEW_EYE_DISTANCE:
-        notes.append(f"the face is small, {size:.0f} pixels between the eyes, and will look soft")
+    outside = (face.points[:, :2] < 0) | (face.points[:, :2] > (width, height))
+    if outside.any(1).mean() > MOST_OUTSIDE:
+        raise PhotoError(f"{path}: the face is cut off by the photo's edge; expected all of it, with room about it")
     yaw = abs(head_angles(face.points)[0])
     if yaw > MOST_YAW:
         raise PhotoError(
             f"{path}: the face is seen from the side, turned by about {yaw:.0f} degrees; expected at most "
             f"{MOST_YAW:.0f}, better a look into the camera"
         )
+    notes = []
+    if size < FEW_EYE_DISTANCE:
+        notes.append(f"the face is small, {size:.0f} pixels between the eyes, and will look soft")
     if yaw > WIDE_YAW:
         notes.append(f"the face is turned by about {yaw:.0f} degrees; one that looks into the camera moves better")
     if max(_openness(face.points, eye) for eye in ((159, 145, 33, 133), (386, 374, 362, 263))) < LIDS_SHUT:
         notes.append("the eyes look closed, and will stay so; take a photo with open eyes")
+    return notes
 
 
 def _openness(points: FloatArray, eye: tuple[int, int, int, int]) -> float:

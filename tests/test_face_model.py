@@ -126,6 +126,13 @@ def test_windows_lie_about_eyes_and_mouth_and_inside(rig: FaceRig, topology: Top
         assert inside.max() < 0.95
 
 
+def test_a_rig_of_other_shapes_is_one_line(rig: FaceRig, tmp_path: Path) -> None:
+    arrays = {name: getattr(rig, name) for name in FaceRig.__dataclass_fields__}
+    np.savez(tmp_path / "rig.npz", allow_pickle=False, **(arrays | {"units": rig.units[:, :700]}))
+    with pytest.raises(AvatarError, match=r"units is \[52, 700, 3\], expected \[52, 754, 3\]"):
+        FaceRig.load(tmp_path / "rig.npz")
+
+
 def test_a_rig_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "rig.npz"
     path.write_bytes(b"not a rig")

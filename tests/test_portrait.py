@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engines.manifest import Manifest
 from streamer.errors import PhotoError
-from streamer.landmarks import Landmarker
-from streamer.portrait import head_angles, read_portrait
+from streamer.face_detector import Detection
+from streamer.face_rig import FaceRig
+from streamer.landmarks import POINTS, Face, Landmarker
+from streamer.portrait import check_face, head_angles, read_portrait
 from tests import faces
 
 
@@ -38,6 +41,30 @@ def test_a_clear_main_face_is_taken_with_a_note(landmarker: Landmarker, tmp_path
     portrait = read_portrait(faces.save(tmp_path / "a.png", crowd), landmarker)
     assert portrait.landmarks[:, 0].mean() == pytest.approx(250, abs=40)
     assert portrait.notes == ["2 faces found; took the largest, --face 2 from the left"]
+
+
+def test_a_face_cut_off(landmarker: Landmarker, tmp_path: Path) -> None:
+    path = faces.save(tmp_path / "a.png", np.ascontiguousarray(faces.portrait("mina", 512)[:, :280]))
+    with pytest.raises(PhotoError, match="cut off by the photo's edge"):
+        read_portrait(path, landmarker)
+
+
+def from_the_side(degrees: float) -> Face:
+    """What landmarks would be of a face turned so far, in a picture of 600 x 600."""
+    path = Manifest.load(faces.STARTER).stage("coefficients").rig
+    assert path is not None
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    turned = (FaceRig.load(path).mean[:POINTS] @ turn.T).astype(np.float32)
+    points = np.concatenate([turned[:, :2] * 200 + 300, turned[:, 2:] * -200], 1)
+    return Face(points, 1.0, Detection(0.9, np.array([200, 200, 400, 400], np.float32), points[:6, :2]))
+
+
+def test_a_face_from_the_side() -> None:
+    assert check_face(Path("a.png"), from_the_side(10), 600, 600) == []
+    assert "turned by about 3" in check_face(Path("a.png"), from_the_side(-33), 600, 600)[0]
+    with pytest.raises(PhotoError, match=r"a.png: the face is seen from the side, turned by about (59|60|61) degrees"):
+        check_face(Path("a.png"), from_the_side(60), 600, 600)
 
 
 def test_nobody_there(landmarker: Landmarker, tmp_path: Path) -> None:
