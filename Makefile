@@ -44,7 +44,7 @@ latency: dev  ## microphone to picture and to sound in a real browser (Chromium,
 
 starter: $(VENV)/.installed-export  ## make the starter family anew (hours); ASSETS=folder of MakeHuman's CC0 assets
 	@test -n "$(ASSETS)" || { echo "Name the assets: make starter ASSETS=folder (from makehumancommunity.org)"; exit 2; }
-	$(BIN)/python -m export.starter --assets $(ASSETS)
+	$(BIN)/python -m export.starter --assets $(ASSETS) $(if $(KOKORO),--kokoro $(KOKORO))
 
 fetch-checkpoints: $(VENV)/.installed-export  ## download SadTalker's official checkpoints (1.8 GB); CHECKPOINTS=folder
 	$(BIN)/python -m export.fetch_checkpoints $(CHECKPOINTS)

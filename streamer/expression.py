@@ -52,7 +52,7 @@ class ExpressionStage:
         self._width = width
 
     def infer(self, windows: FloatArray, blink: FloatArray | None = None) -> FloatArray:
-        """float32 [n, 1, MEL_BANDS, WINDOW_MEL_FRAMES] and, where it is an input, blink [n, 1]; any n -> [n, E]."""
+        """float32 [n, 1, MEL_BANDS, width] and, where it is an input, blink [n, 1]; any n -> [n, E]."""
         results = [np.zeros((0, self._width), np.float32)]
         for start in range(0, len(windows), MAX_BATCH):
             inputs = {"mel": windows[start : start + MAX_BATCH]}

@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("scipy", reason="the export side's packages are not installed")
 
 from export.starter.face_units import FACE_UNITS
-from export.starter.speech import SILENCE, Phone
-from export.starter.visemes import FIELDS, VISEMES, classify, mouth_fields, units
+from export.starter.speech import BREATH, SILENCE, Phone
+from export.starter.visemes import FIELDS, REACHED, VISEMES, classify, mouth_fields, units
 
 FRAME = 0.04
 
@@ -80,10 +80,26 @@ def test_lead_moves_the_mouth_ahead_of_the_sound() -> None:
         assert np.allclose(early[name][:-1], plain[name][1:])
 
 
+def test_closures_may_lead_less_than_the_rest_of_the_mouth() -> None:
+    spoken = phones("ɑ", "m", "ɑ", "f", "u")
+    early = mouth_fields(spoken, 20, lead=2 * FRAME)
+    mixed = mouth_fields(spoken, 20, lead=2 * FRAME, contact_lead=FRAME)
+    for name in FIELDS:
+        later = 1 if name in REACHED else 0
+        assert np.allclose(mixed[name][later:], early[name][: 20 - later]), name
+
+
+def test_a_breath_opens_the_mouth_in_a_pause() -> None:
+    spoken = [Phone(SILENCE, 0.0, 0.6), Phone(BREATH, 0.6, 1.0), Phone("m", 1.0, 1.2)]
+    jaw = unit(spoken, "jawOpen")
+    assert jaw[:8].max() < 0.02
+    assert jaw[17:23].min() > 0.2
+
+
 @pytest.mark.parametrize(
     ("symbol", "names"),
     [("aɪ", ["a", "ih"]), ("tʃ", ["sh"]), ("ts", ["s"]), ("ph", ["p"]), ("ɐ̃ʊ̃", ["a", "uu"]), ("mʲ", ["m"]),
-     ("iː", ["i"]), ("ʲ", []), (SILENCE, ["rest"])],
+     ("iː", ["i"]), ("ʲ", []), (SILENCE, ["rest"]), (BREATH, ["breath"])],
 )  # fmt: skip
 def test_ipa_symbols_become_classes(symbol: str, names: list[str]) -> None:
     assert classify(symbol) == names

@@ -3,8 +3,9 @@
     python -m export.starter --assets DIR [--work build/starter] [--render-minutes 25] [--train-minutes 90]
 
 Every step keeps what it made in --work and goes on from there when started again. The generator begins with the
-released weights (export/starter/data/generator.npz) unless --from-scratch. The portraits that lie in the family's
-folder are used as they are; export.starter.portraits renders them anew.
+released weights (export/starter/data/generator.npz) unless --from-scratch. The expression network is the family's own
+unless --kokoro names the voices to train it from anew. The portraits that lie in the family's folder are used as they
+are; export.starter.portraits renders them anew.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--render-minutes", type=float, default=25, help="spent on pictures (default: 25)")
     parser.add_argument("--train-minutes", type=float, default=90, help="spent on the generator (default: 90)")
     parser.add_argument("--from-scratch", action="store_true", help="do not begin with the released weights")
+    parser.add_argument("--kokoro", type=Path, help="neural voices (see export/starter/kokoro.py)")
     args = parser.parse_args()
     try:
         make(args)
@@ -62,9 +64,11 @@ def make(args: argparse.Namespace) -> None:
     model = Generator()
     model.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
     save_weights(weights, model)
-    if not (work / "expression.onnx").exists():
-        _run("train_expression", "--work", work / "speech", "--out", work / "expression.onnx")
-    (args.out / "expression.onnx").write_bytes((work / "expression.onnx").read_bytes())
+    if args.kokoro:
+        graph = work / "expression.onnx"
+        if not graph.exists():
+            _run("train_expression", "--kokoro", args.kokoro, "--work", work / "speech", "--out", graph)
+        (args.out / "expression.onnx").write_bytes(graph.read_bytes())
     assemble(args.assets, weights, args.out)
 
 

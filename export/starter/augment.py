@@ -98,6 +98,20 @@ def tones(rng: np.random.Generator, count: int) -> Sound:
     return sound.astype(np.float32)
 
 
+def breath(rng: np.random.Generator, count: int) -> Sound:
+    """Air drawn in through an open mouth: noise with the tract's resonances, swelling and ebbing; of unit power."""
+    frequency = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
+    tract = float(rng.uniform(0.9, 1.25))  # the resonances of an open tract, shorter than a man's
+    gain = 0.15 + sum(
+        float(rng.uniform(0.3, 1)) / (1 + ((frequency - tract * at) / width) ** 2)
+        for at, width in ((600, 250), (1500, 300), (2600, 400), (3800, 700))
+    )
+    noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(count)) * gain, count)
+    at = np.linspace(0, 1, count)
+    noise *= np.interp(at, [0, rng.uniform(0.2, 0.8), 1], [0.1, 1.0, 0.1])
+    return np.asarray(noise / np.sqrt((noise**2).mean() + 1e-12), np.float32)
+
+
 NOISES: tuple[Noise, ...] = (coloured_noise, coloured_noise, coloured_noise, hum, clicks, tones)
 
 

@@ -46,6 +46,45 @@ OPENINGS = (
     "finally", "hm",
 )  # fmt: skip
 
+COMMON = (
+    "able about above across after afternoon again agree air almost along always animal another answer anyone apple "
+    "around arrive ask baby back balance beautiful become before begin behind believe below best between big bird "
+    "black blood blow blue board boat body book both bottom bowl box boy branch bread break breath bring broken "
+    "brother brown build business busy button buy call camp careful carry catch cause center certain chair chance "
+    "change cheap check child choice choose church circle city class clean clear climb close clothes cloud coat "
+    "coffee cold color come common company complete could country couple course cover cream cross crowd cup customer "
+    "dance danger dark daughter day deep different dinner discover doctor dollar door double down dream dress drink "
+    "drive during early earth easy eight empty enjoy enough evening every example eye face fall family famous far "
+    "farm father favorite feather feel few field fifteen fight figure fill final find finger fire first fish five "
+    "floor flower fly follow food foot forest forget forward four fresh friend from front fruit full funny future "
+    "game garden gather gentle girl give glass gold good grandmother great green ground group grow guess hair half "
+    "hand happen happy hard have head hear heart heavy help here high history hold home honey hope horse hospital hot "
+    "house however huge human hundred hurry husband idea imagine important improve inside interest island issue job "
+    "join journey juice jump just keep kitchen knife know language large last laugh law leaf learn leave left lesson "
+    "letter light listen little live local long look loose loud love low lunch machine magic make map mark market "
+    "matter maybe measure meat medicine meet member memory method middle milk million mind minute mirror mistake "
+    "modern moment money month moon morning mother mountain mouth move movie much museum music myself name nation "
+    "nature near neighbor never new newspaper next nice night nine nobody noise north nothing notice now number "
+    "object ocean offer office often oil old once onion only open orange order other our outside over own page paint "
+    "pair paper parent park part party pass past path pay peace pen people pepper perfect perhaps person phone photo "
+    "piano picture piece place plan plane plant plate play please pocket point poor popular position possible potato "
+    "power prepare present president pretty price probably problem process product program promise proof public pull "
+    "purple push put quality queen question quick quiet quite rabbit radio rain raise rather reach read ready reason "
+    "record red relax remember report rest return rice rich ride right ring rise river road room round rule run safe "
+    "same sample save scared school science season second secret see sell send serious seven several shadow shape "
+    "share sharp she shelf ship shirt shoe shop short should shoulder show side sign silver simple since sing sister "
+    "six size sky sleep slow small smile smooth snow social soft some song soon sound soup south space speak special "
+    "spoon spring square stand star start station stay step still stone stop store storm story straight strange "
+    "street strong student study such sudden sugar summer sun support sure surface surprise sweet swim system table "
+    "take talk tall teacher team tell ten thank theater then there thick thin thing think third thirty thought "
+    "thousand three through throw time tired today together tomorrow tongue tonight tooth top total touch toward town "
+    "toy train travel treasure tree trouble true trust try turn twelve twenty two umbrella under until upon use "
+    "useful usual valley value very view village visit voice wait walk wall want war warm wash watch water wave way "
+    "wear weather week welcome west what wheel where which while whisper white who whole why wide wife wild will win "
+    "window winter wise wish with woman wonder wood word work world would wow write wrong year yellow yes yesterday "
+    "yet young zero"
+)
+
 WORDS = {
     "de": "Mutter Baum Wasser schön Fuß Brücke mögen über Vater Apfel Pferd zwei Bücher Morgen Fenster Zeit "
     "böse Blume offen Problem fünf Schule Milch warm Abend gehen suchen möchte immer Haus Mauer Pfeife "
@@ -118,6 +157,12 @@ def english(rng: np.random.Generator) -> str:
     if rng.random() < 0.25:
         text += f", and {_one(rng, SUBJECTS)} {_one(rng, VERBS)} {_one(rng, OBJECTS)}"
     return text[0].upper() + text[1:] + str(rng.choice([".", ".", ".", "?", "!"]))
+
+
+def common_words(rng: np.random.Generator) -> str:
+    """Four to nine of the commonest English words in any order, with a pause now and then."""
+    words = [_one(rng, tuple(COMMON.split())) for _ in range(int(rng.integers(4, 10)))]
+    return "".join(word + (", " if rng.random() < 0.1 else " ") for word in words).strip(", ") + "."
 
 
 def foreign(rng: np.random.Generator, language: str) -> str:

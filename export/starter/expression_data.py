@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +10,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from export.starter.expression_net import AHEAD, WINDOW
+from export.starter.shards import make_all
 from export.starter.takes import TakeMaker
 from export.starter.visemes import FIELDS
+from export.starter.voice_bank import VoiceBank
 from streamer.config import FPS, MEL_BANDS, WINDOW_MEL_FRAMES, window_start
 
 SHARD_MINUTES = 5
-EDGE = WINDOW_MEL_FRAMES  # mel frames repeated at both ends of a take, so that no window needs clamping
-CLOSE_WEIGHTS = {"contact": 1.6, "tuck": 1.2, "jaw": 2.0, "tongue": 0.6, "smile": 0.6}  # of the other fields: 1
+EDGE = 2 * WINDOW_MEL_FRAMES  # mel frames repeated at both ends of a take, so that no window needs clamping
+PAST = WINDOW - WINDOW_MEL_FRAMES - AHEAD
+CLOSE_WEIGHTS = {
+    "contact": 1.6,
+    "tuck": 1.2,
+    "jaw": 2.0,
+    "pucker": 1.5,
+    "funnel": 1.5,
+    "tongue": 0.6,
+    "smile": 0.6,
+}  # of the other fields: 1
 
 
-def make_shard(path: Path, seed: int, held_out: bool, clean: bool) -> Path:
+def make_shard(path: Path, seed: int, held_out: bool, clean: bool, bank: Path | None) -> Path:
     """Write one shard of about SHARD_MINUTES: mel [t, 80], fields [n, len(FIELDS)], takes' frame counts."""
-    maker = TakeMaker(seed, held_out, clean)
+    maker = TakeMaker(seed, held_out, clean, VoiceBank(bank) if bank else None)
     takes, frames = [], 0
     while frames < SHARD_MINUTES * 60 * FPS:
         takes.append(maker.make())
@@ -43,23 +52,17 @@ def make_shard(path: Path, seed: int, held_out: bool, clean: bool) -> Path:
 
 
 def make_shards(
-    folder: Path, minutes: int, seed: int, held_out: bool = False, clean: bool = False, workers: int = 2
+    folder: Path,
+    minutes: int,
+    seed: int,
+    held_out: bool = False,
+    clean: bool = False,
+    bank: Path | None = None,
+    workers: int = 2,
 ) -> list[Path]:
     """All shards of a set; those already on disk are kept. Shows progress on standard error."""
-    folder.mkdir(parents=True, exist_ok=True)
-    count = max(1, -(-minutes // SHARD_MINUTES))
-    paths = {folder / f"{index:04d}.npz": seed * 10_000 + index for index in range(count)}
-    missing = {path: shard_seed for path, shard_seed in paths.items() if not path.exists()}
-    # Spawned, not forked: a fork of a process whose threads hold locks (torch's do) can hang for ever.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(make_shard, path, number, held_out, clean) for path, number in missing.items()]
-        for done, future in enumerate(as_completed(running), 1):
-            future.result()
-            print(f"\r{folder.name}: {done * SHARD_MINUTES} of {len(missing) * SHARD_MINUTES} minutes of speech made",
-                  end="", file=sys.stderr, flush=True)  # fmt: skip
-    if missing:
-        print(file=sys.stderr)
-    return list(paths)
+    count = -(-minutes // SHARD_MINUTES)
+    return make_all(make_shard, folder, count, seed, (held_out, clean, bank), workers)
 
 
 class WindowSet:
@@ -73,7 +76,7 @@ class WindowSet:
                 mels.append(shard["mel"])
                 fields.append(shard["fields"])
                 for frames, length in zip(shard["frames"], shard["mel_frames"], strict=True):
-                    starts.append(np.array([window_start(i) for i in range(frames)]) + at + EDGE)
+                    starts.append(np.array([window_start(i) for i in range(frames)]) + at + EDGE - PAST)
                     takes.append(np.full(frames, take))
                     at, take = at + int(length), take + 1
         self._mel = torch.from_numpy(np.concatenate(mels))
@@ -85,28 +88,37 @@ class WindowSet:
         return len(self._starts)
 
     def windows(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Frame numbers [n] -> mel [n, 1, 80, 16] and fields [n, len(FIELDS)], float32."""
-        spans = self._starts[frames][:, None] + torch.arange(WINDOW_MEL_FRAMES)
+        """Frame numbers [n] -> mel [n, 1, 80, WINDOW] and fields [n, len(FIELDS)], float32."""
+        spans = self._starts[frames][:, None] + torch.arange(WINDOW)
         return self._mel[spans].float().transpose(1, 2)[:, None], self._fields[frames].float()
 
-    def runs(self, rng: np.random.Generator, runs: int, length: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def stretch(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Runs of consecutive frames [n, run] -> what their windows lie in, mel [n, 1, 80, t], where each window starts
+        there [n, run], and fields [n, run, len(FIELDS)]."""
+        starts = self._starts[frames]
+        first = starts[:, :1]
+        length = int((starts - first).max()) + WINDOW
+        spans = (first + torch.arange(length)).clamp(max=len(self._mel) - 1)
+        return self._mel[spans].float().transpose(1, 2)[:, None], starts - first, self._fields[frames].float()
+
+    def runs(self, rng: np.random.Generator, runs: int, length: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Endless batches of `runs` stretches of `length` consecutive frames of one take, in random order."""
         first: NDArray[np.int64] = np.flatnonzero(self.take[: len(self) - length + 1] == self.take[length - 1 :])
         while True:
             order = rng.permutation(first)
             for index in range(0, len(order) - runs + 1, runs):
                 frames = order[index : index + runs, None] + np.arange(length)
-                yield self.windows(torch.from_numpy(frames.reshape(-1)))
+                yield self.stretch(torch.from_numpy(frames))
                 if index > len(order) // length:  # neighbours overlap: this many runs have seen every frame once
                     break
 
 
-def vary_features(mel: Tensor, run_length: int) -> Tensor:
-    """Cheap variation of mel windows, the same over each run of `run_length`: speaker, microphone, room, lost bands.
+def vary_features(mel: Tensor) -> Tensor:
+    """Cheap variation of mel stretches [n, 1, 80, t]: speaker, microphone, room, lost bands.
 
     Synthetic voices are few; this makes up for some of it. 8 units of the features are 100 dB.
     """
-    x = _warp_bands(mel.reshape(-1, run_length, *mel.shape[2:]))
+    x = _warp_bands(mel)
     runs, ramp = len(x), torch.linspace(-1, 1, MEL_BANDS)
     colour = torch.nn.functional.interpolate(_spread(runs, 1, 7) * 0.6, MEL_BANDS, mode="linear", align_corners=True)
     level = _spread(runs, 1) * 0.7 + _spread(runs, 1) * 0.5 * ramp + colour[:, 0] * torch.rand(runs, 1)
@@ -114,7 +126,7 @@ def vary_features(mel: Tensor, run_length: int) -> Tensor:
     x = torch.where(x <= -3.99, x, louder)  # below the floor nothing comes up again
     hiss = 3 * torch.rand(runs, 1, 1, 1) - 4 + _spread(runs, 1, 1, 1) * 0.7 * ramp[:, None] + 0.2 * torch.randn_like(x)
     x = torch.where(torch.rand(runs, 1, 1, 1) < 0.35, torch.maximum(x, hiss.clamp(-4, 4)), x)
-    return _lose_bands(x).reshape(mel.shape)
+    return _lose_bands(x)
 
 
 def _spread(*shape: int) -> Tensor:

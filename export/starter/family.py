@@ -4,6 +4,10 @@
 
 The expression graph must already lie in the folder (see export.starter.train_expression), and so must the portraits
 (avatars/NAME/portrait.png; see export.starter.portraits). The face rig (rig.npz) is made if it is not there.
+
+    python -m export.starter.family --expression --out engines/starter
+
+takes a new expression graph into a family that is there.
 """
 
 from __future__ import annotations
@@ -21,15 +25,17 @@ import torch
 from export.starter import face_rig
 from export.starter.bundle import character_arrays, write_bundle
 from export.starter.dataset import PLAIN
+from export.starter.expression_net import WINDOW
 from export.starter.generator import Generator
 from export.starter.onnx_graphs import export_graph, file_hash, motion_plan, picture_plans
 from export.starter.people import CHARACTERS
 from export.starter.points import choose_points, topology
 from export.starter.rig import Person, Rig
 from export.starter.weights import load_weights
+from streamer.config import MEL_BANDS
 
 FAMILY, VERSION = "starter", "0"
-EXPRESSION_LOOKAHEAD_MS = 145
+EXPRESSION_LOOKAHEAD_MS = 185  # SadTalker's 145, and AHEAD hops rounded up
 MOTION_LOOKAHEAD_MS = 40
 POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
 
@@ -42,9 +48,19 @@ def expression_entry(folder: Path, units: int) -> dict[str, Any]:
         "file": path.name,
         "sha256": file_hash(path),
         "precision": "fp32",
-        "inputs": {"mel": ["n", 1, 80, 16]},
+        "inputs": {"mel": ["n", 1, MEL_BANDS, WINDOW]},
         "outputs": {"expression": ["n", units]},
     }
+
+
+def replace_expression(folder: Path) -> None:
+    """Put the expression graph that lies in an assembled family's folder into its manifest; all else stays."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    stage = manifest["stages"]["expression"]
+    stage["graphs"] = [expression_entry(folder, len(manifest["coefficients"]["expression"]))]
+    stage["lookahead_ms"] = EXPRESSION_LOOKAHEAD_MS
+    _write(path, manifest)
 
 
 def assemble(assets: Path, weights: Path, folder: Path) -> None:
@@ -107,19 +123,29 @@ def _write_manifest(folder: Path, units: list[str], stages: dict[str, Any]) -> N
         "default_avatar": names[0],
         "avatars": names,
     }
-    temporary = folder / "manifest.partial"
+    _write(folder / "manifest.json", manifest)
+
+
+def _write(path: Path, manifest: dict[str, Any]) -> None:
+    temporary = path.with_suffix(".partial")
     temporary.write_text(json.dumps(manifest, indent=1) + "\n")
-    temporary.replace(folder / "manifest.json")
+    temporary.replace(path)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
-    parser.add_argument("--weights", type=Path, required=True, help="the generator's weights (.npz)")
+    parser.add_argument("--assets", type=Path, help="folder of MakeHuman's CC0 assets")
+    parser.add_argument("--weights", type=Path, help="the generator's weights (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="the family's folder")
+    parser.add_argument("--expression", action="store_true", help="only take in a new expression graph")
     args = parser.parse_args()
-    assemble(args.assets, args.weights, args.out)
+    if args.expression:
+        replace_expression(args.out)
+    elif args.assets and args.weights:
+        assemble(args.assets, args.weights, args.out)
+    else:
+        parser.error("--assets and --weights are needed, or --expression")
     print(f"wrote {args.out}")
 
 

@@ -22,10 +22,11 @@ from engines.errors import AvatarError
 from streamer.config import SAMPLE_RATE
 
 SILENCE = ""  # symbol of a pause
+BREATH = "↓"  # symbol of a breath drawn through the mouth (extIPA)
 VOICELESS_STOPS = ("p", "t", "k", "q", "c", "ʈ")  # also the affricates that start with them
 LONGEST_CLOSURE = 0.12  # s: a longer quiet stretch before a burst is a pause, then the closure
 QUIET = 0.02  # of the utterance's peak RMS: below it a stretch counts as silent
-FLITE_TO_IPA = {
+ARPABET_TO_IPA = {
     "pau": SILENCE, "ssil": SILENCE, "brth": SILENCE, "h#": SILENCE,
     "aa": "ɑ", "ae": "æ", "ah": "ʌ", "ao": "ɔ", "aw": "aʊ", "ax": "ə", "axr": "ɚ", "ay": "aɪ", "b": "b", "ch": "tʃ",
     "d": "d", "dh": "ð", "dx": "ɾ", "eh": "ɛ", "el": "l", "em": "m", "en": "n", "er": "ɝ", "ey": "eɪ", "f": "f",
@@ -82,6 +83,7 @@ _RETRIEVAL = 1  # espeak_AUDIO_OUTPUT: give the samples to the callback, open no
 _PHONEME_EVENTS_IPA = 0x0003  # espeakINITIALIZE_PHONEME_EVENTS | _PHONEME_IPA
 _RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
 _UTF8 = 1  # espeakCHARS_UTF8
+_AS_IPA = 0x02  # phonememode of espeak_TextToPhonemes
 
 
 class Espeak:
@@ -95,6 +97,7 @@ class Espeak:
         self._rate = int(self._library.espeak_Initialize(_RETRIEVAL, 200, None, _PHONEME_EVENTS_IPA))
         if self._rate <= 0:
             raise SpeechError("eSpeak NG did not start; is its data (package espeak-ng-data) installed?")
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._parts: list[NDArray[np.int16]] = []
         self._events: list[tuple[float, str]] = []
         self._callback = _Callback(self._receive)  # kept: the library holds only a C pointer to it
@@ -128,6 +131,16 @@ class Espeak:
         samples = resample(_floats(np.concatenate(self._parts)), self._rate)
         phones = _tile([event for event in self._events if not event[1].startswith("(")], len(samples))
         return Utterance(samples, _with_closures(samples, phones), f"espeak:{voice}")
+
+    def phonemes(self, text: str, voice: str) -> str:
+        """The IPA of `text`, without any sound."""
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise SpeechError(f"eSpeak NG knows no voice {voice!r}; `espeak-ng --voices` lists them")
+        rest = ctypes.c_char_p(text.encode())
+        parts = []
+        while rest.value:  # it stops after every clause
+            parts.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, _AS_IPA).decode())
+        return " ".join(parts).strip()
 
 
 @cache
@@ -181,11 +194,11 @@ def _flite_phones(listing: str, count: int) -> tuple[Phone, ...]:
     phones, start, last = [], 0.0, count / SAMPLE_RATE
     for item in listing.split():
         name, _, end = item.rpartition(":")
-        if name not in FLITE_TO_IPA:
-            raise SpeechError(f"flite named a phone {name!r} that has no IPA symbol in FLITE_TO_IPA")
+        if name not in ARPABET_TO_IPA:
+            raise SpeechError(f"flite named a phone {name!r} that has no IPA symbol in ARPABET_TO_IPA")
         stop = min(float(end), last)
         if stop > start:
-            phones.append(Phone(FLITE_TO_IPA[name], start, stop))
+            phones.append(Phone(ARPABET_TO_IPA[name], start, stop))
         start = stop
     if start < last:
         phones.append(Phone(SILENCE, start, last))

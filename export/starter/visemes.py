@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.starter.speech import SILENCE, Phone
+from export.starter.speech import BREATH, SILENCE, Phone
 from streamer.config import FPS
 
 ARTICULATORS = ("jaw", "height", "round", "spread", "tongue")
@@ -29,13 +29,13 @@ MIXED = {
     "jaw": ("jaw",), "height": ("lower", "upper"), "round": ("pucker", "funnel"), "spread": ("stretch", "smile"),
     "tongue": ("tongue",),
 }  # fmt: skip
-REACHED = ("contact", "tuck")  # lips together; lower lip under the upper teeth
+REACHED = ("contact", "tuck", "rest")  # lips together; lower lip under the upper teeth; nobody speaks
 FIELDS = (*(field for articulator in ARTICULATORS for field in MIXED[articulator]), *REACHED)
 # Seconds for an articulator's dominance to fall to 1/e before (anticipation) and after (carry-over) its phone.
 AHEAD = {"jaw": 0.045, "height": 0.045, "round": 0.090, "spread": 0.070, "tongue": 0.030}
 AFTER = {"jaw": 0.050, "height": 0.050, "round": 0.070, "spread": 0.070, "tongue": 0.030}
 LIP_TRAVEL = 0.055  # s the lips take to meet, and to part
-SETTLE = 0.22  # s a mouth takes to come to rest after speech
+SETTLE = 0.16  # s a mouth takes to come to rest after speech
 READY = 0.14  # s before speech at which it starts to leave rest
 EDGE = 0.2  # of a phone at either side belongs to the transition, not to the hold
 RELEASE = 0.65  # of a stop's length is closure; then it bursts
@@ -50,6 +50,7 @@ class Viseme:
     upper: float = 0.0  # mouthUpperUp
     contact: float = 0.0  # 1: lips together
     tuck: float = 0.0  # lower lip under the upper teeth
+    rest: float = 0.0  # 1: shut, whatever the other targets
     pucker: float = 0.0
     funnel: float = 0.0
     stretch: float = 0.0
@@ -70,7 +71,7 @@ _BILABIAL = (0.7, 0.5, 0.3, 0.3, 1.0)
 _REST = (0.9, 0.9, 0.6, 0.6, 0.6)
 
 VISEMES: dict[str, Viseme] = {
-    "rest": Viseme(smile=0.06, dominance=_REST),
+    "rest": Viseme(rest=1.0, smile=0.06, dominance=_REST),
     "a": Viseme(jaw=0.50, lower=0.40, upper=0.24, stretch=0.06, dominance=_VOWEL),
     "ae": Viseme(jaw=0.42, lower=0.46, upper=0.30, stretch=0.22, smile=0.08, dominance=_VOWEL),
     "aw": Viseme(jaw=0.44, lower=0.26, upper=0.10, funnel=0.42, pucker=0.20, dominance=_ROUNDED),
@@ -80,11 +81,12 @@ VISEMES: dict[str, Viseme] = {
     "ih": Viseme(jaw=0.18, lower=0.38, upper=0.22, stretch=0.20, smile=0.08, dominance=_VOWEL),
     "uh": Viseme(jaw=0.24, lower=0.32, upper=0.16, stretch=0.04, dominance=_LAX),
     "uhh": Viseme(jaw=0.36, lower=0.36, upper=0.20, stretch=0.06, dominance=_VOWEL),
-    "o": Viseme(jaw=0.28, lower=0.12, funnel=0.58, pucker=0.60, dominance=_ROUNDED),
-    "u": Viseme(jaw=0.12, lower=0.06, funnel=0.38, pucker=0.95, dominance=_ROUNDED),
-    "uu": Viseme(jaw=0.18, lower=0.14, funnel=0.34, pucker=0.60, dominance=_ROUNDED),
-    "y": Viseme(jaw=0.12, lower=0.12, funnel=0.42, pucker=0.85, dominance=_ROUNDED),
-    "w": Viseme(jaw=0.08, funnel=0.22, pucker=1.00, dominance=(1.2, 1.2, 2.4, 1.0, 0.6)),
+    "o": Viseme(jaw=0.28, lower=0.10, funnel=0.64, pucker=0.70, dominance=_ROUNDED),
+    "u": Viseme(jaw=0.10, lower=0.02, funnel=0.50, pucker=1.00, dominance=_ROUNDED),
+    "uu": Viseme(jaw=0.15, lower=0.08, funnel=0.42, pucker=0.75, dominance=_ROUNDED),
+    "y": Viseme(jaw=0.10, lower=0.08, funnel=0.50, pucker=0.90, dominance=_ROUNDED),
+    "w": Viseme(jaw=0.06, funnel=0.34, pucker=1.00, dominance=(1.2, 1.2, 2.4, 1.0, 0.6)),
+    "breath": Viseme(jaw=0.30, lower=0.28, upper=0.12, dominance=_VOWEL),
     "m": Viseme(contact=1.0, dominance=_BILABIAL),
     "p": Viseme(contact=1.0, dominance=_BILABIAL, stop=True),
     "f": Viseme(jaw=0.05, upper=0.34, tuck=1.0, dominance=(1.8, 1.8, 0.3, 0.5, 1.0)),
@@ -107,7 +109,7 @@ _CLASS_OF = {
     "a": "aäɑɐ", "ae": "æ", "aw": "ɔɒ", "eh": "ɛ", "e": "e", "i": "i", "ih": "ɪɨ", "uh": "əɜɘɯᵻ", "uhh": "ʌɤɝɚ",
     "o": "oɵ", "u": "u", "uu": "ʊʉ", "y": "yøœʏɶ", "w": "wɥʍ", "m": "m", "p": "pbɓβ", "f": "fvʋɱɸ", "s": "szɕʑ",
     "sh": "ʃʒʂʐ", "t": "tdnɾɽɳʈɖɲȵ", "l": "lɫɭʎɬ", "th": "θð", "r": "ɹɻɚɝ", "k": "kɡgŋqxɣχʁrɢcɟçʀħʕɴ", "h": "hɦʔ?",
-    "j": "jʝ",
+    "j": "jʝ", "breath": BREATH,
 }  # fmt: skip
 CLASS_OF_LETTER = {letter: name for name, letters in _CLASS_OF.items() for letter in letters}
 VOWELS = frozenset(("a", "ae", "aw", "eh", "e", "i", "ih", "uh", "uhh", "o", "u", "uu", "y"))
@@ -173,8 +175,10 @@ def _dominance(held: Sequence[Segment], times: NDArray[np.float64], articulator:
     return np.asarray(weight / weight.sum(axis=0), dtype=np.float64)
 
 
-def _mix(held: Sequence[Segment], times: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Each viseme field over time, before contact is worked out."""
+def _mix(
+    held: Sequence[Segment], times: NDArray[np.float64], contact_times: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """Each viseme field over time, before contact is worked out; fields of REACHED at times of their own."""
     mixed = {}
     for index, articulator in enumerate(ARTICULATORS):
         weight = _dominance(held, times, index)
@@ -184,7 +188,7 @@ def _mix(held: Sequence[Segment], times: NDArray[np.float64]) -> dict[str, NDArr
                 target = target * np.array([s.effort if s.name in VOWELS else 1.0 for s in held])
             mixed[field] = target @ weight
     for field in REACHED:
-        mixed[field] = _reach([s for s in held if getattr(VISEMES[s.name], field)], times)
+        mixed[field] = _reach([s for s in held if getattr(VISEMES[s.name], field)], contact_times)
     return mixed
 
 
@@ -204,7 +208,11 @@ def smoothstep(low: float, high: float, value: NDArray[np.float64]) -> NDArray[n
 
 
 def mouth_fields(
-    phones: Sequence[Phone], frames: int, effort: Sequence[float] | None = None, lead: float = 0.0
+    phones: Sequence[Phone],
+    frames: int,
+    effort: Sequence[float] | None = None,
+    lead: float = 0.0,
+    contact_lead: float | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Viseme fields over time: one array [frames] for each of FIELDS.
 
@@ -213,9 +221,11 @@ def mouth_fields(
         frames: how many; value i is for (i + 0.5) / 25 s, plus `lead` seconds.
         effort: one factor per phone for how far vowels open (1 = plain).
         lead: seconds the mouth runs ahead of the sound.
+        contact_lead: the same of lip contact and the tucked lip; None is `lead`.
     """
-    times = (np.arange(frames) + 0.5) / FPS + lead
-    return _mix(segments(phones, effort), times)
+    middles = (np.arange(frames) + 0.5) / FPS
+    contact_times = middles + (lead if contact_lead is None else contact_lead)
+    return _mix(segments(phones, effort), middles + lead, contact_times)
 
 
 def units(field: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,21 +233,21 @@ def units(field: Mapping[str, Any]) -> dict[str, Any]:
 
     Plain arithmetic, so that it works on numpy arrays here and on tensors inside the exported graph.
     """
-    contact, tuck = field["contact"], field["tuck"]
-    apart = 1 - contact
-    jaw = field["jaw"] * (1 - 0.85 * contact)
+    contact, tuck, speaking = field["contact"], field["tuck"], 1 - field["rest"]
+    apart = speaking * (1 - contact)
+    jaw = field["jaw"] * speaking * (1 - 0.85 * contact)
     return {
         "jawOpen": jaw,
         "mouthClose": jaw * contact,  # on this rig it undoes exactly the lips' part of jawOpen
         "mouthLowerDown": field["lower"] * apart * (1 - tuck),
         "mouthUpperUp": field["upper"] * apart,
         "mouthFunnel": field["funnel"] * apart,
-        "mouthPucker": field["pucker"],
+        "mouthPucker": field["pucker"] * speaking,
         "mouthPress": 0.30 * contact,
         "mouthRollLower": 0.16 * contact + 0.55 * tuck,
         "mouthRollUpper": 0.12 * contact,
         "mouthShrugLower": 0.12 * contact + 0.10 * tuck,
-        "mouthStretch": field["stretch"] * (1 - 0.6 * contact),
+        "mouthStretch": field["stretch"] * speaking * (1 - 0.6 * contact),
         "mouthSmile": field["smile"],
         "tongueOut": field["tongue"] * apart,
     }
