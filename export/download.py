@@ -35,10 +35,14 @@ class _InterruptedError(Exception):
 
 @dataclass
 class Retry:
-    """How often to try again: `attempts` times in a row without a new byte, after pauses that double."""
+    """How often to try again: `attempts` times in a row without a new byte, after pauses that double.
+
+    say: told each time, why and when.
+    """
 
     attempts: int = ATTEMPTS
     first_pause: float = FIRST_PAUSE
+    say: Callable[[str], None] = print
 
 
 def download(url: str, part: Path, progress: Progress, retry: Retry | None = None) -> None:
@@ -66,6 +70,7 @@ def download(url: str, part: Path, progress: Progress, retry: Retry | None = Non
                 raise DownloadError(
                     f"{url}: gave up after {failures} attempts ({error}); run it again to go on at {_size(part)} bytes"
                 ) from None
+            retry.say(f"{part.name}: {error}; going on in {pause:.0f} s")
             time.sleep(pause)
 
 
