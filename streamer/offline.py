@@ -75,6 +75,15 @@ class Progress:
         self._start = time.monotonic()
         self._shown = 0.0
 
+    def wait(self, what: str) -> None:
+        """Say what is being waited for, where someone watches; the bar takes its place."""
+        if self._stream.isatty():
+            print(f"\r{what} ...\033[K", end="", file=self._stream, flush=True)
+
+    def start(self) -> None:
+        """The first frame is about to be made."""
+        self._start = time.monotonic()
+
     def show(self, frames: int, last: bool = False) -> None:
         """Draw the bar for so many frames done."""
         now = time.monotonic()
@@ -107,14 +116,15 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     if face.still and options.reference_pose:
         raise ConfigError("a still head and a reference pose exclude each other")
     script = read_script(manifest, options.reference_pose, options.reference_blink, options.threads)
-    times = StageTimes()
+    times, progress = StageTimes(), Progress(sound.seconds, sys.stderr)
+    progress.wait(f"loading the engines of family {manifest.family}")
     with (
         Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
         named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, _note) as avatar,
     ):
         stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face), script)
         pictures = _Pictures(engines, avatar)
-        progress = Progress(sound.seconds, sys.stderr)
+        progress.start()
         recorded: list[FloatArray] = []
         past = manifest.stage("motion").context[0]
         with (
@@ -172,7 +182,8 @@ class _Pictures:
 
 
 def _note(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)
+    start = "\r\033[K" if sys.stderr.isatty() else ""  # in the place of what was being waited for
+    print(f"{start}note: {text}", file=sys.stderr)
 
 
 def _draw(window: CoefficientWindow, pictures: _Pictures, writer: VideoWriter, times: StageTimes) -> None:

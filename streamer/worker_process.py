@@ -69,7 +69,18 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready]:
 def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> None:
     """Run everything once: the first run of a graph allocates and may be many times slower than the next."""
     stream = CoefficientStream(engines, avatar, PipelineOptions())
-    renderer.render(stream.push(np.zeros(SAMPLES_PER_FRAME * FPS, np.float32))[:2])
+    windows = stream.push(np.zeros(SAMPLES_PER_FRAME * FPS, np.float32))
+    renderer.render(windows[:1])
+    start = time.perf_counter()
+    renderer.render(windows[1:2])
+    if (seconds := time.perf_counter() - start) > 1 / FPS:
+        logger.warning(
+            "a picture of family %s takes %.0f ms on this machine, a conversation needs one every %.0f ms: the face "
+            "will lag or stand still (`avatar render` takes the time it needs)",
+            engines.manifest.family,
+            1000 * seconds,
+            1000 / FPS,
+        )
 
 
 def _serve(pipe: Connection, ring: FrameRing, inference: Inference) -> None:
