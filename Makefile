@@ -15,7 +15,7 @@ CHECKPOINTS ?= checkpoints
 LOSS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench latency starter fetch-checkpoints parity export-engines test-export clean
+.PHONY: help setup dev run test lint bench latency starter fetch-checkpoints parity export-engines bench-engines test-export clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,6 +55,9 @@ parity: $(VENV)/.installed-export  ## compare the official networks with referen
 
 export-engines: $(VENV)/.installed-export  ## engines from SadTalker's checkpoints; CHECKPOINTS= SIZE= PRECISION= TARGET=tensorrt|onnx
 	$(BIN)/python -m export.engines --checkpoints $(CHECKPOINTS) --size $(SIZE) --precision $(PRECISION) --target $(TARGET)
+
+bench-engines: $(VENV)/.installed-export  ## measure a frame in torch and on each engine of the CPU, as ratios in one run; SIZE=
+	$(BIN)/python -m export.bench_engines --size $(SIZE)
 
 test-export: dev $(VENV)/.installed-export  ## run all tests, those that need torch and TensorRT-RTX included (both are large)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[rtx]'

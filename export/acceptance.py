@@ -31,10 +31,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Trial:
-    """What a build did on the driving sequence. seconds: per frame, the first one not counted."""
+    """What a build did on the driving sequence. seconds, cpu: per frame, by the clock and of all cores together."""
 
+    frames: FloatArray
     motion: LipMotion
     seconds: float
+    cpu: float
 
 
 class Acceptance:
@@ -79,12 +81,12 @@ class Acceptance:
         """Render the sequence with another build and compare."""
         engine = self._open("render", compile_graph)
         first = replace(self.sequence, driving=self.sequence.driving[:1])
-        render(engine, first)
-        start = time.perf_counter()
+        render(engine, first)  # whatever is set up in a first run is not counted
+        count, start, cpu = len(self.sequence.driving), time.perf_counter(), time.process_time()
         made = render(engine, self.sequence)
-        seconds = (time.perf_counter() - start) / len(self.sequence.driving)
+        seconds, cpu = (time.perf_counter() - start) / count, (time.process_time() - cpu) / count
         engine.deactivate()
-        return Trial(compare(self.expected, made), seconds)
+        return Trial(made, compare(self.expected, made), seconds, cpu)
 
     def check_frame(self, generator: Generator) -> float:
         """Compare the reference's first frame with the network's own; returns the largest error.

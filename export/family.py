@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from torch import nn
+from torch import Tensor, nn
 
 from engines.manifest import FILE_NAME, FORMAT
 from export.half import to_half
@@ -123,19 +123,28 @@ class _Writer:
         entry = file_entry(path, "bf16" if half else "fp32")
         alternatives = {}
         if stage in ON_GPU:
-            on_gpu = entry
-            if half:
-                path = self._folder / f"{plan.name}_fp16.onnx"
-                save(to_half(model), path, self._labels | {"stage": stage, "precision": "fp16"})
-                check_numbers(path, plan, made, HALF_TOLERANCE)
-                on_gpu = file_entry(path, "fp16")
-            alternatives = dict.fromkeys(GPU_BACKENDS, on_gpu)
+            alternatives = dict.fromkeys(GPU_BACKENDS, self._for_gpu(stage, plan, model, half, made) or entry)
         if plan.openvino is not None:
             path = self._folder / f"{plan.name}_openvino.onnx"
             self._write(stage, plan, plan.openvino, path)
             alternatives["openvino"] = file_entry(path, str(entry["precision"]))
         say(f"{plan.name}: {', '.join(self._forms(plan, half))}; at most {error:.0e} of the range off torch")
         return entry | tensor_entries(plan, made) | ({"alternatives": alternatives} if alternatives else {})
+
+    def _for_gpu(
+        self, stage: str, plan: GraphPlan, model: onnx.ModelProto, half: bool, made: Mapping[str, Tensor]
+    ) -> dict[str, Any] | None:
+        """Write what a GPU loads, if that is another file."""
+        if plan.gpu is None and not half:
+            return None
+        path = self._folder / f"{plan.name}_{'fp16' if half else 'gpu'}.onnx"
+        if plan.gpu is not None:
+            model = self._write(stage, plan, plan.gpu, path)
+            check_numbers(path, plan, made)
+        if half:
+            save(to_half(model), path, self._labels | {"stage": stage, "precision": "fp16"})
+            check_numbers(path, plan, made, HALF_TOLERANCE)
+        return file_entry(path, "fp16" if half else "fp32")
 
     def _write(self, stage: str, plan: GraphPlan, module: nn.Module, path: Path) -> onnx.ModelProto:
         model = trace(module, plan, path)

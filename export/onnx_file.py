@@ -33,7 +33,7 @@ class GraphPlan:
     """A module to export under a file name without suffix: example inputs and the names of its outputs.
 
     half: whether it may be computed in 16 bits. batched: inputs and outputs whose first dimension is free.
-    openvino: a module that computes the same in operators that OpenVINO has.
+    openvino, gpu: modules that compute the same, in operators that OpenVINO has or in a form that suits GPUs.
     """
 
     name: str
@@ -43,6 +43,7 @@ class GraphPlan:
     half: bool = False
     batched: tuple[str, ...] = ()
     openvino: nn.Module | None = None
+    gpu: nn.Module | None = None
 
 
 def trace(module: nn.Module, plan: GraphPlan, path: Path) -> onnx.ModelProto:

@@ -44,9 +44,9 @@ class RoundedGraph:
 
     def __init__(self, plan: GraphPlan) -> None:
         self.plan = plan
-        self.module = plan.module
+        self.module = plan.gpu or plan.module
         if plan.half:
-            self.module = copy.deepcopy(plan.module)
+            self.module = copy.deepcopy(self.module)
             for parameter in self.module.parameters():
                 parameter.data = _rounded(parameter.data)
 

@@ -20,10 +20,12 @@ pytest.importorskip("openvino")
 
 from export import engines as command
 from export.acceptance import Acceptance, without_bfloat16
+from export.bench_engines import bench
 from export.engines import Options, export_engines
 from export.family import replacing
 from export.lip_motion import LipMotionError
 from export.stand_in import write_stand_ins
+from tests.narrow import SIZE, narrow_networks
 
 WIDTH = 1 / 16
 
@@ -153,3 +155,12 @@ def test_bfloat16_that_does_not_pass_is_taken_back(narrow_folder: Path, tmp_path
     changed = json.loads((tmp_path / "manifest.json").read_text())
     assert '"bf16"' not in json.dumps(changed)
     assert '"fp16"' in json.dumps(changed)
+
+
+def test_the_bench_compares_every_engine_of_the_cpu_with_torch() -> None:
+    said: list[str] = []
+    rows = bench(narrow_networks(), SIZE, frames=2, threads=1, say=said.append)
+    assert [row.engine.split(",")[0] for row in rows][:3] == ["torch", "ONNX Runtime", "OpenVINO"]
+    assert all(row.ms > 0 and row.accepted for row in rows)
+    assert rows[1].psnr > 60
+    assert len(said) == len(rows) + 2

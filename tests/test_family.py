@@ -14,7 +14,17 @@ from streamer.frames import FloatArray
 torch = pytest.importorskip("torch")
 
 from export.networks.generator import Rendering  # noqa: E402
+from export.parity.stages import TorchStages  # noqa: E402
 from tests.narrow import SIZE, narrow_networks  # noqa: E402
+
+BATCHES: dict[str, dict[str, tuple[int, ...]]] = {
+    "expression": {"mel": (3, 1, 80, 16), "blink": (3, 1), "reference_expression": (1, 64)},
+    "pose": {"mel": (32, 1, 80, 16), "noise": (1, 64), "style": (1, 46), "reference_pose": (1, 6)},
+    "motion": {"coefficients": (3, 70, 27), "canonical_keypoints": (1, 15, 3), "view": (3, 3), "view_on": (3, 3)},
+    "motion_full": {"coefficients": (3, 73, 27), "canonical_keypoints": (1, 15, 3), "view": (3, 3), "view_on": (3, 3)},
+    "appearance": {"portrait": (1, 3, SIZE, SIZE)},
+    "coefficients": {"face": (1, 3, 224, 224)},
+}
 
 RNG = np.random.default_rng(3)
 PORTRAIT = RNG.random((1, 3, SIZE, SIZE), np.float32)
@@ -45,3 +55,21 @@ def test_onnx_runtime_gives_the_networks_numbers(narrow_folder: Path, expected: 
     np.testing.assert_allclose(made["occlusion"], expected.occlusion, atol=1e-4)
     np.testing.assert_allclose(made["image"], expected.prediction, atol=1e-3)
     np.testing.assert_array_equal(made["frame"], (made["image"] * 255).round().transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_every_other_stage_gives_the_networks_numbers(narrow_folder: Path, backend: str) -> None:
+    """Batches of another size than the graphs were traced with; a view that is on replaces the head's turn."""
+    pytest.importorskip(backend)
+    networks = narrow_networks()
+    reference = TorchStages(lambda name: getattr(networks, name))
+    rng = np.random.default_rng(4)
+    with Engines.open(Manifest.load(narrow_folder), backend=backend, threads=1, without={"render"}) as engines:
+        for stage, shapes in BATCHES.items():
+            inputs = {name: rng.random(shape, np.float32) for name, shape in shapes.items()}
+            if "view" in inputs:
+                inputs |= {"view": inputs["view"] * 30, "view_on": np.eye(3, dtype=np.float32)}
+            expected = reference.run(stage, inputs)
+            for name, found in engines[stage].infer(inputs).items():
+                spread = float(np.ptp(expected[name]))
+                np.testing.assert_allclose(found, expected[name], atol=1e-4 * spread, rtol=0, err_msg=f"{stage} {name}")

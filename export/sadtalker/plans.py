@@ -26,7 +26,10 @@ FACE = 224  # pixels of the picture that coefficients are read from
 SHRINK = 4  # pictures to feature maps
 EXAMPLES = 2  # in a batch, while tracing: one would be taken for a constant
 
-FORMS = Forms(hourglass="plain", up_0="phases", up_1="phases")
+# Measured on CPUs (OpenVINO, ONNX Runtime). For GPUs chosen without one at hand: ordinary convolutions, which are what
+# tensor cores are fed best with, and interleaving only where it saves most.
+ON_CPU = Forms(hourglass="transposed", up_0="transposed", up_1="transposed")
+ON_GPU = Forms(hourglass="plain", up_0="phases", up_1="phases")
 
 Plans = dict[str, tuple[GraphPlan, ...]]
 
@@ -113,8 +116,22 @@ def render_plans(generator: Generator, size: int) -> tuple[GraphPlan, ...]:
     keypoints = "source_keypoints driving_keypoints"
     return (
         plan("look", Look(), f"compressed {keypoints}", "evidence"),
-        plan("estimate", Estimate(generator.dense_motion_network, FORMS), "evidence", "logits occlusion", half=True),
+        plan(
+            "estimate",
+            Estimate(generator.dense_motion_network, ON_CPU),
+            "evidence",
+            "logits occlusion",
+            half=True,
+            gpu=Estimate(generator.dense_motion_network, ON_GPU),
+        ),
         plan("warp", Warp(), f"volume logits {keypoints}", "warped deformation", openvino=Warp(sample_atlas)),
-        plan("decode", Decode(generator, FORMS), "warped occlusion", "image", half=True),
+        plan(
+            "decode",
+            Decode(generator, ON_CPU),
+            "warped occlusion",
+            "image",
+            half=True,
+            gpu=Decode(generator, ON_GPU),
+        ),
         plan("frame", stages.Frame(), "image", "frame"),
     )
