@@ -89,7 +89,7 @@ def _fit_rig(manifest: Manifest, portrait: Portrait, mode: str) -> Made:
     if mode not in WHOLE_MODES:
         return Made(picture, landmarks, mode, arrays, notes=notes)
     edges = (square.x - square.half, square.y - square.half, square.x + square.half, square.y + square.half)
-    whole, box = whole_picture(portrait.picture, *edges)
+    whole, box = whole_picture(portrait.picture, edges, size)
     return Made(picture, landmarks, mode, {**arrays, BOX: box.array()}, whole, notes)
 
 
@@ -104,7 +104,8 @@ def _read_coefficients(manifest: Manifest, portrait: Portrait, mode: str, thread
     arrays = {"reference": reference, "source_keypoints": _own_keypoints(manifest, picture, reference, mode, threads)}
     if mode not in WHOLE_MODES:
         return Made(picture, landmarks, mode, arrays)
-    whole, place = whole_picture(portrait.picture, box.left, box.top, box.right, box.bottom)
+    edges = (box.left, box.top, box.right, box.bottom)
+    whole, place = whole_picture(portrait.picture, edges, manifest.size)
     return Made(picture, landmarks, mode, {**arrays, BOX: place.array()}, whole)
 
 

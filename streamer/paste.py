@@ -18,6 +18,7 @@ from streamer.frames import ByteArray, FloatArray
 FILE = "whole.png"
 BOX = "paste_box"  # in arrays.npz: left, top, right, bottom in the whole picture's pixels; may reach beyond it
 MOST_SIDE = 1920
+MOST_ENLARGED = 1.5  # times that frames are enlarged; a larger photo is scaled down, or the head would be a blur in it
 FEATHER = 0.10  # of the box's side
 
 
@@ -35,10 +36,13 @@ class PasteBox:
         return np.array([self.left, self.top, self.right, self.bottom], np.float32)
 
 
-def whole_picture(photo: ByteArray, left: float, top: float, right: float, bottom: float) -> tuple[ByteArray, PasteBox]:
-    """The photo scaled to at most MOST_SIDE with even sides (as video codecs want), and the box in it."""
+def whole_picture(photo: ByteArray, edges: tuple[float, float, float, float], size: int) -> tuple[ByteArray, PasteBox]:
+    """The photo scaled to go with frames of `size` pixels, with even sides (as video codecs want), and the place of
+    the frames in it. `edges` are left, top, right, bottom in the photo.
+    """
+    left, top, right, bottom = edges
     height, width = photo.shape[:2]
-    scale = min(1.0, MOST_SIDE / max(width, height))
+    scale = min(1.0, MOST_SIDE / max(width, height), MOST_ENLARGED * size / max(right - left, bottom - top))
     across, down = (max(2, int(side * scale) // 2 * 2) for side in (width, height))
     if scale < 1:
         photo = np.asarray(cv2.resize(photo, (across, down), interpolation=cv2.INTER_AREA), np.uint8)

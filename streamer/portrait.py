@@ -19,7 +19,7 @@ MOST_YAW, WIDE_YAW = 42.0, 25.0  # degrees
 MOST_ROLL = 20.0  # degrees a head may lean before the picture is turned upright
 SURE_PRESENCE, SURE_SCORE = 0.995, 0.8
 MOST_OUTSIDE = 0.08  # share of the landmarks that the models may put beyond the photo's edge
-LIDS_SHUT = 0.10  # height of an eye's opening over its width
+LIDS_SHUT = 0.12  # height of an eye's opening over its width
 
 
 @dataclass(frozen=True, eq=False)

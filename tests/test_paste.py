@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamer.errors import BundleError
-from streamer.paste import FEATHER, FILE, MOST_SIDE, PasteBack, PasteBox, whole_picture
+from streamer.paste import FEATHER, FILE, MOST_ENLARGED, MOST_SIDE, PasteBack, PasteBox, whole_picture
 from tests import faces
 
 WHOLE = np.full((200, 300, 3), 50, np.uint8)
@@ -46,14 +46,21 @@ def test_the_frame_is_put_to_scale() -> None:
 
 def test_a_whole_picture_is_bounded_and_even() -> None:
     photo = np.zeros((1501, 4001, 3), np.uint8)
-    whole, box = whole_picture(photo, 1000, 200, 2000, 1200)
+    whole, box = whole_picture(photo, (1000, 200, 2000, 1200), 512)
     assert whole.shape[1] == MOST_SIDE
     assert whole.shape[0] % 2 == 0
     scale = MOST_SIDE / 4001
     assert box == PasteBox(round(1000 * scale), round(200 * scale), round(2000 * scale), round(1200 * scale))
-    small, same = whole_picture(photo[:101, :99], 10.2, 5.0, 60.4, 55.0)
+    small, same = whole_picture(photo[:101, :99], (10.2, 5.0, 60.4, 55.0), 256)
     assert small.shape == (100, 98, 3)
     assert same == PasteBox(10, 5, 60, 55)
+
+
+def test_a_head_larger_than_its_frames_scales_the_photo_down() -> None:
+    photo = np.zeros((1000, 1200, 3), np.uint8)
+    whole, box = whole_picture(photo, (100, 100, 900, 900), 256)
+    assert box.right - box.left == pytest.approx(MOST_ENLARGED * 256, abs=2)
+    assert whole.shape[:2] == (480, 576)
 
 
 @pytest.mark.parametrize(

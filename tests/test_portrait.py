@@ -9,10 +9,13 @@ import pytest
 from PIL import Image
 
 from engines.manifest import Manifest
+from engines.runtime import Engines
 from streamer.errors import PhotoError
 from streamer.face_detector import Detection
 from streamer.face_rig import FaceRig
+from streamer.frames import CoefficientWindow
 from streamer.landmarks import POINTS, Face, Landmarker
+from streamer.pipeline import Avatar, FaceRenderer
 from streamer.portrait import check_face, head_angles, read_portrait
 from tests import faces
 
@@ -65,6 +68,17 @@ def test_a_face_from_the_side() -> None:
     assert "turned by about 3" in check_face(Path("a.png"), from_the_side(-33), 600, 600)[0]
     with pytest.raises(PhotoError, match=r"a.png: the face is seen from the side, turned by about (59|60|61) degrees"):
         check_face(Path("a.png"), from_the_side(60), 600, 600)
+
+
+def test_closed_eyes_are_noted(landmarker: Landmarker, tmp_path: Path) -> None:
+    with Engines.open(Manifest.load(faces.STARTER)) as engines:
+        layout = engines.manifest.coefficients
+        values = np.zeros((len(layout), 3), np.float32)
+        for side in ("Left", "Right"):
+            values[layout.expression.index(f"eyeBlink{side}")] = 1.0
+        shut = FaceRenderer(engines, Avatar.load(engines, "mina")).render([CoefficientWindow(0, values)])[0].rgb
+    (note,) = read_portrait(faces.save(tmp_path / "a.png", shut), landmarker).notes
+    assert note.startswith("the eyes look closed")
 
 
 def test_nobody_there(landmarker: Landmarker, tmp_path: Path) -> None:
