@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.config import SAMPLE_RATE, PipelineOptions
+from streamer.config import SAMPLE_RATE, FaceOptions, PipelineOptions
 from streamer.errors import AvatarError, SessionError
 from streamer.frames import AudioChunk, ByteArray
 from streamer.limits import WorkerLimits
 from streamer.messages import WorkerSettings
 from streamer.worker import InferenceWorker, WorkerState
-from tests import tiny_family
+from tests import tiny_family, tiny_vae_family
 
 PATIENCE_S = 60.0
 SECOND = np.zeros(SAMPLE_RATE, np.float32)
@@ -46,8 +46,8 @@ class Listener:
                 self.told.clear()
 
 
-def _worker(family: Path, avatar: str | None = None) -> InferenceWorker:
-    return InferenceWorker(WorkerSettings(family, avatar, 1), tiny_family.SIZE, WorkerLimits())
+def _worker(family: Path, avatar: str | None = None, size: int = tiny_family.SIZE) -> InferenceWorker:
+    return InferenceWorker(WorkerSettings(family, avatar, 1), size, WorkerLimits())
 
 
 @pytest.fixture
@@ -83,6 +83,23 @@ async def test_sessions_do_not_see_each_others_pictures(worker: InferenceWorker)
     await asyncio.gather(one.until(pictures=15), other.until(pictures=15))
     assert {index // 1000 for _, index, _ in one.pictures} == {0}
     assert {index // 1000 for _, index, _ in other.pictures} == {1}
+
+
+async def test_a_family_with_a_face_model_talks_too(vae_folder: Path) -> None:
+    """Sessions of one avatar differ by what they asked for; one that asks the impossible is told why."""
+    worker = _worker(vae_folder, size=tiny_vae_family.SIZE)
+    await worker.start()
+    plain, turned, wrong = Listener(), Listener(), Listener()
+    asked = {plain: FaceOptions(), turned: FaceOptions(yaw=0.2, pose_style=1), wrong: FaceOptions(pose_style=99)}
+    for listener, face in asked.items():
+        number = worker.open(tiny_vae_family.NAME, PipelineOptions(265, face=face), listener)
+        worker.begin(number, 0, 0, later())
+        worker.push(number, 0, AudioChunk(0, SECOND))
+    await asyncio.gather(plain.until(pictures=15), turned.until(pictures=15), wrong.until(failures=1))
+    assert wrong.failures == ["pose style 99; family tiny-vae has 0 to 3"]
+    apart = [np.abs(a[2].astype(int) - b[2]).max() for a, b in zip(plain.pictures, turned.pictures, strict=False)]
+    assert max(apart) > 2
+    await worker.stop()
 
 
 async def test_a_killed_process_is_told_to_sessions_and_started_again(worker: InferenceWorker) -> None:
