@@ -19,9 +19,10 @@ from streamer.mel import LIMIT
 from streamer.smoothing import Follower, SavitzkyGolay
 
 FADE = 8  # frames in which one live block passes into the next
-LIMITS = np.array([0.35, 0.35, 0.35, 0.35, 0.35, 0.35])  # of a live residual: radians (20 degrees), then the
-# translations of the face model, in which a head is about 2 wide. Soft: what is far below passes unchanged.
-FOLLOW = 12.0  # rad/s: about the band that the reference's smoothing lets through, 0.17 s behind
+# Of a live residual: 20 degrees in radians, and as much of the face model's unit of length, in which a head is about 2
+# wide. Soft: what is far below passes unchanged.
+MOST_RESIDUAL = np.float32(0.35)
+FOLLOW = 12.0  # rad/s: half power at 1.2 Hz, where the reference's smoothing has it at 2.6; 0.17 s behind
 MOST_BEND = 0.012  # of a live pose, per frame squared: 0.7 degrees, twice what a quick nod needs
 
 
@@ -174,7 +175,7 @@ class LivePose:
         if len(self._ahead) == FADE:
             self._make_ahead()
         target, self._ahead = self._ahead[0], self._ahead[1:]
-        return self._rest + self._follower.step(LIMITS * np.tanh(target / LIMITS))
+        return self._rest + self._follower.step(MOST_RESIDUAL * np.tanh(target / MOST_RESIDUAL))
 
     def _make_ahead(self) -> None:
         """Fade what is left of the last block into a new one."""
