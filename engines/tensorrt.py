@@ -111,7 +111,7 @@ class TensorRtGraph:
         trt, gpu = library(), require_gpu()
         path = find_plan(graph.path, MODULE, trt.__version__, gpu)
         self._graph = graph
-        log = _collector(trt)
+        log = error_log(trt)
         self._runtime = trt.Runtime(log)
         self.engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self.engine is None:
@@ -206,10 +206,10 @@ def _free(address: int) -> None:
     _cuda().cudaFree(address)
 
 
-def _collector(trt: ModuleType) -> Any:
+def error_log(trt: ModuleType) -> Any:
     """A logger that keeps the last error for the message we raise, and prints nothing."""
 
-    class Collector(trt.ILogger):  # type: ignore[name-defined, misc]
+    class ErrorLog(trt.ILogger):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.last = "no reason given"
@@ -218,7 +218,7 @@ def _collector(trt: ModuleType) -> Any:
             if severity in (trt.Logger.ERROR, trt.Logger.INTERNAL_ERROR):
                 self.last = message.strip().splitlines()[0]
 
-    return Collector()
+    return ErrorLog()
 
 
 def describe() -> str:

@@ -20,7 +20,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -85,13 +85,14 @@ def build_engine(path: Path, builder: str = "tensorrt", *, say: Say = lambda _: 
     """
     trt = load_builder(builder)
     gpu = find_gpu() if builder == "tensorrt" else None
-    log = _log(trt)
+    log = runtime.error_log(trt)
     maker = trt.Builder(log)
     # Strong typing is all there is from version 11 on; the flag stays as a no-op.
     network = maker.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     _parse(trt, network, path, log)
-    samplers = check_samplers(trt, network, path)
-    layers = check_types(trt, network, path)
+    model = onnx.load(path)
+    samplers = check_samplers(trt, network, model, path)
+    layers = check_types(trt, network, model, path)
     config = _configure(trt, maker, network, path, say)
     timings = _timings(config, path) if builder == "tensorrt" else None  # tensorrt_rtx times nothing ahead
     start = time.monotonic()
@@ -100,7 +101,7 @@ def build_engine(path: Path, builder: str = "tensorrt", *, say: Say = lambda _: 
         raise EngineError(f"{path}: {builder} cannot build it: {log.last}")
     seconds = time.monotonic() - start
     content = bytes(plan)
-    check_size(path, len(content))
+    check_size(model, path, len(content))
     if timings is not None:
         _keep_timings(timings, path)
     notes = {"seconds": round(seconds, 1), "layers": layers, "samplers": samplers}
@@ -133,7 +134,7 @@ def _parse(trt: ModuleType, network: Any, path: Path, log: Any) -> None:
     raise EngineError(f"{path}: cannot be parsed: {reasons[0] if reasons else log.last}")
 
 
-def check_samplers(trt: ModuleType, network: Any, path: Path) -> int:
+def check_samplers(trt: ModuleType, network: Any, model: onnx.ModelProto, path: Path) -> int:
     """Make sure that every GridSample interpolates, and return how many there are.
 
     Raises:
@@ -147,20 +148,20 @@ def check_samplers(trt: ModuleType, network: Any, path: Path) -> int:
                 f"{path}: {trt.__name__} {trt.__version__} parsed {layer.name} as "
                 f"{layer.interpolation_mode.name}, not LINEAR; its pictures would be wrong, use another version"
             )
-    wanted = sum(node.op_type == "GridSample" for node in _nodes(path))
+    wanted = sum(node.op_type == "GridSample" for node in model.graph.node)
     if len(samplers) != wanted:
         raise EngineError(f"{path}: {len(samplers)} of {wanted} GridSample nodes are left after parsing")
     return len(samplers)
 
 
-def check_types(trt: ModuleType, network: Any, path: Path) -> dict[str, int]:
+def check_types(trt: ModuleType, network: Any, model: onnx.ModelProto, path: Path) -> dict[str, int]:
     """Make sure that what computes does so in the type of the file's weights; return the count of layers by type.
 
     Raises:
         EngineError: a convolution or matrix product came out in another type.
     """
     kinds = (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION, trt.LayerType.MATRIX_MULTIPLY)
-    half = is_half(path)
+    half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
     expected = trt.float16 if half else trt.float32
     heavy = [layer for layer in _layers(network) if layer.type in kinds]
     wrong = [layer for layer in heavy if layer.get_output(0).dtype != expected]
@@ -170,32 +171,18 @@ def check_types(trt: ModuleType, network: Any, path: Path) -> dict[str, int]:
     return dict(Counter(layer.get_output(0).dtype.name.lower() for layer in heavy))
 
 
-def check_size(path: Path, size: int) -> None:
+def check_size(model: onnx.ModelProto, path: Path, size: int) -> None:
     """Make sure that an engine is about as large as its weights in the type they were given in.
 
     Raises:
         EngineError: it is not, so weights were stored in another type, or twice.
     """
-    weights = weight_bytes(path)
+    weights = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     if weights >= SMALL and not LEAST_SHARE <= size / weights <= MOST_SHARE:
         raise EngineError(
             f"{path}: the engine has {size / 1e6:.0f} MB for {weights / 1e6:.0f} MB of weights; "
             "they were stored in another type"
         )
-
-
-def weight_bytes(path: Path) -> int:
-    """Bytes of all the weights in an ONNX file."""
-    return sum(len(tensor.raw_data) for tensor in onnx.load(path).graph.initializer)
-
-
-def is_half(path: Path) -> bool:
-    """Whether a graph's convolutions and matrix products are in float16."""
-    return any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in onnx.load(path).graph.initializer)
-
-
-def _nodes(path: Path) -> Sequence[onnx.NodeProto]:
-    return list(onnx.load(path).graph.node)
 
 
 def _layers(network: Any) -> list[Any]:
@@ -237,21 +224,6 @@ def _keep_timings(cache: Any, path: Path) -> None:
     temporary = target.with_name(target.name + ".partial")
     temporary.write_bytes(bytes(cache.serialize()))
     temporary.replace(target)
-
-
-def _log(trt: ModuleType) -> Any:
-    """A logger that keeps the last error for the message we raise."""
-
-    class Log(trt.ILogger):  # type: ignore[name-defined, misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.last = "no reason given"
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.Logger.ERROR, trt.Logger.INTERNAL_ERROR):
-                self.last = message.strip().splitlines()[0]
-
-    return Log()
 
 
 def _monitor(trt: ModuleType, title: str, say: Say) -> Any:
