@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from streamer.frames import ByteArray, FloatArray
 
@@ -126,11 +127,13 @@ def face_input(portrait: ByteArray, points: FloatArray) -> tuple[FloatArray, Flo
     across, down = int(width * scale), int(height * scale)
     left = int(across / 2 - FACE_SIZE / 2 + (offset[0] - width / 2) * scale)
     top = int(down / 2 - FACE_SIZE / 2 + (height / 2 - offset[1]) * scale)
-    resized = cv2.resize(portrait, (across, down), interpolation=cv2.INTER_AREA if scale < 0.7 else cv2.INTER_CUBIC)
     face = np.zeros((FACE_SIZE, FACE_SIZE, 3), np.float32)  # black beyond the picture, as in the reference
-    rows = slice(max(top, 0), min(top + FACE_SIZE, down))
-    columns = slice(max(left, 0), min(left + FACE_SIZE, across))
-    if rows.stop > rows.start and columns.stop > columns.start:
-        face[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = resized[rows, columns]
+    first, last = (max(left, 0), max(top, 0)), (min(left + FACE_SIZE, across), min(top + FACE_SIZE, down))
+    if first[0] < last[0] and first[1] < last[1]:
+        # Pillow, as the reference: OpenCV's bicubic is another one. Only what is looked at is resized.
+        size = (last[0] - first[0], last[1] - first[1])
+        part = (first[0] * width / across, first[1] * height / down, last[0] * width / across, last[1] * height / down)
+        resized = Image.fromarray(portrait).resize(size, Image.Resampling.BICUBIC, box=part)
+        face[first[1] - top : last[1] - top, first[0] - left : last[0] - left] = np.asarray(resized)
     planes = np.ascontiguousarray(face.transpose(2, 0, 1)[None]) / np.float32(255.0)
     return planes, np.array([scale, *offset], np.float32)

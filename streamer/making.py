@@ -17,15 +17,17 @@ from engines.runtime import Engine, open_stage
 from streamer import crop
 from streamer.avatar import MODES, WHOLE_MODES
 from streamer.conditions import Topology
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, PhotoError
 from streamer.face_model import face_model
 from streamer.face_rig import FaceRig, fit_face
 from streamer.frames import ByteArray, FloatArray
 from streamer.framing import cut_square, head_square
+from streamer.landmarks import LEFT_CORNERS, RIGHT_CORNERS, eye_middle
 from streamer.paste import BOX, whole_picture
 from streamer.portrait import Portrait
 
 FIT_RIG = "fit-rig"
+LEAST_EYES = 8  # pixels between the eyes in the family's picture
 LITTLE_ROOM = 0.06  # of the picture's side drawn out beyond the photo's edge
 TIGHT = "there is little room about the head, so the photo's edge was drawn out; more room looks better"
 SCENE_ROWS = 3  # coefficients beyond the layout's: how the face was cut out; only whole-scene motion takes them
@@ -60,6 +62,7 @@ def make_avatar(manifest: Manifest, portrait: Portrait, mode: str | None = None,
 
     Raises:
         ConfigError: the family makes no avatars, or not in this mode.
+        PhotoError: the face is too small in this mode.
         EngineError: a network does not load.
     """
     modes = modes_of(manifest)
@@ -98,6 +101,12 @@ def _read_coefficients(manifest: Manifest, portrait: Portrait, mode: str, thread
     box = crop.crop_box(mode, portrait.landmarks, width, height)
     picture = box.cut(portrait.picture, manifest.size)
     landmarks = box.to_picture(portrait.landmarks, manifest.size)
+    apart = float(np.linalg.norm(eye_middle(landmarks, LEFT_CORNERS) - eye_middle(landmarks, RIGHT_CORNERS)))
+    if apart < LEAST_EYES:
+        raise PhotoError(
+            f"in mode {mode} the face is {apart:.0f} pixels from eye to eye, expected at least {LEAST_EYES}; "
+            "use mode crop or full"
+        )
     with _opened(manifest, "coefficients", threads) as stage:
         values, cut_out = read_coefficients(stage, picture, landmarks)
     reference = np.concatenate([values, cut_out])[None].astype(np.float32)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engines.manifest import Manifest
-from streamer.avatar import MODES
+from streamer.avatar import MODES, WHOLE_MODES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +55,8 @@ def run_prepare(args: argparse.Namespace) -> int:
     print(f"what was read off the photo: {made.preview}")
     print(f"use it: avatar render --avatar {made.name} --audio speech.wav --out talking.mp4")
     print(f"   or:  avatar serve --avatar {made.name}")
+    if args.mode in WHOLE_MODES:
+        print("`avatar render` shows the whole photo; a live conversation shows the part with the head")
     return 0
 
 

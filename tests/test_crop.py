@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from streamer import crop
 from streamer.crop import FACE_SCALE, FIVE_POINTS, LEFT_EYE, RIGHT_EYE, STANDARD_FACE, Box, crop_box
 from streamer.frames import FloatArray
+from tests import faces
 
 
 def face(eyes: tuple[float, float], apart: float, mouth_down: float) -> FloatArray:
@@ -79,6 +81,22 @@ def test_the_face_input_is_centred_and_scaled() -> None:
         assert spot.max() > 0.9
         middle = [(spot * place).sum() / spot.sum() - 6 for place in (rows, columns)]
         assert np.abs(middle).max() < 1.6
+
+
+@pytest.mark.parametrize("size", [41.3, 83.7, 171.1])
+def test_the_face_input_is_a_cut_of_the_resized_picture(size: float) -> None:
+    """As the reference does it: resize all of the picture, then cut; what lies beyond the picture is black."""
+    picture = np.asarray(Image.fromarray(faces.portrait("mina")).resize((300, 260)), np.uint8)
+    points = np.zeros((478, 3), np.float32)
+    places = STANDARD_FACE[:, :2] * size * (1, -1) + (120.0, 131.0)
+    for chosen, place in zip(FIVE_POINTS, places, strict=True):
+        points[list(chosen), :2] = place
+    planes, (scale, x, y) = crop.face_input(picture, points)
+    across, down = int(300 * scale), int(260 * scale)
+    left, top = int(across / 2 - 112 + (x - 150) * scale), int(down / 2 - 112 + (130 - y) * scale)
+    whole = Image.fromarray(picture).resize((across, down), Image.Resampling.BICUBIC)
+    expected = np.asarray(whole.crop((left, top, left + 224, top + 224)), np.float32) / 255
+    np.testing.assert_allclose(planes[0].transpose(1, 2, 0), expected, atol=1.5 / 255)
 
 
 def test_landmarks_follow_a_box_whose_proportions_change() -> None:

@@ -14,6 +14,7 @@ from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer import crop
 from streamer.avatar import MODES, WHOLE_MODES
+from streamer.errors import PhotoError
 from streamer.frames import ByteArray
 from streamer.landmarks import Landmarker
 from streamer.offline import RenderOptions, render_file
@@ -98,3 +99,12 @@ def test_frames_are_pasted_where_they_were_cut_out(own_home: Path, photo: Path, 
     picture = faces.load(made.folder / "portrait.png")
     whole = cv2.resize(faces.load(photo), paste.size, interpolation=cv2.INTER_AREA)
     assert np.abs(paste.paste(picture).astype(float) - whole).mean() < 3
+
+
+def test_a_face_lost_in_a_resized_scene_is_one_line(own_home: Path, tmp_path: Path, official: Engines) -> None:
+    scene = np.full((1800, 1800, 3), 140, np.uint8)
+    scene[800:900, 800:900] = faces.portrait("mina", 100)
+    path = faces.save(tmp_path / "scene.png", scene)
+    with pytest.raises(PhotoError, match=r"in mode resize the face is 2 pixels from eye to eye.*use mode crop or full"):
+        prepare(official.manifest, PrepareOptions(path, "me", mode="resize"))
+    prepare(official.manifest, PrepareOptions(path, "me"))
