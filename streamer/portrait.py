@@ -19,6 +19,7 @@ MOST_YAW, WIDE_YAW = 42.0, 25.0  # degrees
 MOST_ROLL = 20.0  # degrees a head may lean before the picture is turned upright
 SURE_PRESENCE, SURE_SCORE = 0.995, 0.8
 MOST_OUTSIDE = 0.08  # share of the landmarks that the models may put beyond the photo's edge
+MOUTH_OPEN = 0.2  # height of the mouth's opening over its width: a laugh, or in the middle of a word
 LIDS_SHUT = 0.12  # height of an eye's opening over its width
 
 
@@ -131,11 +132,14 @@ def check_face(path: Path, face: Face, width: int, height: int) -> list[str]:
         notes.append(f"the face is turned by about {yaw:.0f} degrees; one that looks into the camera moves better")
     if max(_openness(face.points, eye) for eye in ((159, 145, 33, 133), (386, 374, 362, 263))) < LIDS_SHUT:
         notes.append("the eyes look closed, and will stay so; take a photo with open eyes")
+    if _openness(face.points, (13, 14, 61, 291)) > MOUTH_OPEN:
+        notes.append("the mouth is open; lips that touch in the photo speak better")
     return notes
 
 
-def _openness(points: FloatArray, eye: tuple[int, int, int, int]) -> float:
-    upper, lower, one, other = points[list(eye), :2]
+def _openness(points: FloatArray, ends: tuple[int, int, int, int]) -> float:
+    """Height over width, by the points at the upper and lower edge and in both corners."""
+    upper, lower, one, other = points[list(ends), :2]
     return float(np.linalg.norm(upper - lower)) / max(float(np.linalg.norm(one - other)), 1e-6)
 
 

@@ -70,15 +70,21 @@ def test_a_face_from_the_side() -> None:
         check_face(Path("a.png"), from_the_side(60), 600, 600)
 
 
-def test_closed_eyes_are_noted(landmarker: Landmarker, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("units", "remark"),
+    [
+        (("eyeBlinkLeft", "eyeBlinkRight"), "the eyes look closed"),
+        (("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight"), "the mouth is open"),
+    ],
+)
+def test_an_unlucky_moment_is_noted(landmarker: Landmarker, tmp_path: Path, units: list[str], remark: str) -> None:
     with Engines.open(Manifest.load(faces.STARTER)) as engines:
         layout = engines.manifest.coefficients
         values = np.zeros((len(layout), 3), np.float32)
-        for side in ("Left", "Right"):
-            values[layout.expression.index(f"eyeBlink{side}")] = 1.0
-        shut = FaceRenderer(engines, Avatar.load(engines, "mina")).render([CoefficientWindow(0, values)])[0].rgb
-    (note,) = read_portrait(faces.save(tmp_path / "a.png", shut), landmarker).notes
-    assert note.startswith("the eyes look closed")
+        values[[layout.expression.index(name) for name in units]] = 1.0
+        caught = FaceRenderer(engines, Avatar.load(engines, "mina")).render([CoefficientWindow(0, values)])[0].rgb
+    (note,) = read_portrait(faces.save(tmp_path / "a.png", caught), landmarker).notes
+    assert note.startswith(remark)
 
 
 def test_nobody_there(landmarker: Landmarker, tmp_path: Path) -> None:
