@@ -135,6 +135,9 @@ def main() -> int:
     except AvatarError as error:
         print(f"avatar: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("avatar: interrupted; nothing was changed", file=sys.stderr)
+        return 130
     say(f"done: {folder}; run it with `avatar serve --engines {folder}`")
     return 0
 
