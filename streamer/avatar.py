@@ -179,7 +179,12 @@ def read_info(manifest: Manifest, folder: Path) -> AvatarInfo:
 
 def is_photo(text: str) -> bool:
     """Whether what is asked for as an avatar is the path of a picture and not a name."""
-    return not NAME_PATTERN.fullmatch(text) and (Path(text).suffix != "" or Path(text).is_file())
+    if NAME_PATTERN.fullmatch(text):
+        return False
+    try:
+        return Path(text).suffix != "" or Path(text).is_file()
+    except (OSError, ValueError):  # no possible path: too long, or with a zero in it
+        return False
 
 
 def home_folder() -> Path:
