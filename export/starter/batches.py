@@ -24,6 +24,7 @@ WINDOW = 96  # decoded in training, pixels
 WINDOW_STEP = 8
 QUEUE_BATCHES = 6
 OTHER_SOURCE = 0.1  # how often another picture of the person than the portrait is the source
+SAME_PICTURE = 0.06  # how often the target is the source itself: a face at rest is its photo, to the pixel
 
 Bytes = NDArray[np.uint8]
 Floats32 = NDArray[np.float32]
@@ -109,7 +110,7 @@ class _Affine:
 def photographic(pair: Sequence[Bytes], rng: np.random.Generator) -> list[Bytes]:
     """The same camera for both: exposure, contrast, colour, softness, noise, compression."""
     x = np.stack(pair).astype(np.float32) / 255
-    x = x ** np.exp(rng.normal() * 0.2) * np.exp(rng.normal() * 0.15) * np.exp(rng.normal(size=3) * 0.06)
+    x = x ** np.exp(rng.normal() * 0.25) * np.exp(rng.normal() * 0.18) * np.exp(rng.normal(size=3) * 0.12)
     grey = x.mean(-1, keepdims=True)
     x = grey + (x - grey) * np.exp(rng.normal() * 0.25)
     if rng.random() < 0.2:
@@ -125,11 +126,11 @@ def photographic(pair: Sequence[Bytes], rng: np.random.Generator) -> list[Bytes]
 
 
 def choose_window(points: Floats32, rng: np.random.Generator) -> tuple[int, int]:
-    """Where to decode: mostly around the mouth, then the eyes, sometimes anywhere."""
+    """Where to decode: around the mouth or an eye, sometimes anywhere."""
     kind = rng.random()
-    if kind < 0.55:
+    if kind < 0.5:
         middle = points[list(INNER_LIPS)].mean(0)
-    elif kind < 0.88:
+    elif kind < 0.9:
         middle = points[list(RIGHT_EYE if rng.random() < 0.5 else LEFT_EYE)].mean(0)
     else:
         middle = rng.uniform(-0.8, 0.8, 2)
@@ -187,6 +188,8 @@ class BatchMaker:
         pictures = self._trained[rng.integers(len(self._trained))]
         target = int(pictures[rng.integers(1, len(pictures))])
         source = int(pictures[0] if rng.random() > OTHER_SOURCE else rng.choice(pictures))
+        if rng.random() < SAME_PICTURE:
+            target = source
         move = _Affine.random(rng)
         pair = [np.asarray(move.image(people.picture(index)), np.uint8) for index in (source, target)]
         source_points = move.points(people.keypoints[source])

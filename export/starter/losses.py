@@ -16,7 +16,7 @@ FLOW_WEIGHT = 6.0
 EDGE_WEIGHT = 1.5
 MARGIN = 3  # pixels at a window's border, which see padding instead of neighbours
 FLOW_WEIGHTS = {0: 0.5, PART_NUMBERS["skin"]: 4.0, PART_NUMBERS["shirt"]: 1.5, PART_NUMBERS["hair"]: 1.5}
-MOUTH_PATCH = 64
+CRITIC_PATCH = 64
 
 
 def window_pixels(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -77,8 +77,8 @@ def losses(painting: Painting, motion: Motion, target: Tensor, batch: Batch) -> 
     }
 
 
-class MouthCritic(nn.Module):
-    """A small patch discriminator that sees the mouth and where its parts should be (conditional GAN, pix2pix)."""
+class Critic(nn.Module):
+    """A small patch discriminator: a mouth or an eye, and where its parts should be (conditional GAN, pix2pix)."""
 
     def __init__(self, conditions: int) -> None:
         super().__init__()
@@ -94,20 +94,7 @@ class MouthCritic(nn.Module):
         return scores
 
 
-def mouth_corners(batch: Batch) -> list[tuple[int, int]]:
-    """Top left corner (y, x), inside the window, of a MOUTH_PATCH square as near to the mouth as fits."""
-    middle = ((batch.target_points[:, list(points.INNER_LIPS)].mean(1) + 1) * (SIZE / 2)).round().long().tolist()
-    most = WINDOW - MOUTH_PATCH
-    corners = []
-    for (x, y), (top, left) in zip(middle, batch.windows, strict=True):
-        corners.append((_within(y - top - MOUTH_PATCH // 2, most), _within(x - left - MOUTH_PATCH // 2, most)))
-    return corners
-
-
-def _within(value: int, most: int) -> int:
-    return max(0, min(most, value))
-
-
-def mouth_patches(x: Tensor, corners: list[tuple[int, int]]) -> Tensor:
-    """Cut the patches [B, C, MOUTH_PATCH, MOUTH_PATCH] out of windows."""
-    return torch.stack([x[i, :, y : y + MOUTH_PATCH, z : z + MOUTH_PATCH] for i, (y, z) in enumerate(corners)])
+def middle_patch(x: Tensor) -> Tensor:
+    """What the critic sees of windows [B, C, WINDOW, WINDOW]: the middle, where the mouth or the eye is."""
+    first = (WINDOW - CRITIC_PATCH) // 2
+    return x[:, :, first : first + CRITIC_PATCH, first : first + CRITIC_PATCH]

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from export.starter.batches import WINDOW, Batch, BatchMaker, People
 from export.starter.dataset import PLAIN
-from export.starter.generator import CONDITIONS, Generator, render_windows
-from export.starter.losses import MouthCritic, losses, mouth_corners, mouth_patches
+from export.starter.generator import CONDITIONS, Generator, crop, render_windows
+from export.starter.losses import Critic, losses, middle_patch
 from export.starter.points import choose_points, topology
 from export.starter.rig import Person, Rig
 from export.starter.weights import load_weights
@@ -44,7 +44,7 @@ class State:
 
     model: Generator
     average: Generator
-    critic: MouthCritic
+    critic: Critic
     optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer
     step: int = 0
@@ -76,7 +76,7 @@ def new_state(start: Path | None) -> State:
     if start is not None:
         load_weights(start, model)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    critic = MouthCritic(CONDITIONS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    critic = Critic(CONDITIONS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return State(
         model,
         copy.deepcopy(model),
@@ -130,13 +130,11 @@ def _criticise(
     state: State, batch: Batch, made: Tensor, target: Tensor, after: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Least-squares GAN (Mao et al., 2017): train the critic, return the generator's term."""
-    windows, corners = batch.windows, mouth_corners(batch)
 
-    def window(x: Tensor) -> Tensor:
-        return torch.stack([x[i, :, y : y + WINDOW, z : z + WINDOW] for i, (y, z) in enumerate(windows)])
+    def seen(x: Tensor) -> Tensor:
+        return middle_patch(crop(x, batch.windows, (WINDOW, WINDOW)))
 
-    conditions, true = mouth_patches(window(after), corners), mouth_patches(window(target), corners)
-    false = mouth_patches(made, corners)
+    conditions, true, false = seen(after), seen(target), middle_patch(made)
     real, fake = state.critic(true, conditions), state.critic(false.detach(), conditions)
     critic_loss = ((real - 1).square().mean() + fake.square().mean()) / 2
     state.critic_optimizer.zero_grad(set_to_none=True)
@@ -160,7 +158,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="shards of export.starter.dataset")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint; resumed if it exists")
     parser.add_argument("--minutes", type=float, default=90, help="of training in all, earlier runs not counted")
-    parser.add_argument("--critic-minutes", type=float, default=25, help="the last so many with the mouth critic")
+    parser.add_argument("--critic-minutes", type=float, default=25, help="the last so many with the critic")
     parser.add_argument("--peak", type=float, default=PEAK_RATE)
     parser.add_argument("--start", type=Path, help="released weights to begin from")
     parser.add_argument("--threads", type=int, default=2)
