@@ -7,29 +7,46 @@ import math
 import onnx
 
 GIGA = 1e9
+UNKNOWN = "unk__"  # what shape inference calls a size that it could not find out
+
+Shapes = dict[str, tuple[int, ...] | None]
 
 
 def multiply_accumulates(model: onnx.ModelProto) -> int:
-    """Multiply-accumulate operations of a graph's convolutions and matrix products, with any free dimension as 1."""
+    """Multiply-accumulate operations of a graph's convolutions and matrix products, with any free dimension as 1.
+
+    Raises:
+        ValueError: shape inference leaves one of their sizes open.
+    """
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    shapes: Shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     for value in [*model.graph.input, *model.graph.value_info, *model.graph.output]:
-        shapes[value.name] = tuple(dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim)
+        shape = value.type.tensor_type
+        shapes[value.name] = _sizes(shape.shape.dim) if shape.HasField("shape") else None
     return sum(_of_node(node, shapes) for node in model.graph.node)
 
 
-def _of_node(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:
-    if node.op_type == "Conv":  # every output sums over a kernel
-        return math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
-    if node.op_type == "ConvTranspose":  # every input is spread over a kernel
-        return math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
-    if node.op_type == "MatMul":
-        return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
-    if node.op_type == "Gemm":
-        return _gemm(node, shapes)
+def _sizes(dims: list[onnx.TensorShapeProto.Dimension]) -> tuple[int, ...] | None:
+    if any(not dim.HasField("dim_value") and (dim.dim_param or UNKNOWN).startswith(UNKNOWN) for dim in dims):
+        return None
+    return tuple(dim.dim_value if dim.HasField("dim_value") else 1 for dim in dims)
+
+
+def _of_node(node: onnx.NodeProto, shapes: Shapes) -> int:
+    def sizes(name: str) -> tuple[int, ...]:
+        found = shapes.get(name)
+        if found is None:
+            raise ValueError(f"{node.op_type} {node.name}: the shape of {name} is unknown")
+        return found
+
+    match node.op_type:
+        case "Conv":  # every output sums over a kernel
+            return math.prod(sizes(node.output[0])) * math.prod(sizes(node.input[1])[1:])
+        case "ConvTranspose":  # every input is spread over a kernel
+            return math.prod(sizes(node.input[0])) * math.prod(sizes(node.input[1])[1:])
+        case "MatMul":
+            return math.prod(sizes(node.output[0])) * sizes(node.input[0])[-1]
+        case "Gemm":
+            turned = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
+            return math.prod(sizes(node.output[0])) * sizes(node.input[0])[0 if turned else 1]
     return 0
-
-
-def _gemm(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:
-    turned = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
-    return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][0 if turned else 1]

@@ -99,5 +99,7 @@ def test_every_stage_builds(narrow_folder: Path, tmp_path: Path) -> None:
     assert set(made["render_decode_fp16"].layers) == {"half"}
     assert set(made["render_look"].layers) == {"float"}
     assert sum(build.samplers for build in builds) == 1
+    for name in ("render_estimate", "render_decode"):  # the same in float32
+        assert set(build_engine(folder / f"{name}.onnx", BUILDER).layers) == {"float"}
     files = {path.suffix for path in (folder / "tensorrt").iterdir()}
     assert files == {".engine", ".json"}
