@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from export.networks.dense_motion import DenseMotion
 from export.networks.keypoints import DEPTH
-from export.networks.layers import ConvNorm2d, Residual3d, Sampler, sample_volume, scaled
+from export.networks.layers import ConvNorm2d, Residual3d, Sampler, deepen, sample_volume, scaled
 from export.networks.spade import SpadeDecoder
 
 VOLUME = 32  # channels of the feature volume
@@ -69,7 +69,7 @@ class Generator(nn.Module):
     def appearance(self, portrait: Tensor) -> Appearance:
         """portrait [1, 3, S, S] in 0..1, S a multiple of 128."""
         flat = self.second(self.down_blocks(self.first(portrait)))
-        volume = self.resblocks_3d(flat.unflatten(1, (-1, DEPTH)))
+        volume = self.resblocks_3d(deepen(flat, DEPTH))
         return Appearance(volume, self.dense_motion_network.compressed(volume))
 
     def warp(self, volume: Tensor, deformation: Tensor, occlusion: Tensor) -> Tensor:

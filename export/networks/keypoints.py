@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.networks.layers import ConvNorm2d, Up3d, axis_coordinates, scaled
+from export.networks.layers import ConvNorm2d, Up3d, axis_coordinates, deepen, scaled
 from export.networks.mapping import KEYPOINTS
 
 DEPTH = 16
@@ -79,4 +79,4 @@ class _Hourglass(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         flat = self.conv(self.down_blocks(x))
-        return self.up_blocks(flat.unflatten(1, (-1, DEPTH)))
+        return self.up_blocks(deepen(flat, DEPTH))

@@ -104,6 +104,15 @@ class SpectralConv2d(nn.Module):
         return F.conv2d(x, self.weight(), self.bias, padding=self.padding)
 
 
+def deepen(x: Tensor, depth: int) -> Tensor:
+    """Channels to channels and depth, [N, C * depth, H, W] -> [N, C, depth, H, W].
+
+    The sizes are plain numbers, so that an exported graph holds them and does not compute them.
+    """
+    count, channels, height, width = (int(side) for side in x.shape)
+    return x.reshape(count, channels // depth, depth, height, width)
+
+
 def axis_coordinates(size: int) -> Tensor:
     """Coordinates of `size` pixels or voxels along an axis, the outermost ones at -1 and 1."""
     # In this order, as torch.linspace differs in the last bit from what the networks were trained with.
