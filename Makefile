@@ -18,7 +18,7 @@ LOSS ?= 0
 .PHONY: help setup dev run test lint bench latency starter fetch-checkpoints parity export-engines bench-engines test-export clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 	@echo "  Variables: HOST, PORT of run; JSON, SESSIONS, SECONDS_EACH, LOSS of bench; PYTHON of setup."
 
 setup: $(VENV)/.installed  ## install what serving needs into .venv

@@ -24,12 +24,14 @@ import numpy as np
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer import metrics
+from streamer.avatar import find_avatar
 from streamer.caller import Caller, Recording
 from streamer.config import BenchOptions
 from streamer.errors import ConfigError
 from streamer.ice import LOOPBACK, offer_only
 from streamer.launched import LaunchedServer, launch
 from streamer.lookahead import live_lookahead_ms
+from streamer.media import check_output
 from streamer.onsets import LEAD_S, PERIOD_S, SEARCH_S, beginnings, heard_after, seen_after, vowels
 
 FREEZE_S = 0.2  # without a new picture
@@ -43,11 +45,15 @@ def bench(options: BenchOptions) -> None:
 
     Raises:
         ConfigError: too short a time to measure anything.
-        AvatarError: the server does not start.
+        AvatarError: no such avatar, the JSON cannot be written, or the server does not start.
     """
     least = LEAD_S + PERIOD_S + SEARCH_S
     if options.seconds_each < least:
         raise ConfigError(f"{options.seconds_each:g} seconds are too few to measure in; at least {least:g}")
+    if options.json is not None:
+        check_output(options.json)
+    if options.avatar is not None:
+        find_avatar(Manifest.load(options.family or SHIPPED_FAMILY), options.avatar)
     offer_only(LOOPBACK)
     arguments = ["--sessions", str(max(options.sessions)), "--threads", str(options.threads)]
     if options.family is not None:
@@ -192,4 +198,5 @@ def _write(path: Path, data: dict[str, object]) -> None:
         partial.write_text(json.dumps(data, indent=1) + "\n")
         partial.replace(path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None

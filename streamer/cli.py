@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_family(parser: argparse.ArgumentParser) -> None:
+def _add_family(parser: argparse.ArgumentParser, runs: bool = True) -> None:
+    """Which engines; `runs`: whether the command also runs them."""
     parser.add_argument(
         "--engines",
         type=Path,
@@ -73,9 +74,10 @@ def _add_family(parser: argparse.ArgumentParser) -> None:
         default=default_family(),
         help=f"folder of a family of engines (default: {FAMILY_VARIABLE}, else the shipped one)",
     )
-    parser.add_argument(
-        "--threads", type=_whole(1, 256), default=2, metavar="N", help="processor threads to use (default: 2)"
-    )
+    if runs:
+        parser.add_argument(
+            "--threads", type=_whole(1, 256), default=2, metavar="N", help="processor threads to use (default: 2)"
+        )
 
 
 def _add_face(parser: argparse.ArgumentParser, photo: bool = False) -> None:
@@ -84,12 +86,14 @@ def _add_face(parser: argparse.ArgumentParser, photo: bool = False) -> None:
         photo_options.add_arguments(parser)
     else:
         parser.add_argument("--avatar", metavar="NAME", help="whose face; `avatar avatars` lists them")
+    most = "all the family can use"
+    if not photo:
+        most += f", less what it wants beyond {LIVE_CONTEXT_MS} ms to smooth motion"
     parser.add_argument(
         "--lookahead",
         type=_whole(0, 10_000),
         metavar="MS",
-        help="how long a frame waits for later sound: less is quicker, and looser lips "
-        f"(default: in a file all the family can use; live at most {LIVE_CONTEXT_MS} ms of what smooths motion)",
+        help=f"how long a frame waits for later sound: less is quicker, and looser lips (default: {most})",
     )
 
 
@@ -124,7 +128,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_avatars(parser: argparse.ArgumentParser) -> None:
-    _add_family(parser)
+    _add_family(parser, runs=False)
     parser.set_defaults(command=_avatars)
 
 

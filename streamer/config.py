@@ -90,7 +90,7 @@ PLAIN_FACE = FaceOptions()  # as the family makes it
 class PipelineOptions:
     """What one session may choose.
 
-    lookahead_ms: how long a frame may wait for later audio; None is all the family can use. See `motion.Lookahead`.
+    lookahead_ms: how long a frame may wait for later audio; None is all the family can use. See `lookahead`.
     seed: of the idle motion (head, blinks, gaze); the same seed and audio give the same frames.
     """
 
@@ -103,7 +103,7 @@ class PipelineOptions:
 class ServeOptions:
     """What `avatar serve` was asked for. `family` is a family folder; None means the one shipped with the package.
 
-    `lookahead_ms` and `face` hold for sessions that do not choose their own; None is `motion.live_lookahead_ms`.
+    `lookahead_ms` and `face` hold for sessions that do not choose their own; None is `lookahead.live_lookahead_ms`.
     """
 
     host: str = "localhost"

@@ -86,8 +86,8 @@ OPTIONS = (
         "pose_mode",
         _mode,
         "|".join(POSE_MODES),
-        "head motion made of the sound it belongs to, which takes later sound, or without waiting for any "
-        "(default: offline where the family has it)",
+        "offline: head motion as the reference makes it, of all the sound; live: as in a conversation, of the sound so "
+        "far (default: offline where the family has it)",
         live=False,
     ),
 )

@@ -32,6 +32,14 @@ class SoundInfo:
     seconds: float | None
 
 
+def check_output(path: Path) -> None:
+    """Whether a file may come to lie at `path`, before work is put into it. Raises MediaError."""
+    if not path.absolute().parent.is_dir():
+        raise MediaError(f"{path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise MediaError(f"{path}: is a folder; expected the name of a file")
+
+
 def probe_sound(path: Path) -> SoundInfo:
     """Look whether a file holds sound.
 
@@ -74,7 +82,7 @@ class _SoundFile:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise MediaError(f"{path}: no such file")
+            raise MediaError(f"{path}: {'is a folder; expected a file' if path.is_dir() else 'no such file'}")
         self._path = path
         try:
             # Opened here, so that a playlist cannot send the decoder to other files or to the network.

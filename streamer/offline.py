@@ -14,12 +14,12 @@ import numpy as np
 
 from engines.manifest import Manifest
 from streamer import face_options
-from streamer.avatar import PREPARING
+from streamer.avatar import PREPARING, is_photo
 from streamer.config import FPS, PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.errors import ConfigError, MediaError
 from streamer.frames import ByteArray, CoefficientWindow, FloatArray
 from streamer.interrupt import interruptible
-from streamer.media import VideoWriter, probe_sound, read_sound
+from streamer.media import VideoWriter, check_output, probe_sound, read_sound
 from streamer.paste import PasteBack
 from streamer.pipeline import Avatar, CoefficientStream, Engines, FaceRenderer
 from streamer.prepare import named_or_photo
@@ -93,7 +93,7 @@ class Progress:
             return
         self._shown = now
         speed = frames / max(now - self._start, 1e-6)
-        text = f"{frames} frames, {speed:.1f} a second, {speed / FPS:.2f} x real time"
+        text = f"{frames} frame{'s' * (frames != 1)}, {speed:.1f} a second, {speed / FPS:.2f} x real time"
         if self._total and not last:
             share = min(frames / self._total, 1.0)
             bar = "#" * round(share * BAR_WIDTH)
@@ -146,11 +146,16 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
 
 
 def _check_outputs(options: RenderOptions) -> None:
+    """Refuse what cannot be written, and what would be written over a file that is read."""
+    photo = Path(options.avatar) if options.avatar is not None and is_photo(options.avatar) else None
+    taken = [path for path in (options.audio, photo, options.reference_pose, options.reference_blink) if path]
     for path in (options.out, options.coefficients):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ConfigError(f"{path}: there is no folder {path.parent}")
-        if path is not None and path.is_dir():
-            raise ConfigError(f"{path}: is a folder; expected the name of a file")
+        if path is None:
+            continue
+        check_output(path)
+        if any(path.resolve() == other.resolve() for other in taken):
+            raise ConfigError(f"{path}: is used already; choose another name for what is written")
+        taken.append(path)
     if options.out.suffix.lower() != ".mp4":
         raise ConfigError(f"{options.out}: the video is an MP4 file; expected a name that ends in .mp4")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -114,7 +115,8 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot listen on {host}, port {port}: {reason}; choose another with --port") from None
+        other = "--host" if getattr(error, "errno", None) == errno.EADDRNOTAVAIL else "--port"
+        raise ConfigError(f"cannot listen on {host}, port {port}: {reason}; choose another with {other}") from None
     return listener
 
 

@@ -63,7 +63,7 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready]:
     def open_stream(avatar: str, options: PipelineOptions) -> CoefficientStream:
         return CoefficientStream(engines, avatars[avatar], options)
 
-    return Inference(open_stream, renderers), Ready(default.name, tuple(sorted(avatars)))
+    return Inference(open_stream, renderers), Ready(default.name, tuple(avatars))
 
 
 def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> None:

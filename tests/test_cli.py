@@ -213,3 +213,27 @@ def test_rendering_imports_neither_torch_nor_the_server(tiny_folder: Path) -> No
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
+
+
+def test_no_output_is_written_over_what_is_read(
+    tiny_folder: Path, sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, before = tmp_path / "mine.wav", sound.read_bytes()
+    mine.write_bytes(before)
+    out = tmp_path / "out.mp4"
+    assert render(tiny_folder, mine, out, "--coefficients", f"{tmp_path}/../{tmp_path.name}/mine.wav") == 2
+    assert "mine.wav: is used already" in refused(capsys)
+    assert render(tiny_folder, mine, out, "--coefficients", str(out)) == 2
+    assert "out.mp4: is used already" in refused(capsys)
+    assert mine.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.wav"]
+
+
+def test_a_bench_that_cannot_end_well_does_not_begin(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = ["bench", "--engines", str(tiny_folder)]
+    assert main([*bench, "--json", str(tmp_path / "none" / "bench.json")]) == 2
+    assert "there is no folder" in refused(capsys)
+    assert main([*bench, "--avatar", "nobody"]) == 2
+    assert "no avatar 'nobody'" in refused(capsys)

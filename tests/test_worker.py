@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from streamer.frames import AudioChunk, ByteArray
 from streamer.limits import WorkerLimits
 from streamer.messages import WorkerSettings
 from streamer.worker import InferenceWorker, WorkerState
+from streamer.worker_process import load
 from tests import tiny_family, tiny_vae_family
 
 PATIENCE_S = 60.0
@@ -145,3 +147,11 @@ async def test_stopping_ends_the_process(tiny_folder: Path) -> None:
     await worker.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_the_avatar_that_is_asked_for_comes_first(tiny_folder: Path, own_home: Path) -> None:
+    """Then the family's, then the user's own: the page shows them in this order."""
+    own = own_home / "avatars" / "able"
+    shutil.copytree(tiny_folder / "avatars" / "dot", own)
+    assert load(WorkerSettings(tiny_folder, None, 1))[1].avatars == ("dot", "able")
+    assert load(WorkerSettings(tiny_folder, "able", 1))[1].avatars == ("able", "dot")

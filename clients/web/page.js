@@ -23,8 +23,13 @@ function show(state, text) {
 
 // ---- avatars
 
+/** Who there is; a server that is still loading its engines (503) is asked again. */
 async function loadAvatars() {
-  const response = await fetch("/avatars", { signal: AbortSignal.timeout(10_000) });
+  let response;
+  while ((response = await fetch("/avatars", { signal: AbortSignal.timeout(10_000) })).status === 503) {
+    show("loading", "The engines are loading …");
+    await new Promise((done) => setTimeout(done, RETRY_MS));
+  }
   if (!response.ok) throw new Error(await reason(response));
   const { avatars } = await response.json();
   for (const avatar of avatars) element("faces").append(face(avatar));
