@@ -1,4 +1,4 @@
-"""The `avatar` command: talk live, render files, list avatars, check the engines, measure."""
+"""The `avatar` command: talk live or through a camera, render files, list avatars, check the engines, measure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from engines import FAMILY_VARIABLE, default_family
 from engines.manifest import Manifest
-from streamer import face_options, photo_options
+from streamer import face_options, local_options, photo_options
 from streamer.avatar import default_name, find_avatar, list_avatars
 from streamer.config import BenchOptions, ServeOptions
 from streamer.errors import AvatarError
@@ -59,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("prepare", help="make an avatar of a photo", description=photo_options.run_prepare.__doc__),
         _add_family,
     )
+    camera = commands.add_parser(
+        "camera", help="talk through a virtual camera", description=local_options.run_camera.__doc__
+    )
+    local_options.add_camera(camera, _add_face, _add_family)
     _add_avatars(commands.add_parser("avatars", help="list the avatars", description=_avatars.__doc__))
     _add_engines(commands.add_parser("engines", help="check the engines", description=_engines.__doc__))
     _add_bench(commands.add_parser("bench", help="measure a live conversation", description=_bench.__doc__))

@@ -60,6 +60,10 @@ class Conversation:
             return
         self.playout.push_frame(AvatarFrame(index, rgb, index * SAMPLES_PER_FRAME))
 
+    def begin_again(self) -> None:
+        """The worker has forgotten this conversation, as a new one must: it goes on with the next frame."""
+        self._restart(self.timeline.edge)
+
     def _catch_up(self, now: float) -> None:
         behind = now - self.timeline.edge / RATE
         if behind > BEHIND_S:

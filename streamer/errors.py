@@ -7,6 +7,7 @@ AvatarError                  (engines.errors) shown to the person as one line
   ├─ MediaError              a sound or video file that cannot be read or written
   ├─ BundleError             an avatar that does not exist or is damaged
   ├─ PhotoError              a photo that no avatar can be made of
+  ├─ DeviceError             a camera, microphone or loudspeaker that is not there, or its driver
   └─ SessionError            a peer or a session that cannot go on
 """
 
@@ -18,6 +19,7 @@ __all__ = [
     "AvatarError",
     "BundleError",
     "ConfigError",
+    "DeviceError",
     "EngineError",
     "ManifestError",
     "MediaError",
@@ -40,6 +42,10 @@ class BundleError(AvatarError):
 
 class PhotoError(AvatarError):
     """A photo that cannot be read, or that no avatar can be made of."""
+
+
+class DeviceError(AvatarError):
+    """A camera, microphone or loudspeaker that is not there or went away, or whose driver or package is missing."""
 
 
 class SessionError(AvatarError):

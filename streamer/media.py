@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import av
 import numpy as np
 from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
 
 from streamer.config import FPS, SAMPLE_RATE
 from streamer.errors import MediaError
 from streamer.frames import ByteArray, FloatArray
+from streamer.timeline import CHANNELS, RATE, Samples
+
+Sample = TypeVar("Sample", np.int16, np.float32)
 
 CHUNK_SAMPLES = SAMPLE_RATE // 2  # about so many samples are decoded at a time
 VIDEO_QUALITY = "18"  # x264 constant rate factor
@@ -60,16 +65,32 @@ def read_sound(path: Path) -> Iterator[FloatArray]:
         MediaError: as `probe_sound`, or when decoding fails before any sound came out.
     """
     resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    waiting: list[FloatArray] = []
+    return _decoded(path, resampler, lambda part: np.asarray(part.to_ndarray()[0], np.float32))
+
+
+def read_stereo(path: Path) -> Iterator[Samples]:
+    """Decode a file's first sound track to what WebRTC speaks, chunk by chunk: int16 [n, 2] at `timeline.RATE`.
+
+    Raises:
+        MediaError: as `read_sound`.
+    """
+    resampler = AudioResampler(format="s16", layout="stereo", rate=RATE)
+    return _decoded(path, resampler, lambda part: np.asarray(part.to_ndarray(), np.int16).reshape(-1, CHANNELS))
+
+
+def _decoded(
+    path: Path, resampler: AudioResampler, read: Callable[[av.AudioFrame], NDArray[Sample]]
+) -> Iterator[NDArray[Sample]]:
+    waiting: list[NDArray[Sample]] = []
     heard = False
     with _SoundFile(path) as sound:
         for frame in sound.frames():
-            waiting += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+            waiting += [read(part) for part in resampler.resample(frame)]
             if sum(map(len, waiting)) >= CHUNK_SAMPLES:
                 heard = True
                 yield np.concatenate(waiting)
                 waiting = []
-        waiting += [part.to_ndarray()[0] for part in resampler.resample(None)]
+        waiting += [read(part) for part in resampler.resample(None)]
     if waiting:
         heard = True
         yield np.concatenate(waiting)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import logging
-import signal
 import socket
 import sys
 
@@ -22,6 +21,7 @@ from streamer.gallery import Gallery
 from streamer.guard import guard
 from streamer.handlers import Handlers
 from streamer.ice import is_loopback, offer_only, offered_addresses
+from streamer.interrupt import stop_event
 from streamer.limits import Limits
 from streamer.lobby import Lobby
 from streamer.lookahead import live_lookahead_ms
@@ -64,7 +64,7 @@ async def _serve(options: ServeOptions) -> None:
     app.add_routes(handlers.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    stop = _on_signal()
+    stop = stop_event()
     try:
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
         print(f"avatar: loading the engines of family {manifest.family} ...", flush=True)
@@ -125,13 +125,3 @@ def address(host: str, listener: socket.socket) -> str:
     port = listener.getsockname()[1]
     name = "localhost" if is_loopback(host) or host in ("", "0.0.0.0", "::") else host
     return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
-
-
-def _on_signal() -> asyncio.Event:
-    """An event that SIGINT and SIGTERM set."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
-            loop.add_signal_handler(number, stop.set)
-    return stop

@@ -1,0 +1,149 @@
+"""`avatar camera` (and what else talks on this machine): devices, engines and session, from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engines.manifest import Manifest
+from streamer import face_options
+from streamer.avatar import find_avatar
+from streamer.clock import MonotonicClock
+from streamer.config import FPS, PLAIN_FACE, FaceOptions
+from streamer.fit import Fit
+from streamer.gallery import Gallery
+from streamer.interrupt import stop_event
+from streamer.local_media import FileSource, PictureSink, SoundSink, SoundSource
+from streamer.local_session import LocalOptions, LocalSession
+from streamer.lookahead import live_lookahead_ms
+from streamer.messages import WorkerSettings
+from streamer.sound_devices import Loudspeaker, Microphone, port_audio
+from streamer.virtual_camera import VirtualCamera
+from streamer.worker import InferenceWorker
+
+SWITCH_INTERVAL_S = 0.0005  # a busy thread then holds up the sound for half a millisecond, not five
+
+
+@dataclass(frozen=True)
+class FaceChoice:
+    """Whose face, and how it is made."""
+
+    family: Path
+    avatar: str | None = None
+    lookahead_ms: int | None = None
+    face: FaceOptions = PLAIN_FACE
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class SoundChoice:
+    """Where sound comes from and goes to; devices by number or name, None is the system's microphone and no output."""
+
+    file: Path | None = None
+    microphone: str | None = None
+    sound_device: str | None = None
+
+
+@dataclass(frozen=True)
+class CameraChoice:
+    """Which virtual camera, and the pictures' size."""
+
+    fit: Fit = field(default_factory=lambda: Fit(1280, 720))
+    device: str | None = None
+    backend: str | None = None
+
+
+def camera(face: FaceChoice, sound: SoundChoice, chosen: CameraChoice) -> None:
+    """Speak through a virtual camera until the file ends or Ctrl-C.
+
+    Raises:
+        AvatarError: a device, a package, the file, the family or the avatar cannot be used.
+    """
+    manifest = check(face)
+    source = open_source(sound)
+    with contextlib.ExitStack() as devices:
+        sink = devices.enter_context(VirtualCamera(chosen.fit, chosen.device, chosen.backend))
+        speaker = open_speaker(sound, devices)
+        print(f"avatar: camera {sink.name}, {chosen.fit.width}x{chosen.fit.height} at {FPS} a second", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(converse(manifest, face, source, sink, speaker))
+        if sink.dropped:
+            note(f"{sink.dropped} pictures were too much for the camera's driver")
+
+
+def check(face: FaceChoice) -> Manifest:
+    """What can be told before any device is opened. Raises AvatarError."""
+    manifest = Manifest.load(face.family)
+    live_lookahead_ms(manifest, face.lookahead_ms)
+    face_options.check(manifest, face.face)
+    if face.avatar is not None:
+        find_avatar(manifest, face.avatar)
+    return manifest
+
+
+def open_source(sound: SoundChoice) -> SoundSource:
+    """The file, or the microphone. Raises MediaError or DeviceError."""
+    if sound.file is not None:
+        return FileSource(sound.file, MonotonicClock())
+    return Microphone(port_audio(), sound.microphone)
+
+
+def open_speaker(sound: SoundChoice, devices: contextlib.ExitStack) -> Loudspeaker | None:
+    """The device for the delayed sound, where one is asked for. Raises DeviceError."""
+    if sound.sound_device is None:
+        return None
+    return devices.enter_context(Loudspeaker(port_audio(), sound.sound_device))
+
+
+async def converse(
+    manifest: Manifest,
+    face: FaceChoice,
+    source: SoundSource,
+    pictures: PictureSink,
+    sound: SoundSink | None,
+    watch: Callable[[LocalSession], None] = lambda session: None,
+) -> None:
+    """Load the engines and talk until the source ends or the program is told to stop. `watch` gets the session.
+
+    Raises:
+        AvatarError: the engines cannot be started, or the file not be decoded.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    stop = stop_event()
+    worker = InferenceWorker(WorkerSettings(face.family, face.avatar, face.threads), manifest.size)
+    print(f"avatar: loading the engines of family {manifest.family} ...", flush=True)
+    try:
+        ready = await worker.start()
+        portrait = Gallery.load(manifest, [ready.default_avatar], ready.default_avatar).find(None)
+        lookahead_ms = live_lookahead_ms(manifest, face.lookahead_ms)
+        options = LocalOptions(portrait.name, portrait.still, lookahead_ms, face=face.face)
+        session = LocalSession(options, worker, MonotonicClock(), pictures, sound, note)
+        watch(session)
+        print(
+            f"avatar: {portrait.title} speaks with the sound of {source.name}, {session.delay_ms} ms after it; "
+            "Ctrl-C ends",
+            flush=True,
+        )
+        talking, stopping = asyncio.create_task(session.run(source)), asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({talking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if talking.done():
+                talking.result()
+        finally:
+            talking.cancel()
+            stopping.cancel()
+            await asyncio.gather(talking, stopping, return_exceptions=True)
+        stats = session.stats
+        print(f"avatar: {stats.shown} pictures, {stats.repeated} of them late and the one before again", flush=True)
+    finally:
+        await worker.stop()
+
+
+def note(text: str) -> None:
+    """Say what happens meanwhile."""
+    start = "\r\033[K" if sys.stderr.isatty() else ""
+    print(f"{start}avatar: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,98 @@
+"""The command lines of what talks on this machine: `avatar camera`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamer import face_options
+from streamer.fit import FITS, LETTERBOX
+
+if TYPE_CHECKING:  # they load the engines' modules, which the other commands need not
+    from streamer.local import FaceChoice, SoundChoice
+
+SIDES = (64, 3840)  # pixels, of a camera's picture
+
+AddArguments = Callable[[argparse.ArgumentParser], None]
+
+
+def add_camera(parser: argparse.ArgumentParser, add_face: AddArguments, add_family: AddArguments) -> None:
+    """All of `avatar camera`."""
+    _add_sound(parser, "play the voice, in time with the lips, on this device: the input of a virtual cable")
+    picture = parser.add_argument_group("the camera")
+    picture.add_argument("--width", type=_side, default=1280, metavar="PIXELS", help="of the picture (default: 1280)")
+    picture.add_argument("--height", type=_side, default=720, metavar="PIXELS", help="of the picture (default: 720)")
+    picture.add_argument(
+        "--fit",
+        choices=FITS,
+        default=LETTERBOX,
+        help=f"black bars beside the face, or the face cut to fill the picture (default: {LETTERBOX})",
+    )
+    picture.add_argument(
+        "--device", metavar="NAME", help="which virtual camera, e.g. /dev/video2 (default: the first there is)"
+    )
+    picture.add_argument(
+        "--backend", metavar="KIND", help="kind of virtual camera: v4l2loopback, obs, unitycapture (default: any)"
+    )
+    add_face(parser)
+    add_family(parser)
+    face_options.add_arguments(parser, live=True)
+    parser.set_defaults(command=run_camera)
+
+
+def run_camera(args: argparse.Namespace) -> int:
+    """Be the avatar in video calls and streams: its face to a virtual camera, moved by your microphone (or a file),
+    and your voice, delayed to match the lips, to a sound device that the call listens to. Stop with Ctrl-C.
+
+    Silence lives on: the face blinks and breathes. Needs a virtual camera driver: v4l2loopback on Linux, OBS Studio on
+    Windows and macOS; and the packages pyvirtualcam and, for microphones, sounddevice.
+    """
+    if args.list_devices:
+        return _list_devices()
+    from streamer.fit import Fit
+    from streamer.local import CameraChoice, camera
+
+    chosen = CameraChoice(Fit(args.width, args.height, args.fit), args.device, args.backend)
+    camera(_face(args), _sound(args), chosen)
+    return 0
+
+
+def _add_sound(parser: argparse.ArgumentParser, sound_device: str) -> None:
+    group = parser.add_argument_group("sound")
+    source = group.add_mutually_exclusive_group()
+    source.add_argument("--input", type=Path, metavar="FILE", help="speak a file's sound, at its pace, then end")
+    source.add_argument(
+        "--microphone",
+        metavar="NAME|N",
+        help="which microphone, by number or (part of its) name (default: the system's)",
+    )
+    group.add_argument("--sound-device", metavar="NAME|N", help=sound_device)
+    group.add_argument("--list-devices", action="store_true", help="list microphones and sound devices, and end")
+
+
+def _list_devices() -> int:
+    from streamer.sound_devices import listing, port_audio
+
+    print(listing(port_audio().devices()))
+    return 0
+
+
+def _face(args: argparse.Namespace) -> FaceChoice:
+    from streamer.local import FaceChoice
+
+    return FaceChoice(args.engines, args.avatar, args.lookahead, face_options.of_arguments(args), args.threads)
+
+
+def _sound(args: argparse.Namespace) -> SoundChoice:
+    from streamer.local import SoundChoice
+
+    return SoundChoice(args.input, args.microphone, args.sound_device)
+
+
+def _side(text: str) -> int:
+    low, high = SIDES
+    if not text.strip().isdecimal() or not low <= int(text) <= high or int(text) % 2:
+        raise argparse.ArgumentTypeError(f"{text} found, an even number of pixels from {low} to {high} expected")
+    return int(text)
