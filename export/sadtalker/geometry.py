@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.networks.dense_motion import MASK_FLOOR, VARIANCE
+from export.networks.dense_motion import MASK_FLOOR, MOTIONS, VARIANCE
 from export.networks.layers import Sampler, axis_coordinates, sample_volume
 
 AXES = 3  # of keypoints and grids: x, y, z
@@ -24,23 +24,27 @@ class Look(nn.Module):
         """compressed [1, 4, D, H, W], keypoints [1, 15, 3] -> evidence [1, 16 * (1 + 4), D, H, W]."""
         sizes = [int(size) for size in compressed.shape[:1:-1]]  # of the axes x, y, z
         lines = [axis_coordinates(size) for size in sizes]
-        moves = _moves(source_keypoints, driving_keypoints)
-        x, y, z = (
-            _hats(line + moves[:, axis, None], size) for axis, (line, size) in enumerate(zip(lines, sizes, strict=True))
-        )
+        x, y, z = map(_hats, _motions(source_keypoints, driving_keypoints, lines), sizes)
         width, height, depth = sizes
         moved = compressed.reshape(1, -1, width) @ x.transpose(1, 2)
-        moved = y[:, None] @ moved.reshape(len(moves), -1, height, width)
-        moved = z[:, None] @ moved.reshape(len(moves), -1, depth, height * width)
+        moved = y[:, None] @ moved.reshape(MOTIONS, -1, height, width)
+        moved = z[:, None] @ moved.reshape(MOTIONS, -1, depth, height * width)
         change = _heat(driving_keypoints[0], lines) - _heat(source_keypoints[0], lines)
         change = torch.cat([torch.zeros(1, depth, height, width), change])
-        evidence = torch.cat([change[:, None], moved.reshape(len(moves), -1, depth, height, width)], 1)
+        evidence = torch.cat([change[:, None], moved.reshape(MOTIONS, -1, depth, height, width)], 1)
         return evidence.reshape(1, -1, depth, height, width)
 
 
-def _moves(source_keypoints: Tensor, driving_keypoints: Tensor) -> Tensor:
-    """Where the 16 motions come from, relative to where they go [16, 3]; the background's comes first and is 0."""
-    return torch.cat([torch.zeros(1, AXES), (source_keypoints - driving_keypoints)[0]])
+def _motions(source_keypoints: Tensor, driving_keypoints: Tensor, lines: list[Tensor]) -> list[Tensor]:
+    """Where every motion fetches from, along each axis: [16, n] of lines [n]; the background's, which stays, first.
+
+    In the reference's order of sums: keypoints far outside the picture would be rounded differently in another.
+    """
+    moved = [
+        (line - driving_keypoints[0, :, axis, None]) + source_keypoints[0, :, axis, None]
+        for axis, line in enumerate(lines)
+    ]
+    return [torch.cat([line[None], motion]) for line, motion in zip(lines, moved, strict=True)]
 
 
 def _hats(coordinates: Tensor, size: int) -> Tensor:
@@ -70,17 +74,15 @@ class Warp(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """volume [1, C, D, H, W], logits [1, 16, D, H, W] -> warped [1, C * D, H, W], deformation [1, D, H, W, 3].
 
-        Every motion is the grid plus a vector, so their mixture is the masks' sum times the grid plus mixed vectors.
+        A motion's x depends on nothing but x, and so on: the 16 motions of all voxels are never written out.
         """
         depth, height, width = (int(size) for size in logits.shape[2:])
         masks = F.softmax(logits, 1)
         masks = torch.where(masks < MASK_FLOOR, torch.zeros(()), masks)
-        moves = _moves(source_keypoints, driving_keypoints)
-        mixed = masks.reshape(-1, depth * height * width).transpose(0, 1) @ moves
-        mixed = mixed.reshape(1, depth, height, width, AXES)
-        total = masks.sum(1)
-        lines = (axis_coordinates(width), axis_coordinates(height)[:, None], axis_coordinates(depth)[:, None, None])
-        deformation = torch.stack([total * line for line in lines], -1) + mixed
+        lines = [axis_coordinates(size) for size in (width, height, depth)]
+        x, y, z = _motions(source_keypoints, driving_keypoints, lines)
+        spread = (x[:, None, None], y[:, None, :, None], z[:, :, None, None])
+        deformation = torch.stack([(masks * motion).sum(1) for motion in spread], -1)
         return self.sampler(volume, deformation).reshape(1, -1, height, width), deformation
 
 
