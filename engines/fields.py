@@ -114,7 +114,7 @@ def read_object(path: Path) -> Fields:
         return Fields(path, json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ManifestError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: not JSON ({error})") from None
 
 

@@ -34,6 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AvatarError as error:
         print(f"avatar: {error}", file=sys.stderr)
         return EXIT_REFUSED
+    except OSError as error:
+        if error.filename is None:
+            raise  # no file that the person could do something about
+        print(f"avatar: {error.filename}: {error.strerror}", file=sys.stderr)
+        return EXIT_REFUSED
     except KeyboardInterrupt:
         return 130
 

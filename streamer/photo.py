@@ -31,7 +31,7 @@ def load_photo(path: Path) -> ByteArray:
     """
     try:
         if not path.is_file():
-            raise PhotoError(f"{path}: no such file")
+            raise PhotoError(f"{path}: {'is a folder; expected a picture' if path.is_dir() else 'no such file'}")
         if (size := path.stat().st_size) > MOST_BYTES:
             raise PhotoError(f"{path}: {size >> 20} MiB, expected at most {MOST_BYTES >> 20} MiB")
         with warnings.catch_warnings():

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from streamer.portrait import read_portrait
 LICENCE = "that of the photo"
 PREVIEW = "preview.png"
 _PREVIEW_SIDE = 384
+_MOST_TITLE = 60  # characters
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,15 @@ def prepare(manifest: Manifest, options: PrepareOptions) -> Prepared:
     """Make an avatar of the user's own, under AVATAR_HOME.
 
     Raises:
-        ConfigError: an impossible or a taken name; a mode that the family lacks.
+        ConfigError: an impossible or a taken name; an impossible title; a mode that the family lacks.
         PhotoError: no avatar can be made of the photo.
         BundleError: the bundle cannot be written.
     """
-    name = options.name or name_of(options.photo)
+    name = name_of(options.photo) if options.name is None else options.name
     if not NAME_PATTERN.fullmatch(name):
         raise ConfigError(f"{name[:40]!r} is no name for an avatar; use up to 40 of a-z, 0-9, _ and -: --name NAME")
+    if options.title is not None and not (options.title.isprintable() and 0 < len(options.title) <= _MOST_TITLE):
+        raise ConfigError(f"a title of {len(options.title)} characters; use one line of 1 to {_MOST_TITLE}")
     if name in manifest.avatars:
         raise ConfigError(f"{name} is an avatar of family {manifest.family} itself; choose another --name")
     folder = home_folder() / "avatars" / name
@@ -114,7 +118,8 @@ def named_or_photo(
 
 def name_of(photo: Path) -> str:
     """A name for the avatar of a photo, made of the file's."""
-    plain = re.sub(r"[^a-z0-9_-]+", "-", photo.stem.lower()).strip("-_")
+    letters = unicodedata.normalize("NFKD", photo.stem.casefold()).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^a-z0-9_-]+", "-", letters).strip("-_")
     return plain[:40].rstrip("-_") or "me"
 
 

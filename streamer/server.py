@@ -10,6 +10,7 @@ import socket
 import sys
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
@@ -62,7 +63,9 @@ async def _serve(options: ServeOptions) -> None:
     handlers = Handlers(manifest, worker, lobby, limits, options)
     app = web.Application(middlewares=[guard(options.host)], client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    # Bodies are taken as they come: nothing that a client compressed is unpacked.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, auto_decompress=False)
+    logging.getLogger("aiohttp.server").addFilter(not_the_clients)
     await runner.setup()
     stop = stop_event()
     try:
@@ -94,6 +97,11 @@ async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handle
         await asyncio.gather(starting, stopping, return_exceptions=True)
     handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
     return True
+
+
+def not_the_clients(record: logging.LogRecord) -> bool:
+    """A log filter: a request that is no HTTP is answered (400), and is no error of this server's to tell of."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -237,3 +238,14 @@ def test_a_bench_that_cannot_end_well_does_not_begin(
     assert "there is no folder" in refused(capsys)
     assert main([*bench, "--avatar", "nobody"]) == 2
     assert "no avatar 'nobody'" in refused(capsys)
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/locked/avatars")
+
+    monkeypatch.setattr(Path, "glob", refuse)  # whoever runs the tests may read everything
+    assert main(["avatars", "--engines", str(tiny_folder)]) == 2
+    assert refused(capsys) == "avatar: /locked/avatars: Permission denied"

@@ -132,7 +132,7 @@ def test_what_is_no_photo_is_one_line(tmp_path: Path, content: bytes, message: s
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["missing.jpg", "."])
-def test_no_file(tmp_path: Path, name: str) -> None:
-    with pytest.raises(PhotoError, match="no such file"):
+@pytest.mark.parametrize(("name", "words"), [("missing.jpg", "no such file"), (".", "is a folder")])
+def test_no_file(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(PhotoError, match=words):
         load_photo(tmp_path / name)

@@ -121,12 +121,25 @@ def test_a_photo_that_does_not_work_leaves_nothing_and_spoils_nothing(own_home: 
 @pytest.mark.parametrize("name", ["Me", "a/b", "..", "", " ", "x" * 41, "mina"])
 def test_impossible_names(own_home: Path, photo: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=r"--name"):
-        prepare(MANIFEST, PrepareOptions(photo, name or "?"))
+        prepare(MANIFEST, PrepareOptions(photo, name))
+    assert not (own_home / "avatars").exists()
+
+
+@pytest.mark.parametrize("title", ["", "x" * 61, "two\nlines"])
+def test_impossible_titles(own_home: Path, photo: Path, title: str) -> None:
+    with pytest.raises(ConfigError, match="use one line of 1 to 60"):
+        prepare(MANIFEST, PrepareOptions(photo, "me", title))
     assert not (own_home / "avatars").exists()
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), [("IMG_1234.JPG", "img_1234"), ("Aunt Mary (2).png", "aunt-mary-2"), ("日本.jpg", "me")]
+    ("file", "name"),
+    [
+        ("IMG_1234.JPG", "img_1234"),
+        ("Aunt Mary (2).png", "aunt-mary-2"),
+        ("Großvater René.jpg", "grossvater-rene"),
+        ("日本.jpg", "me"),
+    ],
 )
 def test_names_are_made_of_the_file_s(file: str, name: str) -> None:
     assert name_of(Path(file)) == name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import logging
 import re
 import signal
 import socket
@@ -15,6 +17,7 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 import pytest
+from aiohttp.http_exceptions import BadStatusLine
 
 from streamer.caller import Caller
 from streamer.errors import EngineError, SessionError
@@ -22,6 +25,7 @@ from streamer.ice import LOOPBACK, offer_only
 from streamer.launched import LaunchedServer, launch
 from streamer.metrics import parse
 from streamer.onsets import vowels
+from streamer.server import not_the_clients
 from tests import tiny_family
 
 SDP = {"Content-Type": "application/sdp"}
@@ -95,6 +99,8 @@ async def test_healthz_and_avatars(server: LaunchedServer) -> None:
         ("", b"v=0\r\n" + b"m=audio 9 X 0\r\n" * 100, SDP, 400, "100 media sections"),
         ("", b"v=0\r\n" + b"a=x\r\n" * 30_000, SDP, 413, "larger than"),
         ("", b"v=0", {"Content-Type": "application/json"}, 415, "expected application/sdp"),
+        ("", b"v=0", SDP | {"Content-Encoding": "gzip"}, 400, "no audio"),  # not unpacked, so harmless
+        ("", gzip.compress(b"v=0"), SDP | {"Content-Encoding": "gzip"}, 400, "not text"),
         ("?avatar=nobody", b"v=0", SDP, 404, "there are dot"),
         ("?avatar=../../etc", b"v=0", SDP, 404, "no avatar"),
         ("?lookahead=5000", b"v=0", SDP, 400, "takes 0 to"),
@@ -112,6 +118,15 @@ async def test_bad_requests_are_refused_in_one_clear_line(
     found, text, _ = await request(server, "POST", f"session{query}", body, **headers)
     assert (found, words in text, text.count("\n")) == (status, True, 1), text
     assert (await metrics(server))["sessions_open"] == 0
+
+
+async def test_what_is_no_http_is_answered_and_not_told_as_an_error_of_the_server(server: LaunchedServer) -> None:
+    status, _, _ = await request(server, "GET", "healthz", Long="x" * 20_000)
+    assert status == 400
+    record = logging.LogRecord("aiohttp.server", logging.ERROR, "", 0, "", None, None)
+    for error, told in ((BadStatusLine("x"), False), (RuntimeError(), True), (None, True)):
+        record.exc_info = (type(error), error, None) if error else None
+        assert not_the_clients(record) is told
 
 
 async def test_sessions_cannot_be_ended_by_guessing(server: LaunchedServer) -> None:
