@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         "camera", help="talk through a virtual camera", description=local_options.run_camera.__doc__
     )
     local_options.add_camera(camera, _add_face, _add_family)
+    mic = commands.add_parser("mic", help="try your microphone", description=local_options.run_mic.__doc__)
+    local_options.add_mic(mic, _add_face, _add_family)
     _add_avatars(commands.add_parser("avatars", help="list the avatars", description=_avatars.__doc__))
     _add_engines(commands.add_parser("engines", help="check the engines", description=_engines.__doc__))
     _add_bench(commands.add_parser("bench", help="measure a live conversation", description=_bench.__doc__))

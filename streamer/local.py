@@ -1,4 +1,4 @@
-"""`avatar camera` (and what else talks on this machine): devices, engines and session, from start to end."""
+"""`avatar camera` and `avatar mic`: devices, engines and session, from start to end."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from streamer.clock import MonotonicClock
 from streamer.config import FPS, PLAIN_FACE, FaceOptions
 from streamer.fit import Fit
 from streamer.gallery import Gallery
+from streamer.hearing import HalfDuplex, Hearing
 from streamer.interrupt import stop_event
 from streamer.local_media import FileSource, PictureSink, SoundSink, SoundSource
 from streamer.local_session import LocalOptions, LocalSession
 from streamer.lookahead import live_lookahead_ms
 from streamer.messages import WorkerSettings
+from streamer.preview import Preview
 from streamer.sound_devices import Loudspeaker, Microphone, port_audio
+from streamer.terminal import Keys, meter
 from streamer.virtual_camera import VirtualCamera
 from streamer.worker import InferenceWorker
 
+METER_S = 0.1  # between two looks at the level and the keys
 SWITCH_INTERVAL_S = 0.0005  # a busy thread then holds up the sound for half a millisecond, not five
 
 
@@ -75,6 +79,54 @@ def camera(face: FaceChoice, sound: SoundChoice, chosen: CameraChoice) -> None:
             note(f"{sink.dropped} pictures were too much for the camera's driver")
 
 
+def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool) -> None:
+    """Speak, with the face on a page of this machine, until the file ends, `q` or Ctrl-C.
+
+    headphones: the sound that is played cannot reach the microphone.
+
+    Raises:
+        AvatarError: as `camera`; the port is taken.
+    """
+    manifest = check(face)
+    source = open_source(sound)
+    with contextlib.ExitStack() as devices:
+        speaker: SoundSink | None = open_speaker(sound, devices)
+        gate = None
+        if speaker is not None and sound.file is None and not headphones:
+            speaker = gate = HalfDuplex(speaker, MonotonicClock())
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_mic(manifest, face, Hearing(source, gate), speaker, port))
+
+
+async def _mic(manifest: Manifest, face: FaceChoice, hearing: Hearing, speaker: SoundSink | None, port: int) -> None:
+    preview, stop, watching = Preview(), stop_event(), set[asyncio.Task[None]]()
+
+    def watch(session: LocalSession) -> None:
+        watching.add(asyncio.create_task(_watch(hearing, session, stop)))
+
+    async with preview.served(port) as page:
+        print(f"avatar: the face is at {page}", flush=True)
+        try:
+            await converse(manifest, face, hearing, preview, speaker, watch, stop)
+        finally:
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
+
+
+async def _watch(hearing: Hearing, session: LocalSession, stop: asyncio.Event) -> None:
+    """Draw the meter and obey the keys, some times a second."""
+    with Keys() as keys:
+        while True:
+            for key in keys.pressed().lower():
+                hearing.muted ^= key == "m"
+                if key == "q":
+                    stop.set()
+            if sys.stderr.isatty():
+                print(f"\r{meter(hearing, session.stats)}\033[K", end="", file=sys.stderr, flush=True)
+            await asyncio.sleep(METER_S)
+
+
 def check(face: FaceChoice) -> Manifest:
     """What can be told before any device is opened. Raises AvatarError."""
     manifest = Manifest.load(face.family)
@@ -106,14 +158,17 @@ async def converse(
     pictures: PictureSink,
     sound: SoundSink | None,
     watch: Callable[[LocalSession], None] = lambda session: None,
+    stop: asyncio.Event | None = None,
 ) -> None:
     """Load the engines and talk until the source ends or the program is told to stop. `watch` gets the session.
+
+    stop: set from outside to end; else SIGINT and SIGTERM do.
 
     Raises:
         AvatarError: the engines cannot be started, or the file not be decoded.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    stop = stop_event()
+    stop = stop or stop_event()
     worker = InferenceWorker(WorkerSettings(face.family, face.avatar, face.threads), manifest.size)
     print(f"avatar: loading the engines of family {manifest.family} ...", flush=True)
     try:
@@ -138,12 +193,19 @@ async def converse(
             stopping.cancel()
             await asyncio.gather(talking, stopping, return_exceptions=True)
         stats = session.stats
-        print(f"avatar: {stats.shown} pictures, {stats.repeated} of them late and the one before again", flush=True)
+        print(
+            f"{fresh_line()}avatar: {stats.shown} pictures, {stats.repeated} of them late and the one before again",
+            flush=True,
+        )
     finally:
         await worker.stop()
 
 
 def note(text: str) -> None:
     """Say what happens meanwhile."""
-    start = "\r\033[K" if sys.stderr.isatty() else ""
-    print(f"{start}avatar: {text}", file=sys.stderr, flush=True)
+    print(f"{fresh_line()}avatar: {text}", file=sys.stderr, flush=True)
+
+
+def fresh_line() -> str:
+    """What takes the meter's line away, where there may be one."""
+    return "\r\033[K" if sys.stderr.isatty() else ""

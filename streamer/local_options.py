@@ -1,4 +1,4 @@
-"""The command lines of what talks on this machine: `avatar camera`."""
+"""The command lines of what talks on this machine: `avatar camera` and `avatar mic`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,36 @@ def run_camera(args: argparse.Namespace) -> int:
     return 0
 
 
+def add_mic(parser: argparse.ArgumentParser, add_face: AddArguments, add_family: AddArguments) -> None:
+    """All of `avatar mic`."""
+    _add_sound(parser, "also play the voice, in time with the lips, on this device")
+    parser.add_argument(
+        "--headphones",
+        action="store_true",
+        help="the sound device cannot be heard by the microphone: hear both at once (otherwise the microphone is not "
+        "heard while the voice is played)",
+    )
+    parser.add_argument("--port", type=_port, default=8081, help="of the page with the face (default: 8081)")
+    add_face(parser)
+    add_family(parser)
+    face_options.add_arguments(parser, live=True)
+    parser.set_defaults(command=run_mic)
+
+
+def run_mic(args: argparse.Namespace) -> int:
+    """Try the avatar with your own microphone (or a file): its face on a page of this machine, your level in the
+    terminal. The key m mutes, q or Ctrl-C ends. A microphone that is unplugged may be plugged in again.
+
+    Microphones need the package sounddevice.
+    """
+    if args.list_devices:
+        return _list_devices()
+    from streamer.local import mic
+
+    mic(_face(args), _sound(args), args.port, args.headphones)
+    return 0
+
+
 def _add_sound(parser: argparse.ArgumentParser, sound_device: str) -> None:
     group = parser.add_argument_group("sound")
     source = group.add_mutually_exclusive_group()
@@ -95,4 +125,10 @@ def _side(text: str) -> int:
     low, high = SIDES
     if not text.strip().isdecimal() or not low <= int(text) <= high or int(text) % 2:
         raise argparse.ArgumentTypeError(f"{text} found, an even number of pixels from {low} to {high} expected")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text} found, a whole number from 0 to 65535 expected")
     return int(text)

@@ -213,9 +213,9 @@ class Microphone:
     def _open(self, heard: Callable[..., None], ended: Callable[[], None]) -> Any:
         if self._opened:
             self._audio.look_again()
+        # By name when it is to be found again: its number may be another then.
+        device = self._audio.find(INPUT, self.name if self._opened else self._wanted)
         self._opened = True
-        device = self._audio.find(INPUT, self._wanted or self.name)
-        self.name = device.name
         return self._audio.open(INPUT, device, heard, ended)
 
 
@@ -225,14 +225,13 @@ class Loudspeaker:
     def __init__(self, audio: PortAudio, wanted: str | None = None) -> None:
         """Raises DeviceError when there is no such device or it cannot be opened."""
         self._audio = audio
-        self._wanted = wanted
         self._waiting: deque[Samples] = deque()
         self._flowing = False
         self.dropped = 0  # blocks: its clock is slower than ours
         self.missed = 0  # times it ran dry
         self.name = audio.find(OUTPUT, wanted).name
         self._tried = time.monotonic()
-        self._stream = self._open()
+        self._stream = self._open(wanted)
         self.lead_s = float(self._stream.latency) + RESERVE * AUDIO_PTIME_MS / 1000
 
     def play(self, block: int, samples: Samples) -> None:
@@ -258,15 +257,15 @@ class Loudspeaker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> Any:
-        device = self._audio.find(OUTPUT, self._wanted or self.name)
+    def _open(self, wanted: str | None) -> Any:
+        device = self._audio.find(OUTPUT, wanted)
         self._waiting.clear()
         return self._audio.open(OUTPUT, device, self._fill, lambda: None)
 
     def _open_again(self) -> None:
         with contextlib.suppress(DeviceError):  # tried again in a second
             self._audio.close(self._stream)
-            self._stream = self._open()
+            self._stream = self._open(self.name)
 
     def _fill(self, out: Samples, *_: object) -> None:
         """PortAudio's thread: the next block, or silence until there is a reserve again."""

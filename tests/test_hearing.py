@@ -1,0 +1,113 @@
+"""What a person does about their microphone: its level, mute, and no feedback through the loudspeaker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamer.hearing import LOUD_DB, ROOM_S, HalfDuplex, Hearing, level_db
+from streamer.local_media import Block
+from streamer.playout import AUDIO_BLOCK, PlayoutStats
+from streamer.terminal import Keys, meter
+from tests.clock import FakeClock
+from tests.local_fakes import Ear, Script, steps
+
+LOUD = steps([0.5])[:AUDIO_BLOCK]
+QUIET = np.zeros((AUDIO_BLOCK, 2), np.int16)
+
+
+async def _pass(clock: FakeClock, blocks: asyncio.Task[None], seconds: float) -> None:
+    await clock.advance(seconds)
+    if blocks.done():
+        blocks.result()
+
+
+async def test_muted_blocks_are_not_heard_and_what_follows_keeps_its_count() -> None:
+    clock = FakeClock()
+    hearing = Hearing(Script(clock, [steps([0.5] * 100)]))
+    heard: list[Block] = []
+
+    async def listen() -> None:
+        async for block in hearing.blocks():
+            heard.append(block)
+
+    task = asyncio.create_task(listen())
+    await _pass(clock, task, 0.5)
+    hearing.muted = True
+    await _pass(clock, task, 0.5)
+    assert hearing.level_db == pytest.approx(-6.0, abs=0.1)  # it is shown what would be heard
+    hearing.muted = False
+    await _pass(clock, task, 1.0)
+    numbers = [block.pts // AUDIO_BLOCK for block in heard]
+    assert numbers == [*range(25), *range(50, 100)]
+    task.cancel()
+
+
+async def test_the_microphone_is_held_while_the_loudspeaker_sounds_and_the_room_after_it() -> None:
+    clock = FakeClock()
+    ear = Ear(clock, lead_s=0.1)
+    speaker = HalfDuplex(ear, clock)
+    assert (speaker.lead_s, speaker.sounding) == (0.1, False)
+    hearing = Hearing(Script(clock, [steps([0.5] * 100)]), speaker)
+    heard: list[float] = []
+
+    async def listen() -> None:
+        async for _ in hearing.blocks():
+            heard.append(clock.now())
+
+    task = asyncio.create_task(listen())
+    speaker.play(0, QUIET)
+    await _pass(clock, task, 0.5)
+    speaker.play(1, LOUD)
+    loud_at = clock.now()
+    assert hearing.held
+    await _pass(clock, task, 1.0)
+    assert not hearing.held
+    silent = [moment for moment in heard if loud_at < moment < loud_at + 0.1 + 0.02 + ROOM_S - 1e-6]
+    assert silent == []
+    assert len(heard) == pytest.approx(75 - 16, abs=1)
+    assert [block for _, block, _ in ear.heard] == [0, 1]  # everything is passed on
+    task.cancel()
+
+
+def test_levels_are_in_decibels_of_full_scale() -> None:
+    square = np.full((AUDIO_BLOCK, 2), -32768, np.int16)
+    assert level_db(square) == pytest.approx(0.0)
+    assert level_db(np.full((AUDIO_BLOCK, 2), 3277, np.int16)) == pytest.approx(-20.0, abs=0.01)
+    assert level_db(QUIET) < LOUD_DB
+
+
+def test_the_meter_tells_level_mute_and_late_pictures() -> None:
+    hearing = Hearing(Script(FakeClock(), []))
+    hearing.level_db = -30.0
+    assert meter(hearing, PlayoutStats(shown=10)).startswith("[############            ]  -30 dB         m mutes")
+    hearing.muted, hearing.level_db = True, -90.0
+    line = meter(hearing, PlayoutStats(shown=10, repeated=2))
+    assert line.startswith("[                        ]  -60 dB  muted")
+    assert line.endswith("2 of 10 pictures late")
+
+
+def test_keys_are_read_at_once_and_the_terminal_is_left_as_it_was() -> None:
+    import termios
+
+    person, terminal = pty.openpty()
+    with os.fdopen(terminal) as stream:
+        before = termios.tcgetattr(stream)
+        with Keys(stream) as keys:
+            assert keys.pressed() == ""
+            os.write(person, b"mq")
+            while (pressed := keys.pressed()) == "":
+                pass
+            assert pressed == "mq"
+        assert termios.tcgetattr(stream) == before
+    os.close(person)
+
+
+def test_without_a_terminal_there_are_no_keys() -> None:
+    with Path(os.devnull).open() as stream, Keys(stream) as keys:
+        assert keys.pressed() == ""
