@@ -85,10 +85,13 @@ class SoundTrack(MediaStreamTrack):
 class Caller:
     """A call to the server at `url`, alive inside `async with`; what comes back is in `recording`.
 
+    `sound`: what its microphone hears; None is no microphone, for a session that speech is pushed into.
     `loss`: share of the microphone's packets that never arrive, chosen at random.
     """
 
-    def __init__(self, url: str, sound: Mono, query: str = "", clock: Clock | None = None, loss: float = 0.0) -> None:
+    def __init__(
+        self, url: str, sound: Mono | None, query: str = "", clock: Clock | None = None, loss: float = 0.0
+    ) -> None:
         self.recording = Recording()
         self._loss = loss
         self.location = ""
@@ -97,7 +100,10 @@ class Caller:
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_S))
         self._readers: list[asyncio.Task[None]] = []
-        self._audio = self._peer.addTransceiver(SoundTrack(sound, self.recording, self._clock), "sendrecv")
+        if sound is None:
+            self._audio = self._peer.addTransceiver("audio", "recvonly")
+        else:
+            self._audio = self._peer.addTransceiver(SoundTrack(sound, self.recording, self._clock), "sendrecv")
         self._peer.addTransceiver("video", "recvonly")
         jitter.install(self._audio.receiver)
         self._peer.on("track", lambda track: self._readers.append(asyncio.create_task(self._read(track))))

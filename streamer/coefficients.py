@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.runtime import Engines
 from streamer.avatar import Avatar
-from streamer.config import SAMPLES_PER_FRAME, PipelineOptions
+from streamer.config import SAMPLE_RATE, SAMPLES_PER_FRAME, PipelineOptions
 from streamer.expression import open_expression
 from streamer.frames import Coefficients, FloatArray, Heard, Script
 from streamer.lookahead import Lookahead
@@ -28,7 +28,8 @@ class CoefficientSource:
         self, engines: Engines, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions, script: Script
     ) -> None:
         self._lookahead = lookahead
-        self._windows = MelWindows(WindowShape.of(engines["expression"].spec))
+        self._shape = WindowShape.of(engines["expression"].spec)
+        self._windows = MelWindows(self._shape)
         self._loudness = FrameLoudness()
         self._expression = open_expression(engines, avatar, lookahead, options, script)
         self._pose = open_pose(engines, avatar, lookahead, options, script)
@@ -49,6 +50,10 @@ class CoefficientSource:
         self._poses.extend(self._pose.flush())
         total = -(-self._samples // SAMPLES_PER_FRAME)
         return [self._pop() for _ in range(self._next_frame, total)]
+
+    def silent_expression(self) -> FloatArray:
+        """What the expression network makes of silence, without idle life: float32 [E]."""
+        return self._expression.silent(MelWindows(self._shape).push(np.zeros(SAMPLE_RATE, np.float32))[-1:])
 
     def reset(self) -> None:
         """Forget everything: the next sample is sample 0."""

@@ -1,7 +1,7 @@
 """One person's conversation with an avatar, without the network: sound in, sound and pictures out, on one clock.
 
-It joins the microphone's timeline, the inference worker and playout. No I/O; the caller passes the time, in seconds
-since the session's start.
+It joins the microphone's timeline, speech that a program pushes in its place, the inference worker and playout. No
+I/O; the caller passes the time, in seconds since the session's start.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from streamer.config import SAMPLES_PER_FRAME
 from streamer.decimate import FACTOR, Decimator
 from streamer.frames import AudioChunk, AvatarFrame, ByteArray
 from streamer.playout import Playout
+from streamer.pushed_speech import PushedSpeech
 from streamer.timeline import RATE, MicrophoneTimeline, Samples
 
 BEHIND_S = 1.0  # when so much time passed unseen (the machine slept), the sound in between is not made up for
@@ -26,15 +27,22 @@ class FaceWorker(Protocol):
     def push(self, generation: int, chunk: AudioChunk) -> None:
         """Hand over sound."""
 
+    def cut(self, generation: int, frame: int, resume: int) -> None:
+        """What was handed over is not heard from `frame` on; the mouth is shut until `resume`."""
+
 
 class Conversation:
-    """`start` is the moment of the session's start on the machine's monotonic clock, for the worker's deadlines."""
+    """`start` is the moment of the session's start on the machine's monotonic clock, for the worker's deadlines.
 
-    def __init__(self, worker: FaceWorker, playout: Playout, start: float) -> None:
+    While `speech` has anything to say, it is heard in place of the microphone.
+    """
+
+    def __init__(self, worker: FaceWorker, playout: Playout, start: float, speech: PushedSpeech | None = None) -> None:
         self.timeline = MicrophoneTimeline()
         self.playout = playout
         self.stale_pictures = 0  # made for sound of an earlier generation
         self._worker = worker
+        self._speech = speech or PushedSpeech()
         self._origin = start + playout.delay_ms / 1000
         self._generation = -1
         self._decimator = Decimator()
@@ -44,14 +52,30 @@ class Conversation:
     def hear(self, pts: int, samples: Samples, now: float) -> None:
         """Take a packet of the microphone: int16 [n, 2] at 48 kHz, `pts` in the sender's count."""
         self._catch_up(now)
-        self.timeline.push(pts, samples, now)
+        if self._speech.has_the_word:
+            self._say(now)
+        else:
+            self.timeline.push(pts, samples, now)
         self._forward()
 
     def tick(self, now: float) -> None:
         """Let time pass: a sender that says nothing is silent, and the face lives on."""
         self._catch_up(now)
-        self.timeline.close(now)
+        if self._speech.has_the_word:
+            self._say(now)
+        else:
+            self.timeline.close(now)
         self._forward()
+
+    def interrupt(self) -> None:
+        """Drop all pushed speech, wherever it is: from the next packet on it is silent, and the mouth eases shut."""
+        if not self._speech.under_way:
+            self._speech.clear(self.playout.position)
+            return
+        self._speech.clear(self.playout.cut())
+        self._generation += 1
+        resume = -(-self.timeline.edge // (FACTOR * SAMPLES_PER_FRAME))
+        self._worker.cut(self._generation, self.playout.next_frame, resume)
 
     def take_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         """A picture from the worker."""
@@ -77,6 +101,11 @@ class Conversation:
         self._decimator = Decimator()
         self._position = frame * SAMPLES_PER_FRAME
         self._worker.begin(self._generation, frame, self._origin)
+
+    def _say(self, now: float) -> None:
+        missing = round(now * RATE) - self.timeline.edge
+        if missing > 0:
+            self.timeline.put(self._speech.take(missing, self.timeline.edge))
 
     def _forward(self) -> None:
         end = self.timeline.edge

@@ -8,7 +8,8 @@ AvatarError                  (engines.errors) shown to the person as one line
   ├─ BundleError             an avatar that does not exist or is damaged
   ├─ PhotoError              a photo that no avatar can be made of
   ├─ DeviceError             a camera, microphone or loudspeaker that is not there, or its driver
-  └─ SessionError            a peer or a session that cannot go on
+  ├─ SessionError            a peer or a session that cannot go on
+  └─ SpeechError             (streamer.speech_protocol) a message that the speech protocol does not allow
 """
 
 from __future__ import annotations

@@ -30,6 +30,9 @@ class ExpressionSource(Protocol):
     def push(self, heard: Heard) -> list[FloatArray]:
         """The expressions now known."""
 
+    def silent(self, window: FloatArray) -> FloatArray:
+        """The expression, without idle life, in a window of silence [1, 1, MEL_BANDS, width]; no frame passes."""
+
     def reset(self) -> None:
         """Back to the first frame."""
 
@@ -81,6 +84,11 @@ class UnitExpression:
         known = min(len(self._spoken), len(self._offsets))
         return [np.clip(self._spoken.popleft() + self._offsets.popleft(), 0.0, 1.0) for _ in range(known)]
 
+    def silent(self, window: FloatArray) -> FloatArray:
+        """The expression, without idle life, in a window of silence."""
+        expression: FloatArray = np.clip(self._scale * self._stage.infer(window)[0], 0.0, 1.0)
+        return expression
+
     def reset(self) -> None:
         """Back to the first frame."""
         self._idle.reset()
@@ -114,6 +122,11 @@ class ReferenceExpression:
         known += list(self._scale * self._infer(heard.windows, blink))
         self._frame += len(heard.windows)
         return known
+
+    def silent(self, window: FloatArray) -> FloatArray:
+        """The expression, lids open, in a window of silence."""
+        silent: FloatArray = self._scale * self._stage.infer(window, np.zeros((1, 1), np.float32))[0]
+        return silent
 
     def reset(self) -> None:
         """Back to the first frame."""

@@ -4,7 +4,8 @@ A page of any site can send requests to localhost from the visitor's browser. Tw
 
 - Host: a server on loopback answers to loopback names only, so a foreign name that was made to resolve to 127.0.0.1
   (DNS rebinding) gets nothing.
-- Origin: what changes something must come from a page of this server, or from a program, which sends no Origin.
+- Origin: what changes something must come from a page of this server, or from a program, which sends no Origin. So
+  must a WebSocket, which a page of any site may otherwise open.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def guard(listening_on: str) -> Middleware:
     async def _checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not host_allowed(listening_on, request.host):
             raise web.HTTPForbidden(text="this server answers to localhost only\n")
-        if request.method not in SAFE_METHODS and not origin_allowed(request.headers.get("Origin"), request.host):
+        asks_only = request.method in SAFE_METHODS and "Upgrade" not in request.headers
+        if not asks_only and not origin_allowed(request.headers.get("Origin"), request.host):
             raise web.HTTPForbidden(text="requests from pages of other sites are refused\n")
         return await handler(request)
 

@@ -4,7 +4,9 @@
     GET    /avatars              JSON: name, title, picture, default
     GET    /avatars/NAME.png     a portrait
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
-                                 face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees
+                                 face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
+                                 speech=1: it hears pushed speech only, and the offer needs no microphone
+    GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md
     DELETE /session/TOKEN        200 when it has ended
     GET    /healthz              200 when the engines are warm, else 503
     GET    /metrics              Prometheus text
@@ -22,14 +24,16 @@ from aiohttp import web
 import clients
 from engines.manifest import Manifest
 from streamer import face_options, metrics
+from streamer.clock import MonotonicClock
 from streamer.config import ServeOptions
-from streamer.errors import BundleError, ConfigError
+from streamer.errors import BundleError, ConfigError, SessionError
 from streamer.gallery import Gallery
-from streamer.limits import Limits
+from streamer.limits import Limits, SpeechLimits
 from streamer.lobby import Lobby, NoRoomError
 from streamer.lookahead import live_lookahead_ms
 from streamer.offer import OfferError
 from streamer.session import SessionOptions
+from streamer.speech_socket import SpeechSocket
 from streamer.worker import InferenceWorker, WorkerState
 
 SDP = "application/sdp"
@@ -40,6 +44,7 @@ ASSETS = {
     "/page.css": "page.css",
     "/icon.svg": "icon.svg",
 }
+NO_SESSION = "no such session; it may have ended\n"
 WEB = Path(clients.__file__).parent / "web"
 
 
@@ -66,6 +71,7 @@ class Handlers:
             web.get("/avatars/{name}.png", self.picture),
             web.post("/session", self.open),
             web.delete("/session/{token}", self.close),
+            web.get("/session/{token}/speech", self.speech),
             web.get("/healthz", self.health),
             web.get("/metrics", self.metrics),
         ]
@@ -97,8 +103,20 @@ class Handlers:
     async def close(self, request: web.Request) -> web.Response:
         """End a session."""
         if not await self._lobby.dismiss(request.match_info["token"]):
-            raise web.HTTPNotFound(text="no such session; it may have ended\n")
+            raise web.HTTPNotFound(text=NO_SESSION)
         return web.Response(text="ended\n")
+
+    async def speech(self, request: web.Request) -> web.StreamResponse:
+        """Speech for a session."""
+        session = self._lobby.find(request.match_info["token"])
+        if session is None:
+            raise web.HTTPNotFound(text=NO_SESSION)
+        if not web.WebSocketResponse().can_prepare(request).ok:
+            raise web.HTTPUpgradeRequired(text="speech comes by WebSocket; see docs/speech.md\n")
+        try:
+            return await SpeechSocket(session, SpeechLimits(), MonotonicClock()).serve(request)
+        except SessionError as error:
+            raise web.HTTPConflict(text=f"{error}\n") from None
 
     async def health(self, request: web.Request) -> web.Response:
         """Whether sessions can be opened."""
@@ -150,7 +168,9 @@ class Handlers:
             face_options.check(self._manifest, face)
         except ConfigError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
-        return SessionOptions(portrait.name, portrait.still, chosen, face=face)
+        if (speech := request.query.get("speech", "0")) not in ("0", "1"):
+            raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
+        return SessionOptions(portrait.name, portrait.still, chosen, face=face, microphone=speech == "0")
 
     async def _read_offer(self, request: web.Request) -> str:
         most = self._limits.max_sdp_bytes

@@ -18,13 +18,15 @@ from typing import Protocol
 import numpy as np
 
 from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
+from streamer.easing import Shut
 from streamer.errors import AvatarError, SessionError
 from streamer.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
 from streamer.limits import WorkerLimits
-from streamer.messages import Begin, Close, Open, Pulse, SessionFailed, Sound
+from streamer.messages import Begin, Close, Cut, Open, Pulse, SessionFailed, Sound
 
 PACE_WEIGHT = 0.2  # of the newest picture in the expected time of the next
 DELIVERY_S = 0.005  # from a picture's being made to its lying ready in the server's process
+KEPT_WINDOWS = 16  # of pictures already made: more than are ever made ahead of their moment
 MAX_HOLE_S = 2  # more silence than this between two chunks of sound is a mistake of the sender
 
 
@@ -36,6 +38,9 @@ class Stream(Protocol):
 
     def reset(self) -> None:
         """Forget everything: the next sample is sample 0."""
+
+    def ease(self, window: CoefficientWindow, shut: Shut) -> CoefficientWindow:
+        """The window with its mouth as far shut as `shut` asks."""
 
 
 class Renderer(Protocol):
@@ -63,6 +68,8 @@ class _Session:
     origin: float = 0.0
     position: int = 0  # of the next sample
     due: deque[CoefficientWindow] = field(default_factory=deque)
+    made: deque[CoefficientWindow] = field(default_factory=lambda: deque(maxlen=KEPT_WINDOWS))
+    shut: Shut | None = None  # since the last Cut
     served: int = 0  # number of the last picture made for it
 
     def deadline(self) -> float:
@@ -115,7 +122,7 @@ class Inference:
         """Counts since the start."""
         return Pulse(self._rendered, self._expired, self._overflowed, dict(self._times.totals))
 
-    def handle(self, message: Open | Begin | Sound | Close) -> SessionFailed | None:
+    def handle(self, message: Open | Begin | Sound | Cut | Close) -> SessionFailed | None:
         """Take a message; a session that cannot go on is dropped and reported. Messages to unknown ones are void."""
         try:
             match message:
@@ -125,6 +132,8 @@ class Inference:
                     self._begin(message)
                 case Sound():
                     self._sound(message)
+                case Cut():
+                    self._cut(message)
                 case Close():
                     self._sessions.pop(message.session, None)
         except AvatarError as error:
@@ -147,6 +156,9 @@ class Inference:
             return None
         number, session = min(waiting, key=lambda item: (item[1].deadline(), item[1].served))
         window = session.due.popleft()
+        session.made.append(window)
+        if session.shut is not None:
+            window = session.stream.ease(window, session.shut)
         frame = session.renderer.render([window])[0]
         seconds = self._clock() - start
         self._times.add("render", 1, seconds)
@@ -167,10 +179,22 @@ class Inference:
             return
         session.stream.reset()
         session.due.clear()
+        session.made.clear()
+        session.shut = None
         session.generation = message.generation
         session.origin = message.origin
         session.first_frame = message.frame
         session.position = message.frame * SAMPLES_PER_FRAME
+
+    def _cut(self, message: Cut) -> None:
+        session = self._sessions.get(message.session)
+        if session is None or message.generation <= session.generation:
+            return
+        session.generation = message.generation
+        shut = Shut(message.cut, message.resume)
+        session.shut = shut if session.shut is None else session.shut.then(shut)
+        while session.made and session.made[-1].index >= message.cut:
+            session.due.appendleft(session.made.pop())
 
     def _sound(self, message: Sound) -> None:
         session = self._sessions.get(message.session)

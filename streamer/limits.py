@@ -26,6 +26,23 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class SpeechLimits:
+    """What a client that pushes speech may send. What is over a rate ends its connection, never the session."""
+
+    message_bytes: int = 128 * 1024  # refused when it is announced, before any of it is read; 0.7 s of 48 kHz stereo
+    control_bytes: int = 1024  # of a text message, before it is parsed
+    buffered_s: float = 60.0  # speech that waits; more is refused (11.5 MB at most)
+    bytes_per_s: float = 4e6  # 20 times real time at the highest rate ...
+    burst_bytes: float = 16e6  # ... and all of a full buffer at once
+    messages_per_s: float = 1_000.0  # 20 times real time in pieces of 20 ms ...
+    burst_messages: float = 3_000.0  # ... and all of a full buffer at once
+    utterances: int = 64  # begun and not yet heard to the end
+    mistakes: int = 16  # refused messages; then the connection is closed
+    greet_s: float = 10.0  # from the connection to hello
+    queued_events: int = 256  # to a client that does not read
+
+
+@dataclass(frozen=True)
 class WorkerLimits:
     """What the inference process may take and how long it may be silent."""
 

@@ -63,6 +63,10 @@ class Lobby:
         self.opened += 1
         return token, answer, session.delay_ms
 
+    def find(self, token: str) -> Session | None:
+        """The session with this token."""
+        return self._sessions.get(token)
+
     async def dismiss(self, token: str) -> bool:
         """Close a session; False when there is none with this token."""
         session = self._sessions.get(token)

@@ -47,6 +47,9 @@ class Worker(Protocol):
     def push(self, session: int, generation: int, chunk: AudioChunk) -> None:
         """Hand over sound."""
 
+    def cut(self, session: int, generation: int, frame: int, resume: int) -> None:
+        """What was handed over is not heard from `frame` on."""
+
     def close(self, session: int) -> None:
         """The session wants nothing more."""
 
@@ -127,6 +130,11 @@ class LocalSession:
         """From the conversation: sound for the face."""
         if self._number is not None:
             self._worker.push(self._number, generation, chunk)
+
+    def cut(self, generation: int, frame: int, resume: int) -> None:
+        """From the conversation: what was handed over is not heard from `frame` on."""
+        if self._number is not None:
+            self._worker.cut(self._number, generation, frame, resume)
 
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         """From the worker: a picture is ready."""

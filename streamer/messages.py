@@ -50,6 +50,20 @@ class Sound:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Sound from before is not heard any more: the mouth eases shut from frame `cut` on, until frame `resume`.
+
+    The stream goes on where it is, as `generation`, so that the head does not jump. Pictures from frame `cut` on that
+    were made already are made anew.
+    """
+
+    session: int
+    generation: int
+    cut: int
+    resume: int
+
+
+@dataclass(frozen=True)
 class Close:
     """The session has ended; nothing of it is wanted any more."""
 
@@ -61,7 +75,7 @@ class Stop:
     """The worker ends."""
 
 
-ToWorker = Open | Begin | Sound | Close | Stop
+ToWorker = Open | Begin | Sound | Cut | Close | Stop
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ class OfferError(SessionError):
     """The offer cannot be answered; the message says what is wrong with it."""
 
 
-def check_offer(text: str, limits: Limits) -> None:
+def check_offer(text: str, limits: Limits, microphone: bool = True) -> None:
     """Make sure that `text` is an offer of one microphone that also takes one video.
+
+    `microphone`: whether it must send one; else it must receive sound.
 
     Raises:
         OfferError: it is not.
@@ -36,7 +38,9 @@ def check_offer(text: str, limits: Limits) -> None:
         raise OfferError(f"the SDP offer cannot be parsed ({type(error).__name__})") from error
     audio = _only(description, "audio", "no audio in the offer: it must send a microphone")
     video = _only(description, "video", "no video in the offer: it must receive the avatar's picture")
-    if audio.direction not in ("sendrecv", "sendonly"):
+    if not microphone and audio.direction not in ("sendrecv", "recvonly"):
+        raise OfferError(f"audio in the offer is {audio.direction}; it must receive the avatar's voice (recvonly)")
+    if microphone and audio.direction not in ("sendrecv", "sendonly"):
         raise OfferError(f"audio in the offer is {audio.direction}; it must send a microphone (sendrecv)")
     if video.direction not in ("sendrecv", "recvonly"):
         raise OfferError(f"video in the offer is {video.direction}; it must receive the avatar's picture (recvonly)")

@@ -13,6 +13,7 @@ from streamer import face_options
 from streamer.avatar import Avatar
 from streamer.coefficients import CoefficientSource
 from streamer.config import PipelineOptions
+from streamer.easing import MouthEasing, Shut, mouth_rows
 from streamer.frames import AvatarFrame, CoefficientWindow, FloatArray, Script
 from streamer.lookahead import Lookahead
 from streamer.motion import MotionStage, MotionWindows
@@ -45,6 +46,8 @@ class CoefficientStream:
         self._source = CoefficientSource(engines, avatar, self.lookahead, options, script or Script())
         self._windows = MotionWindows(manifest.stage(avatar.motion_stage).context, self.lookahead.future)
         self._view = HeldView.of(manifest, options.face)
+        self._mouth_rows = mouth_rows(manifest.coefficients.expression)
+        self._easing: MouthEasing | None = None
 
     def push(self, samples: FloatArray) -> list[CoefficientWindow]:
         """Take float32 [n] at SAMPLE_RATE, any n; return the windows that became ready, in order."""
@@ -53,6 +56,12 @@ class CoefficientStream:
     def flush(self) -> list[CoefficientWindow]:
         """The sound has ended: windows of all remaining frames; a last, partial frame counts as one."""
         return self._view.hold(self._windows.push(self._source.flush()) + self._windows.flush())
+
+    def ease(self, window: CoefficientWindow, shut: Shut) -> CoefficientWindow:
+        """A window of this stream with its mouth as far shut as `shut` asks."""
+        if self._easing is None:
+            self._easing = MouthEasing(self._source.silent_expression(), self._mouth_rows)
+        return self._easing.ease(window, shut)
 
     def reset(self) -> None:
         """Forget everything: the next sample is sample 0."""

@@ -25,6 +25,7 @@ AUDIO_PTIME_MS = 20  # of the packets we send
 AUDIO_BLOCK = AUDIO_PTIME_MS * MS  # samples
 RENDER_MARGIN_MS = 60  # from the last sound a picture needs to the picture being in this process
 MAX_FRAMES = 2 * FPS  # finished pictures waiting for their moment; the newest is dropped, counted
+FADE_MS = 10  # in which sound that is cut off ends
 HISTORY_MS = 2_000  # sound kept beyond the delay; what is older is forgotten
 
 
@@ -54,7 +55,8 @@ class Playout:
         self._end = 0  # position after the last sample in it
         self._frames: deque[AvatarFrame] = deque()
         self._picture = still
-        self._next_frame = 0  # the first whose moment has not passed
+        self.position = 0  # of the next sample to be handed out
+        self.next_frame = 0  # the first whose moment has not passed
 
     def push_audio(self, position: int, samples: Samples) -> None:
         """Take settled sound, int16 [n, 2] from `position` on; a hole before it is silence."""
@@ -67,7 +69,7 @@ class Playout:
 
     def push_frame(self, frame: AvatarFrame) -> None:
         """Take a finished picture; they come in order."""
-        if frame.index < self._next_frame or len(self._frames) >= MAX_FRAMES:
+        if frame.index < self.next_frame or len(self._frames) >= MAX_FRAMES:
             self.stats.dropped += 1
         else:
             self._frames.append(frame)
@@ -75,6 +77,7 @@ class Playout:
     def pull_audio(self, block: int) -> Samples:
         """Sound of the `block`-th packet after the session's start: int16 [AUDIO_BLOCK, 2]."""
         start = block * AUDIO_BLOCK - self.delay_ms * MS
+        self.position = max(0, start + AUDIO_BLOCK)
         positions = np.arange(start, start + AUDIO_BLOCK)
         known = (positions >= max(0, self._end - len(self._sound))) & (positions < self._end)
         self.stats.underrun += int(np.count_nonzero(~known & (positions >= 0)))
@@ -82,7 +85,7 @@ class Playout:
 
     def pull_frame(self, index: int) -> ByteArray:
         """The picture of frame `index`, or the last one there was; uint8 [H, W, 3]. Before frame 0: the still."""
-        self._next_frame = index + 1
+        self.next_frame = max(0, index + 1)
         fresh = False
         while self._frames and self._frames[0].index <= index:
             frame = self._frames.popleft()
@@ -93,6 +96,19 @@ class Playout:
             self.stats.shown += 1
             self.stats.repeated += not fresh
         return self._picture
+
+    def cut(self) -> int:
+        """Drop all that waits, sound and pictures; the sound ends in a fade. Return the position where silence begins.
+
+        What was taken before still counts as taken: it is silence now.
+        """
+        self._frames.clear()
+        silent = max(self.position, min(self.position + FADE_MS * MS, self._end))
+        where = np.arange(self.position, silent) % len(self._sound)
+        fade = np.linspace(1.0, 0.0, len(where), dtype=np.float32)[:, None]
+        self._sound[where] = (self._sound[where] * fade).astype(np.int16)
+        self._clear(silent, self._end)
+        return silent
 
     def _clear(self, start: int, end: int) -> None:
         """Silence from `start` to `end`, at most the whole ring."""

@@ -37,6 +37,7 @@ from streamer.limits import Limits
 from streamer.metrics import SessionCounts
 from streamer.offer import OfferError, check_offer
 from streamer.playout import FrameSchedule, Playout, PlayoutStats, audio_schedule, session_delay_ms
+from streamer.speech_port import SpeechPort
 from streamer.timeline import CHANNELS, RATE, Samples
 from streamer.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
 from streamer.vp8 import prefer_vp8
@@ -74,6 +75,7 @@ class SessionOptions:
     seed: int = 0
     face: FaceOptions = PLAIN_FACE
     ice_servers: tuple[RTCIceServer, ...] = ()
+    microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
 
 
 class _WorkerSession:
@@ -88,6 +90,9 @@ class _WorkerSession:
 
     def push(self, generation: int, chunk: AudioChunk) -> None:
         self._worker.push(self._number, generation, chunk)
+
+    def cut(self, generation: int, frame: int, resume: int) -> None:
+        self._worker.cut(self._number, generation, frame, resume)
 
 
 class Session:
@@ -105,6 +110,8 @@ class Session:
         self.reason = ""  # why it ended
         self.microphone: jitter.MicrophoneBuffer | None = None
         self.conversation: Conversation | None = None
+        self.speech = SpeechPort()
+        self._microphone_wanted = options.microphone
         self._worker = worker
         self._limits = limits
         self._clock = clock
@@ -154,7 +161,7 @@ class Session:
             OfferError: the offer cannot be answered; the session is closed.
         """
         try:
-            check_offer(offer, self._limits)
+            check_offer(offer, self._limits, self._microphone_wanted)
             self._change(State.CONNECTING)
             async with asyncio.timeout(self._limits.negotiate_s):
                 sdp = await self._negotiate(offer)
@@ -192,6 +199,10 @@ class Session:
             self._closed.set()
             self._on_closed(self)
 
+    async def ended(self) -> None:
+        """Return when the session has."""
+        await self._closed.wait()
+
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         """From the worker: a picture is ready."""
         if self.conversation is not None:
@@ -221,13 +232,17 @@ class Session:
 
     def _begin(self, start: float) -> None:
         self._heard = start
-        self.conversation = Conversation(_WorkerSession(self._worker, self._number), self._playout, start)
+        worker = _WorkerSession(self._worker, self._number)
+        self.conversation = Conversation(worker, self._playout, start, self.speech.pushed)
+        self.speech.conversation = self.conversation
 
     def _pull_audio(self, block: int, now: float) -> Samples:
         """The audio track's tick is the session's heartbeat: time passes here even if the microphone is silent."""
         if self.conversation is not None:
             self.conversation.tick(now)
-        return self._playout.pull_audio(block)
+        samples = self._playout.pull_audio(block)
+        self.speech.report(self._playout.position)
+        return samples
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
@@ -242,6 +257,8 @@ class Session:
                 return
             now = self._time.now()
             self._heard = self._clock.now()
+            if not self._microphone_wanted:
+                continue  # read all the same: aiortc would keep it for ever
             if self.conversation is not None and isinstance(frame, AudioFrame) and frame.sample_rate == RATE:
                 samples = np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS)
                 self.conversation.hear(frame.pts or 0, samples, now)
@@ -268,7 +285,7 @@ class Session:
         self._heard = self._clock.now()
         while True:
             silent_until = self._heard + self._limits.no_media_s
-            await self._clock.sleep_until(min(end, silent_until))
+            await self._clock.sleep_until(min(end, silent_until) if self._microphone_wanted else end)
             if self._clock.now() >= end:
                 await self.close(f"the session lasted {self._limits.max_session_s / 3600:.1f} hours")
                 return

@@ -87,6 +87,15 @@ class MicrophoneTimeline:
         if missing > 0:
             self._conceal(missing)
 
+    def put(self, samples: Samples) -> None:
+        """Settle sound that did not come from the microphone, int16 [n, 2], at `edge`.
+
+        The microphone is tied to the clock anew when it is heard again.
+        """
+        self._offset = None
+        self._append(samples)
+        self._tail = np.zeros_like(self._tail)  # what is missing after it is silence, not an echo of it
+
     def pop(self) -> Samples:
         """All sound settled since the last call: int16 [n, 2], the last sample just before `edge`."""
         ready, self._ready = self._ready, []

@@ -17,6 +17,7 @@ from streamer.limits import WorkerLimits
 from streamer.messages import (
     Begin,
     Close,
+    Cut,
     Failed,
     Open,
     Pulse,
@@ -148,6 +149,10 @@ class InferenceWorker:
     def push(self, session: int, generation: int, chunk: AudioChunk) -> None:
         """Hand over sound; dropped and counted while the process is too far behind."""
         self._send(Sound(session, generation, chunk))
+
+    def cut(self, session: int, generation: int, frame: int, resume: int) -> None:
+        """What was pushed is not heard from `frame` on: the mouth eases shut, until `resume`. See `messages.Cut`."""
+        self._send(Cut(session, generation, frame, resume))
 
     def close(self, session: int) -> None:
         """The session wants nothing more."""

@@ -1,12 +1,15 @@
 """Whose picture is made next, and which are not made at all."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
+from streamer.easing import Shut
 from streamer.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
 from streamer.inference import Inference
-from streamer.messages import Begin, Close, Open, Sound
+from streamer.messages import Begin, Close, Cut, Open, Sound
 
 
 class EchoStream:
@@ -20,7 +23,10 @@ class EchoStream:
         self._samples += samples.size
         ready = range(self._next, self._samples // SAMPLES_PER_FRAME)
         self._next = max(self._next, ready.stop)
-        return [CoefficientWindow(index, np.zeros((1, 1), np.float32)) for index in ready]
+        return [CoefficientWindow(index, np.ones((1, 1), np.float32)) for index in ready]
+
+    def ease(self, window: CoefficientWindow, shut: Shut) -> CoefficientWindow:
+        return replace(window, values=np.float32(shut.freedom(window.index)) * window.values)
 
     def reset(self) -> None:
         self._samples = 0
@@ -33,9 +39,11 @@ class SlowRenderer:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.now = 0.0
+        self.opened: list[float] = []
 
     def render(self, windows: list[CoefficientWindow]) -> list[AvatarFrame]:
         self.now += self.seconds
+        self.opened += [float(window.values[0, 0]) for window in windows]
         return [AvatarFrame(window.index, np.zeros((1, 1, 3), np.uint8), 0) for window in windows]
 
 
@@ -126,6 +134,32 @@ def test_work_of_an_earlier_generation_is_void() -> None:
     assert made(inference) == []
     speak(inference, 1, 50, 2, generation=1)
     assert made(inference) == [(1, 50), (1, 51)]
+
+
+def test_after_a_cut_the_pictures_from_there_on_are_made_anew_with_the_mouth_easing_shut() -> None:
+    inference, renderer = device(0.001)
+    begin(inference, 1, origin=1.0)
+    speak(inference, 1, 0, 6)
+    assert made(inference) == [(1, frame) for frame in range(6)]
+    speak(inference, 1, 6, 2)
+    inference.handle(Cut(1, 1, 3, 8))
+    speak(inference, 1, 8, 1)  # of the old generation: void
+    speak(inference, 1, 8, 4, generation=1)
+    renderer.opened.clear()
+    assert made(inference) == [(1, frame) for frame in range(3, 12)]
+    assert np.allclose(renderer.opened, [2 / 3, 1 / 3, 0, 0, 0, 0, 1 / 3, 2 / 3, 1])
+
+
+def test_a_cut_costs_nothing_that_cannot_be_in_time() -> None:
+    inference, renderer = device(0.001)
+    begin(inference, 1, origin=1.0)
+    speak(inference, 1, 0, 6)
+    made(inference)
+    renderer.now = 1.0 + 4 / FPS
+    inference.handle(Cut(1, 1, 3, 8))
+    assert made(inference) == [(1, 5)]
+    inference.handle(Cut(1, 1, 0, 8))  # the same generation again
+    assert made(inference) == []
 
 
 def test_a_hole_in_the_sound_is_silence_and_repeats_are_not_heard_twice() -> None:

@@ -140,6 +140,17 @@ async def test_an_offer_the_wrong_way_round_is_refused(audio: str, video: str, s
             check_offer(peer.localDescription.sdp, Limits())
 
 
+@pytest.mark.parametrize(("audio", "says"), [("recvonly", None), ("sendrecv", None), ("sendonly", "must receive")])
+async def test_an_offer_for_pushed_speech_needs_no_microphone(audio: str, says: str | None) -> None:
+    async with AsyncExitStack() as stack:
+        sdp = (await offering(stack, audio)).localDescription.sdp
+        if says is None:
+            check_offer(sdp, Limits(), microphone=False)
+        else:
+            with pytest.raises(OfferError, match=says):
+                check_offer(sdp, Limits(), microphone=False)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(["m=audio 9 RTP/SAVPF 111", "m=video x y", "a=mid:0", "c=IN", "a=rtpmap:111 opus",
        "a=group:BUNDLE 0 1", "a=sendrecv", "a=fingerprint:x", "a=ice-ufrag:u", "a=candidate:1", "a=ssrc:-", "o=-"]) |

@@ -1,0 +1,217 @@
+"""Speech that a program pushed, faster than it is spoken: what waits, what was taken, and how much of it was heard.
+
+Utterances are heard one after the other. Positions are those of the session's clock (samples at `timeline.RATE`); what
+is told of an utterance is in milliseconds of its own sound. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+
+from streamer.speech_protocol import Format, Idle, Played, Started, Told
+from streamer.timeline import CHANNELS, MS, RATE, Samples
+
+PIECE_MS = 20  # converted at a time
+TOLD_EVERY = 250 * MS  # samples heard between two reports
+
+
+@dataclass
+class _Span:
+    """`length` samples that were taken are heard from `position` on."""
+
+    position: int
+    length: int
+
+
+@dataclass
+class _Utterance:
+    number: int
+    sound: _Converter
+    spans: deque[_Span] = field(default_factory=deque)  # taken; the first may have been heard in part
+    before: int = 0  # samples heard before them
+    ended: bool = False  # nothing more will be pushed
+    taken: bool = False  # nothing more will be taken
+    interrupted: bool = False
+    told: int | None = None  # samples heard at the last report; None before the first
+
+    def take(self, length: int, position: int) -> Samples:
+        samples = self.sound.take(length, self.ended)
+        self.taken = self.ended and len(samples) < length
+        if len(samples):
+            last = self.spans[-1] if self.spans else None
+            if last is not None and last.position + last.length == position:
+                last.length += len(samples)
+            else:
+                self.spans.append(_Span(position, len(samples)))
+        return samples
+
+    def heard(self, position: int) -> int:
+        """Samples heard when everything before `position` was."""
+        while self.spans and self.spans[0].position + self.spans[0].length <= position:
+            self.before += self.spans.popleft().length
+        return self.before + (max(0, position - self.spans[0].position) if self.spans else 0)
+
+    def cut(self, position: int) -> None:
+        """Nothing of it is heard from `position` on."""
+        self.taken = self.interrupted = True
+        self.sound.drop()
+        while self.spans and self.spans[-1].position >= position:
+            self.spans.pop()
+        if self.spans:
+            self.spans[-1].length = min(self.spans[-1].length, position - self.spans[-1].position)
+
+    def over(self) -> bool:
+        """Whether all of it was heard, after `heard`."""
+        return self.taken and not self.spans
+
+
+class PushedSpeech:
+    """The utterances of one session, in order. Whoever pushes bounds what waits: see `buffered_s`."""
+
+    def __init__(self) -> None:
+        self._utterances: deque[_Utterance] = deque()  # begun and not heard to the end
+        self._busy = False  # since the last Idle
+
+    @property
+    def under_way(self) -> bool:
+        """Whether anything was begun that was not heard to its end."""
+        return bool(self._utterances)
+
+    @property
+    def has_the_word(self) -> bool:
+        """Whether more is to be taken."""
+        return any(not utterance.taken for utterance in self._utterances)
+
+    @property
+    def waiting(self) -> int:
+        """Utterances that were not heard to the end."""
+        return len(self._utterances)
+
+    @property
+    def buffered_s(self) -> float:
+        """Seconds that were pushed and not taken."""
+        return sum(utterance.sound.waiting_s for utterance in self._utterances)
+
+    def begin(self, number: int, sound: Format) -> None:
+        """An utterance begins; the one before must have ended."""
+        self._utterances.append(_Utterance(number, _Converter(sound)))
+        self._busy = True
+
+    def push(self, pcm: bytes) -> None:
+        """More of the utterance begun last, in its format; whole samples of all channels."""
+        self._utterances[-1].sound.push(pcm)
+
+    def end(self) -> None:
+        """The utterance begun last is complete."""
+        self._utterances[-1].ended = True
+
+    def take(self, length: int, position: int) -> Samples:
+        """What is heard from `position` on: int16 [length, 2] at RATE; silence where nothing is there yet."""
+        found: list[Samples] = []
+        missing = length
+        for utterance in self._utterances:
+            if not utterance.taken:
+                found.append(utterance.take(missing, position + length - missing))
+                missing -= len(found[-1])
+                if not missing or not utterance.ended:
+                    break
+        return np.concatenate([*found, np.zeros((missing, CHANNELS), np.int16)])
+
+    def progress(self, position: int) -> list[Told]:
+        """What there is to tell once everything before `position` was sent to be heard."""
+        told: list[Told] = []
+        while self._utterances:
+            utterance = self._utterances[0]
+            heard = utterance.heard(position)
+            over = utterance.over()
+            if utterance.told is None and (heard or (over and not utterance.interrupted)):
+                told.append(Started(utterance.number))
+                utterance.told = 0
+            if over or (utterance.told is not None and heard - utterance.told >= TOLD_EVERY):
+                utterance.told = heard
+                told.append(Played(utterance.number, heard // MS, over, utterance.interrupted))
+            if not over:
+                return told
+            self._utterances.popleft()
+        if self._busy:
+            self._busy = False
+            told.append(Idle())
+        return told
+
+    def clear(self, position: int) -> None:
+        """Drop everything; nothing is heard from `position` on. `progress` tells how far each utterance came."""
+        for utterance in self._utterances:
+            utterance.cut(position)
+        self._busy = True  # that it is idle now is told in any case
+
+
+class _Converter:
+    """PCM of any rate, as it comes, to stereo at RATE as it is taken; the filter (swresample's) moves nothing."""
+
+    def __init__(self, sound: Format) -> None:
+        self._format = sound
+        self._resampler = AudioResampler(format="s16", layout="stereo", rate=RATE)
+        self._pushed: deque[bytes] = deque()
+        self._bytes = 0
+        self._ready: Samples = np.zeros((0, CHANNELS), np.int16)
+        self._flushed = False
+
+    @property
+    def waiting_s(self) -> float:
+        return self._bytes / self._format.bytes_per_s + len(self._ready) / RATE
+
+    def push(self, pcm: bytes) -> None:
+        self._pushed.append(pcm)
+        self._bytes += len(pcm)
+
+    def drop(self) -> None:
+        """Forget all that was not taken."""
+        self._pushed.clear()
+        self._bytes = 0
+        self._ready = self._ready[:0]
+        self._flushed = True
+
+    def take(self, length: int, ended: bool) -> Samples:
+        """At most `length` samples; fewer when there are not so many yet or, once `ended`, any more."""
+        ready = [self._ready]
+        count = len(self._ready)
+        while count < length and (piece := self._piece()):
+            ready += self._convert(piece)
+            count = sum(map(len, ready))
+        if count < length and ended and not self._flushed:
+            ready += [_stereo(part) for part in self._resampler.resample(None)]
+            self._flushed = True
+        samples = np.concatenate(ready)
+        self._ready = samples[length:]
+        return samples[:length]
+
+    def _piece(self) -> bytes:
+        """The next PIECE_MS of what was pushed, or what there is."""
+        wanted = self._format.rate * PIECE_MS // 1000 * self._format.frame_bytes
+        parts: list[bytes] = []
+        while wanted and self._pushed:
+            part = self._pushed.popleft()
+            if len(part) > wanted:
+                self._pushed.appendleft(part[wanted:])
+                part = part[:wanted]
+            wanted -= len(part)
+            parts.append(part)
+        piece = b"".join(parts)
+        self._bytes -= len(piece)
+        return piece
+
+    def _convert(self, piece: bytes) -> list[Samples]:
+        samples = np.frombuffer(piece, "<i2").reshape(-1, self._format.channels)
+        both = np.ascontiguousarray(np.broadcast_to(samples, (len(samples), CHANNELS)), np.int16)
+        frame = av.AudioFrame.from_ndarray(both.reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate = self._format.rate
+        return [_stereo(part) for part in self._resampler.resample(frame)]
+
+
+def _stereo(frame: av.AudioFrame) -> Samples:
+    return np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS)

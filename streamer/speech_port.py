@@ -1,0 +1,48 @@
+"""Where speech enters a session: one client at a time, which is told how its speech goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from streamer.conversation import Conversation
+from streamer.errors import SessionError
+from streamer.pushed_speech import PushedSpeech
+from streamer.speech_protocol import Told
+
+
+class SpeechPort:
+    """`pushed` is what the client pushed. Before the `conversation` begins, it waits."""
+
+    def __init__(self) -> None:
+        self.pushed = PushedSpeech()
+        self.conversation: Conversation | None = None
+        self._tell: Callable[[Told], None] | None = None
+
+    def attach(self, tell: Callable[[Told], None]) -> None:
+        """Somebody speaks from now on; `tell` is called with all that there is to tell.
+
+        Raises:
+            SessionError: somebody does already.
+        """
+        if self._tell is not None:
+            raise SessionError("another client speaks for this session already")
+        self._tell = tell
+
+    def detach(self) -> None:
+        """Whoever spoke has gone, and with it what was in flight."""
+        self._tell = None
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Drop what was pushed, wherever it is; the mouth eases shut."""
+        if self.conversation is not None:
+            self.conversation.interrupt()
+        else:
+            self.pushed.clear(0)
+            self.report(0)
+
+    def report(self, position: int) -> None:
+        """Everything before `position` was sent to be heard: tell what there is to tell."""
+        for told in self.pushed.progress(position):
+            if self._tell is not None:
+                self._tell(told)

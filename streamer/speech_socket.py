@@ -1,0 +1,163 @@
+"""GET /session/TOKEN/speech: the speech protocol over a WebSocket (aiohttp's own), for one session.
+
+A thin shell around `speech_protocol`: it counts what comes, hands it to the session and sends what the session tells.
+Whatever a client does wrong ends at most its own connection; what it had in flight is then cleared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from streamer.clock import Clock
+from streamer.limits import SpeechLimits
+from streamer.session import Session
+from streamer.speech_protocol import (
+    Allowance,
+    Begin,
+    Clear,
+    End,
+    Hello,
+    Sound,
+    SpeechError,
+    SpeechProtocol,
+    State,
+    Told,
+    render,
+    render_error,
+    render_hello,
+)
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_S = 15.0  # a client that does not answer a ping within half of it is gone
+SEND_S = 5.0  # for one event to be taken
+
+
+class SpeechSocket:
+    """One client's connection; `serve` is all of its life."""
+
+    def __init__(self, session: Session, limits: SpeechLimits, clock: Clock) -> None:
+        self._session = session
+        self._limits = limits
+        self._clock = clock
+        self._protocol = SpeechProtocol(limits)
+        self._events: asyncio.Queue[str] = asyncio.Queue(limits.queued_events)
+        self._unread = asyncio.Event()  # the client does not take its events
+        self._utterances = 0
+        self._mistakes = 0
+        now = clock.now()
+        self._bytes = Allowance(limits.bytes_per_s, limits.burst_bytes, now)
+        self._messages = Allowance(limits.messages_per_s, limits.burst_messages, now)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Speak until the client or the session ends.
+
+        Raises:
+            SessionError: another client speaks for this session.
+        """
+        # Nothing compressed: what is announced is what comes.
+        socket = web.WebSocketResponse(
+            max_msg_size=self._limits.message_bytes, compress=False, heartbeat=HEARTBEAT_S, timeout=1.0
+        )
+        self._session.speech.attach(self._tell)
+        try:
+            await socket.prepare(request)
+            await self._run(socket)
+        finally:
+            self._session.speech.detach()
+        return socket
+
+    async def _run(self, socket: web.WebSocketResponse) -> None:
+        """Until the first of these is done: the client has left or made a mistake too many, the session has ended."""
+        tasks = [
+            asyncio.create_task(self._read(socket)),
+            asyncio.create_task(self._write(socket)),
+            asyncio.create_task(self._session.ended()),
+            asyncio.create_task(self._unread.wait()),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if not socket.closed:
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=self._session.reason.encode()[:120])
+
+    async def _read(self, socket: web.WebSocketResponse) -> None:
+        while True:
+            patience = self._limits.greet_s if self._protocol.state is State.GREETING else None
+            try:
+                async with asyncio.timeout(patience):
+                    message = await socket.receive()
+            except TimeoutError:
+                await self._refuse(socket, SpeechError("greeting", f"no hello within {patience:g} s", fatal=True))
+                return
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                return  # closed, or broken off: aiohttp has told the client
+            try:
+                self._take(message)
+            except SpeechError as error:
+                if await self._refuse(socket, error):
+                    return
+
+    def _take(self, message: WSMessage) -> None:
+        """One message; its cost is counted before anything else is done with it."""
+        now, size = self._clock.now(), len(message.data)
+        if not (self._messages.take(1, now) and self._bytes.take(size, now)):
+            raise SpeechError(
+                "rate",
+                f"more than {self._limits.messages_per_s:g} messages or {self._limits.bytes_per_s / 1e6:g} MB a second",
+                fatal=True,
+            )
+        speech = self._session.speech.pushed
+        if message.type is WSMsgType.BINARY:
+            speech.push(self._protocol.binary(message.data, speech.buffered_s).pcm)
+            return
+        match self._protocol.text(message.data, speech.waiting):
+            case Hello():
+                self._send(render_hello(self._session.delay_ms, self._limits))
+            case Begin(format=sound):
+                self._utterances += 1
+                speech.begin(self._utterances, sound)
+            case End():
+                speech.end()
+            case Clear():
+                self._session.speech.interrupt()
+            case Sound():
+                raise AssertionError("sound is never text")
+
+    async def _refuse(self, socket: web.WebSocketResponse, error: SpeechError) -> bool:
+        """Tell the client; True when that was the end of the connection."""
+        self._mistakes += 1
+        if self._mistakes > self._limits.mistakes and not error.fatal:
+            error = SpeechError("mistakes", f"{self._mistakes} messages refused, the last: {error}", fatal=True)
+        if not error.fatal:
+            self._send(render_error(error))
+            return False
+        logger.info("a speech client is sent away: %s", error)
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(SEND_S):
+                await socket.send_str(render_error(error))
+                code = WSCloseCode.PROTOCOL_ERROR if error.code == "version" else WSCloseCode.POLICY_VIOLATION
+                await socket.close(code=code, message=error.code.encode())
+        return True
+
+    def _tell(self, told: Told) -> None:
+        self._send(render(told))
+
+    def _send(self, text: str) -> None:
+        try:
+            self._events.put_nowait(text)
+        except asyncio.QueueFull:
+            self._unread.set()
+
+    async def _write(self, socket: web.WebSocketResponse) -> None:
+        while True:
+            text = await self._events.get()
+            async with asyncio.timeout(SEND_S):
+                await socket.send_str(text)

@@ -1,0 +1,127 @@
+"""Pushed speech is heard complete, in order and once; what was heard of it is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamer.pushed_speech import PushedSpeech
+from streamer.speech_protocol import Format, Idle, Played, Started, Told
+from streamer.timeline import MS, RATE, Samples
+
+MONO = Format(RATE, 1)
+
+
+def ramp(length: int) -> bytes:
+    return np.arange(1, length + 1, dtype="<i2").tobytes()
+
+
+def taken(speech: PushedSpeech, length: int, position: int = 0, step: int = 960) -> Samples:
+    pieces = [speech.take(min(step, length - done), position + done) for done in range(0, length, step)]
+    return np.concatenate(pieces)
+
+
+@pytest.mark.parametrize("pushed", [1, 700, 5_000])
+@pytest.mark.parametrize("step", [960, 333])
+def test_however_it_is_pushed_and_taken_it_is_the_same(pushed: int, step: int) -> None:
+    speech = PushedSpeech()
+    speech.begin(1, MONO)
+    pcm = ramp(5_000)
+    for start in range(0, len(pcm), 2 * pushed):
+        speech.push(pcm[start : start + 2 * pushed])
+    speech.end()
+    sound = taken(speech, 6_000, step=step)
+    assert np.array_equal(sound[:5_000, 0], np.arange(1, 5_001))
+    assert np.array_equal(sound[:, 0], sound[:, 1])
+    assert not sound[5_000:].any()
+    assert not speech.has_the_word
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (16_000, 1), (22_050, 1), (24_000, 2), (44_100, 2)])
+def test_any_rate_comes_out_as_long_and_as_loud_as_it_was(rate: int, channels: int) -> None:
+    speech = PushedSpeech()
+    speech.begin(1, Format(rate, channels))
+    tone = (8000 * np.sin(2 * np.pi * 200 * np.arange(rate) / rate)).astype("<i2")
+    speech.push(np.repeat(tone[:, None], channels, axis=1).tobytes())
+    speech.end()
+    sound = taken(speech, RATE + 960)
+    expected = 8000 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE)
+    assert np.abs(sound[200 : RATE - 200, 0] - expected[200:-200]).max() < 50
+    assert not sound[RATE:].any()
+
+
+def test_utterances_follow_each_other_without_a_gap() -> None:
+    speech = PushedSpeech()
+    for number in (1, 2):
+        speech.begin(number, MONO)
+        speech.push(ramp(100 * number))
+        speech.end()
+    sound = speech.take(960, 0)[:, 0]
+    assert np.array_equal(sound[:300], np.concatenate([np.arange(1, 101), np.arange(1, 201)]))
+    assert speech.progress(960) == [
+        Started(1),
+        Played(1, 100 // MS, True),
+        Started(2),
+        Played(2, 200 // MS, True),
+        Idle(),
+    ]
+
+
+def test_a_slow_client_is_waited_for_in_silence_and_only_its_sound_counts() -> None:
+    speech = PushedSpeech()
+    speech.begin(1, MONO)
+    assert speech.has_the_word
+    assert not speech.take(960, 0).any()
+    speech.push(ramp(480))
+    assert speech.take(960, 960)[:480].all()
+    speech.push(ramp(480))
+    speech.end()
+    assert speech.take(960, 1920)[:480].all()
+    assert speech.progress(960) == []
+    assert speech.progress(1920 + 240) == [Started(1)]
+    assert speech.progress(1920 + 480) == [Played(1, 20, True), Idle()]
+
+
+def test_progress_is_told_four_times_a_second() -> None:
+    speech = PushedSpeech()
+    speech.begin(1, MONO)
+    speech.push(bytes(2 * RATE))
+    speech.end()
+    taken(speech, RATE + 960)
+    told: list[Told] = []
+    for position in range(0, RATE + 961, 960):
+        told += speech.progress(position)
+    assert [event.position_ms for event in told if isinstance(event, Played)] == [260, 520, 780, 1000]
+    assert told[-1] == Idle()
+
+
+def test_clear_tells_how_far_each_utterance_came() -> None:
+    speech = PushedSpeech()
+    for number in (1, 2, 3):
+        speech.begin(number, MONO)
+        speech.push(ramp(960))
+        if number < 3:
+            speech.end()
+    speech.take(1920, 0)
+    speech.clear(960 + 480)
+    assert not speech.has_the_word
+    assert speech.buffered_s == 0
+    assert speech.progress(960 + 480) == [
+        Started(1),
+        Played(1, 20, True, True),
+        Started(2),
+        Played(2, 10, True, True),
+        Played(3, 0, True, True),
+        Idle(),
+    ]
+    assert speech.progress(5_000) == []
+    assert not speech.take(960, 1920).any()
+
+
+def test_what_waits_is_counted_in_seconds_of_its_own_rate() -> None:
+    speech = PushedSpeech()
+    speech.begin(1, Format(8_000, 2))
+    speech.push(bytes(4 * 8_000))
+    assert speech.buffered_s == pytest.approx(1.0)
+    taken(speech, RATE // 2)
+    assert speech.buffered_s == pytest.approx(0.5, abs=0.03)

@@ -1,0 +1,257 @@
+"""Speech pushed into a session is what the peer hears; what is cleared is not; a client's mistakes are its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import numpy as np
+import pytest
+
+from clients.speech import SpeechClient, SpeechClientError
+from streamer.caller import Caller, Grey, Recording
+from streamer.ice import LOOPBACK, offer_only
+from streamer.launched import LaunchedServer, launch
+from streamer.onsets import vowels
+
+SAMPLE_RATE = 24_000
+STEP_MS = 200
+HELLO = '{"type": "hello", "version": 1}'
+BEGIN = '{"type": "begin", "sample_rate": 24000}'
+AUDIBLE = 0.02
+
+
+@pytest.fixture(scope="module")
+def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
+    with launch(["--engines", str(tiny_folder), "--sessions", "2", "--threads", "1"]) as launched:
+        yield launched
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loopback() -> Iterator[None]:
+    offer_only(LOOPBACK)
+    yield
+    offer_only(None)
+
+
+def steps(levels: list[float]) -> bytes:
+    """A tone of 400 Hz that has each of the levels for STEP_MS."""
+    amplitude = np.repeat(levels, SAMPLE_RATE * STEP_MS // 1000)
+    tone = np.sin(2 * np.pi * 400 * np.arange(len(amplitude)) / SAMPLE_RATE)
+    return (32767 * amplitude * tone).astype("<i2").tobytes()
+
+
+def heard(recording: Recording) -> Grey:
+    """The level of every millisecond that came back."""
+    return np.concatenate([packet.level for packet in recording.sound])
+
+
+def voiced(recording: Recording) -> Grey:
+    """From the first audible millisecond to the last; levels held over a period of the tone."""
+    level = heard(recording)
+    audible = np.flatnonzero(level > AUDIBLE)
+    return level[audible[0] : audible[-1] + 1] if len(audible) else level[:0]
+
+
+async def until_heard(caller: Caller, milliseconds: int) -> None:
+    """Until so much voice came back; 0: anything at all."""
+    recording = caller.recording
+    while not recording.sound or (milliseconds and len(voiced(recording)) < milliseconds):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def caller_of(server: LaunchedServer, sound: Any = None, query: str = "speech=1") -> AsyncIterator[Caller]:
+    async with Caller(server.url, sound, query) as caller, asyncio.timeout(40):
+        await until_heard(caller, 0)
+        yield caller
+
+
+@asynccontextmanager
+async def raw(caller: Caller, *said: str | bytes) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    async with aiohttp.ClientSession() as http, http.ws_connect(caller.location + "/speech") as socket:
+        for message in said:
+            await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
+        yield socket
+
+
+async def until(socket: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        while (event := json.loads(await socket.receive_str()))["type"] != kind:
+            pass
+    return dict(event)
+
+
+async def test_speech_pushed_at_once_is_heard_complete_and_in_order(server: LaunchedServer) -> None:
+    levels = [float(level) for level in np.random.default_rng(1).permutation(np.linspace(0.1, 0.9, 15))]
+    events: list[dict[str, Any]] = []
+    async with caller_of(server) as caller, SpeechClient(caller.location, events.append) as speech:
+        await speech.say(steps(levels[:10]), SAMPLE_RATE)
+        await speech.say(steps(levels[10:]), SAMPLE_RATE)
+        await speech.idle()
+        await asyncio.sleep(0.3)
+        sound = voiced(caller.recording)
+        moved = [
+            np.abs(picture.mouth - caller.recording.pictures[0].mouth).max() for picture in caller.recording.pictures
+        ]
+    assert len(sound) == pytest.approx(len(levels) * STEP_MS, abs=30)
+    middles = [np.median(sound[i * STEP_MS + 60 : i * STEP_MS + 140]) for i in range(len(levels))]
+    assert np.argsort(middles).tolist() == np.argsort(levels).tolist()
+    assert max(moved) > 3
+    finals = [(event["speech"], event["position_ms"]) for event in events if event.get("final")]
+    assert finals == [(1, 10 * STEP_MS), (2, 5 * STEP_MS)]
+    assert [event["type"] for event in events].count("started") == 2
+    assert events[-1] == {"type": "idle"}
+
+
+async def test_cleared_speech_stops_and_its_position_is_what_was_heard(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller, SpeechClient(caller.location) as speech:
+        await speech.say(steps([0.5] * 25), SAMPLE_RATE)
+        await until_heard(caller, 1000)
+        position = await speech.clear()
+        await asyncio.sleep(0.5)
+        assert position == pytest.approx(len(voiced(caller.recording)), abs=40)
+        assert 1000 <= position < 4000
+        await speech.say(steps([0.5] * 2), SAMPLE_RATE)
+        await speech.idle()
+        await asyncio.sleep(0.3)
+    assert len(np.flatnonzero(heard(caller.recording) > AUDIBLE)) == pytest.approx(position + 2 * STEP_MS, abs=60)
+
+
+async def test_speech_takes_the_microphones_place_and_gives_it_back(server: LaunchedServer) -> None:
+    """A microphone that is heard all the time, but for while the pushed speech, louder, is."""
+    tone = (0.1 * 32767 * np.sin(2 * np.pi * 300 * np.arange(48_000 * 8) / 48_000)).astype(np.int16)
+    async with caller_of(server, tone, "") as caller, SpeechClient(caller.location) as speech:
+        await asyncio.sleep(0.8)
+        await speech.say(steps([0.8] * 5), SAMPLE_RATE)
+        await speech.idle()
+        await asyncio.sleep(0.8)
+        level = heard(caller.recording)
+    loud = np.flatnonzero(level > 0.5)
+    assert loud[-1] - loud[0] == pytest.approx(1000, abs=30)
+    assert 0.07 < np.median(level[loud[0] - 200 : loud[0] - 50]) < 0.15
+    assert 0.07 < np.median(level[loud[-1] + 100 : loud[-1] + 300]) < 0.15
+
+
+MISTAKES = [
+    ([b"\0\0" * 100], "order", 1008),
+    (['{"type": "hello", "version": 99}'], "version", 1002),
+    ([HELLO, BEGIN, *["sound"] * 30], "mistakes", 1008),
+    ([HELLO, BEGIN, *[b"\0\0"] * 5000], "rate", 1008),
+]
+
+
+@pytest.mark.parametrize(("said", "code", "closed"), MISTAKES, ids=[code for _, code, _ in MISTAKES])
+async def test_a_client_that_misbehaves_is_sent_away_and_the_other_is_heard(
+    server: LaunchedServer, said: list[str | bytes], code: str, closed: int
+) -> None:
+    async with caller_of(server) as good, caller_of(server) as bad, SpeechClient(good.location) as speech:
+        await speech.say(steps([0.5] * 5), SAMPLE_RATE)
+        async with raw(bad) as socket:
+            for message in said:
+                try:
+                    await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
+                except ConnectionError:
+                    break
+            events = [json.loads(event.data) async for event in socket]
+            assert (events[-1]["code"], events[-1]["fatal"], socket.close_code) == (code, True, closed)
+        await speech.idle()
+        await asyncio.sleep(0.3)
+        assert len(voiced(good.recording)) == pytest.approx(5 * STEP_MS, abs=30)
+        async with SpeechClient(bad.location) as again:  # its session is unharmed, too
+            await again.say(steps([0.5]), SAMPLE_RATE)
+            await again.idle()
+
+
+async def test_a_message_of_a_gigabyte_is_refused_when_it_is_announced(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller:
+        address = urlsplit(caller.location)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        head = f"GET {address.path}/speech HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\n"
+        head += (
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+        )
+        writer.write(head.encode())
+        assert b"101" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(struct.pack("!BBQ", 0x82, 0x80 | 127, 1 << 30) + b"\0\0\0\0" + b"\0" * 1000)
+        frame = await reader.readexactly(4)
+        assert (frame[0], struct.unpack("!H", frame[2:])[0]) == (0x88, 1009)
+        writer.close()
+        async with raw(caller, HELLO) as socket:
+            assert (await until(socket, "hello"))["version"] == 1
+
+
+async def test_refused_messages_leave_the_speech_as_it_was(server: LaunchedServer) -> None:
+    async with (
+        caller_of(server) as caller,
+        raw(caller, HELLO, BEGIN, "sound", b"\0", HELLO, steps([0.5] * 2), '{"type": "end"}') as socket,
+    ):
+        codes = [(await until(socket, "error"))["code"] for _ in range(3)]
+        assert codes == ["json", "samples", "order"]
+        assert (await until(socket, "started"))["speech"] == 1
+        await until(socket, "idle")
+        await asyncio.sleep(0.3)
+        assert len(voiced(caller.recording)) == pytest.approx(2 * STEP_MS, abs=30)
+
+
+async def test_more_than_may_wait_is_refused(server: LaunchedServer) -> None:
+    second = bytes(2 * SAMPLE_RATE)
+    async with caller_of(server) as caller, raw(caller, HELLO, BEGIN, *[second] * 65) as socket:
+        error = await until(socket, "error")
+        assert (error["code"], error["fatal"]) == ("full", False)
+        await socket.send_str('{"type": "clear"}')
+        assert (await until(socket, "idle")) == {"type": "idle"}
+
+
+async def test_a_client_that_goes_takes_its_speech_along(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller:
+        async with SpeechClient(caller.location) as speech:
+            await speech.say(steps([0.5] * 25), SAMPLE_RATE)
+            with pytest.raises(SpeechClientError, match="409"):
+                async with SpeechClient(caller.location):
+                    pass
+            await until_heard(caller, 200)
+        await asyncio.sleep(0.6)
+        assert len(voiced(caller.recording)) < 2000
+
+
+async def test_the_socket_ends_with_its_session(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller, raw(caller, HELLO) as socket:
+        await until(socket, "hello")
+        async with aiohttp.ClientSession() as http, http.delete(caller.location) as response:
+            assert response.status == 200
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert socket.close_code == 1001
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("session/guess/speech", {}, 404),
+        ("{session}/speech", {"Origin": "http://elsewhere.example"}, 403),
+    ],
+)
+async def test_only_who_knows_the_session_may_speak(
+    server: LaunchedServer, path: str, headers: dict[str, str], status: int
+) -> None:
+    async with caller_of(server, vowels(1.0), "") as caller, aiohttp.ClientSession() as http:
+        address = path.format(session=caller.location) if "{" in path else server.url + path
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+            await http.ws_connect(address, headers=headers)
+        assert refusal.value.status == status
+        async with http.get(caller.location + "/speech") as response:
+            assert response.status == 426
+
+
+async def test_speech_is_0_or_1(server: LaunchedServer) -> None:
+    async with aiohttp.ClientSession() as http:
+        address, headers = server.url + "session?speech=yes", {"Content-Type": "application/sdp"}
+        async with http.post(address, data=b"v=0", headers=headers) as response:
+            assert (response.status, await response.text()) == (400, "speech is 'yes', expected 0 or 1\n")
