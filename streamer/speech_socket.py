@@ -99,6 +99,7 @@ class SpeechSocket:
                 return
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return  # closed, or broken off: aiohttp has told the client
+            await asyncio.sleep(0)  # `receive` does not wait for what is there: a flood would hold up all others
             try:
                 self._take(message)
             except SpeechError as error:

@@ -160,6 +160,7 @@ async def test_a_client_that_misbehaves_is_sent_away_and_the_other_is_heard(
                     await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
                 except ConnectionError:
                     break
+                await asyncio.sleep(0)
             events = [json.loads(event.data) async for event in socket]
             assert (events[-1]["code"], events[-1]["fatal"], socket.close_code) == (code, True, closed)
         await speech.idle()
