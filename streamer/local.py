@@ -22,8 +22,9 @@ from streamer.local_media import FileSource, PictureSink, SoundSink, SoundSource
 from streamer.local_session import LocalOptions, LocalSession
 from streamer.lookahead import live_lookahead_ms
 from streamer.messages import WorkerSettings
+from streamer.port_audio import port_audio
 from streamer.preview import Preview
-from streamer.sound_devices import Loudspeaker, Microphone, port_audio
+from streamer.sound_devices import Loudspeaker, Microphone
 from streamer.terminal import Keys, meter
 from streamer.virtual_camera import VirtualCamera
 from streamer.worker import InferenceWorker

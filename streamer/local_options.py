@@ -103,7 +103,7 @@ def _add_sound(parser: argparse.ArgumentParser, sound_device: str) -> None:
 
 
 def _list_devices() -> int:
-    from streamer.sound_devices import listing, port_audio
+    from streamer.port_audio import listing, port_audio
 
     print(listing(port_audio().devices()))
     return 0

@@ -87,7 +87,7 @@ class LocalSession:
         self._start = clock.now()
         self._number: int | None = None  # of the worker's session
         self._conversation: Conversation | None = None
-        self._troubles: set[str] = set()  # the parts whose failure has been told
+        self._troubles: dict[str, str] = {}  # of each part that fails: what was told last
 
     @property
     def delay_ms(self) -> int:
@@ -217,13 +217,12 @@ class LocalSession:
             self._mended(part, f"{part}: the device is back")
 
     def _trouble(self, part: str, text: str) -> None:
-        if part not in self._troubles:
-            self._troubles.add(part)
+        if self._troubles.get(part) != text:
+            self._troubles[part] = text
             self._note(text)
 
     def _mended(self, part: str, text: str) -> None:
-        if part in self._troubles:
-            self._troubles.remove(part)
+        if self._troubles.pop(part, None) is not None:
             self._note(text)
 
     def _now(self) -> float:

@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from streamer import port_audio as port_audio_module
 from streamer import sound_devices
 from streamer.cli import main
 from streamer.errors import DeviceError
 from streamer.playout import AUDIO_BLOCK
-from streamer.sound_devices import (
-    INPUT,
-    MOST_RESERVE,
-    OUTPUT,
-    RESERVE,
-    Loudspeaker,
-    Microphone,
-    PortAudio,
-    SoundDevice,
-    choose,
-    listing,
-)
+from streamer.port_audio import INPUT, OUTPUT, PortAudio, SoundDevice, choose, listing, port_audio
+from streamer.sound_devices import MOST_RESERVE, RESERVE, Loudspeaker, Microphone
 
 DEVICES = [
     SoundDevice(0, "Built-in Microphone", "MME", 2, 0),
@@ -97,6 +90,7 @@ class Stream:
         self._library.streams.append(self)
 
     def close(self) -> None:
+        self._library.lets_go.wait(20)
         if self.active:
             self.active = False
             self._library.streams.remove(self)
@@ -115,6 +109,8 @@ class Library:
     def __init__(self) -> None:
         self.plugged = [("Desk Mic", 1, 0), ("Speakers", 0, 2)]
         self.streams: list[Stream] = []
+        self.lets_go = threading.Event()
+        self.lets_go.set()
         self._known = list(self.plugged)
 
     def query_hostapis(self) -> list[dict[str, Any]]:
@@ -133,6 +129,12 @@ class Library:
         return Stream(self, device, channels, calls["callback"], calls["finished_callback"])
 
     InputStream = OutputStream = _open
+
+    def wait_until_closed(self) -> None:
+        deadline = time.monotonic() + 20
+        while self.streams:
+            assert time.monotonic() < deadline, "still open"
+            time.sleep(0.005)
 
     def _terminate(self) -> None:
         assert self.streams == []  # else they dangle
@@ -210,7 +212,23 @@ async def test_a_microphone_that_says_nothing_any_more_is_gone(
     monkeypatch.setattr(sound_devices, "SILENT_S", 0.05)
     with pytest.raises(DeviceError, match="microphone Desk Mic is gone"):
         await anext(Microphone(PortAudio(library)).blocks())
-    assert library.streams == []
+    library.wait_until_closed()
+
+
+async def test_a_driver_that_never_lets_go_is_told_and_holds_up_nobody(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with JACK when its server ends: closing the stream does not return."""
+    monkeypatch.setattr(sound_devices, "SILENT_S", 0.05)
+    monkeypatch.setattr(port_audio_module, "CLOSE_S", 0.05)
+    library.lets_go.clear()
+    microphone = Microphone(PortAudio(library))
+    with pytest.raises(DeviceError, match="microphone Desk Mic is gone"):
+        await anext(microphone.blocks())
+    with pytest.raises(DeviceError, match="does not let go of a device that is gone; start avatar again"):
+        await anext(microphone.blocks())
+    library.lets_go.set()
+    library.wait_until_closed()
 
 
 def _pull(speaker_stream: Stream) -> int:
@@ -234,7 +252,7 @@ def test_a_loudspeaker_plays_in_order_behind_a_reserve(library: Library) -> None
             speaker.play(value, _heard(value, 2))
         assert [_pull(stream) for _ in range(RESERVE)] == [15, 16]
         assert speaker.dropped == MOST_RESERVE + 1 - RESERVE
-    assert library.streams == []
+    library.wait_until_closed()
 
 
 def test_a_loudspeaker_that_is_gone_is_told_and_taken_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +274,7 @@ def test_a_loudspeaker_that_is_gone_is_told_and_taken_again(library: Library, mo
 def test_a_missing_package_or_library_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sound_devices.port_audio.cache_clear()
+    port_audio.cache_clear()
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     for command in ("mic", "camera"):
         assert main([command, "--list-devices"]) == 2
