@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from streamer.cli import main
+
+def main() -> int:
+    """Run the command line. Loading it takes a moment, in which Ctrl-C is no traceback either."""
+    try:
+        from streamer import cli
+    except KeyboardInterrupt:
+        return 130
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

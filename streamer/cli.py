@@ -6,19 +6,20 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
 from engines import FAMILY_VARIABLE, default_family
 from engines.manifest import Manifest
-from streamer import face_options, local_options, photo_options
+from streamer import __version__, face_options, local_options, photo_options
 from streamer.avatar import default_name, find_avatar, list_avatars
 from streamer.config import BenchOptions, ServeOptions
 from streamer.errors import AvatarError
+from streamer.interrupt import terminable
 from streamer.lookahead import LIVE_CONTEXT_MS
 
 EXIT_REFUSED = 2
+EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143  # by SIGINT, by SIGTERM: as shells have it
 MOST_SESSIONS = 64  # more than any machine renders; a bound for typing mistakes
 
 Command = Callable[[argparse.Namespace], int]
@@ -26,6 +27,14 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. An error that a person can act on is one line on standard error."""
+    with terminable() as terminated:
+        try:
+            return _run(argv)
+        except KeyboardInterrupt:
+            return EXIT_TERMINATED if terminated() else EXIT_INTERRUPTED
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(levelname)s %(message)s")
     command: Command = args.command
@@ -39,8 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise  # no file that the person could do something about
         print(f"avatar: {error.filename}: {error.strerror}", file=sys.stderr)
         return EXIT_REFUSED
-    except KeyboardInterrupt:
-        return 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="avatar",
         description="A face made from one picture speaks with your voice: live in the browser, or in a video file.",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('avatar-streamer')}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--verbose", action="store_true", help="say more about what happens")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands.add_parser("serve", help="talk live in the browser", description=_serve.__doc__))

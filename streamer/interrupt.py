@@ -12,7 +12,25 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from types import FrameType
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[Callable[[], bool]]:
+    """Inside, SIGTERM does what Ctrl-C does, so that what is unfinished is removed; by itself it would end the process
+    on the spot. Gives a function to ask whether it has come. Main thread only.
+    """
+    came = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        came.set()
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a shell
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    with _handled(signal.SIGTERM, end):
+        yield came.is_set
 
 
 @contextlib.contextmanager
@@ -28,14 +46,34 @@ def interruptible() -> Iterator[Callable[[], None]]:
         if asked.is_set():
             raise KeyboardInterrupt
 
+    with _handled(signal.SIGINT, remember):
+        yield check
+
+
+@contextlib.contextmanager
+def _handled(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield check
+        yield
         return
-    before = signal.signal(signal.SIGINT, remember)
+    before = signal.signal(number, handler)
     try:
-        yield check
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
+
+
+@contextlib.contextmanager
+def sigint_blocked() -> Iterator[None]:
+    """A process that this thread starts inside is never interrupted by SIGINT (nor is this thread, meanwhile)."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # multiprocessing's; its start would unblock
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def stop_event() -> asyncio.Event:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamer.frames import ByteArray
+from streamer.interrupt import sigint_blocked
 from streamer.limits import WorkerLimits
 from streamer.messages import FrameReady, FromWorker, Stop, ToWorker, WorkerSettings
 from streamer.ring import FrameRing
@@ -72,7 +73,8 @@ class WorkerLink:
 
     def start(self) -> None:
         """Start the process; blocks for some tens of milliseconds, so not for the event loop's thread."""
-        self._process.start()
+        with sigint_blocked():  # from its first moment: Ctrl-C reaches the whole group; the server says when to end
+            self._process.start()
         self._theirs.close()  # so that the pipe ends when the process does
         for thread in self._threads:
             thread.start()

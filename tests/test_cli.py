@@ -163,16 +163,17 @@ def test_engines_tells_what_is_there_and_what_it_runs_on(
     assert "all files verified" in told
 
 
-def test_a_stop_by_the_keyboard_is_quiet_and_leaves_nothing(tiny_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_is_quiet_and_leaves_nothing(tiny_folder: Path, tmp_path: Path, number: int, status: int) -> None:
     sound = write_wav(tmp_path / "long.wav", np.tile(speech_like(10), 60))
     command = [sys.executable, "-m", "streamer", "render", "--engines", str(tiny_folder), "--audio", str(sound)]
     with subprocess.Popen([*command, "--out", str(tmp_path / "out.mp4")], stderr=subprocess.PIPE, text=True) as process:
         give_up = time.monotonic() + 60
         while not list(tmp_path.glob(".out.*")) and time.monotonic() < give_up:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert told == ""
     assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
 

@@ -7,15 +7,17 @@ import signal
 
 import pytest
 
-from streamer.interrupt import interruptible
+from streamer.interrupt import interruptible, terminable
 
 
-def test_a_swallowed_interrupt_comes_back() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_swallowed_interrupt_comes_back(number: signal.Signals) -> None:
     def job() -> None:
-        with interruptible() as check:
+        with terminable() as terminated, interruptible() as check:
+            assert not terminated()
             check()  # nothing yet
             with contextlib.suppress(KeyboardInterrupt):  # what a C library does to it
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
             check()
 
     with pytest.raises(KeyboardInterrupt):

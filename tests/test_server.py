@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import os
 import re
 import signal
 import socket
@@ -206,3 +207,17 @@ async def test_a_signal_ends_the_server_and_its_process(tiny_folder: Path, numbe
             launched.process.send_signal(number)
             assert await asyncio.to_thread(launched.process.wait, 20) == 0
             assert time.monotonic() - start < 10  # 2 s on an idle machine
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
+def test_ctrl_c_while_the_engines_load_is_quiet(tiny_folder: Path) -> None:
+    """It reaches the inference process, too, which is then still starting."""
+    command = [sys.executable, "-m", "streamer", "serve", "--port", "0", "--engines", str(tiny_folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert "loading the engines" in process.stdout.readline()
+        time.sleep(0.2)  # wherever it is by then
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert (process.returncode, told) == (0, "")
