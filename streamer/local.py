@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines.manifest import Manifest
 from streamer import face_options
-from streamer.avatar import find_avatar
-from streamer.clock import MonotonicClock
+from streamer.avatar import default_name, find_avatar
+from streamer.clock import Clock, MonotonicClock
 from streamer.config import FPS, PLAIN_FACE, FaceOptions
+from streamer.errors import DeviceError
 from streamer.fit import Fit
+from streamer.frames import ByteArray
 from streamer.gallery import Gallery
 from streamer.hearing import HalfDuplex, Hearing
 from streamer.interrupt import stop_event
@@ -169,37 +172,63 @@ async def converse(
         AvatarError: the engines cannot be started, or the file not be decoded.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    name = face.avatar or default_name(manifest)
+    portrait = Gallery.load(manifest, [name], name).find(None)
+    worker = InferenceWorker(WorkerSettings(face.family, name, face.threads), manifest.size)
     stop = stop or stop_event()
-    worker = InferenceWorker(WorkerSettings(face.family, face.avatar, face.threads), manifest.size)
-    print(f"avatar: loading the engines of family {manifest.family} ...", flush=True)
-    try:
-        ready = await worker.start()
-        portrait = Gallery.load(manifest, [ready.default_avatar], ready.default_avatar).find(None)
-        lookahead_ms = live_lookahead_ms(manifest, face.lookahead_ms)
-        options = LocalOptions(portrait.name, portrait.still, lookahead_ms, face=face.face)
-        session = LocalSession(options, worker, MonotonicClock(), pictures, sound, note)
+    clock = MonotonicClock()
+
+    async def talk() -> None:
+        print(f"avatar: loading the engines of family {manifest.family} ...", flush=True)
+        async with _shown(pictures, portrait.still, clock):
+            await worker.start()
+        options = LocalOptions(name, portrait.still, live_lookahead_ms(manifest, face.lookahead_ms), face=face.face)
+        session = LocalSession(options, worker, clock, pictures, sound, note)
         watch(session)
-        print(
-            f"avatar: {portrait.title} speaks with the sound of {source.name}, {session.delay_ms} ms after it; "
-            "Ctrl-C ends",
-            flush=True,
-        )
-        talking, stopping = asyncio.create_task(session.run(source)), asyncio.create_task(stop.wait())
+        after = f"{session.delay_ms} ms after it"
+        print(f"avatar: {portrait.title} speaks with the sound of {source.name}, {after}; Ctrl-C ends", flush=True)
         try:
-            await asyncio.wait({talking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if talking.done():
-                talking.result()
+            await session.run(source)
         finally:
-            talking.cancel()
-            stopping.cancel()
-            await asyncio.gather(talking, stopping, return_exceptions=True)
-        stats = session.stats
-        print(
-            f"{fresh_line()}avatar: {stats.shown} pictures, {stats.repeated} of them late and the one before again",
-            flush=True,
-        )
+            shown, late = session.stats.shown, session.stats.repeated
+            print(f"{fresh_line()}avatar: {shown} pictures, {late} of them late and the one before again", flush=True)
+
+    try:
+        await _unless(stop, talk())
     finally:
         await worker.stop()
+
+
+@contextlib.asynccontextmanager
+async def _shown(pictures: PictureSink, still: ByteArray, clock: Clock) -> AsyncIterator[None]:
+    """Show the portrait meanwhile, as often as a picture: a camera without pictures is black."""
+
+    async def show() -> None:
+        start = clock.now()
+        for count in itertools.count():
+            await clock.sleep_until(start + count / FPS)
+            with contextlib.suppress(DeviceError):  # the session tells
+                pictures.show(-1, still)
+
+    showing = asyncio.create_task(show())
+    try:
+        yield
+    finally:
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Do the work to its end, or until told to stop; raises what it does."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 def note(text: str) -> None:

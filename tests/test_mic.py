@@ -51,6 +51,12 @@ def test_the_face_is_on_a_page_and_ctrl_c_ends(running: subprocess.Popen[str]) -
     assert running.wait(20) == 0
 
 
+def test_ctrl_c_ends_while_the_engines_are_loaded(running: subprocess.Popen[str]) -> None:
+    _line(running, "loading the engines")
+    running.send_signal(signal.SIGINT)
+    assert running.wait(20) == 0
+
+
 def test_the_command_line_is_told_what_is_wrong_with_it(
     tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
