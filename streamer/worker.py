@@ -178,7 +178,7 @@ class InferenceWorker:
             self.stats.messages_dropped += 1
 
     def _on_message(self, link: WorkerLink, message: Incoming) -> None:
-        if link is not self._link:
+        if link is not self._link or self.state is WorkerState.STOPPED:  # it may become ready while it is stopped
             return
         self._heard = self._clock.now()
         match message:
