@@ -46,8 +46,8 @@ class CoefficientStream:
         self._source = CoefficientSource(engines, avatar, self.lookahead, options, script or Script())
         self._windows = MotionWindows(manifest.stage(avatar.motion_stage).context, self.lookahead.future)
         self._view = HeldView.of(manifest, options.face)
-        self._mouth_rows = mouth_rows(manifest.coefficients.expression)
-        self._easing: MouthEasing | None = None
+        # Made now: when a mouth is to be shut there is no time for it.
+        self._easing = MouthEasing(self._source.silent_expression(), mouth_rows(manifest.coefficients.expression))
 
     def push(self, samples: FloatArray) -> list[CoefficientWindow]:
         """Take float32 [n] at SAMPLE_RATE, any n; return the windows that became ready, in order."""
@@ -59,8 +59,6 @@ class CoefficientStream:
 
     def ease(self, window: CoefficientWindow, shut: Shut) -> CoefficientWindow:
         """A window of this stream with its mouth as far shut as `shut` asks."""
-        if self._easing is None:
-            self._easing = MouthEasing(self._source.silent_expression(), self._mouth_rows)
         return self._easing.ease(window, shut)
 
     def reset(self) -> None:
