@@ -6,6 +6,9 @@ Chromium plays a WAV made here as its microphone. What is measured is what the b
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +22,7 @@ from streamer.launched import LaunchedServer, launch
 from tests.browser import ARGUMENTS, CHROMIUM, MICROPHONE, speaking
 from tests.sound import speech_like, write_wav
 
+ROOT = Path(__file__).parents[1]
 WATCH_S = 60.0
 FEWEST_FPS = 24.0
 # Lets the test ask the page's connection for its statistics, and keeps what the mouth looked like: one row of grey
@@ -123,6 +127,32 @@ async def test_a_minute_of_conversation(server: LaunchedServer, microphone: Path
     assert mouths.std(axis=0).max() > 5.0
     changes = np.abs(np.diff(mouths, axis=0)).mean(axis=1)
     assert np.count_nonzero(changes > 0.2) > len(changes) / 4
+    assert errors == []
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="NO ESPEAK-NG: the example that speaks is not tested")
+async def test_typed_text_is_spoken_to_a_page_without_a_microphone(server: LaunchedServer) -> None:
+    async with page(f"{server.url}?speech=1", "--deny-permission-prompts") as (opened, errors):
+        await opened.click("#start")
+        await state(opened, "live")
+        address = (await opened.inner_text("#address")).split()[-1]
+        await asyncio.sleep(1.0)
+        silent = (await inbound(opened))["audio"].get("totalAudioEnergy", 0.0)
+        await opened.evaluate("watchMouth()")
+        example = await asyncio.create_subprocess_exec(
+            *[sys.executable, "examples/say.py", address],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await example.communicate(b"The sun is up, and the birds are singing.\n")
+        assert (example.returncode, output) == (0, b"")
+        spoken = (await inbound(opened))["audio"]["totalAudioEnergy"]
+        mouths = np.array(await opened.evaluate("mouths"), np.float32)
+    assert spoken > silent + 0.01
+    assert mouths.std(axis=0).max() > 5.0
     assert errors == []
 
 

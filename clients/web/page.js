@@ -6,6 +6,7 @@ const GOODBYE_TIMEOUT_MS = 2_000;
 const RETRIES = 4;
 const RETRY_MS = 1_000; // before the first; each further one waits twice as long
 const READOUT_MS = 1_000;
+const PUSHED = new URLSearchParams(window.location.search).get("speech") === "1"; // a program speaks: no microphone
 const SILENT_READOUTS = 3; // without a packet: browsers take half a minute to notice that a server has gone
 
 const element = (id) => document.getElementById(id);
@@ -18,7 +19,7 @@ let call = null;
 function show(state, text) {
   document.body.dataset.state = state;
   element("status").textContent = text;
-  button.textContent = state === "live" || state === "connecting" ? "Stop" : "Start talking";
+  button.textContent = state === "live" || state === "connecting" ? "Stop" : PUSHED ? "Start" : "Start talking";
 }
 
 // ---- avatars
@@ -63,12 +64,12 @@ function chosen() {
 async function start(retriesLeft = RETRIES) {
   const mine = { aborter: new AbortController(), location: null, retriesLeft };
   call = mine;
-  show("connecting", "Asking for the microphone …");
+  show("connecting", PUSHED ? "Connecting …" : "Asking for the microphone …");
   try {
-    mine.microphone = await microphone();
+    if (!PUSHED) mine.microphone = await microphone();
     if (call !== mine) return release(mine);
     show("connecting", "Connecting …");
-    watchLevel(mine);
+    if (!PUSHED) watchLevel(mine);
     await connect(mine);
   } catch (error) {
     if (call !== mine) return;
@@ -89,7 +90,8 @@ async function connect(mine) {
   const peer = new RTCPeerConnection();
   mine.peer = peer;
   const received = new MediaStream();
-  peer.addTrack(mine.microphone.getAudioTracks()[0], mine.microphone);
+  if (PUSHED) peer.addTransceiver("audio", { direction: "recvonly" });
+  else peer.addTrack(mine.microphone.getAudioTracks()[0], mine.microphone);
   peer.addTransceiver("video", { direction: "recvonly" });
   peer.addEventListener("track", ({ track }) => {
     received.addTrack(track);
@@ -99,7 +101,7 @@ async function connect(mine) {
   peer.addEventListener("connectionstatechange", () => follow(mine));
   await peer.setLocalDescription();
   await gathered(peer);
-  const response = await fetch(`/session?avatar=${encodeURIComponent(chosen())}`, {
+  const response = await fetch(`/session?avatar=${encodeURIComponent(chosen())}${PUSHED ? "&speech=1" : ""}`, {
     method: "POST",
     headers: { "Content-Type": "application/sdp" },
     body: peer.localDescription.sdp,
@@ -128,7 +130,8 @@ function follow(mine) {
   if (state === "connected") {
     clearTimeout(mine.timer);
     mine.retriesLeft = RETRIES;
-    show("live", "Live. Say something.");
+    show("live", PUSHED ? "Live. Waiting for speech." : "Live. Say something.");
+    if (PUSHED) element("address").textContent = `Speech for it goes to ${new URL(mine.location, window.location)}`;
     readOut(mine);
   } else if (state === "failed" || state === "closed") {
     lost(mine);
@@ -176,6 +179,7 @@ function release(mine) {
   hangUp(mine);
   element("level").style.transform = "scaleX(0)";
   element("latency").textContent = "";
+  element("address").textContent = "";
 }
 
 /** The goodbye goes first: a server that sees the connection close has ended the session before it is asked to. */
@@ -237,8 +241,9 @@ function describe(before, now, delay) {
   const held = (now.buffer - before.buffer) / Math.max(1, now.emitted - before.emitted);
   const network = 1000 * (now.roundTrip + held);
   const total = (delay + network) / 1000;
+  const voice = PUSHED ? "what is pushed" : "your voice";
   return (
-    `About ${total.toFixed(2)} s behind your voice: ${delay} ms to form the face, ` +
+    `About ${total.toFixed(2)} s behind ${voice}: ${delay} ms to form the face, ` +
     `${network.toFixed(0)} ms for network and buffering. ${rate.toFixed(0)} frames a second.`
   );
 }
@@ -269,11 +274,18 @@ function explain(error) {
 
 // ---- page
 
+function setVolume(percent) {
+  video.volume = percent / 100;
+  video.muted = percent === 0;
+}
+
 button.addEventListener("click", () => (call ? stop() : start()));
-element("volume").addEventListener("input", ({ target }) => {
-  video.volume = target.value / 100;
-  video.muted = Number(target.value) === 0;
-});
+element("volume").addEventListener("input", ({ target }) => setVolume(Number(target.value)));
+if (PUSHED) {
+  element("volume").value = 100; // nobody hears their own voice
+  element("volume-note").textContent = "Speech is pushed by a program; docs/speech.md says how.";
+  setVolume(100);
+}
 window.addEventListener("pagehide", () => call && stop());
 
 try {
