@@ -130,7 +130,7 @@ function follow(mine) {
   if (state === "connected") {
     clearTimeout(mine.timer);
     mine.retriesLeft = RETRIES;
-    show("live", PUSHED ? "Live. Waiting for speech." : "Live. Say something.");
+    show("live", PUSHED ? "Live. A program speaks." : "Live. Say something.");
     if (PUSHED) element("address").textContent = `Speech for it goes to ${new URL(mine.location, window.location)}`;
     readOut(mine);
   } else if (state === "failed" || state === "closed") {
@@ -282,6 +282,7 @@ function setVolume(percent) {
 button.addEventListener("click", () => (call ? stop() : start()));
 element("volume").addEventListener("input", ({ target }) => setVolume(Number(target.value)));
 if (PUSHED) {
+  element("level").parentElement.hidden = true; // of the microphone
   element("volume").value = 100; // nobody hears their own voice
   element("volume-note").textContent = "Speech is pushed by a program; docs/speech.md says how.";
   setVolume(100);
