@@ -28,6 +28,8 @@ RETRY_S = 1.0  # between two looks at whether a device, or the worker, is back
 STUCK_FRAMES = FPS  # pictures without a new one; then the portrait is better than a frozen face
 SOUND_BURST = 10  # packets that are caught up with after a stall, as over WebRTC
 SOUND_SLACK_MS = 2 * AUDIO_PTIME_MS  # from sound's being settled to its being asked for at the earliest
+LATE_S = AUDIO_PTIME_MS / 1000  # a tick this late: the program was held up
+TURNS = 3  # of the event loop, in which a source that has something to say says it
 STRETCH = 1 << 40  # samples between the counts of two openings of a source, more than one ever gives
 
 Note = Callable[[str], None]
@@ -87,6 +89,7 @@ class LocalSession:
         self._start = clock.now()
         self._number: int | None = None  # of the worker's session
         self._conversation: Conversation | None = None
+        self._heard = 0  # blocks
         self._troubles: dict[str, str] = {}  # of each part that fails: what was told last
 
     @property
@@ -153,6 +156,7 @@ class LocalSession:
             try:
                 async for block in source.blocks():
                     self._mended("source", f"{source.name} is back")
+                    self._heard += 1
                     if self._conversation is not None:
                         self._conversation.hear(opened * STRETCH + block.pts, block.samples, self._now())
                 break
@@ -172,11 +176,21 @@ class LocalSession:
         while True:
             block = schedule.next_tick(self._now())
             await self._sleep(schedule.due(block))
+            if self._now() - schedule.due(block) > LATE_S:
+                await self._hear_what_came()
             if self._conversation is not None:
                 self._conversation.tick(self._now())
             samples = self._playout.pull_audio(block)
             if self._sound is not None:
                 self._guarded("sound", partial(self._sound.play, block, samples))
+
+    async def _hear_what_came(self) -> None:
+        """The program was held up, and so was the hearing: what came meanwhile is not late, as tick would have it."""
+        heard = -1
+        while heard != self._heard:
+            heard = self._heard
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
     async def _show(self) -> None:
         schedule, stuck = FrameSchedule(self.delay_ms), 0

@@ -39,6 +39,18 @@ class FakeClock:
         self.time = end
         await _settle()
 
+    async def stall(self, seconds: float) -> None:
+        """The program is held up: `seconds` pass unseen, then all whose moment has come wake at once."""
+        self.time += seconds
+        due = sorted((item for item in self._sleepers if item[0] <= self.time), key=lambda item: item[0])
+        self._sleepers = [item for item in self._sleepers if item[0] > self.time]
+        for _, sleeper in due:
+            if not sleeper.done():
+                sleeper.set_result(None)
+        for _ in due:
+            await _settle()  # what was missed may be made up for step by step
+        await _settle()
+
 
 async def _settle() -> None:
     """Let every task run until it waits for something."""

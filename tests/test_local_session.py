@@ -106,6 +106,20 @@ async def test_more_lead_than_there_is_delay_costs_no_sound() -> None:
     assert stage.session.stats.underrun == 0
 
 
+@pytest.mark.parametrize("seconds", [0.03, 0.07, 0.15, 0.19])
+async def test_a_program_that_is_held_up_loses_no_sound(seconds: float) -> None:
+    """What the source had to say meanwhile is not taken for late."""
+    stage = Stage([steps(LEVELS)])
+    async with stage.running():
+        for _ in range(4):
+            await stage.clock.advance(0.31)
+            await stage.clock.stall(seconds)
+        await stage.clock.advance(5.0)
+    assert stage.said() == whole(LEVELS)
+    frames = [frame for _, frame, _ in stage.screen.shown]
+    assert frames == sorted(set(frames))
+
+
 async def test_a_face_that_hangs_gives_way_to_the_portrait_and_comes_back() -> None:
     stage = Stage([steps([0.1] * 200)])
     async with stage.running():

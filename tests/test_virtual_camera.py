@@ -146,7 +146,7 @@ async def test_camera_and_sound_device_get_the_same_moments(
     wrong = sum(np.abs(rgb.astype(int) - expected[frame].rgb).max() > 1 for frame, rgb in pairs)
     assert camera.dropped == 0
     assert wrong <= stats.repeated
-    assert len(pairs) - stats.repeated >= 0.5 * len(pairs)  # else the machine was too busy to tell anything
+    assert len(pairs) - stats.repeated >= 10  # else the machine was too busy to tell anything
     assert len({rgb.tobytes() for _, rgb in pairs}) > 10
 
 
