@@ -53,7 +53,14 @@ class Preview:
         """
         listener = listen(HOST, port)
         app = web.Application(middlewares=[guard(HOST)])
-        app.add_routes([web.get("/", _page), web.get("/preview.css", _style), web.get("/picture", self._picture)])
+        app.add_routes(
+            [
+                web.get("/", _page),
+                web.get("/preview.css", _style),
+                web.get("/picture", self._picture),
+                web.get("/favicon.ico", _icon),
+            ]
+        )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -69,17 +76,22 @@ class Preview:
         response = web.StreamResponse(headers={"Content-Type": kind, "Cache-Control": "no-store"})
         self._viewers += 1
         try:
-            await response.prepare(request)
-            await response.write(f"--{BOUNDARY}\r\n".encode())
-            while True:
-                changed = self._changed
-                if (jpeg := self._encoded()) is not None:
-                    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-                    # The boundary at once, not before the next picture: a browser shows a part when it has ended.
-                    await response.write(head.encode() + jpeg + f"\r\n--{BOUNDARY}\r\n".encode())
-                await changed.wait()
+            with contextlib.suppress(ConnectionResetError):  # the page was closed
+                await response.prepare(request)
+                await self._send(response)
         finally:
             self._viewers -= 1
+        return response
+
+    async def _send(self, response: web.StreamResponse) -> None:
+        await response.write(f"--{BOUNDARY}\r\n".encode())
+        while True:
+            changed = self._changed
+            if (jpeg := self._encoded()) is not None:
+                head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                # The boundary at once, not before the next picture: a browser shows a part when it has ended.
+                await response.write(head.encode() + jpeg + f"\r\n--{BOUNDARY}\r\n".encode())
+            await changed.wait()
 
     def _encoded(self) -> bytes | None:
         if self._jpeg is None and self._latest is not None:
@@ -94,3 +106,7 @@ async def _page(_: web.Request) -> web.Response:
 
 async def _style(_: web.Request) -> web.Response:
     return web.Response(text=STYLE, content_type="text/css")
+
+
+async def _icon(_: web.Request) -> web.Response:
+    return web.Response(status=204)  # browsers ask for one

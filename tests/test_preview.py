@@ -69,6 +69,21 @@ async def test_a_page_that_reads_nothing_holds_up_nobody(web: aiohttp.ClientSess
             assert (await _part(other.content)).shape == (256, 256, 3)
 
 
+async def test_a_page_that_is_closed_is_no_error(web: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture) -> None:
+    preview = Preview()
+    async with preview.served(0) as page:
+        for _ in range(MOST_VIEWERS + 1):  # each gives its place back
+            async with web.get(f"{page}picture") as response:
+                assert response.status == 200
+                preview.show(0, _plain(9))
+                await _part(response.content)
+                response.close()
+            for _ in range(20):
+                preview.show(0, _plain(9))
+                await asyncio.sleep(0.005)
+    assert caplog.records == []
+
+
 async def test_other_hosts_names_and_too_many_pages_are_refused(web: aiohttp.ClientSession) -> None:
     preview = Preview()
     preview.show(0, _plain(1))
