@@ -22,9 +22,9 @@ import onnx
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from engines.errors import AvatarError
 from engines.manifest import Manifest
 from engines.runtime import find_backend
+from export import command
 from export.acceptance import Acceptance, Compile, torch_frame
 from export.checkpoints import SIZES, load_checkpoints
 from export.count import GIGA, multiply_accumulates
@@ -133,20 +133,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--checkpoints", type=Path, help="folder of the official files (default: stand-in weights)")
     parser.add_argument("--size", type=int, choices=SIZES, default=256, help="pixels (default: 256)")
-    parser.add_argument("--frames", type=int, default=3, help="frames to render with each engine (default: 3)")
-    parser.add_argument("--threads", type=int, default=2, help="threads of each engine (default: 2)")
-    parser.add_argument("--width", type=float, default=1.0, help=argparse.SUPPRESS)  # of stand-in weights
-    parser.add_argument("--json", type=Path, help="write the rows there, too")
+    parser.add_argument("--frames", type=command.count, default=3, help="to render with each engine (default: 3)")
+    parser.add_argument("--threads", type=command.count, default=2, help="threads of each engine (default: 2)")
+    parser.add_argument("--width", type=command.share, default=1.0, help=argparse.SUPPRESS)  # of stand-in weights
+    parser.add_argument("--json", type=command.new_file, help="write the rows there, too")
     args = parser.parse_args()
-    try:
-        networks = _networks(args.checkpoints, args.size, args.width)
-        rows = bench(networks, args.size, args.frames, args.threads, lambda line: print(line, flush=True))
-    except AvatarError as error:
-        print(f"avatar: {error}", file=sys.stderr)
-        return 2
+    return command.run(lambda: _bench(args))
+
+
+def _bench(args: argparse.Namespace) -> None:
+    networks = _networks(args.checkpoints, args.size, args.width)
+    rows = bench(networks, args.size, args.frames, args.threads, lambda line: print(line, flush=True))
     if args.json:
         args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    return 0
 
 
 def _networks(folder: Path | None, size: int, width: float) -> Networks:

@@ -21,11 +21,10 @@ from pathlib import Path
 
 import torch
 
-from engines.errors import AvatarError
 from engines.fields import sha256
 from engines.manifest import Manifest
 from engines.plan import FOLDER as PLANS
-from export import to_tensorrt
+from export import command, to_tensorrt
 from export.acceptance import Acceptance, accept
 from export.checkpoints import SIZES, Checkpoints, load_checkpoints
 from export.family import PRECISIONS, Origin, replacing, write_family
@@ -121,7 +120,7 @@ def main() -> int:
         "--target", choices=TARGETS, default="onnx", help="tensorrt: engines for this machine's GPU, too"
     )
     parser.add_argument("--out", type=Path, default=BUILT, help=f"where families lie (default: {BUILT})")
-    parser.add_argument("--threads", type=int, default=2, help="of the CPU, for the checks (default: 2)")
+    parser.add_argument("--threads", type=command.count, default=2, help="of the CPU, for the checks (default: 2)")
     parser.add_argument("--width", type=float, default=1.0, help=argparse.SUPPRESS)  # of stand-in checkpoints
     parser.add_argument("--frames", type=int, default=FRAMES, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -130,16 +129,11 @@ def main() -> int:
     def say(message: str) -> None:
         print(f"[{time.monotonic() - start:4.0f} s] {message}", flush=True)
 
-    try:
+    def job() -> None:
         folder = export_engines(Options(**vars(args)), say)
-    except AvatarError as error:
-        print(f"avatar: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("avatar: interrupted; nothing was changed", file=sys.stderr)
-        return 130
-    say(f"done: {folder}; run it with `avatar serve --engines {folder}`")
-    return 0
+        say(f"done: {folder}; run it with `avatar serve --engines {folder}`")
+
+    return command.run(job, "interrupted; nothing was changed")
 
 
 if __name__ == "__main__":

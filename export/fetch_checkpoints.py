@@ -16,8 +16,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engines.errors import AvatarError
 from engines.fields import sha256
+from export import command
 from export.checkpoints import MAPPINGS, SIZES, combined_file
 from export.download import DownloadError, Progress, Retry, discard, download, finish
 
@@ -117,15 +117,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, choices=SIZES, action="append", help="picture size (default: both)")
     parser.add_argument("--url", default=RELEASE, metavar="BASE", help=f"where the files are (default: {RELEASE})")
     args = parser.parse_args()
-    try:
-        fetch(args.folder, args.size or SIZES, args.url)
-    except AvatarError as error:
-        print(f"avatar: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run it again to go on", file=sys.stderr)
-        return 130
-    return 0
+    return command.run(lambda: fetch(args.folder, args.size or SIZES, args.url), "stopped; run it again to go on")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from engines.errors import AvatarError
+from export import command
 from export.checkpoints import (
     MAPPING,
     MAPPINGS,
@@ -126,16 +127,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder to write into")
     parser.add_argument("--salt", type=natural, default=0, help="chooses another set of weights (default: 0)")
-    parser.add_argument("--width", type=float, default=1.0, help="share of the channels, e.g. 0.0625 for tests")
+    parser.add_argument("--width", type=command.share, default=1.0, help="share of the channels, e.g. 0.0625 for tests")
     parser.add_argument("--size", type=int, choices=SIZES, action="append", help="picture size (default: both)")
     parser.add_argument("--older", action="store_true", help="the earlier release's files, one per network")
     args = parser.parse_args()
-    try:
-        write_stand_ins(args.folder, args.salt, args.width, args.size or SIZES, args.older)
-    except AvatarError as error:
-        print(f"avatar: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return command.run(lambda: write_stand_ins(args.folder, args.salt, args.width, args.size or SIZES, args.older))
 
 
 if __name__ == "__main__":

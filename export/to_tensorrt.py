@@ -30,9 +30,10 @@ import onnx
 
 from engines import tensorrt as runtime
 from engines.cuda import find_gpu
-from engines.errors import AvatarError, EngineError
+from engines.errors import EngineError
 from engines.manifest import Manifest
 from engines.plan import FOLDER, PlanKey, write_plan
+from export import command
 
 BUILDERS = ("tensorrt", "tensorrt_rtx")
 BATCH = (1, 4, 32)  # least, usual and most of a free dimension
@@ -257,12 +258,11 @@ def main() -> int:
     parser.add_argument("family", type=Path, help="folder of a built family")
     parser.add_argument("--builder", choices=BUILDERS, default=BUILDERS[0], help="tensorrt_rtx needs no GPU")
     args = parser.parse_args()
-    try:
+
+    def job() -> None:
         build_engines(Manifest.load(args.family), args.builder, say=print, done=print)
-    except AvatarError as error:
-        print(f"avatar: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return command.run(job)
 
 
 if __name__ == "__main__":

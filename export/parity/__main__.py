@@ -24,6 +24,7 @@ from typing import Any
 from torch import nn
 
 from engines.errors import AvatarError
+from export import command
 from export.networks.loading import load, stand_in
 from export.networks.registry import BUILDERS, Networks, build
 from export.parity.cases import case_of, read
@@ -147,21 +148,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of golden files")
     parser.add_argument("--salt", type=natural, default=0, help="which stand-in weights the files were made with")
-    parser.add_argument("--width", type=float, default=1.0, help="share of the channels they were made with")
+    parser.add_argument("--width", type=command.share, default=1.0, help="share of the channels they were made with")
     parser.add_argument("--engine", choices=tuple(ENGINES), default="torch", help="what computes (default: torch)")
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     args = parser.parse_args()
     show = (lambda _: None) if args.json else _print_row
-    try:
+
+    def job() -> int:
         report = _check(args, show)
-    except AvatarError as error:
-        print(f"avatar: {error}", file=sys.stderr)
-        return 2
-    if args.json:
-        print(json.dumps(_as_json(args, report), indent=1))
-    else:
-        _print_summary(report)
-    return 0 if report.passed else 1
+        if args.json:
+            print(json.dumps(_as_json(args, report), indent=1))
+        else:
+            _print_summary(report)
+        return 0 if report.passed else 1
+
+    return command.run(job)
 
 
 def _check(args: argparse.Namespace, show: Callable[[Comparison], None]) -> Report:
