@@ -69,7 +69,7 @@ class Conversation:
 
     def interrupt(self) -> None:
         """Drop all pushed speech, wherever it is: from the next packet on it is silent, and the mouth eases shut."""
-        if not self._speech.under_way:
+        if not self._speech.in_flight:
             self._speech.clear(self.playout.position)
             return
         self._speech.clear(self.playout.cut())

@@ -26,6 +26,7 @@ from streamer.messages import Begin, Close, Cut, Open, Pulse, SessionFailed, Sou
 
 PACE_WEIGHT = 0.2  # of the newest picture in the expected time of the next
 DELIVERY_S = 0.005  # from a picture's being made to its lying ready in the server's process
+REMAKE_FRAMES = 10  # between two cuts after which pictures are made anew: who cuts all the time gets no more work done
 KEPT_WINDOWS = 16  # of pictures already made: more than are ever made ahead of their moment
 MAX_HOLE_S = 2  # more silence than this between two chunks of sound is a mistake of the sender
 
@@ -70,6 +71,7 @@ class _Session:
     due: deque[CoefficientWindow] = field(default_factory=deque)
     made: deque[CoefficientWindow] = field(default_factory=lambda: deque(maxlen=KEPT_WINDOWS))
     shut: Shut | None = None  # since the last Cut
+    remade: int = -REMAKE_FRAMES  # frame of the last Cut after which pictures were made anew
     served: int = 0  # number of the last picture made for it
 
     def deadline(self) -> float:
@@ -193,6 +195,9 @@ class Inference:
         session.generation = message.generation
         shut = Shut(message.cut, message.resume)
         session.shut = shut if session.shut is None else session.shut.then(shut)
+        if message.cut - session.remade < REMAKE_FRAMES:
+            return
+        session.remade = message.cut
         while session.made and session.made[-1].index >= message.cut:
             session.due.appendleft(session.made.pop())
 

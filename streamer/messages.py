@@ -54,7 +54,7 @@ class Cut:
     """Sound from before is not heard any more: the mouth eases shut from frame `cut` on, until frame `resume`.
 
     The stream goes on where it is, as `generation`, so that the head does not jump. Pictures from frame `cut` on that
-    were made already are made anew.
+    were made already are made anew, unless that was done a moment ago.
     """
 
     session: int

@@ -78,9 +78,9 @@ class PushedSpeech:
         self._busy = False  # since the last Idle
 
     @property
-    def under_way(self) -> bool:
-        """Whether anything was begun that was not heard to its end."""
-        return bool(self._utterances)
+    def in_flight(self) -> bool:
+        """Whether anything was taken and, at the last `progress`, not heard yet."""
+        return any(utterance.spans for utterance in self._utterances)
 
     @property
     def has_the_word(self) -> bool:

@@ -80,13 +80,16 @@ class SpeechSocket:
             asyncio.create_task(self._unread.wait()),
         ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if not socket.closed:
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=self._session.reason.encode()[:120])
+        if self._unread.is_set():
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"events are not read")
+        await socket.close(code=WSCloseCode.GOING_AWAY, message=self._session.reason.encode()[:120])
 
     async def _read(self, socket: web.WebSocketResponse) -> None:
         while True:
@@ -160,5 +163,11 @@ class SpeechSocket:
     async def _write(self, socket: web.WebSocketResponse) -> None:
         while True:
             text = await self._events.get()
-            async with asyncio.timeout(SEND_S):
-                await socket.send_str(text)
+            try:
+                async with asyncio.timeout(SEND_S):
+                    await socket.send_str(text)
+            except TimeoutError:
+                self._unread.set()
+                return
+            except ConnectionError:
+                return  # the client is gone

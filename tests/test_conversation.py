@@ -116,6 +116,16 @@ def test_pictures_made_before_a_cut_are_not_shown_after_it() -> None:
     assert room.worker.pushed[-1][0] == generation + 1
 
 
+def test_speech_that_nobody_heard_yet_is_dropped_without_a_sign() -> None:
+    room = Room()
+    room.live(1.0)
+    room.say(1, 1.0)
+    room.conversation.interrupt()
+    assert not room.live(1.0).any()
+    assert room.worker.cuts == []
+    assert room.told == [Played(1, 0, True, True), Idle()]
+
+
 def test_when_nothing_is_said_there_is_nothing_to_cut() -> None:
     room = Room()
     room.live(1.0)

@@ -162,6 +162,19 @@ def test_a_cut_costs_nothing_that_cannot_be_in_time() -> None:
     assert made(inference) == []
 
 
+def test_a_session_that_is_cut_all_the_time_takes_no_more_than_its_share() -> None:
+    inference, renderer = device(0.001)
+    begin(inference, 1, origin=10.0)
+    pictures = 0
+    for frame in range(100):
+        speak(inference, 1, frame, generation=4 * frame)
+        for cut in range(4):
+            inference.handle(Cut(1, 4 * frame + cut + 1, max(0, frame - 3), frame + 1))
+            pictures += len(made(inference))
+    assert 100 <= pictures <= 150
+    assert not any(renderer.opened[10:])
+
+
 def test_a_hole_in_the_sound_is_silence_and_repeats_are_not_heard_twice() -> None:
     inference, _ = device(0.001)
     begin(inference, 1, origin=1.0)

@@ -89,11 +89,15 @@ async def until(socket: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str,
     return dict(event)
 
 
-async def test_speech_pushed_at_once_is_heard_complete_and_in_order(server: LaunchedServer) -> None:
+async def test_speech_pushed_ten_times_as_fast_is_heard_complete_and_in_order(server: LaunchedServer) -> None:
     levels = [float(level) for level in np.random.default_rng(1).permutation(np.linspace(0.1, 0.9, 15))]
     events: list[dict[str, Any]] = []
     async with caller_of(server) as caller, SpeechClient(caller.location, events.append) as speech:
-        await speech.say(steps(levels[:10]), SAMPLE_RATE)
+        await speech.begin(SAMPLE_RATE)
+        for level in levels[:10]:  # ten times as fast as it is spoken
+            await speech.push(steps([level]))
+            await asyncio.sleep(STEP_MS / 10_000)
+        await speech.end()
         await speech.say(steps(levels[10:]), SAMPLE_RATE)
         await speech.idle()
         await asyncio.sleep(0.3)
@@ -172,7 +176,8 @@ async def test_a_client_that_misbehaves_is_sent_away_and_the_other_is_heard(
 
 
 async def test_a_message_of_a_gigabyte_is_refused_when_it_is_announced(server: LaunchedServer) -> None:
-    async with caller_of(server) as caller:
+    async with caller_of(server) as good, caller_of(server) as caller, SpeechClient(good.location) as speech:
+        await speech.say(steps([0.5] * 3), SAMPLE_RATE)
         address = urlsplit(caller.location)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         head = f"GET {address.path}/speech HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\n"
@@ -187,6 +192,9 @@ async def test_a_message_of_a_gigabyte_is_refused_when_it_is_announced(server: L
         writer.close()
         async with raw(caller, HELLO) as socket:
             assert (await until(socket, "hello"))["version"] == 1
+        await speech.idle()
+        await asyncio.sleep(0.3)
+        assert len(voiced(good.recording)) == pytest.approx(3 * STEP_MS, abs=30)
 
 
 async def test_refused_messages_leave_the_speech_as_it_was(server: LaunchedServer) -> None:
