@@ -25,7 +25,8 @@ from streamer.timeline import CHANNELS, Samples
 WAITING = 25  # blocks of a microphone: half a second; the newest is dropped
 SILENT_S = 2.0  # a device that calls back no more is gone: some systems tell nothing else
 RESERVE = 2  # blocks a loudspeaker has in hand
-MOST_RESERVE = 6  # more means that its clock is the slower one: back to RESERVE
+MOST_RESERVE = 6  # more came at once: back to RESERVE
+WATCHED = 50  # blocks; when there was one too many all along, the device's clock is the slower one: it is left out
 RETRY_S = 1.0
 
 
@@ -87,6 +88,7 @@ class Loudspeaker:
         self._audio = audio
         self._waiting: deque[Samples] = deque()
         self._flowing = False
+        self._least = MOST_RESERVE  # waiting at any moment since it was looked at last
         self._opening: threading.Thread | None = None
         self.dropped = 0  # blocks: its clock is slower than ours
         self.missed = 0  # times it ran dry
@@ -104,11 +106,13 @@ class Loudspeaker:
                 self._opening = threading.Thread(target=self._open_again, name="loudspeaker", daemon=True)
                 self._opening.start()
             raise DeviceError(f"sound device {self.name} is gone")
+        self._least = min(self._least, len(self._waiting))
         self._waiting.append(samples)
         if len(self._waiting) > MOST_RESERVE:
-            while len(self._waiting) > RESERVE:
-                self._waiting.popleft()
-                self.dropped += 1
+            self._leave_out(len(self._waiting) - RESERVE)
+        elif block % WATCHED == 0:
+            self._leave_out(int(self._least >= RESERVE))
+            self._least = MOST_RESERVE
 
     def close(self) -> None:
         """Let the device go."""
@@ -132,6 +136,11 @@ class Loudspeaker:
             self.close()
             self._stream = None
             self._stream = self._open(self.name)
+
+    def _leave_out(self, blocks: int) -> None:
+        for _ in range(blocks):
+            self._waiting.popleft()
+        self.dropped += blocks
 
     def _fill(self, out: Samples, *_: object) -> None:
         """PortAudio's thread: the next block, or silence until there is a reserve again."""

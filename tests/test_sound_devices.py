@@ -255,6 +255,21 @@ def test_a_loudspeaker_plays_in_order_behind_a_reserve(library: Library) -> None
     library.wait_until_closed()
 
 
+def test_a_loudspeaker_with_a_slow_clock_stays_in_time(library: Library) -> None:
+    """It asks for a block less every ten seconds; lips would be behind by ever more of the reserve."""
+    with Loudspeaker(PortAudio(library)) as speaker:
+        (stream,) = library.streams
+        behind = []
+        for block in range(5000):
+            speaker.play(block, _heard(block, 2))
+            if block % 500:
+                behind.append(block - _pull(stream))
+        assert max(behind[2:]) <= RESERVE
+        assert min(behind[2:]) >= 0
+        assert speaker.dropped == pytest.approx(10, abs=1)
+        assert speaker.missed <= 1
+
+
 def test_a_loudspeaker_that_is_gone_is_told_and_taken_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_devices, "RETRY_S", 0.0)
     with Loudspeaker(PortAudio(library), "Speakers") as speaker:
