@@ -191,7 +191,7 @@ async def converse(
             await session.run(source)
         finally:
             shown, late = session.stats.shown, session.stats.repeated
-            print(f"{fresh_line()}avatar: {shown} pictures, {late} of them late and the one before again", flush=True)
+            print(f"{fresh_line()}avatar: {shown} pictures, {late} of them late (the one before, again)", flush=True)
 
     try:
         await _unless(stop, talk())

@@ -46,8 +46,8 @@ def run_camera(args: argparse.Namespace) -> int:
     """Be the avatar in video calls and streams: its face to a virtual camera, moved by your microphone (or a file),
     and your voice, delayed to match the lips, to a sound device that the call listens to. Stop with Ctrl-C.
 
-    Silence lives on: the face blinks and breathes. Needs a virtual camera driver: v4l2loopback on Linux, OBS Studio on
-    Windows and macOS; and the packages pyvirtualcam and, for microphones, sounddevice.
+    In silence the face lives on: it blinks and breathes. Needs a virtual camera driver: v4l2loopback on Linux, OBS
+    Studio on Windows and macOS; and the packages pyvirtualcam and, for microphones, sounddevice.
     """
     if args.list_devices:
         return _list_devices()

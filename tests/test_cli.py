@@ -199,7 +199,7 @@ def test_numbers_out_of_range_are_named(arguments: list[str], message: str, caps
     assert message in refused(capsys)
 
 
-@pytest.mark.parametrize("command", ["serve", "render", "avatars", "engines", "bench"])
+@pytest.mark.parametrize("command", ["serve", "render", "prepare", "camera", "mic", "avatars", "engines", "bench"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
