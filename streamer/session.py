@@ -32,7 +32,7 @@ from streamer import jitter
 from streamer.clock import Clock
 from streamer.config import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.conversation import Conversation
-from streamer.frames import AudioChunk, ByteArray
+from streamer.frames import ByteArray
 from streamer.limits import Limits
 from streamer.metrics import SessionCounts
 from streamer.offer import OfferError, check_offer
@@ -42,6 +42,7 @@ from streamer.timeline import CHANNELS, RATE, Samples
 from streamer.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
 from streamer.vp8 import prefer_vp8
 from streamer.worker import InferenceWorker
+from streamer.worker_session import WorkerSession
 
 logger = logging.getLogger(__name__)
 
@@ -76,23 +77,6 @@ class SessionOptions:
     face: FaceOptions = PLAIN_FACE
     ice_servers: tuple[RTCIceServer, ...] = ()
     microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
-
-
-class _WorkerSession:
-    """The worker, for one session: what `Conversation` talks to."""
-
-    def __init__(self, worker: InferenceWorker, number: int) -> None:
-        self._worker = worker
-        self._number = number
-
-    def begin(self, generation: int, frame: int, origin: float) -> None:
-        self._worker.begin(self._number, generation, frame, origin)
-
-    def push(self, generation: int, chunk: AudioChunk) -> None:
-        self._worker.push(self._number, generation, chunk)
-
-    def cut(self, generation: int, frame: int, resume: int) -> None:
-        self._worker.cut(self._number, generation, frame, resume)
 
 
 class Session:
@@ -232,7 +216,7 @@ class Session:
 
     def _begin(self, start: float) -> None:
         self._heard = start
-        worker = _WorkerSession(self._worker, self._number)
+        worker = WorkerSession(self._worker, self._number)
         self.conversation = Conversation(worker, self._playout, start, self.speech.pushed)
         self.speech.conversation = self.conversation
 

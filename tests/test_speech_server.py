@@ -219,6 +219,13 @@ async def test_more_than_may_wait_is_refused(server: LaunchedServer) -> None:
         assert (await until(socket, "idle")) == {"type": "idle"}
 
 
+async def test_the_client_waits_while_the_servers_buffer_is_full(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller, SpeechClient(caller.location) as speech:
+        async with asyncio.timeout(30):
+            await speech.say(steps([0.5] * (61_500 // STEP_MS)), SAMPLE_RATE)
+        assert await speech.clear() >= 1000  # it was heard so far before all of it was taken
+
+
 async def test_a_client_that_goes_takes_its_speech_along(server: LaunchedServer) -> None:
     async with caller_of(server) as caller:
         async with SpeechClient(caller.location) as speech:
