@@ -10,7 +10,7 @@ import atexit
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,6 +22,7 @@ from streamer.timeline import CHANNELS, RATE
 PACKAGE = "sounddevice"
 INPUT, OUTPUT = "input", "output"
 NAME_WORDS = {INPUT: "microphone", OUTPUT: "sound device"}
+WASAPI = "Windows WASAPI"
 CLOSE_S = 1.0  # what a driver may take to let a device go
 
 
@@ -114,6 +115,11 @@ class PortAudio:
         """Raises DeviceError as `choose`."""
         return choose(self.devices(), kind, wanted, int(self._sd.default.device[0 if kind == INPUT else 1]))
 
+    def check_input(self, device: SoundDevice) -> None:
+        """Raises DeviceError where the microphone cannot be opened as `open` does."""
+        with self._told(INPUT, device):
+            self._sd.check_input_settings(**self._settings(INPUT, device))
+
     def open(
         self, kind: str, device: SoundDevice, callback: Callable[..., None], ended: Callable[[], None]
     ) -> OpenStream:
@@ -125,20 +131,12 @@ class PortAudio:
             stream.alive = False
             ended()
 
-        try:
+        with self._told(kind, device):
             stream.inner = make(
-                samplerate=RATE,
-                blocksize=AUDIO_BLOCK,
-                device=device.number,
-                channels=min(CHANNELS, device.channels(kind)),
-                dtype="int16",
-                callback=callback,
-                finished_callback=finished,
+                **self._settings(kind, device), blocksize=AUDIO_BLOCK, callback=callback, finished_callback=finished
             )
             stream.inner.start()
             stream.latency_s = float(stream.inner.latency)
-        except (self._sd.PortAudioError, ValueError) as error:
-            raise DeviceError(f"{NAME_WORDS[kind]} {device.name} cannot be opened ({_first_line(error)})") from None
         with self._lock:
             self._streams.add(stream)
         return stream
@@ -171,6 +169,20 @@ class PortAudio:
         """The program ends: do not let the library wait for what hangs."""
         if not self._all_closed():
             atexit.unregister(self._sd._exit_handler)
+
+    def _settings(self, kind: str, device: SoundDevice) -> dict[str, Any]:
+        channels = min(CHANNELS, device.channels(kind))
+        settings = {"device": device.number, "channels": channels, "samplerate": RATE, "dtype": "int16"}
+        if device.host == WASAPI:  # which converts rates only when asked to
+            settings["extra_settings"] = self._sd.WasapiSettings(auto_convert=True)
+        return settings
+
+    @contextlib.contextmanager
+    def _told(self, kind: str, device: SoundDevice) -> Iterator[None]:
+        try:
+            yield
+        except (self._sd.PortAudioError, ValueError) as error:
+            raise DeviceError(f"{NAME_WORDS[kind]} {device.name} cannot be opened ({_first_line(error)})") from None
 
     def _close(self, stream: OpenStream) -> None:
         with contextlib.suppress(self._sd.PortAudioError):

@@ -34,12 +34,14 @@ class Microphone:
     """A `SoundSource`. Each `blocks` looks for the device anew, so one that was plugged in again is found."""
 
     def __init__(self, audio: PortAudio, wanted: str | None = None) -> None:
-        """Raises DeviceError when there is no such microphone."""
+        """Raises DeviceError when there is no such microphone, or it cannot be opened."""
         self._audio = audio
         self._wanted = wanted
         self.dropped = 0  # blocks that nobody took in time
         self._opened = False
-        self.name = audio.find(INPUT, wanted).name
+        device = audio.find(INPUT, wanted)
+        audio.check_input(device)
+        self.name = device.name
 
     async def blocks(self) -> AsyncIterator[Block]:
         """Blocks until the device is gone, which raises DeviceError."""

@@ -122,6 +122,10 @@ class Library:
             for name, inputs, outputs in self._known
         ]
 
+    def check_input_settings(self, *, samplerate: int, device: int, channels: int, dtype: str) -> None:
+        if self._known[device] not in self.plugged:
+            raise self.PortAudioError("Device unavailable [PaErrorCode -9985]")
+
     def _open(self, *, samplerate: int, blocksize: int, device: int, channels: int, dtype: str, **calls: Any) -> Stream:
         assert (samplerate, blocksize, dtype) == (48_000, AUDIO_BLOCK, "int16")
         if self._known[device] not in self.plugged:
@@ -203,6 +207,14 @@ async def test_an_unplugged_microphone_is_told_and_found_again_under_another_num
     stream.callback(_heard(7), AUDIO_BLOCK, None, None)
     block = await again
     assert (stream.device, block.pts, int(block.samples[0, 0])) == (1, 0, 7)
+
+
+def test_a_device_that_cannot_be_opened_is_told_before_anything_is_loaded(library: Library) -> None:
+    library.plugged = []
+    with pytest.raises(DeviceError, match=r"microphone Desk Mic cannot be opened \(Device unavailable"):
+        Microphone(PortAudio(library))
+    with pytest.raises(DeviceError, match=r"sound device Speakers cannot be opened \(Device unavailable"):
+        Loudspeaker(PortAudio(library))
 
 
 async def test_a_microphone_that_says_nothing_any_more_is_gone(
