@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ MODES = ("crop", "extcrop", "resize", "full", "extfull")  # how a portrait was c
 WHOLE_MODES = ("full", "extfull")  # frames can be pasted back into the whole picture
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _MAX_ARRAYS_BYTES = 256 << 20
+_LARGEST = 1e5  # coordinates are of the order of 1, places in photos thousands of pixels
 _SHOWN_NAMES = 20
 
 
@@ -228,9 +230,10 @@ def _read_constants(folder: Path, manifest: Manifest) -> dict[str, FloatArray]:
     constants = _read_arrays(path)
     constants["portrait"] = _read_portrait(folder / "portrait.png", manifest.size)
     keypoints = constants.get("source_keypoints")
-    if keypoints is None or keypoints.ndim not in (2, 3) or keypoints.shape[-1] != 3:
+    count = manifest.stage("render").inputs["driving_keypoints"].shape[1]
+    if keypoints is None or keypoints.shape not in ((count, 3), (1, count, 3)):
         found = "none" if keypoints is None else list(keypoints.shape)
-        raise BundleError(f"{path}: source_keypoints is {found}, expected [K, 3]")
+        raise BundleError(f"{path}: source_keypoints is {found}, expected [{count}, 3]")
     constants["source_keypoints"] = keypoints.reshape(1, -1, 3)
     if (reference := constants.get("reference")) is not None:
         constants |= _split(path, reference, manifest)
@@ -271,10 +274,14 @@ def _read_arrays(path: Path) -> dict[str, FloatArray]:
         raise BundleError(f"{path}: {path.stat().st_size >> 20} MiB, expected at most {_MAX_ARRAYS_BYTES >> 20}")
     try:
         # Opened here, as numpy leaves a file it cannot read open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: np.asarray(arrays[name], np.float32) for name in arrays.files}
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
+            found = {name: np.asarray(arrays[name], np.float32) for name in arrays.files}
+    except (ValueError, TypeError, OSError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
         raise BundleError(f"{path}: not a readable .npz file ({error})") from None
+    for name, values in found.items():
+        if not (np.abs(values) <= _LARGEST).all():  # neither is NaN
+            raise BundleError(f"{path}: {name} holds values that are no numbers, or beyond {_LARGEST:g}")
+    return found
 
 
 def _read_bytes(path: Path) -> bytes:

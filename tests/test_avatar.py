@@ -83,6 +83,44 @@ def test_arrays_that_are_none(tiny: Engines, mine: Path, content: bytes) -> None
         Avatar.load(tiny, "mine")
 
 
+def test_arrays_that_are_damaged_anywhere(tiny: Engines, mine: Path) -> None:
+    path, random = mine / "arrays.npz", np.random.default_rng(0)
+    np.savez_compressed(path, allow_pickle=False, **face())
+    whole = path.read_bytes()
+    refused = 0
+    for place in random.integers(len(whole), size=60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            Avatar.load(tiny, "mine")
+        except BundleError:
+            refused += 1
+    assert refused > 30  # not every byte of a zip file matters
+
+
+def test_an_array_in_place_of_several(tiny: Engines, mine: Path) -> None:
+    with (mine / "arrays.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(BundleError, match=r"not a readable \.npz file"):
+        Avatar.load(tiny, "mine")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_numbers_that_no_face_has(tiny: Engines, mine: Path, value: float) -> None:
+    points = face()["source_keypoints"].copy()
+    points.flat[4] = value
+    np.savez(mine / "arrays.npz", allow_pickle=False, **face() | {"source_keypoints": points})
+    with pytest.raises(BundleError, match="source_keypoints holds values that are no numbers"):
+        Avatar.load(tiny, "mine")
+
+
+def test_keypoints_of_another_number(tiny: Engines, mine: Path) -> None:
+    np.savez(mine / "arrays.npz", allow_pickle=False, **face() | {"source_keypoints": np.zeros((3, 3), np.float32)})
+    with pytest.raises(BundleError, match=rf"source_keypoints is \[3, 3\], expected \[{POINTS}, 3\]"):
+        Avatar.load(tiny, "mine")
+
+
 def test_pickled_arrays_are_not_opened(tiny: Engines, mine: Path) -> None:
     """A pickle can run code."""
     np.savez(mine / "arrays.npz", neutral=np.array([{"a": 1}], dtype=object))
