@@ -34,6 +34,7 @@ from streamer.speech_protocol import (
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 15.0  # a client that does not answer a ping within half of it is gone
+MOST_REASON = 120  # bytes of a reason in a close frame, which holds 123
 SEND_S = 5.0  # for one event to be taken
 
 
@@ -47,6 +48,7 @@ class SpeechSocket:
         self._protocol = SpeechProtocol(limits)
         self._events: asyncio.Queue[str] = asyncio.Queue(limits.queued_events)
         self._unread = asyncio.Event()  # the client does not take its events
+        self._farewell: tuple[int, str] | None = None
         self._utterances = 0
         self._mistakes = 0
         now = clock.now()
@@ -68,7 +70,9 @@ class SpeechSocket:
             await socket.prepare(request)
             await self._run(socket)
         finally:
-            self._session.speech.detach()
+            self._session.speech.detach()  # before the goodbyes, which may take a second
+        code, reason = self._farewell or (WSCloseCode.GOING_AWAY, self._session.reason)
+        await socket.close(code=code, message=reason.encode()[:MOST_REASON])
         return socket
 
     async def _run(self, socket: web.WebSocketResponse) -> None:
@@ -88,8 +92,7 @@ class SpeechSocket:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         if self._unread.is_set():
-            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"events are not read")
-        await socket.close(code=WSCloseCode.GOING_AWAY, message=self._session.reason.encode()[:120])
+            self._farewell = WSCloseCode.POLICY_VIOLATION, "events are not read"
 
     async def _read(self, socket: web.WebSocketResponse) -> None:
         while True:
@@ -144,11 +147,11 @@ class SpeechSocket:
             self._send(render_error(error))
             return False
         logger.info("a speech client is sent away: %s", error)
+        code = WSCloseCode.PROTOCOL_ERROR if error.code == "version" else WSCloseCode.POLICY_VIOLATION
+        self._farewell = code, error.code
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(SEND_S):
                 await socket.send_str(render_error(error))
-                code = WSCloseCode.PROTOCOL_ERROR if error.code == "version" else WSCloseCode.POLICY_VIOLATION
-                await socket.close(code=code, message=error.code.encode())
         return True
 
     def _tell(self, told: Told) -> None:

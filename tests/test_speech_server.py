@@ -60,6 +60,13 @@ def voiced(recording: Recording) -> Grey:
     return level[audible[0] : audible[-1] + 1] if len(audible) else level[:0]
 
 
+def about(found: int, milliseconds: int, recording: Recording, within: int = 30) -> bool:
+    """Whether so much was heard, less what never came: a track skips what it was held up for on a busy machine."""
+    came = len(heard(recording)) - len(recording.sound[-1].level)
+    missing = 1000 * (recording.sound[-1].moment - recording.sound[0].moment) - came
+    return milliseconds - max(0, missing) - within <= found <= milliseconds + within
+
+
 async def until_heard(caller: Caller, milliseconds: int) -> None:
     """Until so much voice came back; 0: anything at all."""
     recording = caller.recording
@@ -121,12 +128,13 @@ async def test_cleared_speech_stops_and_its_position_is_what_was_heard(server: L
         await until_heard(caller, 1000)
         position = await speech.clear()
         await asyncio.sleep(0.5)
-        assert position == pytest.approx(len(voiced(caller.recording)), abs=40)
+        assert about(len(voiced(caller.recording)), position, caller.recording, within=40)
         assert 1000 <= position < 4000
         await speech.say(steps([0.5] * 2), SAMPLE_RATE)
         await speech.idle()
         await asyncio.sleep(0.3)
-    assert len(np.flatnonzero(heard(caller.recording) > AUDIBLE)) == pytest.approx(position + 2 * STEP_MS, abs=60)
+    audible = int(np.count_nonzero(heard(caller.recording) > AUDIBLE))
+    assert about(audible, position + 2 * STEP_MS, caller.recording, within=60)
 
 
 async def test_speech_takes_the_microphones_place_and_gives_it_back(server: LaunchedServer) -> None:
@@ -169,7 +177,7 @@ async def test_a_client_that_misbehaves_is_sent_away_and_the_other_is_heard(
             assert (events[-1]["code"], events[-1]["fatal"], socket.close_code) == (code, True, closed)
         await speech.idle()
         await asyncio.sleep(0.3)
-        assert len(voiced(good.recording)) == pytest.approx(5 * STEP_MS, abs=30)
+        assert about(len(voiced(good.recording)), 5 * STEP_MS, good.recording)
         async with SpeechClient(bad.location) as again:  # its session is unharmed, too
             await again.say(steps([0.5]), SAMPLE_RATE)
             await again.idle()
@@ -194,7 +202,7 @@ async def test_a_message_of_a_gigabyte_is_refused_when_it_is_announced(server: L
             assert (await until(socket, "hello"))["version"] == 1
         await speech.idle()
         await asyncio.sleep(0.3)
-        assert len(voiced(good.recording)) == pytest.approx(3 * STEP_MS, abs=30)
+        assert about(len(voiced(good.recording)), 3 * STEP_MS, good.recording)
 
 
 async def test_refused_messages_leave_the_speech_as_it_was(server: LaunchedServer) -> None:
@@ -207,7 +215,7 @@ async def test_refused_messages_leave_the_speech_as_it_was(server: LaunchedServe
         assert (await until(socket, "started"))["speech"] == 1
         await until(socket, "idle")
         await asyncio.sleep(0.3)
-        assert len(voiced(caller.recording)) == pytest.approx(2 * STEP_MS, abs=30)
+        assert about(len(voiced(caller.recording)), 2 * STEP_MS, caller.recording)
 
 
 async def test_more_than_may_wait_is_refused(server: LaunchedServer) -> None:
