@@ -28,7 +28,7 @@ from streamer.clock import MonotonicClock
 from streamer.config import ServeOptions
 from streamer.errors import BundleError, ConfigError, SessionError
 from streamer.gallery import Gallery
-from streamer.limits import Limits, SpeechLimits
+from streamer.limits import Limits
 from streamer.lobby import Lobby, NoRoomError
 from streamer.lookahead import live_lookahead_ms
 from streamer.offer import OfferError
@@ -114,7 +114,7 @@ class Handlers:
         if not web.WebSocketResponse().can_prepare(request).ok:
             raise web.HTTPUpgradeRequired(text="speech comes by WebSocket; see docs/speech.md\n")
         try:
-            return await SpeechSocket(session, SpeechLimits(), MonotonicClock()).serve(request)
+            return await SpeechSocket(session, MonotonicClock()).serve(request)
         except SessionError as error:
             raise web.HTTPConflict(text=f"{error}\n") from None
 

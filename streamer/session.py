@@ -33,7 +33,7 @@ from streamer.clock import Clock
 from streamer.config import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.conversation import Conversation
 from streamer.frames import ByteArray
-from streamer.limits import Limits
+from streamer.limits import Limits, SpeechLimits
 from streamer.metrics import SessionCounts
 from streamer.offer import OfferError, check_offer
 from streamer.playout import FrameSchedule, Playout, PlayoutStats, audio_schedule, session_delay_ms
@@ -94,7 +94,7 @@ class Session:
         self.reason = ""  # why it ended
         self.microphone: jitter.MicrophoneBuffer | None = None
         self.conversation: Conversation | None = None
-        self.speech = SpeechPort()
+        self.speech = SpeechPort(SpeechLimits(), clock.now())
         self._microphone_wanted = options.microphone
         self._worker = worker
         self._limits = limits

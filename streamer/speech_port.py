@@ -6,14 +6,21 @@ from collections.abc import Callable
 
 from streamer.conversation import Conversation
 from streamer.errors import SessionError
+from streamer.limits import SpeechLimits
 from streamer.pushed_speech import PushedSpeech
-from streamer.speech_protocol import Told
+from streamer.speech_protocol import Allowance, Told
 
 
 class SpeechPort:
-    """`pushed` is what the client pushed. Before the `conversation` begins, it waits."""
+    """`pushed` is what the client pushed. Before the `conversation` begins, it waits.
 
-    def __init__(self) -> None:
+    `messages` and `bytes` are the session's, not a connection's: who is sent away and comes again has no more of them.
+    """
+
+    def __init__(self, limits: SpeechLimits, now: float) -> None:
+        self.limits = limits
+        self.messages = Allowance(limits.messages_per_s, limits.burst_messages, now)
+        self.bytes = Allowance(limits.bytes_per_s, limits.burst_bytes, now)
         self.pushed = PushedSpeech()
         self.conversation: Conversation | None = None
         self._tell: Callable[[Told], None] | None = None

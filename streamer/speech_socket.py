@@ -13,10 +13,8 @@ import logging
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from streamer.clock import Clock
-from streamer.limits import SpeechLimits
 from streamer.session import Session
 from streamer.speech_protocol import (
-    Allowance,
     Begin,
     Clear,
     End,
@@ -41,9 +39,9 @@ SEND_S = 5.0  # for one event to be taken
 class SpeechSocket:
     """One client's connection; `serve` is all of its life."""
 
-    def __init__(self, session: Session, limits: SpeechLimits, clock: Clock) -> None:
+    def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
-        self._limits = limits
+        self._limits = limits = session.speech.limits
         self._clock = clock
         self._protocol = SpeechProtocol(limits)
         self._events: asyncio.Queue[str] = asyncio.Queue(limits.queued_events)
@@ -51,9 +49,6 @@ class SpeechSocket:
         self._farewell: tuple[int, str] | None = None
         self._utterances = 0
         self._mistakes = 0
-        now = clock.now()
-        self._bytes = Allowance(limits.bytes_per_s, limits.burst_bytes, now)
-        self._messages = Allowance(limits.messages_per_s, limits.burst_messages, now)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Speak until the client or the session ends.
@@ -115,13 +110,14 @@ class SpeechSocket:
     def _take(self, message: WSMessage) -> None:
         """One message; its cost is counted before anything else is done with it."""
         now, size = self._clock.now(), len(message.data)
-        if not (self._messages.take(1, now) and self._bytes.take(size, now)):
+        port = self._session.speech
+        if not (port.messages.take(1, now) and port.bytes.take(size, now)):
             raise SpeechError(
                 "rate",
                 f"more than {self._limits.messages_per_s:g} messages or {self._limits.bytes_per_s / 1e6:g} MB a second",
                 fatal=True,
             )
-        speech = self._session.speech.pushed
+        speech = port.pushed
         if message.type is WSMsgType.BINARY:
             speech.push(self._protocol.binary(message.data, speech.buffered_s).pcm)
             return
