@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import AvatarError
 
-CHANNELS = ("outer lips", "mouth opening", "eye openings", "irises", "upper teeth", "lower teeth", "tongue")
+CHANNELS = ("outer lips", "mouth opening", "eyes", "irises", "upper teeth", "lower teeth", "tongue")
 SUBPIXEL_BITS = 4  # OpenCV draws antialiased shapes at 1/16 pixel
 IRIS_RADIUS = 0.19  # of the eye's width, corner to corner
 
@@ -85,6 +85,8 @@ class ConditionRasterizer:
             middle = (int(fixed[iris, 0]), int(fixed[iris, 1]))
             cv2.circle(maps[3], middle, int(radius * (1 << SUBPIXEL_BITS)), 255, -1, cv2.LINE_AA, SUBPIXEL_BITS)
         np.minimum(maps[3], maps[2], out=maps[3])
+        # The lids' edge is drawn, too: a shut eye has no opening, but a line of lashes where the lids meet.
+        cv2.polylines(maps[2], [*fixed[shape.eyes]], True, 255, 1, cv2.LINE_AA, SUBPIXEL_BITS)
         for channel, teeth, shades, order in zip(
             maps[4:6], shape.teeth, shape.tooth_shades, self._tooth_order, strict=True
         ):
