@@ -14,7 +14,7 @@ import numpy as np
 
 from streamer.frames import CoefficientWindow, FloatArray
 
-EASE_FRAMES = 3  # from open to shut, and from shut to free again: 120 ms, the first of them a third of the way
+EASE_FRAMES = 3  # from open to shut, and from shut to free again: 120 ms; most of the way is in the first
 NOT_THE_MOUTH = ("eye", "brow", "blink")  # how the names of units begin that have a life of their own
 
 
@@ -38,7 +38,7 @@ class Shut:
         """How much of the expression is left in a frame: 1 all, 0 nothing."""
         closing = 1.0 - (frame - self.cut + 1) / EASE_FRAMES
         opening = (frame - self.resume) / EASE_FRAMES
-        return min(1.0, max(0.0, closing, opening))
+        return min(1.0, max(0.0, closing, opening)) ** 2
 
 
 class MouthEasing:

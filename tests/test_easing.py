@@ -20,7 +20,7 @@ REST = np.array([0.5, 0.1, 0.5, 0.2], np.float32)
 def test_it_shuts_in_three_frames_stays_shut_and_opens_in_three() -> None:
     shut = Shut(cut=10, resume=20)
     freedom = [round(shut.freedom(frame), 2) for frame in range(8, 26)]
-    assert freedom == [1, 1, 0.67, 0.33, *[0] * 9, 0.33, 0.67, 1, 1, 1]
+    assert freedom == [1, 1, 0.44, 0.11, *[0] * 9, 0.11, 0.44, 1, 1, 1]
 
 
 def test_a_mouth_that_is_shut_stays_shut_when_it_is_cut_off_again() -> None:
@@ -33,10 +33,10 @@ def test_only_the_mouth_gives_way_in_all_columns() -> None:
     assert mouth_rows(NAMES) == [1, 3]
     values = np.ones((6, 3), np.float32)
     easing = MouthEasing(REST, mouth_rows(NAMES))
-    half = easing.ease(CoefficientWindow(11, values), Shut(10, 20)).values
-    assert np.allclose(half[[0, 2, 4, 5]], 1.0)
-    assert np.allclose(half[1], 0.1 + 0.9 / 3)
-    assert np.allclose(half[3], 0.2 + 0.8 / 3)
+    nearly = easing.ease(CoefficientWindow(11, values), Shut(10, 20)).values
+    assert np.allclose(nearly[[0, 2, 4, 5]], 1.0)
+    assert np.allclose(nearly[1], 0.1 + 0.9 / 9)
+    assert np.allclose(nearly[3], 0.2 + 0.8 / 9)
     assert np.allclose(easing.ease(CoefficientWindow(12, values), Shut(10, 20)).values[[1, 3], :].T, [0.1, 0.2])
     assert (values == 1.0).all()
 

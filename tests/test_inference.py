@@ -147,7 +147,7 @@ def test_after_a_cut_the_pictures_from_there_on_are_made_anew_with_the_mouth_eas
     speak(inference, 1, 8, 4, generation=1)
     renderer.opened.clear()
     assert made(inference) == [(1, frame) for frame in range(3, 12)]
-    assert np.allclose(renderer.opened, [2 / 3, 1 / 3, 0, 0, 0, 0, 1 / 3, 2 / 3, 1])
+    assert np.allclose(renderer.opened, [4 / 9, 1 / 9, 0, 0, 0, 0, 1 / 9, 4 / 9, 1])
 
 
 def test_a_cut_costs_nothing_that_cannot_be_in_time() -> None:
