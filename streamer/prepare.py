@@ -133,7 +133,7 @@ def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name
         "name": name,
         "title": options.title or name.replace("-", " ").replace("_", " ").title(),
         "family": manifest.family,
-        "description": f"Made of {options.photo.name} on {datetime.date.today().isoformat()}.",
+        "description": f"Made of a photo on {datetime.date.today().isoformat()}.",
         "licence": LICENCE,
         "mode": made.mode,
     }

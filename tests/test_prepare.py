@@ -62,7 +62,7 @@ def test_a_prepared_photo_rests_blinks_and_speaks(own_home: Path, photo: Path, s
     assert list_avatars(MANIFEST)[-1] == "me"
     info = find_avatar(MANIFEST, "me")
     assert (info.title, info.mode) == ("Me", "crop")
-    assert info.description.startswith("Made of My Photo.png on 20")
+    assert info.description.startswith("Made of a photo on 20")
     avatar = Avatar.load(starter, "me")
     rest = frame(starter, avatar)
     portrait = (avatar.constants["portrait"][0].transpose(1, 2, 0) * 255).round().astype(np.uint8)
@@ -174,4 +174,4 @@ def test_the_command_says_where_and_how_to_go_on(
     assert capsys.readouterr().err.count("\n") == 1
     write_avatar(own_home / "avatars" / "other", family="other")
     assert main(["avatars"]) == 0
-    assert "Me: Made of My Photo.png" in capsys.readouterr().out
+    assert "Me: Made of a photo on" in capsys.readouterr().out
