@@ -60,7 +60,7 @@ bench-engines: $(VENV)/.installed-export  ## measure a frame in torch and on eac
 	$(BIN)/python -m export.bench_engines --size $(SIZE)
 
 test-export: dev $(VENV)/.installed-export  ## run all tests, those that need torch and TensorRT-RTX included (both are large)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[rtx]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[rtx]'
 	$(BIN)/python -m pytest
 
 clean:  ## remove .venv and caches
