@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from streamer.messages import WorkerSettings
 from streamer.port_audio import port_audio
 from streamer.preview import Preview
 from streamer.sound_devices import Loudspeaker, Microphone
+from streamer.tasks import until_first
 from streamer.terminal import Keys, meter
 from streamer.virtual_camera import VirtualCamera
 from streamer.worker import InferenceWorker
@@ -194,7 +195,7 @@ async def converse(
             print(f"{fresh_line()}avatar: {shown} pictures, {late} of them late (the one before, again)", flush=True)
 
     try:
-        await _unless(stop, talk())
+        await until_first(talk(), stop.wait())
     finally:
         await worker.stop()
 
@@ -216,19 +217,6 @@ async def _shown(pictures: PictureSink, still: ByteArray, clock: Clock) -> Async
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
-    """Do the work to its end, or until told to stop; raises what it does."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
-    finally:
-        working.cancel()
-        stopping.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 def note(text: str) -> None:

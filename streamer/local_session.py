@@ -21,6 +21,7 @@ from streamer.errors import DeviceError, SessionError
 from streamer.frames import AudioChunk, ByteArray
 from streamer.local_media import PictureSink, SoundSink, SoundSource
 from streamer.playout import AUDIO_PTIME_MS, FrameSchedule, Playout, PlayoutStats, Schedule, session_delay_ms
+from streamer.tasks import until_first
 from streamer.timeline import MARGIN_MS
 from streamer.worker import Listener, WorkerState
 
@@ -111,16 +112,9 @@ class LocalSession:
         self._start = self._clock.now()
         self._open()
         self._conversation = Conversation(self, self._playout, self._start)
-        parts = (self._listen(source), self._play(), self._show(), self._keep_face())
-        tasks = [asyncio.create_task(part) for part in parts]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await until_first(self._listen(source), self._play(), self._show(), self._keep_face())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             if self._number is not None:
                 self._worker.close(self._number)
 

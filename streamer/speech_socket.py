@@ -28,6 +28,7 @@ from streamer.speech_protocol import (
     render_error,
     render_hello,
 )
+from streamer.tasks import until_first
 
 logger = logging.getLogger(__name__)
 
@@ -72,20 +73,7 @@ class SpeechSocket:
 
     async def _run(self, socket: web.WebSocketResponse) -> None:
         """Until the first of these is done: the client has left or made a mistake too many, the session has ended."""
-        tasks = [
-            asyncio.create_task(self._read(socket)),
-            asyncio.create_task(self._write(socket)),
-            asyncio.create_task(self._session.ended()),
-            asyncio.create_task(self._unread.wait()),
-        ]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await until_first(self._read(socket), self._write(socket), self._session.ended(), self._unread.wait())
         if self._unread.is_set():
             self._farewell = WSCloseCode.POLICY_VIOLATION, "events are not read"
 
