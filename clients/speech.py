@@ -97,17 +97,21 @@ class SpeechClient:
         self._format = sample_rate, channels
         await self._tell({"type": "begin", "format": "s16le", "sample_rate": sample_rate, "channels": channels})
 
+    async def begin_opus(self) -> None:
+        """An utterance begins, whose sound is Opus packets for `push_packet`."""
+        self._idle = False
+        await self._tell({"type": "begin", "format": "opus"})
+
     async def push(self, pcm: bytes) -> None:
         """More sound, in whole samples. Returns when the server has it; waits while its buffer is full."""
         sample_rate, channels = self._format
         for start in range(0, len(pcm), self._piece):
             piece = pcm[start : start + self._piece]
-            milliseconds = 1000 * len(piece) / (sample_rate * channels * SAMPLE_BYTES)
-            async with self._changed:
-                while self._failure is None and not self._fits(milliseconds):
-                    await self._changed.wait()
-            self._pushed_ms += milliseconds
-            await self._send(piece)
+            await self._push(piece, 1000 * len(piece) / (sample_rate * channels * SAMPLE_BYTES))
+
+    async def push_packet(self, packet: bytes, milliseconds: float = 20.0) -> None:
+        """One Opus packet, which sounds so long. Returns when the server has it; waits while its buffer is full."""
+        await self._push(packet, milliseconds)
 
     async def end(self) -> None:
         """The utterance is complete."""
@@ -126,6 +130,13 @@ class SpeechClient:
         async with self._changed:
             await self._changed.wait_for(lambda: self._failure or self._idle)
         self._check()
+
+    async def _push(self, message: bytes, milliseconds: float) -> None:
+        async with self._changed:
+            while self._failure is None and not self._fits(milliseconds):
+                await self._changed.wait()
+        self._pushed_ms += milliseconds
+        await self._send(message)
 
     def _fits(self, milliseconds: float) -> bool:
         return self._pushed_ms - sum(self._heard.values()) + milliseconds <= self._room_ms

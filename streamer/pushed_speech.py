@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-import av
 import numpy as np
-from av.audio.resampler import AudioResampler
 
-from streamer.speech_protocol import Format, Idle, Played, Started, Told
-from streamer.timeline import CHANNELS, MS, RATE, Samples
+from streamer.speech_format import Format
+from streamer.speech_protocol import Idle, Played, Started, Told
+from streamer.speech_sound import SpeechSound
+from streamer.timeline import CHANNELS, MS, Samples
 
-PIECE_MS = 20  # converted at a time
 TOLD_EVERY = 250 * MS  # samples heard between two reports
 
 
@@ -31,7 +30,7 @@ class _Span:
 @dataclass
 class _Utterance:
     number: int
-    sound: _Converter
+    sound: SpeechSound
     spans: deque[_Span] = field(default_factory=deque)  # taken; the first may have been heard in part
     before: int = 0  # samples heard before them
     ended: bool = False  # nothing more will be pushed
@@ -99,12 +98,12 @@ class PushedSpeech:
 
     def begin(self, number: int, sound: Format) -> None:
         """An utterance begins; the one before must have ended."""
-        self._utterances.append(_Utterance(number, _Converter(sound)))
+        self._utterances.append(_Utterance(number, SpeechSound(sound)))
         self._busy = True
 
-    def push(self, pcm: bytes) -> None:
-        """More of the utterance begun last, in its format; whole samples of all channels."""
-        self._utterances[-1].sound.push(pcm)
+    def push(self, message: bytes) -> None:
+        """More of the utterance begun last: a message that its format has found right."""
+        self._utterances[-1].sound.push(message)
 
     def end(self) -> None:
         """The utterance begun last is complete."""
@@ -148,70 +147,3 @@ class PushedSpeech:
         for utterance in self._utterances:
             utterance.cut(position)
         self._busy = True  # that it is idle now is told in any case
-
-
-class _Converter:
-    """PCM of any rate, as it comes, to stereo at RATE as it is taken; the filter (swresample's) moves nothing."""
-
-    def __init__(self, sound: Format) -> None:
-        self._format = sound
-        self._resampler = AudioResampler(format="s16", layout="stereo", rate=RATE)
-        self._pushed: deque[bytes] = deque()
-        self._bytes = 0
-        self._ready: Samples = np.zeros((0, CHANNELS), np.int16)
-        self._flushed = False
-
-    @property
-    def waiting_s(self) -> float:
-        return self._bytes / self._format.bytes_per_s + len(self._ready) / RATE
-
-    def push(self, pcm: bytes) -> None:
-        self._pushed.append(pcm)
-        self._bytes += len(pcm)
-
-    def drop(self) -> None:
-        """Forget all that was not taken."""
-        self._pushed.clear()
-        self._bytes = 0
-        self._ready = self._ready[:0]
-        self._flushed = True
-
-    def take(self, length: int, ended: bool) -> Samples:
-        """At most `length` samples; fewer when there are not so many yet or, once `ended`, any more."""
-        ready = [self._ready]
-        count = len(self._ready)
-        while count < length and (piece := self._piece()):
-            ready += self._convert(piece)
-            count = sum(map(len, ready))
-        if count < length and ended and not self._flushed:
-            ready += [_stereo(part) for part in self._resampler.resample(None)]
-            self._flushed = True
-        samples = np.concatenate(ready)
-        self._ready = samples[length:]
-        return samples[:length]
-
-    def _piece(self) -> bytes:
-        """The next PIECE_MS of what was pushed, or what there is."""
-        wanted = self._format.rate * PIECE_MS // 1000 * self._format.frame_bytes
-        parts: list[bytes] = []
-        while wanted and self._pushed:
-            part = self._pushed.popleft()
-            if len(part) > wanted:
-                self._pushed.appendleft(part[wanted:])
-                part = part[:wanted]
-            wanted -= len(part)
-            parts.append(part)
-        piece = b"".join(parts)
-        self._bytes -= len(piece)
-        return piece
-
-    def _convert(self, piece: bytes) -> list[Samples]:
-        samples = np.frombuffer(piece, "<i2").reshape(-1, self._format.channels)
-        both = np.ascontiguousarray(np.broadcast_to(samples, (len(samples), CHANNELS)), np.int16)
-        frame = av.AudioFrame.from_ndarray(both.reshape(1, -1), format="s16", layout="stereo")
-        frame.sample_rate = self._format.rate
-        return [_stereo(part) for part in self._resampler.resample(frame)]
-
-
-def _stereo(frame: av.AudioFrame) -> Samples:
-    return np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS)

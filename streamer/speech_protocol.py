@@ -13,12 +13,9 @@ from typing import Any, ClassVar
 
 from streamer.errors import AvatarError
 from streamer.limits import SpeechLimits
+from streamer.speech_format import Format, Pcm, read_format
 
 VERSION = 1
-RATES = (8_000, 48_000)  # Hz, lowest and highest
-CHANNEL_COUNTS = (1, 2)
-ENCODING = "s16le"
-SAMPLE_BYTES = 2
 _SHOWN = 40  # characters of what was found that a refusal repeats
 
 
@@ -40,24 +37,6 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
-class Format:
-    """What the binary messages of an utterance hold: interleaved signed 16-bit little-endian PCM."""
-
-    rate: int
-    channels: int
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one sample of all channels."""
-        return self.channels * SAMPLE_BYTES
-
-    @property
-    def bytes_per_s(self) -> int:
-        """Bytes of one second."""
-        return self.rate * self.frame_bytes
-
-
-@dataclass(frozen=True)
 class Hello:
     """The first message of a client."""
 
@@ -73,7 +52,7 @@ class Begin:
 class Sound:
     """A binary message: part of the utterance."""
 
-    pcm: bytes
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -153,7 +132,7 @@ class SpeechProtocol:
 
     def __init__(self, limits: SpeechLimits) -> None:
         self.state = State.GREETING
-        self.format = Format(RATES[0], 1)  # of the utterance begun last
+        self.format: Format = Pcm(48_000, 1)  # of the utterance begun last
         self._limits = limits
 
     def text(self, data: str, waiting: int) -> Message:
@@ -175,16 +154,13 @@ class SpeechProtocol:
         """Take a binary message, while `buffered_s` seconds wait to be heard.
 
         Raises:
-            SpeechError: not one for this state, not whole samples, or more than may wait.
+            SpeechError: not one for this state, not whole samples or not a packet, or more than may wait.
         """
         after = self._next(Sound)
-        if not data or len(data) % self.format.frame_bytes:
-            raise SpeechError(
-                "samples",
-                f"{len(data)} bytes of sound; expected whole samples of {self.format.frame_bytes} bytes "
-                f"({self.format.channels} x {ENCODING})",
-            )
-        seconds = len(data) / self.format.bytes_per_s
+        try:
+            seconds = self.format.seconds(data)
+        except ValueError as error:
+            raise SpeechError("samples", str(error)) from None
         if buffered_s + seconds > self._limits.buffered_s:
             raise SpeechError(
                 "full",
@@ -222,7 +198,10 @@ def parse(data: str, limits: SpeechLimits) -> Hello | Begin | End | Clear:
         case "hello":
             return _hello(fields)
         case "begin":
-            return Begin(_format(fields))
+            try:
+                return Begin(read_format(fields))
+            except ValueError as error:
+                raise SpeechError("format", str(error)) from None
         case "end":
             return End()
         case "clear":
@@ -236,17 +215,6 @@ def _hello(fields: dict[str, Any]) -> Hello:
     if type(version) is not int or version != VERSION:
         raise SpeechError("version", f"protocol version {str(version)[:_SHOWN]}; this server speaks {VERSION}", True)
     return Hello()
-
-
-def _format(fields: dict[str, Any]) -> Format:
-    encoding, rate, channels = fields.get("format", ENCODING), fields.get("sample_rate"), fields.get("channels", 1)
-    if encoding != ENCODING:
-        raise SpeechError("format", f"format {str(encoding)[:_SHOWN]!r}, expected {ENCODING}")
-    if type(rate) is not int or not RATES[0] <= rate <= RATES[1]:
-        raise SpeechError("format", f"sample_rate {str(rate)[:_SHOWN]}, expected {RATES[0]} to {RATES[1]} Hz")
-    if type(channels) is not int or channels not in CHANNEL_COUNTS:
-        raise SpeechError("format", f"channels {str(channels)[:_SHOWN]}, expected 1 or 2")
-    return Format(rate, channels)
 
 
 class Allowance:

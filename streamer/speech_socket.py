@@ -107,7 +107,7 @@ class SpeechSocket:
             )
         speech = port.pushed
         if message.type is WSMsgType.BINARY:
-            speech.push(self._protocol.binary(message.data, speech.buffered_s).pcm)
+            speech.push(self._protocol.binary(message.data, speech.buffered_s).data)
             return
         match self._protocol.text(message.data, speech.waiting):
             case Hello():

@@ -9,7 +9,8 @@ from streamer.conversation import Conversation
 from streamer.frames import AudioChunk, ByteArray
 from streamer.playout import AUDIO_BLOCK, Playout
 from streamer.pushed_speech import PushedSpeech
-from streamer.speech_protocol import Format, Idle, Played, Started, Told
+from streamer.speech_format import Pcm
+from streamer.speech_protocol import Idle, Played, Started, Told
 from streamer.timeline import MS, RATE, Samples
 
 DELAY_MS = 300
@@ -60,7 +61,7 @@ class Room:
         return self.block // 2 - DELAY_MS * FPS // 1000
 
     def say(self, number: int, seconds: float) -> None:
-        self.speech.begin(number, Format(RATE, 1))
+        self.speech.begin(number, Pcm(RATE, 1))
         self.speech.push(np.full(round(seconds * RATE), 1000, "<i2").tobytes())
         self.speech.end()
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from streamer.pushed_speech import PushedSpeech
-from streamer.speech_protocol import Format, Idle, Played, Started, Told
+from streamer.speech_format import Opus, Pcm
+from streamer.speech_protocol import Idle, Played, Started, Told
 from streamer.timeline import MS, RATE, Samples
+from tests.opus_encoder import opus_packets
 
-MONO = Format(RATE, 1)
+MONO = Pcm(RATE, 1)
 
 
 def ramp(length: int) -> bytes:
@@ -40,7 +42,7 @@ def test_however_it_is_pushed_and_taken_it_is_the_same(pushed: int, step: int) -
 @pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (16_000, 1), (22_050, 1), (24_000, 2), (44_100, 2)])
 def test_any_rate_comes_out_as_long_and_as_loud_as_it_was(rate: int, channels: int) -> None:
     speech = PushedSpeech()
-    speech.begin(1, Format(rate, channels))
+    speech.begin(1, Pcm(rate, channels))
     tone = (8000 * np.sin(2 * np.pi * 200 * np.arange(rate) / rate)).astype("<i2")
     speech.push(np.repeat(tone[:, None], channels, axis=1).tobytes())
     speech.end()
@@ -48,6 +50,40 @@ def test_any_rate_comes_out_as_long_and_as_loud_as_it_was(rate: int, channels: i
     expected = 8000 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE)
     assert np.abs(sound[200 : RATE - 200, 0] - expected[200:-200]).max() < 50
     assert not sound[RATE:].any()
+
+
+@pytest.mark.parametrize(("milliseconds", "channels"), [(20, 1), (20, 2), (60, 1), (10, 2)])
+def test_opus_comes_out_as_it_went_in(milliseconds: int, channels: int) -> None:
+    tone = (8000 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE)).astype(np.int16)
+    packets = opus_packets(tone, milliseconds, channels)
+    speech = PushedSpeech()
+    speech.begin(1, Opus())
+    for packet in packets:
+        speech.push(packet)
+    length = len(packets) * milliseconds * MS
+    assert speech.buffered_s == pytest.approx(length / RATE)
+    speech.end()
+    sound = taken(speech, length + 960).astype(float)
+    assert not sound[length:].any()
+    assert speech.buffered_s == 0.0
+    middle = sound[RATE // 4 : RATE // 2, 0]
+    assert 7_500 < middle.max() < 8_500
+    spectrum = np.abs(np.fft.rfft(middle))
+    assert int(spectrum.argmax()) == 200 // 4  # bins of 4 Hz
+
+
+def test_a_packet_that_opus_cannot_decode_is_silence_and_the_next_is_heard() -> None:
+    tone = (8000 * np.sin(2 * np.pi * 200 * np.arange(RATE // 2) / RATE)).astype(np.int16)
+    packets = opus_packets(tone, 20, 1)
+    broken = bytes([0b00000_0_11, 0b1_0_000010, 255, 255])  # 2 x 10 ms, of which the first is longer than the packet
+    speech = PushedSpeech()
+    speech.begin(1, Opus())
+    for packet in [broken, *packets]:
+        speech.push(packet)
+    speech.end()
+    sound = speech.take(20 * MS + len(packets) * 20 * MS, 0)
+    assert not sound[: 20 * MS].any()
+    assert np.abs(sound[200 * MS : 300 * MS]).max() > 7_000
 
 
 def test_utterances_follow_each_other_without_a_gap() -> None:
@@ -120,7 +156,7 @@ def test_clear_tells_how_far_each_utterance_came() -> None:
 
 def test_what_waits_is_counted_in_seconds_of_its_own_rate() -> None:
     speech = PushedSpeech()
-    speech.begin(1, Format(8_000, 2))
+    speech.begin(1, Pcm(8_000, 2))
     speech.push(bytes(4 * 8_000))
     assert speech.buffered_s == pytest.approx(1.0)
     taken(speech, RATE // 2)

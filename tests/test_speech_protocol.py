@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.limits import SpeechLimits
+from streamer.speech_format import Opus, Pcm
 from streamer.speech_protocol import (
     TRANSITIONS,
     Allowance,
     Begin,
     Clear,
     End,
-    Format,
     Hello,
     Message,
     Sound,
@@ -63,11 +63,11 @@ def test_each_state_takes_what_its_row_of_the_table_has_and_nothing_else(state: 
 
 def test_a_whole_conversation() -> None:
     protocol = at(State.READY)
-    assert protocol.text(BEGIN, 0) == Begin(Format(24_000, 1))
+    assert protocol.text(BEGIN, 0) == Begin(Pcm(24_000, 1))
     assert protocol.binary(b"\1\2", 0.0) == Sound(b"\1\2")
     assert protocol.text('{"type": "end"}', 1) == End()
     assert protocol.text('{"type": "clear"}', 1) == Clear()
-    assert protocol.text('{"type": "begin", "sample_rate": 48000, "channels": 2}', 0) == Begin(Format(48_000, 2))
+    assert protocol.text('{"type": "begin", "sample_rate": 48000, "channels": 2}', 0) == Begin(Pcm(48_000, 2))
     with pytest.raises(SpeechError, match="whole samples of 4 bytes"):
         protocol.binary(b"\0\0", 0.0)
 
@@ -82,7 +82,7 @@ def test_a_whole_conversation() -> None:
         ('{"type": "speak"}', "type", "'speak' found"),
         ('{"type": ["begin"]}', "type", "begin"),
         ("{}", "type", "None"),
-        ('{"type": "begin", "sample_rate": 24000, "format": "opus"}', "format", "expected s16le"),
+        ('{"type": "begin", "sample_rate": 24000, "format": "mp3"}', "format", "expected s16le or opus"),
         ('{"type": "begin"}', "format", "sample_rate None"),
         ('{"type": "begin", "sample_rate": 1}', "format", "8000 to 48000"),
         ('{"type": "begin", "sample_rate": 1e4}', "format", "sample_rate"),
@@ -114,6 +114,23 @@ def test_what_is_said_before_hello_is_the_end() -> None:
     with pytest.raises(SpeechError, match="hello expected") as refusal:
         at(State.GREETING).binary(b"\0\0", 0.0)
     assert refusal.value.fatal
+
+
+def test_opus_packets_are_told_from_what_is_none() -> None:
+    protocol = at(State.READY)
+    assert protocol.text('{"type": "begin", "format": "opus"}', 0) == Begin(Opus())
+    packet = bytes([0b11111_1_00, 1, 2, 3])  # 20 ms, stereo
+    assert protocol.binary(packet, 0.0) == Sound(packet)
+    assert Opus().seconds(packet) == 0.020
+    assert Opus().seconds(bytes([0b00011_0_01, 1, 1])) == 0.120
+    assert Opus().seconds(bytes([0b10000_0_11, 48, 0])) == 0.120
+    not_packets = [b"", b"OggS" + bytes(60), bytes([0b00011_0_11, 3]), bytes([0b11111_0_01, 1]), bytes([3, 0]), b"\x03"]
+    for data in [*not_packets, bytes([0b11111_1_00]) + bytes(2_000)]:
+        with pytest.raises(SpeechError, match="not an Opus packet") as refusal:
+            protocol.binary(data, 0.0)
+        assert refusal.value.code == "samples"
+    with pytest.raises(SpeechError, match="Wait for played"):
+        protocol.binary(packet, LIMITS.buffered_s)
 
 
 @pytest.mark.parametrize("size", [0, 1, 481])

@@ -20,6 +20,7 @@ from streamer.caller import Caller, Grey, Recording
 from streamer.ice import LOOPBACK, offer_only
 from streamer.launched import LaunchedServer, launch
 from streamer.onsets import vowels
+from tests.opus_encoder import opus_packets
 
 SAMPLE_RATE = 24_000
 STEP_MS = 200
@@ -94,6 +95,21 @@ async def until(socket: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str,
         while (event := json.loads(await socket.receive_str()))["type"] != kind:
             pass
     return dict(event)
+
+
+async def test_opus_is_heard_as_pcm_is(server: LaunchedServer) -> None:
+    pcm = np.repeat(np.frombuffer(steps([0.3, 0.8, 0.3]), "<i2"), 2)  # 48 kHz
+    async with caller_of(server) as caller, SpeechClient(caller.location) as speech:
+        await speech.begin_opus()
+        for packet in opus_packets(pcm, 20, 1):
+            await speech.push_packet(packet)
+        await speech.end()
+        await speech.idle()
+        await asyncio.sleep(0.3)
+    voice = voiced(caller.recording)
+    assert about(len(voice), 3 * STEP_MS, caller.recording)
+    assert voice[250:350].mean() == pytest.approx(0.8, abs=0.1)
+    assert voice[50:150].mean() == pytest.approx(0.3, abs=0.1)
 
 
 async def test_speech_pushed_ten_times_as_fast_is_heard_complete_and_in_order(server: LaunchedServer) -> None:
