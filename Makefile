@@ -13,9 +13,10 @@ PRECISION ?= fp16
 TARGET ?= onnx
 CHECKPOINTS ?= checkpoints
 LOSS ?= 0
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench latency starter fetch-checkpoints parity export-engines bench-engines test-export clean
+.PHONY: help setup dev run test lint bench latency soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -41,6 +42,9 @@ bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECOND
 
 latency: dev  ## microphone to picture and to sound in a real browser (Chromium, headless)
 	$(BIN)/python -m tests.browser_latency
+
+soak: setup  ## conversations for a long time: nothing may grow or drift; MINUTES=10 SESSIONS=2
+	$(BIN)/python -m streamer.soak --minutes $(MINUTES) --sessions $(SESSIONS)
 
 starter: $(VENV)/.installed-export  ## make the starter family anew (hours); ASSETS=folder of MakeHuman's CC0 assets
 	@test -n "$(ASSETS)" || { echo "Name the assets: make starter ASSETS=folder (from makehumancommunity.org)"; exit 2; }

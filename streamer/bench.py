@@ -79,9 +79,9 @@ async def _run(server: LaunchedServer, options: BenchOptions, sessions: int, los
         for caller in callers:
             await stack.enter_async_context(caller)
         await asyncio.sleep(SETTLE_S)
-        before, (cpu, _) = await _counts(server), server.usage()
+        before, (cpu, _) = await counts(server), server.usage()
         await asyncio.sleep(options.seconds_each - SETTLE_S)
-        after, (cpu_end, rss) = await _counts(server), server.usage()
+        after, (cpu_end, rss) = await counts(server), server.usage()
         recordings = [caller.recording for caller in callers]
     seconds = options.seconds_each - SETTLE_S
     counted = {name: value - before.get(name, 0.0) for name, value in after.items()}
@@ -93,7 +93,7 @@ async def _run(server: LaunchedServer, options: BenchOptions, sessions: int, los
         "silence_ms": round(1000 * counted["microphone_silence_seconds_total"] / sessions),
         "fps": round((counted["frames_shown_total"] - counted["frames_repeated_total"]) / seconds / sessions, 2),
         "received_fps": round(sum(_received(recording, seconds) for recording in recordings) / sessions, 2),
-        "freezes": sum(_freezes(recording) for recording in recordings),
+        "freezes": sum(freezes(recording) for recording in recordings),
         **_latencies(recordings, options.seconds_each),
         "cpu_percent": round(100 * (cpu_end - cpu) / seconds, 1),
         "rss_mb": round(rss, 1),
@@ -110,13 +110,13 @@ def _latencies(recordings: Sequence[Recording], seconds: float) -> dict[str, dic
             sound += [heard] if heard is not None else []
             skew += [seen - heard] if seen is not None and heard is not None else []
     return {
-        "mic_to_picture_ms": _percentiles(picture),
-        "mic_to_sound_ms": _percentiles(sound),
-        "skew_ms": _percentiles(skew),
+        "mic_to_picture_ms": percentiles(picture),
+        "mic_to_sound_ms": percentiles(sound),
+        "skew_ms": percentiles(skew),
     }
 
 
-def _percentiles(seconds: Sequence[float]) -> dict[str, float | int]:
+def percentiles(seconds: Sequence[float]) -> dict[str, float | int]:
     """p50, p95, p99 in ms and how many there were; only the count when there were none."""
     if not seconds:
         return {"count": 0}
@@ -131,7 +131,7 @@ def _received(recording: Recording, seconds: float) -> float:
     return sum(start <= picture.moment < start + seconds for picture in recording.pictures) / seconds
 
 
-def _freezes(recording: Recording) -> int:
+def freezes(recording: Recording) -> int:
     """Times nothing in the mouth region changed for FREEZE_S: a living face never holds so still."""
     changed = [recording.start + SETTLE_S]
     for last, picture in zip(recording.pictures, recording.pictures[1:], strict=False):
@@ -150,7 +150,8 @@ def _stages(counted: Counts) -> dict[str, float]:
     }
 
 
-async def _counts(server: LaunchedServer) -> Counts:
+async def counts(server: LaunchedServer) -> Counts:
+    """The server's metrics now, by name."""
     async with aiohttp.ClientSession() as http, http.get(urljoin(server.url, "metrics")) as response:
         return metrics.parse(await response.text())
 

@@ -134,6 +134,16 @@ class Caller:
             await (await self._http.delete(self.location)).release()
         await self._close()
 
+    async def vanish(self) -> None:
+        """Leave without a word, as a machine does that loses its network: nothing is sent any more."""
+        for reader in self._readers:
+            reader.cancel()
+        for transceiver in self._peer.getTransceivers():
+            transport = transceiver.sender.transport
+            transport._send_rtp = _nothing  # type: ignore[method-assign]
+            await transport.transport._connection.close()
+        await self._http.close()
+
     async def _close(self) -> None:
         for reader in self._readers:
             reader.cancel()
@@ -150,6 +160,10 @@ class Caller:
                     self.recording.sound.append(Heard(now, np.abs(samples).max(axis=1) / 32768))
                 elif isinstance(frame, VideoFrame):
                     self.recording.pictures.append(_seen(frame, now))
+
+
+async def _nothing(data: bytes) -> None:
+    """In the place of sending."""
 
 
 def _lose(transport: RTCDtlsTransport, share: float) -> None:

@@ -39,6 +39,14 @@ class LaunchedServer:
                 pages += int(fields[21])
         return seconds, pages * page / 1e6
 
+    def open_files(self) -> int:
+        """Open files and sockets of the server and its children; 0 where there is no /proc."""
+        count = 0
+        for pid in [self.process.pid, *_children(self.process.pid)]:
+            with suppress(OSError):
+                count += len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        return count
+
 
 @contextmanager
 def launch(arguments: Sequence[str]) -> Iterator[LaunchedServer]:
