@@ -43,6 +43,7 @@ bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECOND
 latency: dev  ## microphone to picture and to sound in a real browser (Chromium, headless)
 	$(BIN)/python -m tests.browser_latency
 
+soak: SESSIONS = 2
 soak: setup  ## conversations for a long time: nothing may grow or drift; MINUTES=10 SESSIONS=2
 	$(BIN)/python -m streamer.soak --minutes $(MINUTES) --sessions $(SESSIONS)
 
