@@ -1,4 +1,4 @@
-"""GET /session/TOKEN/speech: the speech protocol over a WebSocket (aiohttp's own), for one session.
+"""The speech protocol over a WebSocket (aiohttp's own), for one session, behind WebRTC or on this machine.
 
 A thin shell around `speech_protocol`: it counts what comes, hands it to the session and sends what the session tells.
 Whatever a client does wrong ends at most its own connection; what it had in flight is then cleared.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from streamer.clock import Clock
-from streamer.session import Session
+from streamer.speech_port import SpeechPort
 from streamer.speech_protocol import (
     Begin,
     Clear,
@@ -37,10 +38,24 @@ MOST_REASON = 120  # bytes of a reason in a close frame, which holds 123
 SEND_S = 5.0  # for one event to be taken
 
 
+class SpokenFor(Protocol):
+    """A session that speech is pushed into. `reason`: why it ended."""
+
+    speech: SpeechPort
+    reason: str
+
+    @property
+    def delay_ms(self) -> int:
+        """From a sample's arrival to its being sent on."""
+
+    async def ended(self) -> None:
+        """Return when the session has."""
+
+
 class SpeechSocket:
     """One client's connection; `serve` is all of its life."""
 
-    def __init__(self, session: Session, clock: Clock) -> None:
+    def __init__(self, session: SpokenFor, clock: Clock) -> None:
         self._session = session
         self._limits = limits = session.speech.limits
         self._clock = clock

@@ -1,0 +1,68 @@
+"""Speech in for a session on this machine: the speech protocol on a port of localhost, without the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from streamer.clock import MonotonicClock
+from streamer.errors import SessionError
+from streamer.guard import guard
+from streamer.local_media import Block
+from streamer.server import address, listen
+from streamer.speech_socket import SpeechSocket, SpokenFor
+
+HOST = "localhost"
+PATH = "/speech"
+
+
+class NoMicrophone:
+    """A `SoundSource` of a session that hears pushed speech only: it never says anything and never ends."""
+
+    name = "the speech that is pushed"
+
+    async def blocks(self) -> AsyncIterator[Block]:
+        """Nothing, for ever."""
+        await asyncio.get_running_loop().create_future()
+        yield  # type: ignore[misc] - makes a generator of it
+
+
+class LocalSpeech:
+    """The port, taken as soon as this is made; clients that come before `served` wait."""
+
+    def __init__(self, port: int) -> None:
+        """Raises ConfigError when the port is taken. Port 0 takes any free one."""
+        self._listener: socket.socket = listen(HOST, port, "--speech")
+        self.address = address(HOST, self._listener).replace("http:", "ws:", 1).rstrip("/") + PATH
+
+    def __enter__(self) -> LocalSpeech:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    @contextlib.asynccontextmanager
+    async def served(self, session: SpokenFor) -> AsyncIterator[None]:
+        """Let clients speak for the session, one at a time."""
+
+        async def speech(request: web.Request) -> web.StreamResponse:
+            if not web.WebSocketResponse().can_prepare(request).ok:
+                raise web.HTTPUpgradeRequired(text="speech comes by WebSocket; see docs/speech.md\n")
+            try:
+                return await SpeechSocket(session, MonotonicClock()).serve(request)
+            except SessionError as error:
+                raise web.HTTPConflict(text=f"{error}\n") from None
+
+        app = web.Application(middlewares=[guard(HOST)])
+        app.add_routes([web.get(PATH, speech)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)  # for the goodbyes
+        await runner.setup()
+        try:
+            await web.SockSite(runner, self._listener).start()
+            yield
+        finally:
+            await runner.cleanup()

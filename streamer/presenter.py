@@ -1,0 +1,131 @@
+"""How a session on this machine meets its devices: pictures and sound leave steadily, whatever happens to their makers.
+
+A late picture is replaced by the last, a face that stands still for long by the portrait, a device that fails is tried
+again. What goes wrong is told once, and its being mended, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from fractions import Fraction
+from functools import partial
+
+from streamer.clock import Clock
+from streamer.config import FPS
+from streamer.errors import DeviceError
+from streamer.frames import ByteArray
+from streamer.local_media import PictureSink, SoundSink
+from streamer.playout import AUDIO_PTIME_MS, FrameSchedule, Playout, Schedule
+from streamer.timeline import MARGIN_MS
+
+STUCK_FRAMES = FPS  # pictures without a new one; then the portrait is better than a frozen face
+SOUND_BURST = 10  # packets that are caught up with after a stall, as over WebRTC
+SOUND_SLACK_MS = 2 * AUDIO_PTIME_MS  # from sound's being settled to its being asked for at the earliest
+LATE_S = AUDIO_PTIME_MS / 1000  # a tick this late: the program was held up
+TURNS = 3  # of the event loop, in which a source that has something to say says it
+
+Note = Callable[[str], None]
+
+
+class Presenter:
+    """Hands a playout to a picture and a sound device, on one clock. `note` is told of troubles, in one line each.
+
+    still: uint8 [H, W, 3], shown where there has been no picture for long.
+    taken: packets of sound that came in; whoever takes them counts them here.
+    """
+
+    def __init__(
+        self,
+        playout: Playout,
+        still: ByteArray,
+        clock: Clock,
+        pictures: PictureSink,
+        sound: SoundSink | None = None,
+        note: Note = print,
+    ) -> None:
+        self.playout = playout
+        self.schedule = FrameSchedule(playout.delay_ms)  # of the pictures
+        self.taken = 0
+        self._still = still
+        self._clock = clock
+        self._pictures = pictures
+        self._sound = sound
+        self._note = note
+        self._start = clock.now()
+        self._troubles: dict[str, str] = {}  # of each part that fails: what was told last
+
+    def begin(self) -> float:
+        """The session starts now: the moment on the machine's monotonic clock."""
+        self._start = self._clock.now()
+        return self._start
+
+    def now(self) -> float:
+        """Seconds since the session's start."""
+        return self._clock.now() - self._start
+
+    def sleep(self, moment: float) -> Coroutine[None, None, None]:
+        """Until so many seconds after the session's start."""
+        return self._clock.sleep_until(self._start + moment)
+
+    async def play(self, tick: Callable[[float], None], played: Callable[[int], None] = lambda position: None) -> None:
+        """Sound, for ever. Its tick is the session's heartbeat: time passes here even if the source is silent.
+
+        tick: called before each packet with the time. played: called after it; all before the position was handed over.
+        """
+        lead_ms = 0
+        if self._sound is not None:
+            longest = self.playout.delay_ms - MARGIN_MS - SOUND_SLACK_MS
+            lead_ms = max(0, min(round(1000 * self._sound.lead_s), longest))
+        schedule = Schedule(Fraction(AUDIO_PTIME_MS, 1000), Fraction(-lead_ms, 1000), SOUND_BURST)
+        while True:
+            block = schedule.next_tick(self.now())
+            await self.sleep(schedule.due(block))
+            if self.now() - schedule.due(block) > LATE_S:
+                await self._take_what_came()
+            tick(self.now())
+            samples = self.playout.pull_audio(block)
+            if self._sound is not None:
+                self._guarded("sound", partial(self._sound.play, block, samples))
+            played(self.playout.position)
+
+    async def show(self) -> None:
+        """Pictures, for ever."""
+        stuck, stats = 0, self.playout.stats
+        while True:
+            tick = self.schedule.next_tick(self.now())
+            await self.sleep(self.schedule.due(tick))
+            frame, repeated = self.schedule.frame_of(tick), stats.repeated
+            rgb = self.playout.pull_frame(frame)
+            stuck = stuck + 1 if stats.repeated > repeated else 0
+            if stuck >= STUCK_FRAMES:
+                rgb = self._still
+            self._guarded("pictures", partial(self._pictures.show, frame, rgb))
+
+    def trouble(self, part: str, text: str) -> None:
+        """Something is wrong with a part of the session."""
+        if self._troubles.get(part) != text:
+            self._troubles[part] = text
+            self._note(text)
+
+    def mended(self, part: str, text: str) -> None:
+        """The part is well; that is told where it was not."""
+        if self._troubles.pop(part, None) is not None:
+            self._note(text)
+
+    async def _take_what_came(self) -> None:
+        """The program was held up, and so was the hearing: what came meanwhile is not late, as tick would have it."""
+        taken = -1
+        while taken != self.taken:
+            taken = self.taken
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+
+    def _guarded(self, part: str, use: Callable[[], None]) -> None:
+        """Use a device; that it fails is told once, and that it works again."""
+        try:
+            use()
+        except DeviceError as error:
+            self.trouble(part, f"{error}; trying it again")
+        else:
+            self.mended(part, f"{part}: the device is back")
