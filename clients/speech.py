@@ -34,14 +34,16 @@ class SpeechClientError(Exception):
 
 
 class SpeechClient:
-    """Speech for the session at `url` (its Location, http or https), alive inside `async with`.
+    """Speech for the session at `url` (its Location, or its socket's own address), alive inside `async with`.
 
     `on_event` is called with every event of the server as it comes, a dict with its `type`.
     """
 
     def __init__(self, url: str, on_event: Callable[[Event], None] | None = None) -> None:
         self.delay_ms = 0  # from a sample's arrival at the server to its being sent to be heard
-        self._url = "ws" + url.removeprefix("http").rstrip("/") + "/speech"
+        location = url.rstrip("/").removesuffix("/speech")
+        self._url = location.replace("http", "ws", 1) if location.startswith("http") else location
+        self._url += "/speech"
         self._on_event = on_event
         self._changed = asyncio.Condition()
         self._idle = True

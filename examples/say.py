@@ -2,8 +2,9 @@
 
     python examples/say.py ADDRESS [--voice en]
 
-ADDRESS is the session's: open the server's page with ?speech=1 and copy it from there. Each line that you type is
-spoken; an empty line interrupts. Needs espeak-ng, and the package `websockets`.
+ADDRESS is the session's: open the server's page with ?speech=1 and copy it from there, or take the one that `avatar
+camera --speech` says. Each line that you type is spoken; an empty line interrupts. Needs espeak-ng, and the package
+`websockets`.
 """
 
 import argparse
@@ -41,7 +42,7 @@ async def main(address: str, voice: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Speak typed text through an avatar.")
-    parser.add_argument("address", help="of the session, such as http://localhost:8080/session/...")
+    parser.add_argument("address", help="of the session, e.g. http://localhost:8080/session/...")
     parser.add_argument("--voice", default="en", help="one of `espeak-ng --voices`")
     options = parser.parse_args()
     try:

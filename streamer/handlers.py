@@ -24,16 +24,15 @@ from aiohttp import web
 import clients
 from engines.manifest import Manifest
 from streamer import face_options, metrics
-from streamer.clock import MonotonicClock
 from streamer.config import ServeOptions
-from streamer.errors import BundleError, ConfigError, SessionError
+from streamer.errors import BundleError, ConfigError
 from streamer.gallery import Gallery
 from streamer.limits import Limits
 from streamer.lobby import Lobby, NoRoomError
 from streamer.lookahead import live_lookahead_ms
 from streamer.offer import OfferError
 from streamer.session import SessionOptions
-from streamer.speech_socket import SpeechSocket
+from streamer.speech_socket import serve_speech
 from streamer.worker import InferenceWorker, WorkerState
 
 SDP = "application/sdp"
@@ -111,12 +110,7 @@ class Handlers:
         session = self._lobby.find(request.match_info["token"])
         if session is None:
             raise web.HTTPNotFound(text=NO_SESSION)
-        if not web.WebSocketResponse().can_prepare(request).ok:
-            raise web.HTTPUpgradeRequired(text="speech comes by WebSocket; see docs/speech.md\n")
-        try:
-            return await SpeechSocket(session, MonotonicClock()).serve(request)
-        except SessionError as error:
-            raise web.HTTPConflict(text=f"{error}\n") from None
+        return await serve_speech(session, request)
 
     async def health(self, request: web.Request) -> web.Response:
         """Whether sessions can be opened."""

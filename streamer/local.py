@@ -23,6 +23,7 @@ from streamer.hearing import HalfDuplex, Hearing
 from streamer.interrupt import stop_event
 from streamer.local_media import FileSource, PictureSink, SoundSink, SoundSource
 from streamer.local_session import LocalOptions, LocalSession
+from streamer.local_speech import LocalSpeech, NoMicrophone
 from streamer.lookahead import live_lookahead_ms
 from streamer.messages import WorkerSettings
 from streamer.port_audio import port_audio
@@ -50,11 +51,15 @@ class FaceChoice:
 
 @dataclass(frozen=True)
 class SoundChoice:
-    """Where sound comes from and goes to; devices by number or name, None is the system's microphone and no output."""
+    """Where sound comes from and goes to; devices by number or name, None is the system's microphone and no output.
+
+    speech_port: of localhost, on which speech is pushed in place of a microphone.
+    """
 
     file: Path | None = None
     microphone: str | None = None
     sound_device: str | None = None
+    speech_port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,12 @@ def camera(face: FaceChoice, sound: SoundChoice, chosen: CameraChoice) -> None:
     manifest = check(face)
     source = open_source(sound)
     with contextlib.ExitStack() as devices:
+        speech = open_speech(sound, devices)
         sink = devices.enter_context(VirtualCamera(chosen.fit, chosen.device, chosen.backend))
         speaker = open_speaker(sound, devices)
         print(f"avatar: camera {sink.name}, {chosen.fit.width}x{chosen.fit.height} at {FPS} a second", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(converse(manifest, face, source, sink, speaker))
+            asyncio.run(converse(manifest, face, source, sink, speaker, speech=speech))
         if sink.dropped:
             note(f"{sink.dropped} pictures were too much for the camera's driver")
 
@@ -95,15 +101,23 @@ def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool) -> No
     manifest = check(face)
     source = open_source(sound)
     with contextlib.ExitStack() as devices:
+        speech = open_speech(sound, devices)
         speaker: SoundSink | None = open_speaker(sound, devices)
         gate = None
-        if speaker is not None and sound.file is None and not headphones:
+        if speaker is not None and isinstance(source, Microphone) and not headphones:
             speaker = gate = HalfDuplex(speaker, MonotonicClock())
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_mic(manifest, face, Hearing(source, gate), speaker, port))
+            asyncio.run(_mic(manifest, face, Hearing(source, gate), speaker, port, speech))
 
 
-async def _mic(manifest: Manifest, face: FaceChoice, hearing: Hearing, speaker: SoundSink | None, port: int) -> None:
+async def _mic(
+    manifest: Manifest,
+    face: FaceChoice,
+    hearing: Hearing,
+    speaker: SoundSink | None,
+    port: int,
+    speech: LocalSpeech | None,
+) -> None:
     preview, stop, watching = Preview(), stop_event(), set[asyncio.Task[None]]()
 
     def watch(session: LocalSession) -> None:
@@ -112,7 +126,7 @@ async def _mic(manifest: Manifest, face: FaceChoice, hearing: Hearing, speaker: 
     async with preview.served(port) as page:
         print(f"avatar: the face is at {page}", flush=True)
         try:
-            await converse(manifest, face, hearing, preview, speaker, watch, stop)
+            await converse(manifest, face, hearing, preview, speaker, watch, stop, speech)
         finally:
             for task in watching:
                 task.cancel()
@@ -143,7 +157,9 @@ def check(face: FaceChoice) -> Manifest:
 
 
 def open_source(sound: SoundChoice) -> SoundSource:
-    """The file, or the microphone. Raises MediaError or DeviceError."""
+    """The file, the microphone, or what is nobody's voice. Raises MediaError or DeviceError."""
+    if sound.speech_port is not None:
+        return NoMicrophone()
     if sound.file is not None:
         return FileSource(sound.file, MonotonicClock())
     return Microphone(port_audio(), sound.microphone)
@@ -156,6 +172,11 @@ def open_speaker(sound: SoundChoice, devices: contextlib.ExitStack) -> Loudspeak
     return devices.enter_context(Loudspeaker(port_audio(), sound.sound_device))
 
 
+def open_speech(sound: SoundChoice, devices: contextlib.ExitStack) -> LocalSpeech | None:
+    """The port that speech is pushed to, where one is asked for. Raises ConfigError."""
+    return None if sound.speech_port is None else devices.enter_context(LocalSpeech(sound.speech_port))
+
+
 async def converse(
     manifest: Manifest,
     face: FaceChoice,
@@ -164,6 +185,7 @@ async def converse(
     sound: SoundSink | None,
     watch: Callable[[LocalSession], None] = lambda session: None,
     stop: asyncio.Event | None = None,
+    speech: LocalSpeech | None = None,
 ) -> None:
     """Load the engines and talk until the source ends or the program is told to stop. `watch` gets the session.
 
@@ -188,8 +210,11 @@ async def converse(
         watch(session)
         after = f"{session.delay_ms} ms after it"
         print(f"avatar: {portrait.title} speaks with the sound of {source.name}, {after}; Ctrl-C ends", flush=True)
+        if speech is not None:
+            print(f"avatar: speech is taken at {speech.address}", flush=True)
         try:
-            await session.run(source)
+            async with speech.served(session) if speech else contextlib.nullcontext():
+                await session.run(source)
         finally:
             shown, late = session.stats.shown, session.stats.repeated
             print(f"{fresh_line()}avatar: {shown} pictures, {late} of them late (the one before, again)", flush=True)

@@ -13,6 +13,7 @@ from streamer.fit import FITS, LETTERBOX
 if TYPE_CHECKING:  # they load the engines' modules, which the other commands need not
     from streamer.local import FaceChoice, SoundChoice
 
+SPEECH_PORT = 8765
 SIDES = (64, 3840)  # pixels, of a camera's picture
 
 AddArguments = Callable[[argparse.ArgumentParser], None]
@@ -98,6 +99,15 @@ def _add_sound(parser: argparse.ArgumentParser, sound_device: str) -> None:
         metavar="NAME|N",
         help="which microphone, by number or (part of its) name (default: the system's)",
     )
+    source.add_argument(
+        "--speech",
+        type=_port,
+        nargs="?",
+        const=SPEECH_PORT,
+        metavar="PORT",
+        help="no microphone: other programs of this machine push speech to this port (default: "
+        f"{SPEECH_PORT}; see docs/speech.md)",
+    )
     group.add_argument("--sound-device", metavar="NAME|N", help=sound_device)
     group.add_argument("--list-devices", action="store_true", help="list microphones and sound devices, and end")
 
@@ -118,7 +128,7 @@ def _face(args: argparse.Namespace) -> FaceChoice:
 def _sound(args: argparse.Namespace) -> SoundChoice:
     from streamer.local import SoundChoice
 
-    return SoundChoice(args.input, args.microphone, args.sound_device)
+    return SoundChoice(args.input, args.microphone, args.sound_device, args.speech)
 
 
 def _side(text: str) -> int:

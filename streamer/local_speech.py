@@ -7,14 +7,14 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
+import numpy as np
 from aiohttp import web
 
-from streamer.clock import MonotonicClock
-from streamer.errors import SessionError
 from streamer.guard import guard
 from streamer.local_media import Block
 from streamer.server import address, listen
-from streamer.speech_socket import SpeechSocket, SpokenFor
+from streamer.speech_socket import SpokenFor, serve_speech
+from streamer.timeline import CHANNELS
 
 HOST = "localhost"
 PATH = "/speech"
@@ -23,12 +23,12 @@ PATH = "/speech"
 class NoMicrophone:
     """A `SoundSource` of a session that hears pushed speech only: it never says anything and never ends."""
 
-    name = "the speech that is pushed"
+    name = "pushed speech"
 
     async def blocks(self) -> AsyncIterator[Block]:
         """Nothing, for ever."""
-        await asyncio.get_running_loop().create_future()
-        yield  # type: ignore[misc] - makes a generator of it
+        await asyncio.Event().wait()
+        yield Block(0, np.zeros((0, CHANNELS), np.int16))  # never
 
 
 class LocalSpeech:
@@ -50,12 +50,7 @@ class LocalSpeech:
         """Let clients speak for the session, one at a time."""
 
         async def speech(request: web.Request) -> web.StreamResponse:
-            if not web.WebSocketResponse().can_prepare(request).ok:
-                raise web.HTTPUpgradeRequired(text="speech comes by WebSocket; see docs/speech.md\n")
-            try:
-                return await SpeechSocket(session, MonotonicClock()).serve(request)
-            except SessionError as error:
-                raise web.HTTPConflict(text=f"{error}\n") from None
+            return await serve_speech(session, request)
 
         app = web.Application(middlewares=[guard(HOST)])
         app.add_routes([web.get(PATH, speech)])

@@ -104,8 +104,8 @@ def not_the_clients(record: logging.LogRecord) -> bool:
     return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Port 0 takes any free one.
+def listen(host: str, port: int, option: str = "--port") -> socket.socket:
+    """A listening socket. Port 0 takes any free one. `option` is where another can be chosen.
 
     Raises:
         ConfigError: the port is taken or not allowed, or the host is not an address of this machine.
@@ -123,7 +123,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or error
-        other = "--host" if getattr(error, "errno", None) == errno.EADDRNOTAVAIL else "--port"
+        other = "--host" if getattr(error, "errno", None) == errno.EADDRNOTAVAIL else option
         raise ConfigError(f"cannot listen on {host}, port {port}: {reason}; choose another with {other}") from None
     return listener
 

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from streamer.clock import Clock
+from streamer.clock import Clock, MonotonicClock
+from streamer.errors import SessionError
 from streamer.speech_port import SpeechPort
 from streamer.speech_protocol import (
     Begin,
@@ -50,6 +51,20 @@ class SpokenFor(Protocol):
 
     async def ended(self) -> None:
         """Return when the session has."""
+
+
+async def serve_speech(session: SpokenFor, request: web.Request) -> web.StreamResponse:
+    """Answer a request for the session's speech socket, and serve it to its end.
+
+    Raises:
+        HTTPException: it asks for no WebSocket, or another client speaks for this session.
+    """
+    if not web.WebSocketResponse().can_prepare(request).ok:
+        raise web.HTTPUpgradeRequired(text="speech comes by WebSocket; see docs/speech.md\n")
+    try:
+        return await SpeechSocket(session, MonotonicClock()).serve(request)
+    except SessionError as error:
+        raise web.HTTPConflict(text=f"{error}\n") from None
 
 
 class SpeechSocket:

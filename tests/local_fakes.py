@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 
+from streamer.clock import Clock
 from streamer.config import SAMPLES_PER_FRAME, PipelineOptions
 from streamer.errors import DeviceError, SessionError
 from streamer.frames import AudioChunk, ByteArray, FloatArray
@@ -13,7 +14,6 @@ from streamer.local_media import Block
 from streamer.playout import AUDIO_BLOCK
 from streamer.timeline import Samples
 from streamer.worker import Listener, WorkerState
-from tests.clock import FakeClock
 
 STILL = np.full((4, 4, 3), 255, np.uint8)
 LOUDEST = 0.5
@@ -30,6 +30,7 @@ class LevelWorker:
         self._listener: Listener | None = None
         self._generation = -1
         self._frame = 0
+        self._resume = 0  # pictures before this one have the mouth shut
         self._heard: FloatArray = np.zeros(0, np.float32)
 
     def open(self, avatar: str, options: PipelineOptions, listener: Listener) -> int:
@@ -51,13 +52,19 @@ class LevelWorker:
         while self._heard.size >= SAMPLES_PER_FRAME:
             level = float(np.median(np.abs(self._heard[:SAMPLES_PER_FRAME])))
             self._heard = self._heard[SAMPLES_PER_FRAME:]
-            grey = round(200 * level / LOUDEST)
-            if self._listener is not None and not self.hangs:
-                self._listener.on_picture(generation, self._frame, np.full((4, 4, 3), grey, np.uint8))
+            self._paint(self._frame, round(200 * level / LOUDEST))
             self._frame += 1
 
     def cut(self, session: int, generation: int, frame: int, resume: int) -> None:
-        raise AssertionError("nobody pushes speech into a local session")
+        assert (session, generation) == (len(self.opened), self._generation + 1)
+        self._generation, self._resume = generation, resume
+        for again in range(frame, self._frame):
+            self._paint(again, 0)
+
+    def _paint(self, frame: int, grey: int) -> None:
+        if self._listener is not None and not self.hangs:
+            shade = grey if frame >= self._resume else 0
+            self._listener.on_picture(self._generation, frame, np.full((4, 4, 3), shade, np.uint8))
 
     def close(self, session: int) -> None:
         self.closed.append(session)
@@ -71,7 +78,7 @@ class LevelWorker:
 class Screen:
     """Notes each picture: moment, frame, grey. `gone` makes it fail."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.shown: list[tuple[float, int, int]] = []
         self.gone = False
         self._clock = clock
@@ -88,7 +95,7 @@ class Screen:
 class Ear:
     """Notes each packet of sound: moment, block, samples."""
 
-    def __init__(self, clock: FakeClock, lead_s: float = 0.0) -> None:
+    def __init__(self, clock: Clock, lead_s: float = 0.0) -> None:
         self.heard: list[tuple[float, int, Samples]] = []
         self.lead_s = lead_s
         self._clock = clock
@@ -107,7 +114,7 @@ class Ear:
 class Script:
     """A source that gives these samples at the pace of a microphone; a None among them is the device's going away."""
 
-    def __init__(self, clock: FakeClock, parts: list[Samples | None]) -> None:
+    def __init__(self, clock: Clock, parts: list[Samples | None]) -> None:
         self.name = "script"
         self.openings = 0
         self._clock = clock
