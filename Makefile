@@ -14,9 +14,10 @@ TARGET ?= onnx
 CHECKPOINTS ?= checkpoints
 LOSS ?= 0
 MINUTES ?= 10
+AUDIO ?= tests/data/speech.ogg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench latency soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
+.PHONY: help setup dev run test lint bench latency score soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -42,6 +43,9 @@ bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECOND
 
 latency: dev  ## microphone to picture and to sound in a real browser (Chromium, headless)
 	$(BIN)/python -m tests.browser_latency
+
+score: setup  ## what less look-ahead costs in lip motion; AUDIO=speech of your own
+	$(BIN)/python -m streamer.score --audio $(AUDIO)
 
 soak: SESSIONS = 2
 soak: setup  ## conversations for a long time: nothing may grow or drift; MINUTES=10 SESSIONS=2

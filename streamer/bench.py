@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import platform
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from streamer.caller import Caller, Recording
 from streamer.config import BenchOptions
 from streamer.errors import ConfigError
 from streamer.ice import LOOPBACK, offer_only
+from streamer.json_file import write_json
 from streamer.launched import LaunchedServer, launch
 from streamer.lookahead import live_lookahead_ms
 from streamer.media import check_output
@@ -66,7 +66,7 @@ def bench(options: BenchOptions) -> None:
             runs.append(asyncio.run(_run(server, options, sessions, loss)))
             print(_row(runs[-1]), flush=True)
     if options.json is not None:
-        _write(options.json, {"machine": _machine(), "runs": runs})
+        write_json(options.json, {"machine": _machine(), "runs": runs})
 
 
 async def _run(server: LaunchedServer, options: BenchOptions, sessions: int, loss: float) -> dict[str, Any]:
@@ -191,13 +191,3 @@ def _row(run: dict[str, Any]) -> str:
         f"  {run['fps']:.1f} new frames/s, {run['freezes']} freezes, {latencies}, skew {middle('skew_ms')},\n"
         f"  {run['cpu_percent']:.0f} % CPU, {run['rss_mb']:.0f} MB, stages {stages}"
     )
-
-
-def _write(path: Path, data: dict[str, object]) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_text(json.dumps(data, indent=1) + "\n")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +25,7 @@ from streamer.bench import counts, freezes
 from streamer.caller import Caller, Recording
 from streamer.errors import AvatarError, SessionError
 from streamer.ice import LOOPBACK, offer_only
+from streamer.json_file import write_json
 from streamer.launched import LaunchedServer, launch
 from streamer.media import check_output
 from streamer.onsets import SEARCH_S, beginnings, heard_after, seen_after, vowels
@@ -80,7 +80,7 @@ def soak(minutes: float, sessions: int, out: Path | None, arguments: Sequence[st
     with launch(["--sessions", str(sessions + 1), *arguments]) as server:  # one place for whoever left without a word
         found = asyncio.run(_rounds(server, rounds, sessions))
     if out is not None:
-        out.write_text(json.dumps([asdict(item) for item in found], indent=1) + "\n")
+        write_json(out, [asdict(item) for item in found])
     complaints = judge(found)
     print("\n".join(complaints) if complaints else f"soak: steady over {len(found)} rounds", flush=True)
     return 1 if complaints else 0
