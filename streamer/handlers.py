@@ -1,13 +1,15 @@
 """The HTTP interface: the page, its avatars, sessions in the manner of WHIP, health and metrics.
 
     GET    /                     the page; its script, style and icon beside it
+    GET    /obs                  the page for OBS's Browser Source
     GET    /avatars              JSON: name, title, picture, default
     GET    /avatars/NAME.png     a portrait
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
                                  face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
-                                 speech=1: it hears pushed speech only, and the offer needs no microphone
+                                 speech=1: it hears pushed speech only, and the offer needs no microphone; key=SECRET:
+                                 it is also at /session/SECRET for speech, and ends the session that was
     GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md
-    DELETE /session/TOKEN        200 when it has ended
+    DELETE /session/TOKEN        200 when it has ended; 410 when a newer call with its key had ended it
     GET    /healthz              200 when the engines are warm, else 503
     GET    /metrics              Prometheus text
 
@@ -17,6 +19,7 @@ Refusals are one line of plain text.
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 from aiohttp import web
@@ -28,7 +31,7 @@ from streamer.config import ServeOptions
 from streamer.errors import BundleError, ConfigError
 from streamer.gallery import Gallery
 from streamer.limits import Limits
-from streamer.lobby import Lobby, NoRoomError
+from streamer.lobby import Lobby, NoRoomError, ReplacedError
 from streamer.lookahead import live_lookahead_ms
 from streamer.offer import OfferError
 from streamer.session import SessionOptions
@@ -39,11 +42,13 @@ SDP = "application/sdp"
 DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being sent back with its picture
 ASSETS = {
     "/": "index.html",
-    "/page.js": "page.js",
-    "/page.css": "page.css",
+    "/obs": "obs.html",
+    **{f"/{name}": name for name in ("page.js", "page.css", "obs.js", "obs.css", "call.js", "matte.js")},
     "/icon.svg": "icon.svg",
 }
 NO_SESSION = "no such session; it may have ended\n"
+REPLACED = "a newer call with the same key has taken this session's place\n"
+KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 WEB = Path(clients.__file__).parent / "web"
 
 
@@ -101,8 +106,9 @@ class Handlers:
 
     async def close(self, request: web.Request) -> web.Response:
         """End a session."""
-        if not await self._lobby.dismiss(request.match_info["token"]):
-            raise web.HTTPNotFound(text=NO_SESSION)
+        token = request.match_info["token"]
+        if not await self._lobby.dismiss(token):
+            raise web.HTTPGone(text=REPLACED) if self._lobby.was_replaced(token) else web.HTTPNotFound(text=NO_SESSION)
         return web.Response(text="ended\n")
 
     async def speech(self, request: web.Request) -> web.StreamResponse:
@@ -136,12 +142,14 @@ class Handlers:
     async def _open(self, request: web.Request) -> web.Response:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
-        options = self._session_options(request)
+        options, key = self._session_options(request), _key(request)
         offer = await self._read_offer(request)
         try:
-            token, answer, delay_ms = await self._lobby.admit(offer, options)
+            token, answer, delay_ms = await self._lobby.admit(offer, options, key)
         except NoRoomError as error:
             raise self._unavailable(str(error)) from None
+        except ReplacedError as error:
+            raise web.HTTPGone(text=f"{error}\n") from None
         except OfferError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         headers = {"Location": f"/session/{token}", DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
@@ -187,3 +195,10 @@ class Handlers:
 
     def _unavailable(self, reason: str) -> web.HTTPServiceUnavailable:
         return web.HTTPServiceUnavailable(text=f"{reason}\n", headers={"Retry-After": str(self._limits.retry_after_s)})
+
+
+def _key(request: web.Request) -> str | None:
+    key = request.query.get("key")
+    if key is not None and not KEY.fullmatch(key):  # it is a secret: not repeated
+        raise web.HTTPBadRequest(text="key must be 16 to 128 letters, digits, - or _\n")
+    return key

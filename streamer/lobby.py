@@ -1,23 +1,35 @@
-"""Who is being talked to: sessions by their secret address, how many there may be, and what they counted."""
+"""Who is being talked to: sessions by their secret address, how many there may be, and what they counted.
+
+A session may also be opened with a key, a secret of the caller's own: then it is found by that, too, whichever call it
+is. A newer call with the same key takes the older one's place.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
+from collections import deque
 
 from streamer.clock import Clock
 from streamer.errors import SessionError
 from streamer.limits import Limits
 from streamer.metrics import SessionCounts
+from streamer.offer import OfferError
 from streamer.session import Session, SessionOptions
 from streamer.worker import InferenceWorker, WorkerState
 
 logger = logging.getLogger(__name__)
 
+REMEMBERED = 64  # sessions whose place was taken, so that their pages can be told why
+
 
 class NoRoomError(SessionError):
     """No session can be opened now; later one may."""
+
+
+class ReplacedError(SessionError):
+    """A newer call has the key of this one."""
 
 
 class Lobby:
@@ -30,6 +42,8 @@ class Lobby:
         self._limits = limits
         self._clock = clock
         self._sessions: dict[str, Session] = {}
+        self._keys: dict[str, str] = {}  # of sessions that have one, by token
+        self._replaced: deque[str] = deque(maxlen=REMEMBERED)
         self._ended = SessionCounts()
 
     @property
@@ -45,27 +59,45 @@ class Lobby:
             total.add(session.counts())
         return total
 
-    async def admit(self, offer: str, options: SessionOptions) -> tuple[str, str, int]:
-        """Open a session: its token, the SDP answer and the delay in ms.
+    async def admit(self, offer: str, options: SessionOptions, key: str | None = None) -> tuple[str, str, int]:
+        """Open a session: its token, the SDP answer and the delay in ms. One that has this key ends first.
 
         Raises:
             NoRoomError: the engines are not ready, or there are too many sessions.
             OfferError: the offer cannot be answered.
+            ReplacedError: a newer call came meanwhile.
         """
         if self._worker.state is not WorkerState.READY:
             raise NoRoomError("the engines are not ready yet; try again in a moment")
+        while key is not None and (older := self._token_of(key)) is not None:  # others may come while it closes
+            self._replaced.append(older)
+            await self._sessions[older].close("a newer call has its key")
         if len(self._sessions) >= self._max_sessions:
             raise NoRoomError(f"all {self._max_sessions} places are taken; try again in a moment")
         token = secrets.token_urlsafe(24)
         session = Session(options, self._worker, self._limits, self._clock, lambda ended: self._forget(token, ended))
         self._sessions[token] = session
-        answer = await session.answer(offer)
+        if key is not None:
+            self._keys[token] = key
+        try:
+            answer = await session.answer(offer)
+        except OfferError:
+            if self.was_replaced(token):
+                raise ReplacedError("a newer call with the same key has taken this session's place") from None
+            raise
         self.opened += 1
         return token, answer, session.delay_ms
 
-    def find(self, token: str) -> Session | None:
-        """The session with this token."""
-        return self._sessions.get(token)
+    def find(self, token_or_key: str) -> Session | None:
+        """The session with this token, or this key."""
+        found = self._sessions.get(token_or_key)
+        if found is None and (token := self._token_of(token_or_key)) is not None:
+            found = self._sessions[token]
+        return found
+
+    def was_replaced(self, token: str) -> bool:
+        """Whether a newer call with the same key has ended this session."""
+        return token in self._replaced
 
     async def dismiss(self, token: str) -> bool:
         """Close a session; False when there is none with this token."""
@@ -79,6 +111,15 @@ class Lobby:
         """Close all sessions at once."""
         await asyncio.gather(*(session.close("the server is stopping") for session in list(self._sessions.values())))
 
+    def _token_of(self, key: str) -> str | None:
+        """Every key is looked at, and each as long whatever is right of it: how long this takes tells nothing."""
+        found = None
+        for token, known in self._keys.items():
+            if secrets.compare_digest(known.encode(), key.encode()):
+                found = token
+        return found
+
     def _forget(self, token: str, session: Session) -> None:
+        self._keys.pop(token, None)
         if self._sessions.pop(token, None) is not None:
             self._ended.add(session.counts())

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import numpy as np
 import pytest
+from yarl import URL
 
 from clients.speech import SpeechClient, SpeechClientError
 from streamer.caller import Caller, Grey, Recording
@@ -288,6 +289,63 @@ async def test_only_who_knows_the_session_may_speak(
         assert refusal.value.status == status
         async with http.get(caller.location + "/speech") as response:
             assert response.status == 426
+
+
+KEY = "a-secret-of-the-stage"
+
+
+async def test_a_key_is_the_address_of_whoever_called_with_it_last(server: LaunchedServer) -> None:
+    address = f"{server.url}session/{KEY}"
+    async with caller_of(server, query=f"speech=1&key={KEY}") as first:
+        async with SpeechClient(address) as speech:
+            await speech.say(steps([0.5]), SAMPLE_RATE)
+            await speech.idle()
+        async with caller_of(server), caller_of(server, query=f"speech=1&key={KEY}") as second:  # both places are taken
+            async with SpeechClient(address) as speech:
+                await speech.say(steps([0.5] * 2), SAMPLE_RATE)
+                await speech.idle()
+            await asyncio.sleep(0.3)
+            assert about(len(voiced(first.recording)), STEP_MS, first.recording)
+            assert about(len(voiced(second.recording)), 2 * STEP_MS, second.recording)
+            async with aiohttp.ClientSession() as http:
+                async with http.delete(first.location) as response:
+                    assert (response.status, (await response.text()).count("\n")) == (410, 1)
+                async with http.delete(address) as response:  # to speak is not to end
+                    assert response.status == 404
+    with pytest.raises(SpeechClientError, match="404"):
+        async with SpeechClient(address):
+            pass
+
+
+async def test_of_calls_with_one_key_at_the_same_moment_one_is_left(server: LaunchedServer) -> None:
+    callers = [Caller(server.url, None, f"speech=1&key={KEY}") for _ in range(4)]
+    refused = [error for error in await gather(callers) if error]
+    assert all("410: a newer call" in str(error) for error in refused)
+    async with aiohttp.ClientSession() as http:
+        answers = [(await http.delete(caller.location)).status for caller in callers if caller.location]
+    assert sorted(answers) == [200] + [410] * (3 - len(refused))
+    for caller in callers:
+        if caller.location:
+            await caller.__aexit__(None, None, None)
+
+
+async def gather(callers: list[Caller]) -> list[BaseException | None]:
+    """Call all at once; what each was refused with."""
+    called = await asyncio.gather(*(caller.__aenter__() for caller in callers), return_exceptions=True)
+    return [answer if isinstance(answer, BaseException) else None for answer in called]
+
+
+@pytest.mark.parametrize(
+    "key", ["", "short", "x" * 15, "x" * 129, "sixteen+letters!", "%00" * 16, "%ff" * 16, "%C3%A4" * 16]
+)
+async def test_a_key_that_is_none_is_refused_and_not_repeated(server: LaunchedServer, key: str) -> None:
+    address, headers = f"{server.url}session?speech=1&key={key}", {"Content-Type": "application/sdp"}
+    async with aiohttp.ClientSession() as http:
+        async with http.post(URL(address, encoded=True), data=b"v=0", headers=headers) as response:
+            text = "key must be 16 to 128 letters, digits, - or _\n"
+            assert (response.status, await response.text()) == (400, text)
+        async with http.get(URL(f"{server.url}session/{key or '-'}/speech", encoded=True)) as response:
+            assert response.status == 404
 
 
 async def test_speech_is_0_or_1(server: LaunchedServer) -> None:

@@ -1,0 +1,174 @@
+// The page for OBS's Browser Source: it starts by itself, shows the face and nothing else, and never gives up.
+//
+//   avatar=NAME  fit=contain|cover  sound=0|1  speech=1&key=SECRET  background=transparent|none|blur|RRGGBB
+//   lookahead=MS  still  pose-style  expression-scale  yaw  pitch  roll: as in POST /session
+
+import { Call, explain, passes, refusal, within } from "./call.js";
+import { Joiner } from "./matte.js";
+
+const OF_THE_PAGE = ["fit", "sound"];
+const OF_THE_SESSION = ["avatar", "background", "speech", "key", "lookahead"];
+const OF_THE_FACE = ["still", "pose-style", "expression-scale", "yaw", "pitch", "roll"];
+const NAMES = [...OF_THE_PAGE, ...OF_THE_SESSION, ...OF_THE_FACE];
+const KEY = /^[A-Za-z0-9_-]{16,128}$/;
+const PACKED = "colour+matte";
+const LOAD_TIMEOUT_MS = 10_000;
+const RETRY_MS = 2_000; // of the portrait, while the server is loading
+const MICROPHONE_MS = 10_000; // until one that was missing is asked for again
+const UNTOLD_MS = 15_000; // a viewer need not know of a restart
+
+const asked = new URLSearchParams(window.location.search);
+const element = (id) => document.getElementById(id);
+const video = element("avatar");
+const portrait = element("portrait");
+
+function say(text) {
+  element("note").textContent = text;
+}
+
+// ---- parameters
+
+/** What is wrong with the page's address, in one line; the server judges the values it gets. */
+function mistake() {
+  for (const name of new Set(asked.keys())) {
+    if (!NAMES.includes(name)) return `There is no parameter ${name.slice(0, 40)}; there are ${NAMES.join(", ")}.`;
+    if (asked.getAll(name).length > 1) return `The parameter ${name} is there twice.`;
+  }
+  const choices = { fit: ["contain", "cover"], sound: ["0", "1"], speech: ["0", "1"] };
+  for (const [name, values] of Object.entries(choices)) {
+    const value = asked.get(name);
+    if (value !== null && !values.includes(value)) return `${name} is ${value.slice(0, 20)}, expected ${values.join(" or ")}.`;
+  }
+  if (asked.has("key") && !KEY.test(asked.get("key"))) {
+    return "key must be 16 to 128 letters, digits, - or _; choose one that nobody guesses.";
+  }
+  if (pushed() && !asked.has("key")) {
+    return "speech=1 needs key=SECRET, too: your program then speaks to this server's /session/SECRET.";
+  }
+  return null;
+}
+
+function pushed() {
+  return asked.get("speech") === "1";
+}
+
+function background() {
+  return asked.get("background") ?? "transparent";
+}
+
+function query() {
+  const wanted = new URLSearchParams([...asked].filter(([name]) => !OF_THE_PAGE.includes(name)));
+  if (background() === "none") wanted.delete("background");
+  else wanted.set("background", background());
+  return wanted;
+}
+
+// ---- what is seen
+
+const call = new Call({ query, pushed: pushed(), retries: Infinity, on: follow });
+let joiner = null; // made when it is needed
+let live = false;
+let outage = null; // a timer, while something is amiss that may pass
+
+/** The portrait, as the session would begin with it; a server that is loading or away is asked until it has it. */
+async function showPortrait() {
+  for (;;) {
+    try {
+      const response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetch("/avatars", { signal }));
+      if (!response.ok) throw await refusal(response);
+      const { avatars } = await response.json();
+      const name = asked.get("avatar");
+      const avatar = avatars.find((each) => (name === null ? each.default : each.name === name));
+      if (!avatar) {
+        throw new Error(`There is no avatar ${name.slice(0, 40)}; there are ${avatars.map((each) => each.name).join(", ")}.`);
+      }
+      const shown = background() === "none" ? {} : { background: background() };
+      portrait.src = `${avatar.picture}?${new URLSearchParams(shown)}`;
+      await portrait.decode().catch(() => {}); // what is wrong with it, the session tells
+      portrait.hidden = !portrait.naturalWidth;
+      return;
+    } catch (error) {
+      if (!passes(error)) throw error;
+      amiss(error);
+      await new Promise((done) => setTimeout(done, RETRY_MS));
+    }
+  }
+}
+
+/** Each picture as it comes; the first one takes the portrait's place. */
+function paint() {
+  if (call.active && call.session) {
+    const joined = call.session.layout === PACKED;
+    if (joined) {
+      joiner ??= new Joiner(element("joined"));
+      joiner.draw(video);
+      document.body.dataset.painter = joiner.kind;
+    }
+    if (live) document.body.dataset.shown = joined ? "canvas" : "video";
+  }
+  video.requestVideoFrameCallback(paint);
+}
+
+function follow(event, detail) {
+  switch (event) {
+    case "stream":
+      video.srcObject = detail;
+      // Where sound may not begin by itself (a browser; OBS lets it), the picture still does.
+      return void video.play().catch(() => Object.assign(video, { muted: true }).play().catch(() => {}));
+    case "live":
+      live = true;
+      settled();
+      return say("");
+    case "ended":
+      live = false;
+      return void delete document.body.dataset.shown;
+    case "lost":
+      return amiss(detail);
+    case "failed":
+      settled();
+      return failed(detail);
+  }
+}
+
+function amiss(error) {
+  outage ??= setTimeout(() => say(explain(error)), UNTOLD_MS);
+}
+
+function settled() {
+  clearTimeout(outage);
+  outage = null;
+}
+
+const WITHOUT = "or use avatar mic, avatar camera --output or speech=1 instead.";
+
+function failed(error) {
+  switch (error.name) {
+    case "NotAllowedError":
+      return say(
+        "obsstudio" in window
+          ? `OBS gives pages no microphone: start it with --enable-media-stream, ${WITHOUT}`
+          : `The microphone is not allowed. In OBS: start it with --enable-media-stream, ${WITHOUT}`,
+      );
+    case "NotFoundError":
+    case "NotReadableError":
+      say(explain(error));
+      return void setTimeout(() => call.start(), MICROPHONE_MS);
+    default:
+      return say(window.isSecureContext || pushed() ? explain(error) : `${error.message} Or: ${WITHOUT}`);
+  }
+}
+
+// ---- page
+
+async function begin() {
+  document.body.dataset.fit = asked.get("fit") ?? "contain";
+  video.muted = (asked.get("sound") ?? (pushed() ? "1" : "0")) === "0"; // your own voice, late, is no help to you
+  video.requestVideoFrameCallback(paint);
+  window.addEventListener("pagehide", () => call.stop());
+  await showPortrait();
+  call.start();
+}
+
+const wrong = mistake();
+if (wrong) say(wrong);
+else begin().catch((error) => say(explain(error)));
