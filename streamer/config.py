@@ -71,6 +71,8 @@ class FaceOptions:
     yaw, pitch, roll: degrees that the head is held at instead of what it would do; None leaves it free.
     pose_mode: one of POSE_MODES: "live" never waits for later sound, "offline" is the reference's own way and waits up
         to 1.6 s; None is live.
+    background: behind the person: `#rrggbb`, `blur` or `transparent`, which makes pictures RGBA; None is as the
+        portrait has it.
     """
 
     still: bool = False
@@ -80,6 +82,7 @@ class FaceOptions:
     pitch: float | None = None
     roll: float | None = None
     pose_mode: str | None = None
+    background: str | None = None
 
 
 POSE_MODES = ("live", "offline")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engines.manifest import Manifest
+from streamer import background
 from streamer.config import PLAIN_FACE, POSE_MODES, FaceOptions
 from streamer.errors import ConfigError
 from streamer.pose_source import VAE
@@ -90,6 +91,13 @@ OPTIONS = (
         "far (default: offline where the family has it)",
         live=False,
     ),
+    Option(
+        "background",
+        background.read,
+        "COLOUR|blur|transparent",
+        "behind the person: a colour such as #00b140, the portrait's own blurred, or nothing, where what shows the "
+        "pictures can do that (default: as the portrait has it)",
+    ),
 )
 
 
@@ -149,6 +157,7 @@ def check(manifest: Manifest, face: FaceOptions) -> None:
     if not 0.0 <= face.expression_scale <= MOST_SCALE:
         raise ConfigError(f"expression scale {face.expression_scale:g}, expected 0 to {MOST_SCALE:g}")
     HeldView.of(manifest, face)
+    background.check(face.background)
 
 
 def for_a_file(manifest: Manifest, face: FaceOptions) -> FaceOptions:

@@ -82,7 +82,10 @@ class Keypoints:
 
 @dataclass(frozen=True, eq=False)
 class AvatarFrame:
-    """A finished picture: `rgb` uint8 [H, W, 3]; it belongs to the sound from sample `position` on."""
+    """A finished picture: `rgb` uint8 [H, W, 3], or [H, W, 4] with straight alpha where the background is transparent.
+
+    It belongs to the sound from sample `position` on.
+    """
 
     index: int
     rgb: ByteArray

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from engines.manifest import Manifest
 from streamer.avatar import find_avatar
+from streamer.backdrop import Backdrop
 from streamer.errors import BundleError
 from streamer.frames import ByteArray
+from streamer.matte import load_matte
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +26,17 @@ class Portrait:
     description: str
     png: bytes
     still: ByteArray
+    folder: Path
+
+    def on(self, background: str | None) -> ByteArray:
+        """The still on a background (see `FaceOptions`); uint8 [H, W, 4] on a transparent one.
+
+        Raises:
+            BundleError: the avatar's matte is damaged.
+        """
+        if background is None:
+            return self.still
+        return Backdrop(self.still, load_matte(self.folder, self.still), background).put(self.still)
 
 
 class Gallery:
@@ -73,4 +87,4 @@ def _portrait(manifest: Manifest, name: str) -> Portrait:
     if picture is None:
         raise BundleError(f"{path}: not a picture")
     still = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-    return Portrait(info.name, info.title, info.description, png, still)
+    return Portrait(info.name, info.title, info.description, png, still, info.folder)

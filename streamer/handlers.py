@@ -6,6 +6,7 @@
     GET    /avatars/NAME.png     a portrait
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
                                  face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
+                                 background=rrggbb|blur|transparent;
                                  speech=1: it hears pushed speech only, and the offer needs no microphone; key=SECRET:
                                  it is also at /session/SECRET for speech, and ends the session that was
     GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md
@@ -172,7 +173,7 @@ class Handlers:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         if (speech := request.query.get("speech", "0")) not in ("0", "1"):
             raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
-        return SessionOptions(portrait.name, portrait.still, chosen, face=face, microphone=speech == "0")
+        return SessionOptions(portrait.name, portrait.on(face.background), chosen, face=face, microphone=speech == "0")
 
     async def _read_offer(self, request: web.Request) -> str:
         most = self._limits.max_sdp_bytes

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -49,6 +49,9 @@ class Renderer(Protocol):
 
     def render(self, windows: list[CoefficientWindow]) -> list[AvatarFrame]:
         """One frame for each window."""
+
+    def on(self, background: str | None) -> Self:
+        """The same with its pictures on a background, `FaceOptions`'."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,8 @@ class Inference:
         if message.avatar not in self._renderers:
             raise SessionError(f"no avatar {message.avatar}; there are {', '.join(self._renderers)}")
         stream = self._open_stream(message.avatar, message.options)
-        self._sessions[message.session] = _Session(stream, self._renderers[message.avatar])
+        renderer = self._renderers[message.avatar].on(message.options.face.background)
+        self._sessions[message.session] = _Session(stream, renderer)
 
     def _begin(self, message: Begin) -> None:
         session = self._sessions.get(message.session)

@@ -13,6 +13,7 @@ from pathlib import Path
 from engines.manifest import Manifest
 from streamer import face_options
 from streamer.avatar import default_name, find_avatar
+from streamer.background import refuse_transparent
 from streamer.clock import Clock, MonotonicClock
 from streamer.config import FPS, PLAIN_FACE, FaceOptions
 from streamer.errors import DeviceError
@@ -77,6 +78,7 @@ def camera(face: FaceChoice, sound: SoundChoice, chosen: CameraChoice) -> None:
     Raises:
         AvatarError: a device, a package, the file, the family or the avatar cannot be used.
     """
+    refuse_transparent(face.face.background, "a virtual camera")
     manifest = check(face)
     source = open_source(sound)
     with contextlib.ExitStack() as devices:
@@ -197,15 +199,16 @@ async def converse(
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     name = face.avatar or default_name(manifest)
     portrait = Gallery.load(manifest, [name], name).find(None)
+    still = portrait.on(face.face.background)
     worker = InferenceWorker(WorkerSettings(face.family, name, face.threads), manifest.size)
     stop = stop or stop_event()
     clock = MonotonicClock()
 
     async def talk() -> None:
         print(f"avatar: loading the engines of family {manifest.family} ...", flush=True)
-        async with _shown(pictures, portrait.still, clock):
+        async with _shown(pictures, still, clock):
             await worker.start()
-        options = LocalOptions(name, portrait.still, live_lookahead_ms(manifest, face.lookahead_ms), face=face.face)
+        options = LocalOptions(name, still, live_lookahead_ms(manifest, face.lookahead_ms), face=face.face)
         session = LocalSession(options, worker, clock, pictures, sound, note)
         watch(session)
         after = f"{session.delay_ms} ms after it"

@@ -46,7 +46,9 @@ class PictureSink(Protocol):
     """Where pictures go. Nothing here may wait: a driver that does gets a thread of its own."""
 
     def show(self, frame: int, rgb: ByteArray) -> None:
-        """Show uint8 [H, W, 3] now; it is the picture of `frame` of the session, before 0 the still.
+        """Show uint8 [H, W, 3] now, or [H, W, 4] where the background is transparent.
+
+        It is the picture of `frame` of the session, before 0 the still.
 
         Raises:
             DeviceError: the device is gone; later calls try it again.

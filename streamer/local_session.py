@@ -51,7 +51,7 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LocalOptions:
-    """Who speaks, and how. `still` (uint8 [H, W, 3]) shows where there is no picture."""
+    """Who speaks, and how. `still` (uint8 [H, W, 3 or 4]) shows where there is no picture."""
 
     avatar: str
     still: ByteArray

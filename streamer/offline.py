@@ -15,6 +15,7 @@ import numpy as np
 from engines.manifest import Manifest
 from streamer import face_options
 from streamer.avatar import PREPARING, is_photo
+from streamer.background import refuse_transparent
 from streamer.config import FPS, PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.errors import ConfigError, MediaError
 from streamer.frames import ByteArray, CoefficientWindow, FloatArray
@@ -123,7 +124,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, _note) as avatar,
     ):
         stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face), script)
-        pictures = _Pictures(engines, avatar)
+        pictures = _Pictures(engines, avatar, face.background)
         progress.start()
         recorded: list[FloatArray] = []
         past = manifest.stage("motion").context[0]
@@ -158,6 +159,7 @@ def _check_outputs(options: RenderOptions) -> None:
         taken.append(path)
     if options.out.suffix.lower() != ".mp4":
         raise ConfigError(f"{options.out}: the video is an MP4 file; expected a name that ends in .mp4")
+    refuse_transparent(options.face.background, "an MP4 file")
 
 
 def _windows(audio: Path, stream: CoefficientStream, times: StageTimes) -> Iterator[list[CoefficientWindow]]:
@@ -174,9 +176,12 @@ def _windows(audio: Path, stream: CoefficientStream, times: StageTimes) -> Itera
 class _Pictures:
     """An avatar's frames as they are written: in the whole photo, where it was made with that."""
 
-    def __init__(self, engines: Engines, avatar: Avatar) -> None:
-        self._renderer = FaceRenderer(engines, avatar)
+    def __init__(self, engines: Engines, avatar: Avatar, background: str | None) -> None:
+        """Raises ConfigError for a background behind the whole photo, of which there is no matte."""
         self._paste = PasteBack.of(avatar)
+        if self._paste and background is not None:
+            raise ConfigError(f"a background is for pictures of the head; {avatar.name} shows the whole photo")
+        self._renderer = FaceRenderer(engines, avatar).on(background)
         size = engines.manifest.size
         self.size = self._paste.size if self._paste else (size, size)
 

@@ -6,15 +6,18 @@ avatar) can be used apart: a server runs the first for every session and gathers
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engines.runtime import Engines
 from streamer import face_options
 from streamer.avatar import Avatar
+from streamer.backdrop import Backdrop
 from streamer.coefficients import CoefficientSource
 from streamer.config import PipelineOptions
 from streamer.easing import MouthEasing, Shut, mouth_rows
-from streamer.frames import AvatarFrame, CoefficientWindow, FloatArray, Script
+from streamer.frames import AvatarFrame, CoefficientWindow, FloatArray, Keypoints, Script
 from streamer.lookahead import Lookahead
 from streamer.motion import MotionStage, MotionWindows
 from streamer.render import RenderStage
@@ -71,12 +74,26 @@ class FaceRenderer:
     """Coefficient windows to pictures, for one avatar."""
 
     def __init__(self, engines: Engines, avatar: Avatar) -> None:
+        self._avatar = avatar
         self._motion = MotionStage(engines[avatar.motion_stage], avatar)
         self._render = RenderStage(engines["render"], avatar)
+        self._backdrop: Backdrop | None = None
+
+    def on(self, background: str | None) -> FaceRenderer:
+        """The same, its pictures on a background (see `FaceOptions`). Raises BundleError when the matte is damaged."""
+        other = copy.copy(self)
+        other._backdrop = None if background is None else Backdrop.of(self._avatar, background)
+        return other
 
     def render(self, windows: Sequence[CoefficientWindow]) -> list[AvatarFrame]:
         """One frame for each window, in order."""
-        return [self._render.infer(keypoints) for keypoints in self._motion.infer(windows)]
+        return [self._picture(keypoints) for keypoints in self._motion.infer(windows)]
+
+    def _picture(self, keypoints: Keypoints) -> AvatarFrame:
+        frame = self._render.infer(keypoints)
+        if self._backdrop is None:
+            return frame
+        return replace(frame, rgb=self._backdrop.put(frame.rgb))
 
 
 class Pipeline:
@@ -90,7 +107,7 @@ class Pipeline:
         script: Script | None = None,
     ) -> None:
         self._stream = CoefficientStream(engines, avatar, options, script)
-        self._renderer = FaceRenderer(engines, avatar)
+        self._renderer = FaceRenderer(engines, avatar).on(options.face.background if options else None)
 
     def push(self, samples: FloatArray) -> list[AvatarFrame]:
         """Take 16 kHz mono float32 [n] in [-1, 1], any n; return the frames that became ready.

@@ -46,7 +46,7 @@ class PlayoutStats:
 
 
 class Playout:
-    """Sound and pictures in as they are ready, out by position. `still` (uint8 [H, W, 3]) shows until pictures come."""
+    """Sound and pictures in as they are ready, out by position. `still`, [H, W, 3 or 4], shows until pictures come."""
 
     def __init__(self, delay_ms: int, still: ByteArray) -> None:
         self.delay_ms = delay_ms
@@ -84,7 +84,7 @@ class Playout:
         return np.where(known[:, None], self._sound[positions % len(self._sound)], np.int16(0))
 
     def pull_frame(self, index: int) -> ByteArray:
-        """The picture of frame `index`, or the last one there was; uint8 [H, W, 3]. Before frame 0: the still."""
+        """The picture of frame `index`, or the last one there was; uint8 [H, W, 3 or 4]. Before frame 0: the still."""
         self.next_frame = max(0, index + 1)
         fresh = False
         while self._frames and self._frames[0].index <= index:

@@ -12,7 +12,6 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import cv2
-import numpy as np
 from aiohttp import web
 
 from streamer.frames import ByteArray
@@ -34,13 +33,14 @@ class Preview:
 
     def __init__(self) -> None:
         self._latest: ByteArray | None = None
-        self._jpeg: bytes | None = None  # of the latest, made when somebody looks
+        self._file: bytes | None = None  # of the latest, made when somebody looks
+        self._kind = ""  # of the file
         self._changed = asyncio.Event()
         self._viewers = 0
 
     def show(self, frame: int, rgb: ByteArray) -> None:
         """The picture to show from now on."""
-        self._latest, self._jpeg = rgb, None
+        self._latest, self._file = rgb, None
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -87,17 +87,22 @@ class Preview:
         await response.write(f"--{BOUNDARY}\r\n".encode())
         while True:
             changed = self._changed
-            if (jpeg := self._encoded()) is not None:
-                head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            if (encoded := self._encoded()) is not None:
+                head = f"Content-Type: {self._kind}\r\nContent-Length: {len(encoded)}\r\n\r\n"
                 # The boundary at once, not before the next picture: a browser shows a part when it has ended.
-                await response.write(head.encode() + jpeg + f"\r\n--{BOUNDARY}\r\n".encode())
+                await response.write(head.encode() + encoded + f"\r\n--{BOUNDARY}\r\n".encode())
             await changed.wait()
 
     def _encoded(self) -> bytes | None:
-        if self._jpeg is None and self._latest is not None:
-            bgr = np.ascontiguousarray(self._latest[..., ::-1])
-            self._jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
-        return self._jpeg
+        if self._file is None and self._latest is not None:
+            if self._latest.shape[2] == 4:  # JPEG has no transparency
+                bgra = cv2.cvtColor(self._latest, cv2.COLOR_RGBA2BGRA)
+                self._kind, way = "image/png", (".png", bgra, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            else:
+                bgr = cv2.cvtColor(self._latest, cv2.COLOR_RGB2BGR)
+                self._kind, way = "image/jpeg", (".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            self._file = cv2.imencode(*way)[1].tobytes()
+        return self._file
 
 
 async def _page(_: web.Request) -> web.Response:

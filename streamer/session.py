@@ -68,7 +68,9 @@ TRANSITIONS = {
 
 @dataclass(frozen=True, eq=False)
 class SessionOptions:
-    """What makes one session differ from another. `still` (uint8 [H, W, 3]) shows until the first picture is made."""
+    """What makes one session differ from another. `still` (uint8 [H, W, 3 or 4]) shows
+    until the first picture is made.
+    """
 
     avatar: str
     still: ByteArray

@@ -48,7 +48,7 @@ class Listener(Protocol):
     """What a session wants to hear of the worker. All calls come on the event loop."""
 
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
-        """Picture `index` of this generation is ready; uint8 [H, W, 3]."""
+        """Picture `index` of this generation is ready; uint8 [H, W, 3 or 4]."""
 
     def on_worker_failure(self, reason: str) -> None:
         """There will be no more pictures."""

@@ -18,6 +18,7 @@ from streamer.avatar import PREPARING, Avatar, list_avatars
 from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
 from streamer.errors import AvatarError, BundleError
 from streamer.inference import Inference
+from streamer.matte import matte_of
 from streamer.messages import Failed, FrameReady, Ready, Stop, ToWorker, WorkerSettings
 from streamer.pipeline import CoefficientStream, Engines, FaceRenderer
 from streamer.ring import FrameRing
@@ -49,12 +50,12 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready]:
     """
     manifest = Manifest.load(settings.family)
     engines = Engines.open(manifest, threads=settings.threads, without=PREPARING)
-    default = Avatar.load(engines, settings.avatar)
+    default = _load_avatar(engines, settings.avatar)
     avatars = {default.name: default}
     for name in list_avatars(manifest):
         if name not in avatars:
             try:
-                avatars[name] = Avatar.load(engines, name)
+                avatars[name] = _load_avatar(engines, name)
             except BundleError as error:
                 logger.warning("avatar %s is left out: %s", name, error)
     renderers = {name: FaceRenderer(engines, avatar) for name, avatar in avatars.items()}
@@ -64,6 +65,12 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready]:
         return CoefficientStream(engines, avatars[avatar], options)
 
     return Inference(open_stream, renderers), Ready(default.name, tuple(avatars))
+
+
+def _load_avatar(engines: Engines, name: str | None) -> Avatar:
+    avatar = Avatar.load(engines, name)
+    matte_of(avatar)  # checked, and made where there is none, now: when a session asks for it there is no time
+    return avatar
 
 
 def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> None:

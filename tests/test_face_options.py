@@ -47,6 +47,7 @@ def test_the_plain_family_can_be_still_and_scaled_and_turned(tiny: Engines, dot:
         (FaceOptions(yaw=11.0), "yaw of 11 degrees; tiny takes -10 to 10"),
         (FaceOptions(pitch=float("nan")), "pitch of nan degrees; tiny takes -8 to 8"),
         (FaceOptions(expression_scale=-1.0), "expression scale -1, expected 0 to 3"),
+        (FaceOptions(background="green"), "background 'green', expected a colour such as #00b140, blur or transparent"),
     ],
 )
 def test_what_the_family_cannot_do_is_told(tiny: Engines, dot: Avatar, face: FaceOptions, message: str) -> None:
@@ -72,10 +73,14 @@ def test_the_command_line_and_the_address_say_the_same() -> None:
     parser = argparse.ArgumentParser()
     face_options.add_arguments(parser, live=False)
     line = ["--still", "--pose-style", "7", "--expression-scale", "1.25", "--yaw", "-10", "--pose-mode", "live"]
+    line += ["--background", "#00B140"]
     query = {"still": "1", "pose-style": "7", "expression-scale": "1.25", "yaw": "-10", "pose-mode": "live"}
+    query |= {"background": "00b140"}
     asked = face_options.of_arguments(parser.parse_args(line))
     assert asked == face_options.of_query(query, FaceOptions())
-    assert asked == FaceOptions(still=True, pose_style=7, expression_scale=1.25, yaw=-10.0, pose_mode="live")
+    assert asked == FaceOptions(
+        still=True, pose_style=7, expression_scale=1.25, yaw=-10.0, pose_mode="live", background="#00b140"
+    )
     assert face_options.of_arguments(parser.parse_args([])) == FaceOptions()
 
 
@@ -95,6 +100,9 @@ def test_a_session_s_own_options_come_before_the_server_s() -> None:
         ({"yaw": "1" * 5000}, "yaw is '11111111111111111111', expected a number"),
         ({"pose-mode": "offline"}, "pose-mode offline waits for later sound and is for `avatar render` only"),
         ({"pose-mode": "both"}, "pose-mode is 'both', expected live or offline"),
+        ({"background": "green"}, "background is 'green', expected a colour such as #00b140, blur or transparent"),
+        ({"background": "#00b1400"}, "background is '#00b1400', expected a colour"),
+        ({"background": ""}, "background is '', expected a colour"),
     ],
 )
 def test_values_that_are_none_are_refused(query: dict[str, str], message: str) -> None:

@@ -1,6 +1,7 @@
 """Whose picture is made next, and which are not made at all."""
 
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 import pytest
@@ -45,6 +46,9 @@ class SlowRenderer:
         self.now += self.seconds
         self.opened += [float(window.values[0, 0]) for window in windows]
         return [AvatarFrame(window.index, np.zeros((1, 1, 3), np.uint8), 0) for window in windows]
+
+    def on(self, background: str | None) -> Self:
+        return self
 
 
 def device(seconds: float) -> tuple[Inference, SlowRenderer]:

@@ -27,7 +27,9 @@ def test_the_shipped_family_is_packaged_and_whole() -> None:
     manifest = Manifest.load(folder)
     files = {graph.path for stage in manifest.stages.values() for graph in stage.graphs}
     for name in manifest.avatars:
-        files |= {folder / "avatars" / name / file for file in ("avatar.json", "portrait.png", "arrays.npz")}
+        files |= {
+            folder / "avatars" / name / file for file in ("avatar.json", "portrait.png", "matte.png", "arrays.npz")
+        }
     assert files | {folder / "manifest.json", folder / "topology.npz"} <= packaged("engines")
 
 

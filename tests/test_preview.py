@@ -38,6 +38,21 @@ async def _part(body: aiohttp.StreamReader) -> ByteArray:
     return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
+async def test_transparent_pictures_stay_so(web: aiohttp.ClientSession) -> None:
+    preview = Preview()
+    rgba = np.dstack([_plain(90), np.full((32, 48), 77, np.uint8)])
+    preview.show(0, rgba)
+    async with preview.served(0) as page, web.get(f"{page}picture") as response:
+        head = (await response.content.readuntil(b"\r\n\r\n")).decode()
+        assert "Content-Type: image/png" in head
+        length = re.search(r"Content-Length: (\d+)", head)
+        assert length is not None
+        png = np.frombuffer(await response.content.readexactly(int(length[1])), np.uint8)
+        seen = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
+        assert seen is not None
+        assert np.array_equal(seen[..., [2, 1, 0, 3]], rgba)
+
+
 async def test_a_page_shows_each_picture_as_it_comes(web: aiohttp.ClientSession) -> None:
     preview = Preview()
     async with preview.served(0) as page:

@@ -35,9 +35,18 @@ def test_a_copy_does_not_change_when_the_slot_does() -> None:
     assert (copy == 7).all()
 
 
-@pytest.mark.parametrize("rgb", [picture(0, size=6), np.zeros((5, 5, 3), np.float32)])
+def test_pictures_with_and_without_transparency_share_a_slot() -> None:
+    ring = FrameRing(CONTEXT, slots=1, size=5)
+    rgba = np.arange(100, dtype=np.uint8).reshape(5, 5, 4)
+    ring.write(0, rgba)
+    assert np.array_equal(ring.read(0), rgba)  # type: ignore[arg-type]
+    ring.write(1, picture(9))
+    assert np.array_equal(ring.read(1), picture(9))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rgb", [picture(0, size=6), np.zeros((5, 5, 3), np.float32), np.zeros((5, 5, 2), np.uint8)])
 def test_another_shape_or_type_is_refused(rgb: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
-    with pytest.raises(ValueError, match=r"expected uint8\[5, 5, 3\]"):
+    with pytest.raises(ValueError, match=r"expected uint8\[5, 5, 3 or 4\]"):
         FrameRing(CONTEXT, slots=1, size=5).write(0, rgb)
 
 

@@ -45,7 +45,10 @@ def build(folder: Path, **changes: Any) -> Path:
     }
     np.savez(folder / "topology.npz", allow_pickle=False, **topology())
     write_avatar(folder / "avatars" / NAME)
-    files = ["topology.npz", *(f"avatars/{NAME}/{file}" for file in ("avatar.json", "portrait.png", "arrays.npz"))]
+    files = [
+        "topology.npz",
+        *(f"avatars/{NAME}/{file}" for file in ("avatar.json", "portrait.png", "matte.png", "arrays.npz")),
+    ]
     manifest = {
         "format": 1,
         "family": "tiny",
@@ -82,7 +85,16 @@ def write_avatar(folder: Path, family: str = "tiny", size: int = SIZE) -> None:
     portrait = np.full((size, size, 3), (40, 80, 160), np.uint8)
     portrait[: size // 2] = (200, 120, 60)
     cv2.imwrite(str(folder / "portrait.png"), portrait)
+    cv2.imwrite(str(folder / "matte.png"), matte(size))
     np.savez(folder / "arrays.npz", allow_pickle=False, **face())
+
+
+def matte(size: int = SIZE) -> NDArray[np.uint8]:
+    """The avatar's: a column in the middle, with an edge of half a pixel's share."""
+    grey = np.zeros((size, size), np.uint8)
+    grey[:, size // 4 : -size // 4] = 255
+    grey[:, size // 4] = 128
+    return grey
 
 
 def face() -> dict[str, Array]:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from engines.fields import sha256
-from tests.tiny_family import Array, Graph, Shapes
+from tests.tiny_family import Array, Graph, Shapes, matte
 
 EXPRESSION, POSE, REST = 6, 6, 3
 STYLES, NOISE, BLOCK = 4, 5, 32
@@ -37,7 +37,7 @@ def build(folder: Path, mode: str = "crop") -> Path:
         "render": {"graphs": [_render(folder)], "lookahead_ms": 0},
     }
     write_avatar(folder / "avatars" / NAME, mode)
-    files = [f"avatars/{NAME}/{file}" for file in ("avatar.json", "portrait.png", "arrays.npz")]
+    files = [f"avatars/{NAME}/{file}" for file in ("avatar.json", "portrait.png", "matte.png", "arrays.npz")]
     manifest = {
         "format": 1,
         "family": FAMILY,
@@ -64,6 +64,7 @@ def write_avatar(folder: Path, mode: str = "crop") -> None:
     about |= {"description": "Grey shades.", "licence": "CC0-1.0"}
     (folder / "avatar.json").write_text(json.dumps(about))
     cv2.imwrite(str(folder / "portrait.png"), _random(1, SIZE, SIZE, 3, scale=255.0).clip(0).astype(np.uint8))
+    cv2.imwrite(str(folder / "matte.png"), matte(SIZE))
     np.savez(folder / "arrays.npz", allow_pickle=False, **arrays())
 
 

@@ -16,6 +16,9 @@ from export.starter.people import Character, portrait_camera
 from export.starter.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE, PointSet
 from export.starter.rig import Person, Rig
 from export.starter.stages import WINDOW_HEIGHT, WINDOW_WIDTH
+from streamer import matte
+from streamer.landmarks import POINTS
+from streamer.matting import cut_out
 
 SIZE = 256
 WINDOW_STEP = 8
@@ -58,7 +61,7 @@ def paint_windows(keypoints: Floats) -> NDArray[np.float64]:
 
 
 def write_bundle(folder: Path, character: Character, portrait: NDArray[np.uint8], arrays: Arrays, family: str) -> None:
-    """Write avatar.json, portrait.png and arrays.npz, each atomically. `portrait` is [256, 256, 3] RGB."""
+    """Write avatar.json, portrait.png, matte.png and arrays.npz, each atomically. `portrait` is [256, 256, 3] RGB."""
     folder.mkdir(parents=True, exist_ok=True)
     about = {
         "format": 1,
@@ -70,6 +73,8 @@ def write_bundle(folder: Path, character: Character, portrait: NDArray[np.uint8]
     }
     _replace(folder / "avatar.json", (json.dumps(about, indent=2) + "\n").encode())
     _replace(folder / "portrait.png", cv2.imencode(".png", portrait[..., ::-1])[1].tobytes())
+    face = (arrays["source_keypoints"][:POINTS] + 1) * np.float32(SIZE / 2)
+    matte.write_matte(folder / matte.FILE, cut_out(portrait, face))
     temporary = folder / "arrays.partial"
     with temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -106,7 +106,7 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
 def _write_manifest(folder: Path, units: list[str], stages: dict[str, Any]) -> None:
     names = [character.name for character in CHARACTERS]
     files = [folder / "topology.npz", folder / face_rig.FILE]
-    parts = ("avatar.json", "portrait.png", "arrays.npz")
+    parts = ("avatar.json", "portrait.png", "matte.png", "arrays.npz")
     files += [folder / "avatars" / name / part for name in names for part in parts]
     manifest = {
         "format": 1,
