@@ -36,11 +36,13 @@ from streamer.lobby import Lobby, NoRoomError, ReplacedError
 from streamer.lookahead import live_lookahead_ms
 from streamer.offer import OfferError
 from streamer.session import SessionOptions
+from streamer.side_by_side import LAYOUT, has_alpha
 from streamer.speech_socket import serve_speech
 from streamer.worker import InferenceWorker, WorkerState
 
 SDP = "application/sdp"
 DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being sent back with its picture
+VIDEO_HEADER = "Avatar-Video"  # how pictures are laid out, where that is not as usual
 ASSETS = {
     "/": "index.html",
     "/obs": "obs.html",
@@ -154,6 +156,8 @@ class Handlers:
         except OfferError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         headers = {"Location": f"/session/{token}", DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
+        if has_alpha(options.still):
+            headers[VIDEO_HEADER] = LAYOUT
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
 
     def _session_options(self, request: web.Request) -> SessionOptions:

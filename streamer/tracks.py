@@ -16,6 +16,7 @@ from streamer.clock import Clock
 from streamer.config import FPS, exact_div
 from streamer.frames import ByteArray
 from streamer.playout import AUDIO_BLOCK, FrameSchedule, Schedule
+from streamer.side_by_side import has_alpha, side_by_side
 from streamer.timeline import RATE, Samples
 
 VIDEO_CLOCK = 90_000  # Hz, of video in RTP
@@ -68,7 +69,10 @@ class AvatarAudioTrack(MediaStreamTrack):
 
 
 class AvatarVideoTrack(MediaStreamTrack):
-    """Pictures at FPS. `pull(frame)` gives uint8 [H, W, 3] of a frame (negative: before the first) and never waits."""
+    """Pictures at FPS. `pull(frame)` gives uint8 [H, W, 3] of a frame (negative: before the first) and never waits.
+
+    [H, W, 4] is sent twice as wide; see `side_by_side`.
+    """
 
     kind = "video"
 
@@ -88,7 +92,8 @@ class AvatarVideoTrack(MediaStreamTrack):
             raise MediaStreamError
         tick = self._schedule.next_tick(self._time.now())
         await self._time.sleep_until(self._schedule.due(tick))
-        frame = VideoFrame.from_ndarray(self._pull(self._schedule.frame_of(tick)), format="rgb24")
+        picture = self._pull(self._schedule.frame_of(tick))
+        frame = VideoFrame.from_ndarray(side_by_side(picture) if has_alpha(picture) else picture, format="rgb24")
         frame.pts = tick * VIDEO_STEP
         frame.time_base = Fraction(1, VIDEO_CLOCK)
         return frame

@@ -9,6 +9,7 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
+from streamer.frames import ByteArray
 from streamer.playout import AUDIO_BLOCK, FrameSchedule, audio_schedule
 from streamer.timeline import Samples
 from streamer.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
@@ -21,7 +22,8 @@ PICTURE = np.zeros((16, 16, 3), np.uint8)
 class Sent:
     """Both tracks of a session and what they gave, with the moment of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, picture: ByteArray = PICTURE) -> None:
+        self._shown = picture
         self.clock = FakeClock()
         self.starts: list[float] = []
         self.frames: list[int] = []
@@ -34,9 +36,9 @@ class Sent:
     def _block(self, block: int, now: float) -> Samples:
         return np.full((AUDIO_BLOCK, 2), block, np.int16)
 
-    def _picture(self, frame: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def _picture(self, frame: int) -> ByteArray:
         self.frames.append(frame)
-        return PICTURE
+        return self._shown
 
     async def run(self, seconds: float) -> None:
         async def sound() -> None:
@@ -91,6 +93,16 @@ async def test_a_picture_and_its_first_sample_leave_at_the_same_moment(sent: Sen
 
 async def test_the_same_picture_is_a_new_frame_each_time(sent: Sent) -> None:
     assert len({id(frame) for _, frame in sent.pictures}) == len(sent.pictures)
+
+
+async def test_a_transparent_picture_is_sent_twice_as_wide_its_matte_as_grey() -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (16, 32, 4), np.uint8)
+    sent = Sent(rgba)
+    await sent.run(0.5)
+    both = sent.pictures[0][1].to_ndarray(format="rgb24")
+    assert (both[:, :32] == rgba[..., :3]).all()
+    assert (both[:, 32:] == rgba[..., 3:]).all()
+    assert both.shape == (16, 64, 3)
 
 
 async def test_a_stopped_track_gives_nothing() -> None:
