@@ -3,7 +3,7 @@
     GET    /                     the page; its script, style and icon beside it
     GET    /obs                  the page for OBS's Browser Source
     GET    /avatars              JSON: name, title, picture, default
-    GET    /avatars/NAME.png     a portrait
+    GET    /avatars/NAME.png     a portrait; ?background= as below
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
                                  face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
                                  background=rrggbb|blur|transparent;
@@ -20,17 +20,20 @@ Refusals are one line of plain text.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from pathlib import Path
 
+import cv2
 from aiohttp import web
 
 import clients
 from engines.manifest import Manifest
 from streamer import face_options, metrics
-from streamer.config import ServeOptions
+from streamer.config import PLAIN_FACE, ServeOptions
 from streamer.errors import BundleError, ConfigError
-from streamer.gallery import Gallery
+from streamer.frames import ByteArray
+from streamer.gallery import Gallery, Portrait
 from streamer.limits import Limits
 from streamer.lobby import Lobby, NoRoomError, ReplacedError
 from streamer.lookahead import live_lookahead_ms
@@ -39,6 +42,8 @@ from streamer.session import SessionOptions
 from streamer.side_by_side import LAYOUT, has_alpha
 from streamer.speech_socket import serve_speech
 from streamer.worker import InferenceWorker, WorkerState
+
+logger = logging.getLogger(__name__)
 
 SDP = "application/sdp"
 DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being sent back with its picture
@@ -92,12 +97,16 @@ class Handlers:
         return web.json_response({"avatars": self._warm_gallery().listing()}, headers={"Cache-Control": "no-store"})
 
     async def picture(self, request: web.Request) -> web.Response:
-        """A portrait."""
+        """A portrait, on a background where one is asked for."""
         try:
             portrait = self._warm_gallery().find(request.match_info["name"])
+            background = face_options.of_query(request.query, PLAIN_FACE).background
         except BundleError as error:
             raise web.HTTPNotFound(text=f"{error}\n") from None
-        return web.Response(body=portrait.png, content_type="image/png", headers={"Cache-Control": "no-cache"})
+        except ConfigError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        png = portrait.png if background is None else await asyncio.to_thread(_png, _still(portrait, background))
+        return web.Response(body=png, content_type="image/png", headers={"Cache-Control": "no-cache"})
 
     async def open(self, request: web.Request) -> web.Response:
         """Begin a session."""
@@ -177,7 +186,8 @@ class Handlers:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         if (speech := request.query.get("speech", "0")) not in ("0", "1"):
             raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
-        return SessionOptions(portrait.name, portrait.on(face.background), chosen, face=face, microphone=speech == "0")
+        still = _still(portrait, face.background)
+        return SessionOptions(portrait.name, still, chosen, face=face, microphone=speech == "0")
 
     async def _read_offer(self, request: web.Request) -> str:
         most = self._limits.max_sdp_bytes
@@ -200,6 +210,19 @@ class Handlers:
 
     def _unavailable(self, reason: str) -> web.HTTPServiceUnavailable:
         return web.HTTPServiceUnavailable(text=f"{reason}\n", headers={"Retry-After": str(self._limits.retry_after_s)})
+
+
+def _still(portrait: Portrait, background: str | None) -> ByteArray:
+    try:
+        return portrait.on(background)
+    except BundleError as error:
+        logger.error("%s", error)  # it names a file of this machine
+        raise web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n") from None
+
+
+def _png(picture: ByteArray) -> bytes:
+    way = cv2.COLOR_RGBA2BGRA if has_alpha(picture) else cv2.COLOR_RGB2BGR
+    return cv2.imencode(".png", cv2.cvtColor(picture, way))[1].tobytes()
 
 
 def _key(request: web.Request) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from engines.manifest import Manifest
 from streamer import face_options
 from streamer.avatar import default_name, find_avatar
-from streamer.background import refuse_transparent
+from streamer.background import TRANSPARENT, refuse_transparent
 from streamer.clock import Clock, MonotonicClock
 from streamer.config import FPS, PLAIN_FACE, FaceOptions
 from streamer.errors import DeviceError
@@ -120,7 +120,8 @@ async def _mic(
     port: int,
     speech: LocalSpeech | None,
 ) -> None:
-    preview, stop, watching = Preview(), stop_event(), set[asyncio.Task[None]]()
+    clear = face.face.background == TRANSPARENT
+    preview, stop, watching = Preview(clear), stop_event(), set[asyncio.Task[None]]()
 
     def watch(session: LocalSession) -> None:
         watching.add(asyncio.create_task(_watch(hearing, session, stop)))

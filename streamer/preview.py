@@ -2,45 +2,63 @@
 
 A page, because there is no window that works everywhere without a toolkit (this package's OpenCV has none); and a page
 of its own with Motion JPEG rather than the WebRTC server's, because the session is here already: nothing has to be
-negotiated, encoded as video or decoded, and a browser shows it with an `<img>`.
+negotiated, encoded as video or decoded, and a browser shows it with an `<img>`. Pictures with transparency go as WebP
+without loss, which browsers show in the same way; so the page can be laid over a scene, in OBS's Browser Source.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
+import secrets
 from collections.abc import AsyncIterator
 
 import cv2
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from PIL import Image
 
 from streamer.frames import ByteArray
 from streamer.guard import guard
 from streamer.server import address, listen
+from streamer.side_by_side import has_alpha
 
 HOST = "localhost"
 MOST_VIEWERS = 4  # pages at a time: each is sent every picture
 QUALITY = 90  # of the JPEG
 BOUNDARY = "picture"
-STYLE = "body{margin:0;height:100vh;display:grid;place-items:center;background:#222}img{height:min(100vh,100vw)}"
+STYLE = "body{margin:0;height:100vh;display:grid;place-items:center}img{height:min(100vh,100vw)}"
+GROUND = "body{background:#222}"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Avatar: preview</title>
-<link rel="stylesheet" href="/preview.css"><img src="/picture" alt="The avatar, live"></html>
+<link rel="stylesheet" href="/preview.css"><script src="/preview.js" defer></script>
+<img src="/picture" alt="The avatar, live"></html>
+"""
+# Whoever looks sees a program that was started anew, too, without touching the page.
+SCRIPT = """let run = null;
+setInterval(async () => {
+  const answer = await fetch("/run", { cache: "no-store" }).catch(() => null);
+  const now = answer?.ok ? await answer.text() : run;
+  if (run !== null && now !== run) document.querySelector("img").src = `/picture?${now}`;
+  run = now;
+}, 2000);
 """
 
 
 class Preview:
-    """A `PictureSink`. A page that is slower than the pictures misses some."""
+    """A `PictureSink`. A page that is slower than the pictures misses some. `clear`: nothing is behind the picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, clear: bool = False) -> None:
+        self._style = STYLE if clear else STYLE + GROUND
+        self._run = secrets.token_hex(8)
         self._latest: ByteArray | None = None
-        self._file: bytes | None = None  # of the latest, made when somebody looks
-        self._kind = ""  # of the file
+        self._encoding: asyncio.Task[bytes] | None = None  # of the latest, begun when somebody looks
         self._changed = asyncio.Event()
         self._viewers = 0
 
     def show(self, frame: int, rgb: ByteArray) -> None:
         """The picture to show from now on."""
-        self._latest, self._file = rgb, None
+        self._latest, self._encoding = rgb, None
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -55,8 +73,10 @@ class Preview:
         app = web.Application(middlewares=[guard(HOST)])
         app.add_routes(
             [
-                web.get("/", _page),
-                web.get("/preview.css", _style),
+                web.get("/", _text(PAGE, "text/html")),
+                web.get("/preview.css", _text(self._style, "text/css")),
+                web.get("/preview.js", _text(SCRIPT, "text/javascript")),
+                web.get("/run", _text(self._run, "text/plain")),
                 web.get("/picture", self._picture),
                 web.get("/favicon.ico", _icon),
             ]
@@ -87,30 +107,37 @@ class Preview:
         await response.write(f"--{BOUNDARY}\r\n".encode())
         while True:
             changed = self._changed
-            if (encoded := self._encoded()) is not None:
-                head = f"Content-Type: {self._kind}\r\nContent-Length: {len(encoded)}\r\n\r\n"
+            if (part := await self._part()) is not None:
                 # The boundary at once, not before the next picture: a browser shows a part when it has ended.
-                await response.write(head.encode() + encoded + f"\r\n--{BOUNDARY}\r\n".encode())
+                await response.write(part + f"\r\n--{BOUNDARY}\r\n".encode())
             await changed.wait()
 
-    def _encoded(self) -> bytes | None:
-        if self._file is None and self._latest is not None:
-            if self._latest.shape[2] == 4:  # JPEG has no transparency
-                bgra = cv2.cvtColor(self._latest, cv2.COLOR_RGBA2BGRA)
-                self._kind, way = "image/png", (".png", bgra, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-            else:
-                bgr = cv2.cvtColor(self._latest, cv2.COLOR_RGB2BGR)
-                self._kind, way = "image/jpeg", (".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-            self._file = cv2.imencode(*way)[1].tobytes()
-        return self._file
+    async def _part(self) -> bytes | None:
+        """The latest picture with its head, encoded once for all pages, in a thread: WebP takes some milliseconds."""
+        if self._latest is None:
+            return None
+        if self._encoding is None:
+            self._encoding = asyncio.create_task(asyncio.to_thread(_encoded, self._latest))
+        return await asyncio.shield(self._encoding)  # a page that goes takes it from no other
 
 
-async def _page(_: web.Request) -> web.Response:
-    return web.Response(text=PAGE, content_type="text/html")
+def _encoded(picture: ByteArray) -> bytes:
+    """Measured at 256 pixels: JPEG 0.4 ms and 10 kB, WebP 1.3 ms and 46 kB; the fastest PNG 3.6 ms and 94 kB."""
+    if has_alpha(picture):
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "WEBP", lossless=True, quality=0, method=0)
+        kind, data = "image/webp", file.getvalue()
+    else:
+        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        kind, data = "image/jpeg", cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    return f"Content-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
 
 
-async def _style(_: web.Request) -> web.Response:
-    return web.Response(text=STYLE, content_type="text/css")
+def _text(text: str, kind: str) -> Handler:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=text, content_type=kind, headers={"Cache-Control": "no-store"})
+
+    return handler
 
 
 async def _icon(_: web.Request) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 from collections.abc import AsyncIterator
 
@@ -10,6 +11,7 @@ import aiohttp
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from streamer.errors import ConfigError
 from streamer.frames import ByteArray
@@ -28,29 +30,22 @@ def _plain(grey: int) -> ByteArray:
     return rgb
 
 
-async def _part(body: aiohttp.StreamReader) -> ByteArray:
-    """The next picture of the stream, RGB; the boundary behind it must already be there."""
+async def _file(body: aiohttp.StreamReader) -> tuple[str, bytes]:
+    """The next part of the stream, its type and its content; the boundary behind it must already be there."""
     head = (await body.readuntil(b"\r\n\r\n")).decode()
-    length = re.search(r"Content-Length: (\d+)", head)
+    length, kind = re.search(r"Content-Length: (\d+)", head), re.search(r"Content-Type: (\S+)", head)
     assert length is not None
-    jpeg = await body.readexactly(int(length[1]))
+    assert kind is not None
+    file = await body.readexactly(int(length[1]))
     assert await body.readexactly(11) == b"\r\n--picture"
+    return kind[1], file
+
+
+async def _part(body: aiohttp.StreamReader) -> ByteArray:
+    """The next picture of the stream, RGB."""
+    kind, jpeg = await _file(body)
+    assert kind == "image/jpeg"
     return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
-
-
-async def test_transparent_pictures_stay_so(web: aiohttp.ClientSession) -> None:
-    preview = Preview()
-    rgba = np.dstack([_plain(90), np.full((32, 48), 77, np.uint8)])
-    preview.show(0, rgba)
-    async with preview.served(0) as page, web.get(f"{page}picture") as response:
-        head = (await response.content.readuntil(b"\r\n\r\n")).decode()
-        assert "Content-Type: image/png" in head
-        length = re.search(r"Content-Length: (\d+)", head)
-        assert length is not None
-        png = np.frombuffer(await response.content.readexactly(int(length[1])), np.uint8)
-        seen = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
-        assert seen is not None
-        assert np.array_equal(seen[..., [2, 1, 0, 3]], rgba)
 
 
 async def test_a_page_shows_each_picture_as_it_comes(web: aiohttp.ClientSession) -> None:
@@ -118,3 +113,28 @@ async def test_a_port_that_is_taken_is_told() -> None:
         with pytest.raises(ConfigError, match=f"cannot listen on localhost, port {port}"):
             async with Preview().served(port):
                 pass
+
+
+async def test_transparent_pictures_come_as_they_are_over_a_page_without_a_ground(web: aiohttp.ClientSession) -> None:
+    rgba = np.random.default_rng(0).integers(1, 256, (32, 48, 4), np.uint8)
+    rgba[:8, :8, 3] = 0
+    preview = Preview(clear=True)
+    preview.show(0, rgba)
+    async with preview.served(0) as page:
+        async with web.get(f"{page}picture") as response:
+            kind, file = await _file(response.content)
+        async with web.get(f"{page}preview.css") as response:
+            assert "background" not in await response.text()
+    with Image.open(io.BytesIO(file)) as picture:
+        seen = np.asarray(picture)
+    assert kind == "image/webp"
+    assert (seen[..., 3] == rgba[..., 3]).all()
+    assert (seen[seen[..., 3] > 0] == rgba[rgba[..., 3] > 0]).all()
+
+
+async def test_each_run_of_the_program_has_a_name_of_its_own(web: aiohttp.ClientSession) -> None:
+    names = []
+    for _ in range(2):
+        async with Preview().served(0) as page, web.get(f"{page}run") as response:
+            names.append(await response.text())
+    assert names[0] != names[1] != ""

@@ -151,10 +151,10 @@ function failed(error) {
       );
     case "NotFoundError":
     case "NotReadableError":
-      say(explain(error));
+      say(`${explain(error).split(".")[0]}; it is asked for again, ${WITHOUT}`);
       return void setTimeout(() => call.start(), MICROPHONE_MS);
     default:
-      return say(window.isSecureContext || pushed() ? explain(error) : `${error.message} Or: ${WITHOUT}`);
+      return say(window.isSecureContext || pushed() ? explain(error) : `${error.message} Or ${WITHOUT.slice(3)}`);
   }
 }
 
