@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from engines import FAMILY_VARIABLE, default_family
 from engines.manifest import Manifest
-from streamer import __version__, face_options, local_options, photo_options
+from streamer import __version__, face_options, local_options, photo_options, replay_options
 from streamer.avatar import default_name, find_avatar, list_avatars
 from streamer.config import BenchOptions, ServeOptions
 from streamer.errors import AvatarError
@@ -128,11 +128,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_render(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--audio", type=Path, required=True, metavar="FILE", help="any sound or video file")
+    parser.add_argument("--audio", type=Path, metavar="FILE", help="any sound or video file")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.mp4", help="the video to write")
-    parser.add_argument("--coefficients", type=Path, metavar="FILE.npz", help="also save what the face did, in numbers")
+    replay_options.add_arguments(parser)
     parser.add_argument(
-        "--seed", type=_whole(0, 2**32), default=0, metavar="N", help="chooses head motion and blinks (default: 0)"
+        "--seed", type=_whole(0, 2**32), metavar="N", help="chooses head motion and blinks (default: 0)"
     )
     parser.add_argument("--stats", action="store_true", help="print the milliseconds of each stage")
     _add_face(parser, photo=True)
@@ -195,7 +195,10 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _render(args: argparse.Namespace) -> int:
-    """Run the live pipeline on a file: its sound in, a talking face with that sound out (H.264 and AAC, 25 fps)."""
+    """Make a video (H.264 and AAC, 25 fps): of a sound file, whose sound the face speaks, or of a recorded
+    performance, which it plays again."""
+    if replay_options.asked(args):
+        return replay_options.run_replay(args)
     from streamer.offline import RenderOptions, render_file
 
     options = RenderOptions(
@@ -206,7 +209,7 @@ def _render(args: argparse.Namespace) -> int:
         photo_face=args.face,
         coefficients=args.coefficients,
         lookahead_ms=args.lookahead,
-        seed=args.seed,
+        seed=args.seed or 0,
         face=face_options.of_arguments(args),
         reference_pose=args.reference_pose,
         reference_blink=args.reference_blink,

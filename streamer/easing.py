@@ -53,7 +53,10 @@ class MouthEasing:
 
         All of its columns are: a motion stage that averages over a second of them would keep the mouth open.
         """
-        freedom = np.float32(shut.freedom(window.index))
+        return self.shut_by(window, np.float32(shut.freedom(window.index)))
+
+    def shut_by(self, window: CoefficientWindow, freedom: np.float32) -> CoefficientWindow:
+        """The window with so much of its mouth's expression left: 1 all, 0 nothing."""
         if freedom == 1.0:
             return window
         values = window.values.copy()

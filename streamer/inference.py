@@ -22,7 +22,19 @@ from streamer.easing import Shut
 from streamer.errors import AvatarError, SessionError
 from streamer.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
 from streamer.limits import WorkerLimits
-from streamer.messages import Begin, Close, Cut, Open, Pulse, SessionFailed, Sound
+from streamer.messages import (
+    Begin,
+    Close,
+    Cut,
+    Open,
+    Performance,
+    Pulse,
+    RunBegan,
+    RunEased,
+    RunWentOn,
+    SessionFailed,
+    Sound,
+)
 
 PACE_WEIGHT = 0.2  # of the newest picture in the expected time of the next
 DELIVERY_S = 0.005  # from a picture's being made to its lying ready in the server's process
@@ -32,10 +44,15 @@ MAX_HOLE_S = 2  # more silence than this between two chunks of sound is a mistak
 
 
 class Stream(Protocol):
-    """A session's way from sound to coefficients: `pipeline.CoefficientStream`."""
+    """A session's way from sound to coefficients: `pipeline.CoefficientStream`; `rest` is the expression of silence."""
+
+    rest: FloatArray
 
     def push(self, samples: FloatArray) -> list[CoefficientWindow]:
         """Take sound, return the windows that became ready."""
+
+    def made(self) -> FloatArray:
+        """The coefficients that the last push made: float32 [n, E + P]."""
 
     def reset(self) -> None:
         """Forget everything: the next sample is sample 0."""
@@ -76,6 +93,8 @@ class _Session:
     shut: Shut | None = None  # since the last Cut
     remade: int = -REMAKE_FRAMES  # frame of the last Cut after which pictures were made anew
     served: int = 0  # number of the last picture made for it
+    performed: bool = False  # whether the server wants its coefficients
+    known: int = 0  # frame of the next coefficients
 
     def deadline(self) -> float:
         return self.origin + self.due[0].index / FPS
@@ -117,6 +136,7 @@ class Inference:
         self._rendered = 0
         self._expired = 0
         self._overflowed = 0
+        self._performances: list[Performance] = []
 
     @property
     def busy(self) -> bool:
@@ -126,6 +146,11 @@ class Inference:
     def pulse(self) -> Pulse:
         """Counts since the start."""
         return Pulse(self._rendered, self._expired, self._overflowed, dict(self._times.totals))
+
+    def performances(self) -> list[Performance]:
+        """What is to be told since the last call of the coefficients of sessions that are recorded."""
+        told, self._performances = self._performances, []
+        return told
 
     def handle(self, message: Open | Begin | Sound | Cut | Close) -> SessionFailed | None:
         """Take a message; a session that cannot go on is dropped and reported. Messages to unknown ones are void."""
@@ -177,7 +202,7 @@ class Inference:
             raise SessionError(f"no avatar {message.avatar}; there are {', '.join(self._renderers)}")
         stream = self._open_stream(message.avatar, message.options)
         renderer = self._renderers[message.avatar].on(message.options.face.background)
-        self._sessions[message.session] = _Session(stream, renderer)
+        self._sessions[message.session] = _Session(stream, renderer, performed=message.performed)
 
     def _begin(self, message: Begin) -> None:
         session = self._sessions.get(message.session)
@@ -191,6 +216,9 @@ class Inference:
         session.origin = message.origin
         session.first_frame = message.frame
         session.position = message.frame * SAMPLES_PER_FRAME
+        session.known = message.frame
+        if session.performed:
+            self._performances.append(RunBegan(message.session, message.frame, session.stream.rest))
 
     def _cut(self, message: Cut) -> None:
         session = self._sessions.get(message.session)
@@ -199,6 +227,8 @@ class Inference:
         session.generation = message.generation
         shut = Shut(message.cut, message.resume)
         session.shut = shut if session.shut is None else session.shut.then(shut)
+        if session.performed:
+            self._performances.append(RunEased(message.session, message.cut, session.shut))
         if message.cut - session.remade < REMAKE_FRAMES:
             return
         session.remade = message.cut
@@ -213,6 +243,9 @@ class Inference:
         start = self._clock()
         windows = session.stream.push(samples)
         self._times.add("coefficients", len(windows), self._clock() - start)
+        if session.performed and len(made := session.stream.made()):
+            self._performances.append(RunWentOn(message.session, session.known, made))
+            session.known += len(made)
         session.due.extend(replace(window, index=window.index + session.first_frame) for window in windows)
         while len(session.due) > self._limits.due_frames:
             session.due.popleft()

@@ -20,9 +20,10 @@ from streamer.limits import SpeechLimits
 from streamer.local_media import PictureSink, SoundSink, SoundSource
 from streamer.playout import Playout, PlayoutStats, session_delay_ms
 from streamer.presenter import Note, Presenter
+from streamer.recorder import Recorder
 from streamer.speech_port import SpeechPort
 from streamer.tasks import until_first
-from streamer.worker import Listener, WorkerState
+from streamer.worker import Listener, PerformanceListener, WorkerState
 
 RETRY_S = 1.0  # between two looks at whether a device, or the worker, is back
 STRETCH = 1 << 40  # samples between the counts of two openings of a source, more than one ever gives
@@ -33,7 +34,9 @@ class Worker(Protocol):
 
     state: WorkerState
 
-    def open(self, avatar: str, options: PipelineOptions, listener: Listener) -> int:
+    def open(
+        self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
+    ) -> int:
         """Prepare a session."""
 
     def begin(self, session: int, generation: int, frame: int, origin: float) -> None:
@@ -64,6 +67,7 @@ class LocalSession:
     """One face on this machine. `note` is told, in one line each, of what goes wrong and of its being mended.
 
     `speech` is where a program may push speech in place of the source's sound; `reason` says why there is no more.
+    A `recorder` gets all of it; who made it finishes it.
     """
 
     def __init__(
@@ -74,12 +78,15 @@ class LocalSession:
         pictures: PictureSink,
         sound: SoundSink | None = None,
         note: Note = print,
+        recorder: Recorder | None = None,
     ) -> None:
         self.speech = SpeechPort(SpeechLimits(), clock.now())
         self.reason = ""
         self._options = options
         self._worker = worker
-        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still)
+        self._recorder = recorder
+        heard = recorder.hear if recorder is not None else None
+        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, heard)
         self._presenter = Presenter(self._playout, options.still, clock, pictures, sound, note)
         self._number: int | None = None  # of the worker's session
         self._conversation: Conversation | None = None
@@ -174,6 +181,6 @@ class LocalSession:
     def _open(self) -> None:
         pipeline = PipelineOptions(self._options.lookahead_ms, self._options.seed, self._options.face)
         try:
-            self._number = self._worker.open(self._options.avatar, pipeline, self)
+            self._number = self._worker.open(self._options.avatar, pipeline, self, self._recorder)
         except SessionError as error:
             self.on_worker_failure(str(error))

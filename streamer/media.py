@@ -151,14 +151,14 @@ def _reason(error: Exception) -> str:
 
 
 class VideoWriter:
-    """Writes frames and a sound file's own sound into an MP4, under a temporary name until `close`.
+    """Writes frames and a sound file's own sound (or none) into an MP4, under a temporary name until `close`.
 
     Use as a context manager: leaving it by an exception removes the unfinished file.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], sound: Path) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], sound: Path | None) -> None:
         """`size` is (width, height) in pixels, even. Raises MediaError when the file cannot be made."""
-        if path.exists() and path.samefile(sound):
+        if sound is not None and path.exists() and path.samefile(sound):
             raise MediaError(f"{path}: is the sound to be rendered; choose another name for the video")
         self._path = path
         self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.mp4")
@@ -170,7 +170,7 @@ class VideoWriter:
             self.abandon()
             raise
 
-    def _open(self, size: tuple[int, int], sound: Path) -> None:
+    def _open(self, size: tuple[int, int], sound: Path | None) -> None:
         with self._written():
             self._partial.touch()  # PyAV would find out only at the first packet
             self._container = av.open(str(self._partial), "w", options={"movflags": "+faststart"})
@@ -179,7 +179,9 @@ class VideoWriter:
         self._video.width, self._video.height = size
         self._video.pix_fmt = "yuv420p"
         self._video.time_base = Fraction(1, FPS)
-        self._sound = _SoundCopy(self._open_files.enter_context(_SoundFile(sound)), self._container)
+        self._sound = None
+        if sound is not None:
+            self._sound = _SoundCopy(self._open_files.enter_context(_SoundFile(sound)), self._container)
 
     def write(self, rgb: ByteArray) -> None:
         """Append a frame, uint8 [height, width, 3], and the sound that goes with it."""
@@ -189,13 +191,15 @@ class VideoWriter:
         with self._written():
             self._container.mux(self._video.encode(frame))
             self.count += 1
-            self._sound.copy_until(self.count / FPS)
+            if self._sound is not None:
+                self._sound.copy_until(self.count / FPS)
 
     def close(self) -> None:
         """Finish the file and give it its name."""
         with self._written():
             self._container.mux(self._video.encode(None))
-            self._sound.finish(self.count / FPS)
+            if self._sound is not None:
+                self._sound.finish(self.count / FPS)
             self._open_files.close()
             self._partial.replace(self._path)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamer.config import PipelineOptions
-from streamer.frames import AudioChunk
+from streamer.easing import Shut
+from streamer.frames import AudioChunk, FloatArray
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,15 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class Open:
-    """A session begins: the worker prepares its stream. `avatar` is a name the worker told of."""
+    """A session begins: the worker prepares its stream. `avatar` is a name the worker told of.
+
+    performed: the worker also tells of the session's coefficients, as `Performance` messages.
+    """
 
     session: int
     avatar: str
     options: PipelineOptions
+    performed: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,36 @@ class FrameReady:
     serial: int
 
 
+@dataclass(frozen=True, eq=False)
+class RunBegan:
+    """Coefficients of a session follow that owe nothing to those before; a mouth eases to `rest`, float32 [E]."""
+
+    session: int
+    frame: int
+    rest: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class RunWentOn:
+    """The next coefficients of a session: `values` float32 [n, E + P], from frame `frame` on, without a gap."""
+
+    session: int
+    frame: int
+    values: FloatArray
+
+
+@dataclass(frozen=True)
+class RunEased:
+    """From frame `cut` on, whatever was told before, pictures of the run are made with the mouth shut so."""
+
+    session: int
+    cut: int
+    shut: Shut
+
+
+Performance = RunBegan | RunWentOn | RunEased
+
+
 @dataclass(frozen=True)
 class SessionFailed:
     """The worker could not go on with this session."""
@@ -121,4 +156,4 @@ class Pulse:
     stages: dict[str, tuple[int, float]] = field(default_factory=dict)  # name: (times run, seconds in all)
 
 
-FromWorker = Ready | Failed | FrameReady | SessionFailed | Pulse
+FromWorker = Ready | Failed | FrameReady | Performance | SessionFailed | Pulse

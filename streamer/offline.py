@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -17,11 +16,13 @@ from streamer import face_options
 from streamer.avatar import PREPARING, is_photo
 from streamer.background import refuse_transparent
 from streamer.config import FPS, PLAIN_FACE, FaceOptions, PipelineOptions
-from streamer.errors import ConfigError, MediaError
+from streamer.errors import ConfigError
 from streamer.frames import ByteArray, CoefficientWindow, FloatArray
 from streamer.interrupt import interruptible
 from streamer.media import VideoWriter, check_output, probe_sound, read_sound
 from streamer.paste import PasteBack
+from streamer.performance import About, Performance
+from streamer.performance_file import save_performance
 from streamer.pipeline import Avatar, CoefficientStream, Engines, FaceRenderer
 from streamer.prepare import named_or_photo
 from streamer.reference_video import read_script
@@ -111,7 +112,9 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         AvatarError: the sound, the avatar, the engines or the output cannot be used; nothing is half-written.
     """
     sound = probe_sound(options.audio)
-    _check_outputs(options)
+    read = (options.audio, options.reference_pose, options.reference_blink)
+    check_outputs(options.out, options.coefficients, options.avatar, read)
+    refuse_transparent(options.face.background, "an MP4 file")
     face = face_options.for_a_file(manifest, options.face)
     face_options.check(manifest, face)  # before the engines are loaded, which takes a while
     if face.still and options.reference_pose:
@@ -121,13 +124,13 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     progress.wait(f"loading the engines of family {manifest.family}")
     with (
         Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
-        named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, _note) as avatar,
+        named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, note) as avatar,
     ):
         stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face), script)
-        pictures = _Pictures(engines, avatar, face.background)
+        pictures = Pictures(engines, avatar, face.background)
         progress.start()
         recorded: list[FloatArray] = []
-        past = manifest.stage("motion").context[0]
+        past = manifest.stage(avatar.motion_stage).context[0]
         with (
             interruptible() as check_interrupt,
             VideoWriter(options.out, pictures.size, options.audio) as writer,
@@ -137,29 +140,33 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
                     recorded += [window.values[:, past] for window in windows]
                 for window in windows:
                     check_interrupt()
-                    _draw(window, pictures, writer, times)
+                    draw(window, pictures, writer, times)
                     progress.show(writer.count)
         progress.show(writer.count, last=True)
     if options.coefficients:
-        save_coefficients(options.coefficients, manifest, recorded)
+        about = About.of(manifest, avatar.name, options.lookahead_ms, face)
+        save_performance(options.coefficients, Performance.plain(about, np.array(recorded, np.float32)))
     if options.stats:
         print("\n".join(times.lines()), file=sys.stderr)
 
 
-def _check_outputs(options: RenderOptions) -> None:
-    """Refuse what cannot be written, and what would be written over a file that is read."""
-    photo = Path(options.avatar) if options.avatar is not None and is_photo(options.avatar) else None
-    taken = [path for path in (options.audio, photo, options.reference_pose, options.reference_blink) if path]
-    for path in (options.out, options.coefficients):
+def check_outputs(video: Path, beside: Path | None, avatar: str | None, read: Sequence[Path | None]) -> None:
+    """Refuse what cannot be written, and what would be written over a file that is read.
+
+    Raises:
+        ConfigError, MediaError: it is one of these.
+    """
+    photo = Path(avatar) if avatar is not None and is_photo(avatar) else None
+    taken = [path for path in (photo, *read) if path]
+    for path in (video, beside):
         if path is None:
             continue
         check_output(path)
         if any(path.resolve() == other.resolve() for other in taken):
             raise ConfigError(f"{path}: is used already; choose another name for what is written")
         taken.append(path)
-    if options.out.suffix.lower() != ".mp4":
-        raise ConfigError(f"{options.out}: the video is an MP4 file; expected a name that ends in .mp4")
-    refuse_transparent(options.face.background, "an MP4 file")
+    if video.suffix.lower() != ".mp4":
+        raise ConfigError(f"{video}: the video is an MP4 file; expected a name that ends in .mp4")
 
 
 def _windows(audio: Path, stream: CoefficientStream, times: StageTimes) -> Iterator[list[CoefficientWindow]]:
@@ -173,7 +180,7 @@ def _windows(audio: Path, stream: CoefficientStream, times: StageTimes) -> Itera
     yield stream.flush()
 
 
-class _Pictures:
+class Pictures:
     """An avatar's frames as they are written: in the whole photo, where it was made with that."""
 
     def __init__(self, engines: Engines, avatar: Avatar, background: str | None) -> None:
@@ -191,40 +198,17 @@ class _Pictures:
         return self._paste.paste(frame.rgb) if self._paste else frame.rgb
 
 
-def _note(text: str) -> None:
+def note(text: str) -> None:
+    """Say something on the way."""
     start = "\r\033[K" if sys.stderr.isatty() else ""  # in the place of what was being waited for
     print(f"{start}note: {text}", file=sys.stderr)
 
 
-def _draw(window: CoefficientWindow, pictures: _Pictures, writer: VideoWriter, times: StageTimes) -> None:
+def draw(window: CoefficientWindow, pictures: Pictures, writer: VideoWriter, times: StageTimes) -> None:
+    """Make a picture and write it."""
     start = time.perf_counter()
     picture = pictures.draw(window)
     drawn = time.perf_counter()
     writer.write(picture)
     times.add("picture", drawn - start)
     times.add("encoding", time.perf_counter() - drawn)
-
-
-def save_coefficients(path: Path, manifest: Manifest, frames: list[FloatArray]) -> None:
-    """Write the coefficient stream: expression [n, E], pose [n, P], their names and the frame rate; atomically.
-
-    Raises:
-        MediaError: the file cannot be written.
-    """
-    values = np.array(frames, np.float32)
-    split = len(manifest.coefficients.expression)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(
-                file,
-                expression=values[:, :split],
-                pose=values[:, split:],
-                expression_names=np.array(manifest.coefficients.expression),
-                pose_names=np.array(manifest.coefficients.pose),
-                fps=np.array(manifest.fps),
-            )
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise MediaError(f"{path}: cannot be written ({error.strerror})") from None

@@ -10,6 +10,8 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from engines.runtime import Engines
 from streamer import face_options
 from streamer.avatar import Avatar
@@ -17,7 +19,7 @@ from streamer.backdrop import Backdrop
 from streamer.coefficients import CoefficientSource
 from streamer.config import PipelineOptions
 from streamer.easing import MouthEasing, Shut, mouth_rows
-from streamer.frames import AvatarFrame, CoefficientWindow, FloatArray, Keypoints, Script
+from streamer.frames import AvatarFrame, Coefficients, CoefficientWindow, FloatArray, Keypoints, Script
 from streamer.lookahead import Lookahead
 from streamer.motion import MotionStage, MotionWindows
 from streamer.render import RenderStage
@@ -27,7 +29,10 @@ __all__ = ["Avatar", "CoefficientStream", "Engines", "FaceRenderer", "Pipeline",
 
 
 class CoefficientStream:
-    """Sound to coefficient windows: mel, expression, head pose, idle life, and the motion stage's context."""
+    """Sound to coefficient windows: mel, expression, head pose, idle life, and the motion stage's context.
+
+    rest: the expression of silence, float32 [E], to which a mouth eases shut.
+    """
 
     def __init__(
         self,
@@ -50,11 +55,23 @@ class CoefficientStream:
         self._windows = MotionWindows(manifest.stage(avatar.motion_stage).context, self.lookahead.future)
         self._view = HeldView.of(manifest, options.face)
         # Made now: when a mouth is to be shut there is no time for it.
-        self._easing = MouthEasing(self._source.silent_expression(), mouth_rows(manifest.coefficients.expression))
+        self.rest = self._source.silent_expression()
+        self._easing = MouthEasing(self.rest, mouth_rows(manifest.coefficients.expression))
+        self._made: list[Coefficients] = []
 
     def push(self, samples: FloatArray) -> list[CoefficientWindow]:
         """Take float32 [n] at SAMPLE_RATE, any n; return the windows that became ready, in order."""
-        return self._view.hold(self._windows.push(self._source.push(samples)))
+        self._made = self._source.push(samples)
+        return self._view.hold(self._windows.push(self._made))
+
+    def made(self) -> FloatArray:
+        """The coefficients that the last push made, of later frames than its windows: float32 [n, E + P], with the
+        view in them where it takes the place of the pose."""
+        if not self._made:
+            return np.zeros((0, 0), np.float32)
+        values = np.stack([coefficients.vector() for coefficients in self._made], axis=1)
+        (held,) = self._view.hold([CoefficientWindow(self._made[0].index, values)])
+        return np.ascontiguousarray(held.values.T)
 
     def flush(self) -> list[CoefficientWindow]:
         """The sound has ended: windows of all remaining frames; a last, partial frame counts as one."""

@@ -12,6 +12,7 @@ Late pictures are replaced by the last one, missing sound by silence; neither ev
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -46,15 +47,20 @@ class PlayoutStats:
 
 
 class Playout:
-    """Sound and pictures in as they are ready, out by position. `still`, [H, W, 3 or 4], shows until pictures come."""
+    """Sound and pictures in as they are ready, out by position. `still`, [H, W, 3 or 4], shows until pictures come.
 
-    def __init__(self, delay_ms: int, still: ByteArray) -> None:
+
+    heard: is told what is handed out: the position of its first sample, negative before the session's sound, and it.
+    """
+
+    def __init__(self, delay_ms: int, still: ByteArray, heard: Callable[[int, Samples], None] | None = None) -> None:
         self.delay_ms = delay_ms
         self.stats = PlayoutStats()
         self._sound: Samples = np.zeros(((delay_ms + HISTORY_MS) * MS, CHANNELS), np.int16)  # a ring
         self._end = 0  # position after the last sample in it
         self._frames: deque[AvatarFrame] = deque()
         self._picture = still
+        self._heard = heard
         self.position = 0  # of the next sample to be handed out
         self.next_frame = 0  # the first whose moment has not passed
 
@@ -81,7 +87,10 @@ class Playout:
         positions = np.arange(start, start + AUDIO_BLOCK)
         known = (positions >= max(0, self._end - len(self._sound))) & (positions < self._end)
         self.stats.underrun += int(np.count_nonzero(~known & (positions >= 0)))
-        return np.where(known[:, None], self._sound[positions % len(self._sound)], np.int16(0))
+        samples = np.where(known[:, None], self._sound[positions % len(self._sound)], np.int16(0))
+        if self._heard is not None:
+            self._heard(start, samples)
+        return samples
 
     def pull_frame(self, index: int) -> ByteArray:
         """The picture of frame `index`, or the last one there was; uint8 [H, W, 3 or 4]. Before frame 0: the still."""

@@ -37,6 +37,7 @@ from streamer.limits import Limits, SpeechLimits
 from streamer.metrics import SessionCounts
 from streamer.offer import OfferError, check_offer
 from streamer.playout import FrameSchedule, Playout, PlayoutStats, audio_schedule, session_delay_ms
+from streamer.recorder import Recorder
 from streamer.speech_port import SpeechPort
 from streamer.timeline import CHANNELS, RATE, Samples
 from streamer.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
@@ -79,6 +80,7 @@ class SessionOptions:
     face: FaceOptions = PLAIN_FACE
     ice_servers: tuple[RTCIceServer, ...] = ()
     microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
+    recorder: Recorder | None = None  # the session is recorded
 
 
 class Session:
@@ -107,8 +109,10 @@ class Session:
         self._live = asyncio.Event()
         self._heard = 0.0  # when the microphone last sent anything
         pipeline = PipelineOptions(options.lookahead_ms, options.seed, options.face)
-        self._number = worker.open(options.avatar, pipeline, self)
-        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still)
+        self._recorder = options.recorder
+        self._number = worker.open(options.avatar, pipeline, self, self._recorder)
+        heard = self._recorder.hear if self._recorder is not None else None
+        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, heard)
         self._time = SessionTime(clock, self._begin)
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
         self._audio = AvatarAudioTrack(self._time, audio_schedule(), self._pull_audio)
@@ -181,6 +185,8 @@ class Session:
             logger.warning("the peer connection did not close within %.1f s", self._limits.close_s)
         finally:
             self._worker.close(self._number)
+            if self._recorder is not None:
+                self._recorder.finish()
             self._change(State.CLOSED)
             self._closed.set()
             self._on_closed(self)

@@ -20,8 +20,12 @@ from streamer.messages import (
     Cut,
     Failed,
     Open,
+    Performance,
     Pulse,
     Ready,
+    RunBegan,
+    RunEased,
+    RunWentOn,
     SessionFailed,
     Sound,
     ToWorker,
@@ -54,6 +58,13 @@ class Listener(Protocol):
         """There will be no more pictures."""
 
 
+class PerformanceListener(Protocol):
+    """Who wants a session's coefficients. The call comes on the event loop and must not wait."""
+
+    def on_performance(self, message: Performance) -> None:
+        """The next of what the worker tells of them."""
+
+
 @dataclass
 class WorkerStats:
     """Counts since the server's start."""
@@ -83,6 +94,7 @@ class InferenceWorker:
         self._ready: Ready | None = None
         self._link: WorkerLink | None = None
         self._listeners: dict[int, Listener] = {}
+        self._recorders: dict[int, PerformanceListener] = {}
         self._sessions = 0
         self._changed = asyncio.Event()
         self._heard = 0.0  # when the process last said anything
@@ -129,8 +141,10 @@ class InferenceWorker:
         if self._link is not None:
             await asyncio.to_thread(self._link.stop)
 
-    def open(self, avatar: str, options: PipelineOptions, listener: Listener) -> int:
-        """Prepare a session; its number is for the calls below.
+    def open(
+        self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
+    ) -> int:
+        """Prepare a session; its number is for the calls below. `recorder` is also told of its coefficients.
 
         Raises:
             SessionError: the worker is not ready.
@@ -139,7 +153,9 @@ class InferenceWorker:
             raise SessionError("the engines are not ready; try again in a moment")
         self._sessions += 1
         self._listeners[self._sessions] = listener
-        self._send(Open(self._sessions, avatar, options))
+        if recorder is not None:
+            self._recorders[self._sessions] = recorder
+        self._send(Open(self._sessions, avatar, options, performed=recorder is not None))
         return self._sessions
 
     def begin(self, session: int, generation: int, frame: int, origin: float) -> None:
@@ -156,6 +172,7 @@ class InferenceWorker:
 
     def close(self, session: int) -> None:
         """The session wants nothing more."""
+        self._recorders.pop(session, None)
         if self._listeners.pop(session, None) is not None:
             self._send(Close(session))
 
@@ -187,7 +204,11 @@ class InferenceWorker:
             case Picture(rgb=rgb) if rgb is not None:
                 if (listener := self._listeners.get(message.session)) is not None:
                     listener.on_picture(message.generation, message.index, rgb)
+            case RunBegan() | RunWentOn() | RunEased():
+                if (recorder := self._recorders.get(message.session)) is not None:
+                    recorder.on_performance(message)
             case SessionFailed():
+                self._recorders.pop(message.session, None)
                 if (listener := self._listeners.pop(message.session, None)) is not None:
                     listener.on_worker_failure(message.reason)
             case Pulse():
@@ -216,6 +237,7 @@ class InferenceWorker:
         self._spawn(self._launch())
 
     def _fail_sessions(self, reason: str) -> None:
+        self._recorders.clear()
         listeners, self._listeners = self._listeners, {}
         for listener in listeners.values():
             listener.on_worker_failure(reason)

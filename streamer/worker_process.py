@@ -105,6 +105,8 @@ def _serve(pipe: Connection, ring: FrameRing, inference: Inference) -> None:
                 return
             if (failure := inference.handle(message)) is not None:
                 pipe.send(failure)
+            for performance in inference.performances():
+                pipe.send(performance)
         rendered = inference.step()
         if rendered is not None:
             ring.write(serial, rendered.frame.rgb)

@@ -13,7 +13,7 @@ from streamer.frames import AudioChunk, ByteArray, FloatArray
 from streamer.local_media import Block
 from streamer.playout import AUDIO_BLOCK
 from streamer.timeline import Samples
-from streamer.worker import Listener, WorkerState
+from streamer.worker import Listener, PerformanceListener, WorkerState
 
 STILL = np.full((4, 4, 3), 255, np.uint8)
 LOUDEST = 0.5
@@ -33,7 +33,9 @@ class LevelWorker:
         self._resume = 0  # pictures before this one have the mouth shut
         self._heard: FloatArray = np.zeros(0, np.float32)
 
-    def open(self, avatar: str, options: PipelineOptions, listener: Listener) -> int:
+    def open(
+        self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
+    ) -> int:
         if self.state is not WorkerState.READY:
             raise SessionError("the engines are not ready")
         self.opened.append(options)

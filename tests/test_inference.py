@@ -17,13 +17,19 @@ class EchoStream:
     """A window for every whole frame of sound, without look-ahead."""
 
     def __init__(self) -> None:
+        self.rest = np.zeros(1, np.float32)
+        self._made = np.zeros((0, 1), np.float32)
         self._samples = 0
         self._next = 0
+
+    def made(self) -> FloatArray:
+        return self._made
 
     def push(self, samples: FloatArray) -> list[CoefficientWindow]:
         self._samples += samples.size
         ready = range(self._next, self._samples // SAMPLES_PER_FRAME)
         self._next = max(self._next, ready.stop)
+        self._made = np.array([[index] for index in ready], np.float32).reshape(-1, 1)
         return [CoefficientWindow(index, np.ones((1, 1), np.float32)) for index in ready]
 
     def ease(self, window: CoefficientWindow, shut: Shut) -> CoefficientWindow:
