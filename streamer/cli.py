@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from engines import FAMILY_VARIABLE, default_family
 from engines.manifest import Manifest
-from streamer import __version__, face_options, local_options, photo_options, replay_options
+from streamer import __version__, face_options, local_options, photo_options, record_options, replay_options
 from streamer.avatar import default_name, find_avatar, list_avatars
 from streamer.config import BenchOptions, ServeOptions
 from streamer.errors import AvatarError
@@ -124,6 +124,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     _add_face(parser)
     _add_family(parser)
     face_options.add_arguments(parser, live=True)
+    record_options.add_arguments(parser, each=True)
     parser.set_defaults(command=_serve)
 
 
@@ -189,6 +190,7 @@ def _serve(args: argparse.Namespace) -> int:
             face=face_options.of_arguments(args),
             threads=args.threads,
             max_sessions=args.sessions,
+            record=record_options.of_arguments(args),
         )
     )
     return 0

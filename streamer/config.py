@@ -103,6 +103,16 @@ class PipelineOptions:
 
 
 @dataclass(frozen=True)
+class RecordOptions:
+    """What is recorded of a session. performance: FILE.npz, see `performance`; None is nothing."""
+
+    performance: Path | None = None
+
+
+NOTHING = RecordOptions()
+
+
+@dataclass(frozen=True)
 class ServeOptions:
     """What `avatar serve` was asked for. `family` is a family folder; None means the one shipped with the package.
 
@@ -117,6 +127,7 @@ class ServeOptions:
     face: FaceOptions = PLAIN_FACE
     threads: int = 2
     max_sessions: int = 4
+    record: RecordOptions = NOTHING
 
 
 @dataclass(frozen=True)

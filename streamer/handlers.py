@@ -2,7 +2,7 @@
 
     GET    /                     the page; its script, style and icon beside it
     GET    /obs                  the page for OBS's Browser Source
-    GET    /avatars              JSON: name, title, picture, default
+    GET    /avatars              JSON: name, title, picture, default; and whether sessions are recorded
     GET    /avatars/NAME.png     a portrait; ?background= as below
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
                                  face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
@@ -38,6 +38,7 @@ from streamer.limits import Limits
 from streamer.lobby import Lobby, NoRoomError, ReplacedError
 from streamer.lookahead import live_lookahead_ms
 from streamer.offer import OfferError
+from streamer.recorder import Recordings
 from streamer.session import SessionOptions
 from streamer.side_by_side import LAYOUT, has_alpha
 from streamer.speech_socket import serve_speech
@@ -64,9 +65,15 @@ class Handlers:
     """The handlers of one server. `gallery` is None until the engines are warm."""
 
     def __init__(
-        self, manifest: Manifest, worker: InferenceWorker, lobby: Lobby, limits: Limits, options: ServeOptions
+        self,
+        manifest: Manifest,
+        worker: InferenceWorker,
+        lobby: Lobby,
+        limits: Limits,
+        options: ServeOptions,
+        recordings: Recordings | None = None,
     ) -> None:
-        """`options`: what sessions have that do not choose."""
+        """`options`: what sessions have that do not choose; `recordings`: where they are recorded."""
         self.gallery: Gallery | None = None
         self._manifest = manifest
         self._worker = worker
@@ -74,6 +81,7 @@ class Handlers:
         self._limits = limits
         self._default = options
         self._refused = 0
+        self._recordings = recordings
 
     def routes(self) -> list[web.RouteDef]:
         """All routes of the interface."""
@@ -93,8 +101,9 @@ class Handlers:
         return web.FileResponse(WEB / ASSETS[request.path], headers={"Cache-Control": "no-cache"})
 
     async def avatars(self, request: web.Request) -> web.Response:
-        """The avatars there are."""
-        return web.json_response({"avatars": self._warm_gallery().listing()}, headers={"Cache-Control": "no-store"})
+        """The avatars there are, and whether what is said to them is recorded."""
+        found = {"avatars": self._warm_gallery().listing(), "recorded": self._recordings is not None}
+        return web.json_response(found, headers={"Cache-Control": "no-store"})
 
     async def picture(self, request: web.Request) -> web.Response:
         """A portrait, on a background where one is asked for."""
@@ -186,8 +195,9 @@ class Handlers:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         if (speech := request.query.get("speech", "0")) not in ("0", "1"):
             raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
-        still = _still(portrait, face.background)
-        return SessionOptions(portrait.name, still, chosen, face=face, microphone=speech == "0")
+        recorder = self._recordings.recorder(portrait.name, chosen, face) if self._recordings else None
+        still, microphone = _still(portrait, face.background), speech == "0"
+        return SessionOptions(portrait.name, still, chosen, face=face, microphone=microphone, recorder=recorder)
 
     async def _read_offer(self, request: web.Request) -> str:
         most = self._limits.max_sdp_bytes

@@ -15,7 +15,7 @@ from streamer import face_options
 from streamer.avatar import default_name, find_avatar
 from streamer.background import TRANSPARENT, refuse_transparent
 from streamer.clock import Clock, MonotonicClock
-from streamer.config import FPS, PLAIN_FACE, FaceOptions
+from streamer.config import FPS, NOTHING, PLAIN_FACE, FaceOptions, RecordOptions
 from streamer.errors import DeviceError
 from streamer.fit import Fit
 from streamer.frames import ByteArray
@@ -27,8 +27,10 @@ from streamer.local_session import LocalOptions, LocalSession
 from streamer.local_speech import LocalSpeech, NoMicrophone
 from streamer.lookahead import live_lookahead_ms
 from streamer.messages import WorkerSettings
+from streamer.performance import About
 from streamer.port_audio import port_audio
 from streamer.preview import Preview
+from streamer.recorder import Recorder, check_target
 from streamer.sound_devices import Loudspeaker, Microphone
 from streamer.tasks import until_first
 from streamer.terminal import Keys, meter
@@ -72,7 +74,7 @@ class CameraChoice:
     backend: str | None = None
 
 
-def camera(face: FaceChoice, sound: SoundChoice, chosen: CameraChoice) -> None:
+def camera(face: FaceChoice, sound: SoundChoice, chosen: CameraChoice, record: RecordOptions = NOTHING) -> None:
     """Speak through a virtual camera until the file ends or Ctrl-C.
 
     Raises:
@@ -85,14 +87,15 @@ def camera(face: FaceChoice, sound: SoundChoice, chosen: CameraChoice) -> None:
         speech = open_speech(sound, devices)
         sink = devices.enter_context(VirtualCamera(chosen.fit, chosen.device, chosen.backend))
         speaker = open_speaker(sound, devices)
+        recorder = open_recorder(manifest, face, record, devices)
         print(f"avatar: camera {sink.name}, {chosen.fit.width}x{chosen.fit.height} at {FPS} a second", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(converse(manifest, face, source, sink, speaker, speech=speech))
+            asyncio.run(converse(manifest, face, source, sink, speaker, speech=speech, recorder=recorder))
         if sink.dropped:
             note(f"{sink.dropped} pictures were too much for the camera's driver")
 
 
-def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool) -> None:
+def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool, record: RecordOptions = NOTHING) -> None:
     """Speak, with the face on a page of this machine, until the file ends, `q` or Ctrl-C.
 
     headphones: the sound that is played cannot reach the microphone.
@@ -108,8 +111,9 @@ def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool) -> No
         gate = None
         if speaker is not None and isinstance(source, Microphone) and not headphones:
             speaker = gate = HalfDuplex(speaker, MonotonicClock())
+        recorder = open_recorder(manifest, face, record, devices)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_mic(manifest, face, Hearing(source, gate), speaker, port, speech))
+            asyncio.run(_mic(manifest, face, Hearing(source, gate), speaker, port, speech, recorder))
 
 
 async def _mic(
@@ -119,6 +123,7 @@ async def _mic(
     speaker: SoundSink | None,
     port: int,
     speech: LocalSpeech | None,
+    recorder: Recorder | None,
 ) -> None:
     clear = face.face.background == TRANSPARENT
     preview, stop, watching = Preview(clear), stop_event(), set[asyncio.Task[None]]()
@@ -129,7 +134,7 @@ async def _mic(
     async with preview.served(port) as page:
         print(f"avatar: the face is at {page}", flush=True)
         try:
-            await converse(manifest, face, hearing, preview, speaker, watch, stop, speech)
+            await converse(manifest, face, hearing, preview, speaker, watch, stop, speech, recorder)
         finally:
             for task in watching:
                 task.cancel()
@@ -180,6 +185,17 @@ def open_speech(sound: SoundChoice, devices: contextlib.ExitStack) -> LocalSpeec
     return None if sound.speech_port is None else devices.enter_context(LocalSpeech(sound.speech_port))
 
 
+def open_recorder(
+    manifest: Manifest, face: FaceChoice, record: RecordOptions, devices: contextlib.ExitStack
+) -> Recorder | None:
+    """What records the session, where that is asked for. Raises ConfigError or MediaError."""
+    if (target := record.performance) is None:
+        return None
+    check_target(target)
+    name, dial = face.avatar or default_name(manifest), live_lookahead_ms(manifest, face.lookahead_ms)
+    return devices.enter_context(Recorder(lambda: target, About.of(manifest, name, dial, face.face), note))
+
+
 async def converse(
     manifest: Manifest,
     face: FaceChoice,
@@ -189,6 +205,7 @@ async def converse(
     watch: Callable[[LocalSession], None] = lambda session: None,
     stop: asyncio.Event | None = None,
     speech: LocalSpeech | None = None,
+    recorder: Recorder | None = None,
 ) -> None:
     """Load the engines and talk until the source ends or the program is told to stop. `watch` gets the session.
 
@@ -210,7 +227,7 @@ async def converse(
         async with _shown(pictures, still, clock):
             await worker.start()
         options = LocalOptions(name, still, live_lookahead_ms(manifest, face.lookahead_ms), face=face.face)
-        session = LocalSession(options, worker, clock, pictures, sound, note)
+        session = LocalSession(options, worker, clock, pictures, sound, note, recorder)
         watch(session)
         after = f"{session.delay_ms} ms after it"
         print(f"avatar: {portrait.title} speaks with the sound of {source.name}, {after}; Ctrl-C ends", flush=True)

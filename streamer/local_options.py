@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamer import face_options
+from streamer import face_options, record_options
 from streamer.fit import FITS, LETTERBOX
 
 if TYPE_CHECKING:  # they load the engines' modules, which the other commands need not
@@ -40,6 +40,7 @@ def add_camera(parser: argparse.ArgumentParser, add_face: AddArguments, add_fami
     add_face(parser)
     add_family(parser)
     face_options.add_arguments(parser, live=True)
+    record_options.add_arguments(parser)
     parser.set_defaults(command=run_camera)
 
 
@@ -56,7 +57,7 @@ def run_camera(args: argparse.Namespace) -> int:
     from streamer.local import CameraChoice, camera
 
     chosen = CameraChoice(Fit(args.width, args.height, args.fit), args.device, args.backend)
-    camera(_face(args), _sound(args), chosen)
+    camera(_face(args), _sound(args), chosen, record_options.of_arguments(args))
     return 0
 
 
@@ -73,6 +74,7 @@ def add_mic(parser: argparse.ArgumentParser, add_face: AddArguments, add_family:
     add_face(parser)
     add_family(parser)
     face_options.add_arguments(parser, live=True)
+    record_options.add_arguments(parser)
     parser.set_defaults(command=run_mic)
 
 
@@ -86,7 +88,7 @@ def run_mic(args: argparse.Namespace) -> int:
         return _list_devices()
     from streamer.local import mic
 
-    mic(_face(args), _sound(args), args.port, args.headphones)
+    mic(_face(args), _sound(args), args.port, args.headphones, record_options.of_arguments(args))
     return 0
 
 

@@ -85,8 +85,7 @@ class LocalSession:
         self._options = options
         self._worker = worker
         self._recorder = recorder
-        heard = recorder.hear if recorder is not None else None
-        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, heard)
+        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, recorder)
         self._presenter = Presenter(self._playout, options.still, clock, pictures, sound, note)
         self._number: int | None = None  # of the worker's session
         self._conversation: Conversation | None = None

@@ -12,9 +12,9 @@ Late pictures are replaced by the last one, missing sound by silence; neither ev
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 
@@ -46,21 +46,28 @@ class PlayoutStats:
     underrun: int = 0  # samples of silence played because no sound was there
 
 
+class SoundListener(Protocol):
+    """Who is told what is heard: `recorder.Recorder`."""
+
+    def hear(self, start: int, samples: Samples) -> None:
+        """Sound that is handed out, int16 [n, 2] from position `start` on; negative is before the session's sound."""
+
+
 class Playout:
     """Sound and pictures in as they are ready, out by position. `still`, [H, W, 3 or 4], shows until pictures come.
 
 
-    heard: is told what is handed out: the position of its first sample, negative before the session's sound, and it.
+    listener: is told of all sound that is handed out.
     """
 
-    def __init__(self, delay_ms: int, still: ByteArray, heard: Callable[[int, Samples], None] | None = None) -> None:
+    def __init__(self, delay_ms: int, still: ByteArray, listener: SoundListener | None = None) -> None:
         self.delay_ms = delay_ms
         self.stats = PlayoutStats()
         self._sound: Samples = np.zeros(((delay_ms + HISTORY_MS) * MS, CHANNELS), np.int16)  # a ring
         self._end = 0  # position after the last sample in it
         self._frames: deque[AvatarFrame] = deque()
         self._picture = still
-        self._heard = heard
+        self._listener = listener
         self.position = 0  # of the next sample to be handed out
         self.next_frame = 0  # the first whose moment has not passed
 
@@ -88,8 +95,8 @@ class Playout:
         known = (positions >= max(0, self._end - len(self._sound))) & (positions < self._end)
         self.stats.underrun += int(np.count_nonzero(~known & (positions >= 0)))
         samples = np.where(known[:, None], self._sound[positions % len(self._sound)], np.int16(0))
-        if self._heard is not None:
-            self._heard(start, samples)
+        if self._listener is not None:
+            self._listener.hear(start, samples)
         return samples
 
     def pull_frame(self, index: int) -> ByteArray:

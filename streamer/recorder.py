@@ -150,10 +150,14 @@ class Recordings:
         self._recorders: list[Recorder] = []
 
     def recorder(self, avatar: str, lookahead_ms: int, face: FaceOptions) -> Recorder:
-        """For a new session."""
-        about = About.of(self._manifest, avatar, lookahead_ms, face)
-        made = Recorder(self._next, about, self._note)
-        self._recorders = [recorder for recorder in self._recorders if recorder.recording] + [made]
+        """For a new session; there is no file before it says anything."""
+
+        def begin() -> Path:
+            with self._lock:
+                self._recorders = [recorder for recorder in self._recorders if recorder.recording] + [made]
+                return next(path for path in self._names if not path.exists())
+
+        made = Recorder(begin, About.of(self._manifest, avatar, lookahead_ms, face), self._note)
         return made
 
     def close(self) -> None:
@@ -162,10 +166,6 @@ class Recordings:
             recorder.finish()
         for recorder in self._recorders:
             recorder.wait()
-
-    def _next(self) -> Path:
-        with self._lock:
-            return next(path for path in self._names if not path.exists())
 
 
 def numbered(path: Path) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer import face_options
 from streamer.clock import MonotonicClock
-from streamer.config import ServeOptions
+from streamer.config import RecordOptions, ServeOptions
 from streamer.errors import ConfigError
 from streamer.gallery import Gallery
 from streamer.guard import guard
@@ -27,6 +27,7 @@ from streamer.limits import Limits
 from streamer.lobby import Lobby
 from streamer.lookahead import live_lookahead_ms
 from streamer.messages import WorkerSettings
+from streamer.recorder import Recordings
 from streamer.vp8 import set_bitrates
 from streamer.worker import InferenceWorker
 
@@ -54,13 +55,14 @@ async def _serve(options: ServeOptions) -> None:
     live_lookahead_ms(manifest, options.lookahead_ms)  # what is wrong is told now, not to the first visitor
     face_options.check(manifest, options.face)
     addresses = offered_addresses(options.host)
+    recordings = open_recordings(manifest, options.record)
     listener = listen(options.host, options.port)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     offer_only(addresses)
     set_bitrates()
     worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), manifest.size)
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
-    handlers = Handlers(manifest, worker, lobby, limits, options)
+    handlers = Handlers(manifest, worker, lobby, limits, options, recordings)
     app = web.Application(middlewares=[guard(options.host)], client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     # Bodies are taken as they come: nothing that a client compressed is unpacked.
@@ -80,6 +82,8 @@ async def _serve(options: ServeOptions) -> None:
             async with asyncio.timeout(limits.shutdown_s):
                 await asyncio.gather(lobby.close(), worker.stop())
         await runner.cleanup()
+        if recordings is not None:
+            await asyncio.to_thread(recordings.close)
 
 
 async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handlers, stop: asyncio.Event) -> bool:
@@ -97,6 +101,15 @@ async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handle
         await asyncio.gather(starting, stopping, return_exceptions=True)
     handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
     return True
+
+
+def open_recordings(manifest: Manifest, record: RecordOptions) -> Recordings | None:
+    """The recordings of all sessions, where they are asked for. Raises ConfigError or MediaError."""
+
+    def note(text: str) -> None:
+        print(f"avatar: {text}", file=sys.stderr, flush=True)
+
+    return None if record.performance is None else Recordings(record.performance, manifest, note)
 
 
 def not_the_clients(record: logging.LogRecord) -> bool:

@@ -111,8 +111,7 @@ class Session:
         pipeline = PipelineOptions(options.lookahead_ms, options.seed, options.face)
         self._recorder = options.recorder
         self._number = worker.open(options.avatar, pipeline, self, self._recorder)
-        heard = self._recorder.hear if self._recorder is not None else None
-        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, heard)
+        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, self._recorder)
         self._time = SessionTime(clock, self._begin)
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
         self._audio = AvatarAudioTrack(self._time, audio_schedule(), self._pull_audio)

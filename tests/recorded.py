@@ -31,7 +31,7 @@ from tests.sound import speech_like
 
 NEVER_LATE_S = 10_000.0
 BLOCK_S = 0.02
-PATIENCE_S = 0.5  # a picture that is not made anew after a cut never comes
+PATIENCE_S = 0.2  # a picture that is not made anew after a cut never comes
 
 OnPicture = Callable[[int, int, ByteArray], None]
 
@@ -132,7 +132,7 @@ class Scene:
         dial = manifest.lookahead_ms
         self.recorder = Recorder(lambda: target, About.of(manifest, avatar, dial, face), self.notes.append)
         self.playout = Playout(
-            session_delay_ms(dial), np.zeros((manifest.size, manifest.size, 3), np.uint8), self.recorder.hear
+            session_delay_ms(dial), np.zeros((manifest.size, manifest.size, 3), np.uint8), self.recorder
         )
         self.speech = PushedSpeech()
         self._maker = maker

@@ -28,7 +28,8 @@ async function loadAvatars() {
     await new Promise((done) => setTimeout(done, RETRY_MS));
   }
   if (!response.ok) throw await refusal(response);
-  const { avatars } = await response.json();
+  const { avatars, recorded } = await response.json();
+  element("recorded").hidden = !recorded;
   for (const avatar of avatars) element("faces").append(face(avatar));
   choose(avatars.find((avatar) => avatar.default) ?? avatars[0]);
 }
