@@ -121,6 +121,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sessions", type=_whole(1, MOST_SESSIONS), default=4, metavar="N", help="people at the same time (default: 4)"
     )
+    parser.add_argument("--no-photos", action="store_true", help="make no avatars of photos on the page")
     _add_face(parser)
     _add_family(parser)
     face_options.add_arguments(parser, live=True)
@@ -191,6 +192,7 @@ def _serve(args: argparse.Namespace) -> int:
             threads=args.threads,
             max_sessions=args.sessions,
             record=record_options.of_arguments(args),
+            photos=not args.no_photos,
         )
     )
     return 0

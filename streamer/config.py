@@ -128,6 +128,7 @@ class ServeOptions:
     threads: int = 2
     max_sessions: int = 4
     record: RecordOptions = NOTHING
+    photos: bool = True  # avatars may be made on the page, by whoever sits at this machine
 
 
 @dataclass(frozen=True)

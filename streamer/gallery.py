@@ -55,6 +55,11 @@ class Gallery:
         """
         return cls([_portrait(manifest, name) for name in names], default)
 
+    def add(self, manifest: Manifest, name: str) -> dict[str, object]:
+        """An avatar that has come to be; as it is listed. Raises BundleError."""
+        self._portraits[name] = portrait = _portrait(manifest, name)
+        return self._listed(portrait)
+
     def find(self, name: str | None) -> Portrait:
         """The portrait called `name`; None is the default. Raises BundleError naming those there are."""
         chosen = self._portraits.get(self.default if name is None else name)
@@ -64,16 +69,16 @@ class Gallery:
 
     def listing(self) -> list[dict[str, object]]:
         """For GET /avatars: name, title, description, picture (its address), default."""
-        return [
-            {
-                "name": portrait.name,
-                "title": portrait.title,
-                "description": portrait.description,
-                "picture": f"/avatars/{portrait.name}.png",
-                "default": portrait.name == self.default,
-            }
-            for portrait in self._portraits.values()
-        ]
+        return [self._listed(portrait) for portrait in self._portraits.values()]
+
+    def _listed(self, portrait: Portrait) -> dict[str, object]:
+        return {
+            "name": portrait.name,
+            "title": portrait.title,
+            "description": portrait.description,
+            "picture": f"/avatars/{portrait.name}.png",
+            "default": portrait.name == self.default,
+        }
 
 
 def _portrait(manifest: Manifest, name: str) -> Portrait:

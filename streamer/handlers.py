@@ -2,7 +2,9 @@
 
     GET    /                     the page; its script, style and icon beside it
     GET    /obs                  the page for OBS's Browser Source
-    GET    /avatars              JSON: name, title, picture, default; and whether sessions are recorded
+    GET    /avatars              JSON: name, title, picture, default; recorded: whether sessions are; photos: whether
+                                 whoever asks may POST one
+    POST   /avatars              a photo in; 201 and JSON of its avatar out; on the server's own machine; ?title=TEXT
     GET    /avatars/NAME.png     a portrait; ?background= as below
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
                                  face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
@@ -38,6 +40,7 @@ from streamer.limits import Limits
 from streamer.lobby import Lobby, NoRoomError, ReplacedError
 from streamer.lookahead import live_lookahead_ms
 from streamer.offer import OfferError
+from streamer.photo_handlers import PhotoHandlers
 from streamer.recorder import Recordings
 from streamer.session import SessionOptions
 from streamer.side_by_side import LAYOUT, has_alpha
@@ -52,7 +55,7 @@ VIDEO_HEADER = "Avatar-Video"  # how pictures are laid out, where that is not as
 ASSETS = {
     "/": "index.html",
     "/obs": "obs.html",
-    **{f"/{name}": name for name in ("page.js", "page.css", "obs.js", "obs.css", "call.js", "matte.js")},
+    **{f"/{name}": name for name in ("page.js", "photo.js", "page.css", "obs.js", "obs.css", "call.js", "matte.js")},
     "/icon.svg": "icon.svg",
 }
 NO_SESSION = "no such session; it may have ended\n"
@@ -80,6 +83,7 @@ class Handlers:
         self._lobby = lobby
         self._limits = limits
         self._default = options
+        self._photos = PhotoHandlers(manifest, worker, options.host, options.photos)
         self._refused = 0
         self._recordings = recordings
 
@@ -88,6 +92,7 @@ class Handlers:
         return [
             *(web.get(path, self.asset) for path in ASSETS),
             web.get("/avatars", self.avatars),
+            web.post("/avatars", self.add_avatar),
             web.get("/avatars/{name}.png", self.picture),
             web.post("/session", self.open),
             web.delete("/session/{token}", self.close),
@@ -101,9 +106,17 @@ class Handlers:
         return web.FileResponse(WEB / ASSETS[request.path], headers={"Cache-Control": "no-cache"})
 
     async def avatars(self, request: web.Request) -> web.Response:
-        """The avatars there are, and whether what is said to them is recorded."""
-        found = {"avatars": self._warm_gallery().listing(), "recorded": self._recordings is not None}
+        """The avatars there are, whether what is said to them is recorded, and whether a photo may become another."""
+        found = {
+            "avatars": self._warm_gallery().listing(),
+            "recorded": self._recordings is not None,
+            "photos": self._photos.takes(request),
+        }
         return web.json_response(found, headers={"Cache-Control": "no-store"})
+
+    async def add_avatar(self, request: web.Request) -> web.Response:
+        """An avatar of a photo."""
+        return await self._photos.add(request, self._warm_gallery())
 
     async def picture(self, request: web.Request) -> web.Response:
         """A portrait, on a background where one is asked for."""

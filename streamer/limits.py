@@ -43,6 +43,17 @@ class SpeechLimits:
 
 
 @dataclass(frozen=True)
+class PhotoLimits:
+    """What a page may send to have an avatar made of it."""
+
+    bytes: int = 24 << 20  # counted as they arrive; a telephone's photo is 2 to 12 MB
+    arrive_s: float = 60.0
+    make_s: float = 60.0  # it takes one or two seconds on a quiet machine
+    load_s: float = 30.0  # for the inference process to have it ready
+    avatars: int = 100  # each is loaded when the server starts
+
+
+@dataclass(frozen=True)
 class WorkerLimits:
     """What the inference process may take and how long it may be silent."""
 

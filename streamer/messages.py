@@ -76,11 +76,18 @@ class Close:
 
 
 @dataclass(frozen=True)
+class Load:
+    """An avatar has come to be: make it ready, too."""
+
+    avatar: str
+
+
+@dataclass(frozen=True)
 class Stop:
     """The worker ends."""
 
 
-ToWorker = Open | Begin | Sound | Cut | Close | Stop
+ToWorker = Open | Begin | Sound | Cut | Close | Load | Stop
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,14 @@ class Failed:
     """The worker cannot start; `reason` is for the person in front of the program."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An avatar may be opened, or `failure` says why not."""
+
+    avatar: str
+    failure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -156,4 +171,4 @@ class Pulse:
     stages: dict[str, tuple[int, float]] = field(default_factory=dict)  # name: (times run, seconds in all)
 
 
-FromWorker = Ready | Failed | FrameReady | Performance | SessionFailed | Pulse
+FromWorker = Ready | Failed | Loaded | FrameReady | Performance | SessionFailed | Pulse

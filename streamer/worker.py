@@ -11,7 +11,7 @@ from typing import Protocol
 
 from streamer.clock import Clock, MonotonicClock
 from streamer.config import PipelineOptions
-from streamer.errors import EngineError, SessionError
+from streamer.errors import BundleError, EngineError, SessionError
 from streamer.frames import AudioChunk, ByteArray
 from streamer.limits import WorkerLimits
 from streamer.messages import (
@@ -19,6 +19,8 @@ from streamer.messages import (
     Close,
     Cut,
     Failed,
+    Load,
+    Loaded,
     Open,
     Performance,
     Pulse,
@@ -95,6 +97,7 @@ class InferenceWorker:
         self._link: WorkerLink | None = None
         self._listeners: dict[int, Listener] = {}
         self._recorders: dict[int, PerformanceListener] = {}
+        self._loading: dict[str, asyncio.Future[str | None]] = {}
         self._sessions = 0
         self._changed = asyncio.Event()
         self._heard = 0.0  # when the process last said anything
@@ -140,6 +143,27 @@ class InferenceWorker:
         self._fail_sessions("the server is stopping")
         if self._link is not None:
             await asyncio.to_thread(self._link.stop)
+
+    async def load(self, avatar: str, patience_s: float) -> None:
+        """Make an avatar that has come to be ready for `open`.
+
+        Raises:
+            SessionError: the worker is not ready, or not in time.
+            BundleError: the avatar cannot be used.
+        """
+        if self.state is not WorkerState.READY:
+            raise SessionError("the engines are not ready; try again in a moment")
+        answer = self._loading.setdefault(avatar, asyncio.get_running_loop().create_future())
+        self._send(Load(avatar))
+        try:
+            async with asyncio.timeout(patience_s):
+                failure = await answer
+        except TimeoutError:
+            raise SessionError(f"avatar {avatar} was not ready after {patience_s:.0f} s") from None
+        finally:
+            self._loading.pop(avatar, None)
+        if failure is not None:
+            raise BundleError(failure)
 
     def open(
         self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
@@ -211,6 +235,9 @@ class InferenceWorker:
                 self._recorders.pop(message.session, None)
                 if (listener := self._listeners.pop(message.session, None)) is not None:
                     listener.on_worker_failure(message.reason)
+            case Loaded():
+                if (answer := self._loading.get(message.avatar)) is not None and not answer.done():
+                    answer.set_result(message.failure)
             case Pulse():
                 self._pulse = message
                 self._failed_starts = 0

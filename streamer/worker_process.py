@@ -19,7 +19,7 @@ from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
 from streamer.errors import AvatarError, BundleError
 from streamer.inference import Inference
 from streamer.matte import matte_of
-from streamer.messages import Failed, FrameReady, Ready, Stop, ToWorker, WorkerSettings
+from streamer.messages import Failed, FrameReady, Load, Loaded, Ready, Stop, ToWorker, WorkerSettings
 from streamer.pipeline import CoefficientStream, Engines, FaceRenderer
 from streamer.ring import FrameRing
 
@@ -33,44 +33,61 @@ def run(pipe: Connection, ring: FrameRing, settings: WorkerSettings) -> None:
     """Entry of the process; returns when told to stop or when the server is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server says when to end
     try:
-        inference, ready = load(settings)
+        inference, ready, faces = load(settings)
         pipe.send(ready)
-        _serve(pipe, ring, inference)
+        _serve(pipe, ring, inference, faces)
     except AvatarError as error:
         pipe.send(Failed(str(error)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the server is gone; there is nobody left to tell
 
 
-def load(settings: WorkerSettings) -> tuple[Inference, Ready]:
+def load(settings: WorkerSettings) -> tuple[Inference, Ready, Faces]:
     """Load and warm up the family and all its avatars. An avatar that is damaged is left out, unless it is the default.
 
     Raises:
         AvatarError: the family or the default avatar cannot be used.
     """
     manifest = Manifest.load(settings.family)
-    engines = Engines.open(manifest, threads=settings.threads, without=PREPARING)
-    default = _load_avatar(engines, settings.avatar)
-    avatars = {default.name: default}
+    faces = Faces(Engines.open(manifest, threads=settings.threads, without=PREPARING))
+    default = faces.add(settings.avatar)
     for name in list_avatars(manifest):
-        if name not in avatars:
+        if name not in faces.avatars:
             try:
-                avatars[name] = _load_avatar(engines, name)
+                faces.add(name)
             except BundleError as error:
                 logger.warning("avatar %s is left out: %s", name, error)
-    renderers = {name: FaceRenderer(engines, avatar) for name, avatar in avatars.items()}
-    _warm_up(engines, default, renderers[default.name])
-
-    def open_stream(avatar: str, options: PipelineOptions) -> CoefficientStream:
-        return CoefficientStream(engines, avatars[avatar], options)
-
-    return Inference(open_stream, renderers), Ready(default.name, tuple(avatars))
+    _warm_up(faces.engines, default, faces.renderers[default.name])
+    return Inference(faces.open_stream, faces.renderers), Ready(default.name, tuple(faces.avatars)), faces
 
 
-def _load_avatar(engines: Engines, name: str | None) -> Avatar:
-    avatar = Avatar.load(engines, name)
-    matte_of(avatar)  # checked, and made where there is none, now: when a session asks for it there is no time
-    return avatar
+class Faces:
+    """The avatars of a family that sessions may be opened with, by name."""
+
+    def __init__(self, engines: Engines) -> None:
+        self.engines = engines
+        self.avatars: dict[str, Avatar] = {}
+        self.renderers: dict[str, FaceRenderer] = {}
+
+    def add(self, name: str | None) -> Avatar:
+        """Make one ready, anew where it was already; None is the default. Raises BundleError."""
+        avatar = Avatar.load(self.engines, name)
+        matte_of(avatar)  # checked, and made where there is none, now: when a session asks for it there is no time
+        self.avatars[avatar.name] = avatar
+        self.renderers[avatar.name] = FaceRenderer(self.engines, avatar)
+        return avatar
+
+    def load(self, message: Load) -> Loaded:
+        """As `add`, for the server."""
+        try:
+            self.add(message.avatar)
+        except AvatarError as error:
+            return Loaded(message.avatar, str(error))
+        return Loaded(message.avatar)
+
+    def open_stream(self, avatar: str, options: PipelineOptions) -> CoefficientStream:
+        """The way from sound to coefficients of a new session."""
+        return CoefficientStream(self.engines, self.avatars[avatar], options)
 
 
 def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> None:
@@ -90,7 +107,7 @@ def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> None:
         )
 
 
-def _serve(pipe: Connection, ring: FrameRing, inference: Inference) -> None:
+def _serve(pipe: Connection, ring: FrameRing, inference: Inference, faces: Faces) -> None:
     serial = 0
     next_pulse = 0.0
     while True:
@@ -103,7 +120,9 @@ def _serve(pipe: Connection, ring: FrameRing, inference: Inference) -> None:
             message: ToWorker = pipe.recv()
             if isinstance(message, Stop):
                 return
-            if (failure := inference.handle(message)) is not None:
+            if isinstance(message, Load):
+                pipe.send(faces.load(message))
+            elif (failure := inference.handle(message)) is not None:
                 pipe.send(failure)
             for performance in inference.performances():
                 pipe.send(performance)

@@ -1,6 +1,7 @@
 // One page, one conversation: who speaks, with which face, and how it goes.
 
 import { Call, explain, refusal, within } from "./call.js";
+import { takePhotos } from "./photo.js";
 
 const LOAD_TIMEOUT_MS = 10_000;
 const RETRIES = 4;
@@ -28,10 +29,23 @@ async function loadAvatars() {
     await new Promise((done) => setTimeout(done, RETRY_MS));
   }
   if (!response.ok) throw await refusal(response);
-  const { avatars, recorded } = await response.json();
+  const { avatars, photos, recorded } = await response.json();
   element("recorded").hidden = !recorded;
-  for (const avatar of avatars) element("faces").append(face(avatar));
+  avatars.forEach(offer);
+  if (photos) takePhotos(take);
   choose(avatars.find((avatar) => avatar.default) ?? avatars[0]);
+}
+
+/** Show a face to choose, before the tile for one's own photo. */
+function offer(avatar) {
+  const label = face(avatar);
+  element("faces").insertBefore(label, element("photo").parentElement);
+  return label;
+}
+
+/** A face was made of the visitor's photo: it is chosen at once. */
+function take(avatar) {
+  offer(avatar).querySelector("input").click();
 }
 
 function face(avatar) {

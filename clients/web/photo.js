@@ -1,0 +1,46 @@
+// A photo of the visitor's own becomes a face: chosen with the tile, or dropped anywhere on the page.
+
+import { explain, refusal, within } from "./call.js";
+
+const MAKE_TIMEOUT_MS = 150_000;
+
+/** `made(avatar)` is called with each new avatar, as GET /avatars lists them. Elements: #photo, #photo-note. */
+export function takePhotos(made) {
+  const input = document.getElementById("photo");
+  const tile = input.parentElement;
+  const note = document.getElementById("photo-note");
+  tile.hidden = false;
+
+  async function take(file) {
+    if (!file || tile.classList.contains("busy")) return;
+    tile.classList.add("busy");
+    input.disabled = true;
+    note.textContent = "Making a face of it …";
+    try {
+      const { avatar, notes } = await send(file);
+      note.textContent = notes.map((text) => `Note: ${text}.`).join(" ");
+      made(avatar);
+    } catch (error) {
+      note.textContent = explain(error);
+    } finally {
+      tile.classList.remove("busy");
+      input.disabled = false;
+      input.value = ""; // so that the same photo may be chosen again
+    }
+  }
+
+  input.addEventListener("change", () => take(input.files[0]));
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    take(event.dataTransfer.files[0]);
+  });
+}
+
+async function send(file) {
+  const response = await within(MAKE_TIMEOUT_MS, null, (signal) =>
+    fetch(`/avatars?${new URLSearchParams({ title: file.name })}`, { method: "POST", body: file, signal }),
+  );
+  if (response.status !== 201) throw await refusal(response);
+  return response.json();
+}
