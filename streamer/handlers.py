@@ -127,7 +127,7 @@ class Handlers:
             raise web.HTTPNotFound(text=f"{error}\n") from None
         except ConfigError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
-        png = portrait.png if background is None else await asyncio.to_thread(_png, _still(portrait, background))
+        png = portrait.png if background is None else await asyncio.to_thread(_png, portrait, background)
         return web.Response(body=png, content_type="image/png", headers={"Cache-Control": "no-cache"})
 
     async def open(self, request: web.Request) -> web.Response:
@@ -176,7 +176,7 @@ class Handlers:
     async def _open(self, request: web.Request) -> web.Response:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
-        options, key = self._session_options(request), _key(request)
+        options, key = await self._session_options(request), _key(request)
         offer = await self._read_offer(request)
         try:
             token, answer, delay_ms = await self._lobby.admit(offer, options, key)
@@ -191,7 +191,7 @@ class Handlers:
             headers[VIDEO_HEADER] = LAYOUT
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
 
-    def _session_options(self, request: web.Request) -> SessionOptions:
+    async def _session_options(self, request: web.Request) -> SessionOptions:
         gallery = self._warm_gallery()
         try:
             portrait = gallery.find(request.query.get("avatar"))
@@ -208,8 +208,9 @@ class Handlers:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         if (speech := request.query.get("speech", "0")) not in ("0", "1"):
             raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
+        still = await asyncio.to_thread(_still, portrait, face.background)  # it may make the avatar's matte
         recorder = self._recordings.recorder(portrait.name, chosen, face) if self._recordings else None
-        still, microphone = _still(portrait, face.background), speech == "0"
+        microphone = speech == "0"
         return SessionOptions(portrait.name, still, chosen, face=face, microphone=microphone, recorder=recorder)
 
     async def _read_offer(self, request: web.Request) -> str:
@@ -243,7 +244,8 @@ def _still(portrait: Portrait, background: str | None) -> ByteArray:
         raise web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n") from None
 
 
-def _png(picture: ByteArray) -> bytes:
+def _png(portrait: Portrait, background: str) -> bytes:
+    picture = _still(portrait, background)
     way = cv2.COLOR_RGBA2BGRA if has_alpha(picture) else cv2.COLOR_RGB2BGR
     return cv2.imencode(".png", cv2.cvtColor(picture, way))[1].tobytes()
 

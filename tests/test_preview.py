@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import re
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -30,22 +29,25 @@ def _plain(grey: int) -> ByteArray:
     return rgb
 
 
-async def _file(body: aiohttp.StreamReader) -> tuple[str, bytes]:
-    """The next part of the stream, its type and its content; the boundary behind it must already be there."""
-    head = (await body.readuntil(b"\r\n\r\n")).decode()
-    length, kind = re.search(r"Content-Length: (\d+)", head), re.search(r"Content-Type: (\S+)", head)
-    assert length is not None
-    assert kind is not None
-    file = await body.readexactly(int(length[1]))
-    assert await body.readexactly(11) == b"\r\n--picture"
-    return kind[1], file
+class _Parts:
+    """What a browser makes of the stream. A part is complete when the next one's head is there, and only then shown."""
 
+    def __init__(self, body: aiohttp.StreamReader) -> None:
+        self._body = body
+        self._head = b""
 
-async def _part(body: aiohttp.StreamReader) -> ByteArray:
-    """The next picture of the stream, RGB."""
-    kind, jpeg = await _file(body)
-    assert kind == "image/jpeg"
-    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    async def file(self) -> tuple[str, bytes]:
+        """The next part's type and content."""
+        self._head = self._head or await self._body.readuntil(b"\r\n\r\n")
+        end = b"\r\n" + self._head
+        kind = self._head.decode().partition("Content-Type: ")[2].strip()
+        return kind, (await self._body.readuntil(end)).removesuffix(end)
+
+    async def picture(self) -> ByteArray:
+        """The next part, a JPEG: RGB."""
+        kind, jpeg = await self.file()
+        assert kind == "image/jpeg"
+        return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
 async def test_a_page_shows_each_picture_as_it_comes(web: aiohttp.ClientSession) -> None:
@@ -59,11 +61,12 @@ async def test_a_page_shows_each_picture_as_it_comes(web: aiohttp.ClientSession)
         preview.show(0, _plain(40))
         async with web.get(f"{page}picture") as response:
             assert response.content_type == "multipart/x-mixed-replace"
+            parts = _Parts(response.content)
             for grey in (40, 90, 200):
                 preview.show(1, _plain(grey))
-                seen = await _part(response.content)
+                seen = await parts.picture()
                 while abs(int(seen[16, 24, 1]) - grey) > 4:  # the one before may have been on its way
-                    seen = await _part(response.content)
+                    seen = await parts.picture()
                 assert seen.shape == (32, 48, 3)
                 assert seen[16, 24, 0] > 240
 
@@ -76,7 +79,7 @@ async def test_a_page_that_reads_nothing_holds_up_nobody(web: aiohttp.ClientSess
             preview.show(frame, noise)
             await asyncio.sleep(0)
         async with web.get(f"{page}picture") as other:
-            assert (await _part(other.content)).shape == (256, 256, 3)
+            assert (await _Parts(other.content).picture()).shape == (256, 256, 3)
 
 
 async def test_a_page_that_is_closed_is_no_error(web: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture) -> None:
@@ -86,7 +89,7 @@ async def test_a_page_that_is_closed_is_no_error(web: aiohttp.ClientSession, cap
             async with web.get(f"{page}picture") as response:
                 assert response.status == 200
                 preview.show(0, _plain(9))
-                await _part(response.content)
+                await _Parts(response.content).picture()
                 response.close()
             for _ in range(20):
                 preview.show(0, _plain(9))
@@ -122,7 +125,7 @@ async def test_transparent_pictures_come_as_they_are_over_a_page_without_a_groun
     preview.show(0, rgba)
     async with preview.served(0) as page:
         async with web.get(f"{page}picture") as response:
-            kind, file = await _file(response.content)
+            kind, file = await _Parts(response.content).file()
         async with web.get(f"{page}preview.css") as response:
             assert "background" not in await response.text()
     with Image.open(io.BytesIO(file)) as picture:

@@ -5,9 +5,10 @@ const CONNECT_TIMEOUT_MS = 20_000;
 const GATHER_TIMEOUT_MS = 2_000;
 const GOODBYE_TIMEOUT_MS = 2_000;
 const RETRY_MS = 1_000; // before the first; each further one waits twice as long ...
-const LONGEST_RETRY_MS = 8_000; // ... up to this
+const LONGEST_RETRY_MS = 4_000; // ... up to this
 const READOUT_MS = 1_000;
 const SILENT_READOUTS = 3; // without a packet: browsers take half a minute to notice that a server has gone
+const LOST = "The connection was lost.";
 const GONE = 410; // of a session that another page's call has replaced
 
 /**
@@ -98,6 +99,10 @@ export class Call {
     const sdp = await response.text();
     if (this.attempt !== mine) return this.#release(mine);
     await peer.setRemoteDescription({ type: "answer", sdp });
+    const [{ transport }] = peer.getReceivers(); // of all media; it tells of a server's goodbye seconds before the peer
+    transport?.addEventListener("statechange", () => {
+      if (this.attempt === mine && transport.state === "closed") this.#lost(mine, new Error(LOST));
+    });
     mine.timer = setTimeout(() => this.#never(mine), CONNECT_TIMEOUT_MS);
   }
 
@@ -110,7 +115,7 @@ export class Call {
       this.on("live");
       this.#readOut(mine);
     } else if (state === "failed" || state === "closed") {
-      this.#lost(mine, new Error("The connection was lost."));
+      this.#lost(mine, new Error(LOST));
     } else if (state === "disconnected") {
       this.on("weak");
     }
@@ -124,7 +129,7 @@ export class Call {
       const now = summary(await mine.peer.getStats());
       if (this.attempt !== mine || mine.aborter.signal.aborted) return;
       silent = before?.packets === now.packets ? silent + 1 : 0;
-      if (silent >= SILENT_READOUTS) return this.#lost(mine, new Error("The connection was lost."));
+      if (silent >= SILENT_READOUTS) return this.#lost(mine, new Error(LOST));
       if (before) this.on("report", { before, now });
       before = now;
     }, READOUT_MS);

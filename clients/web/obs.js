@@ -112,9 +112,12 @@ function paint() {
 function follow(event, detail) {
   switch (event) {
     case "stream":
-      video.srcObject = detail;
-      // Where sound may not begin by itself (a browser; OBS lets it), the picture still does.
-      return void video.play().catch(() => Object.assign(video, { muted: true }).play().catch(() => {}));
+      if (video.srcObject !== detail) video.srcObject = detail;
+      return void video.play().catch((error) => {
+        if (error.name !== "NotAllowedError") return;
+        video.muted = true; // sound may not begin by itself (in a browser; OBS lets it), but the picture may
+        video.play().catch(() => {});
+      });
     case "live":
       live = true;
       settled();

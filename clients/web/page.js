@@ -4,7 +4,7 @@ import { Call, explain, refusal, within } from "./call.js";
 import { takePhotos } from "./photo.js";
 
 const LOAD_TIMEOUT_MS = 10_000;
-const RETRIES = 4;
+const RETRIES = 5;
 const RETRY_MS = 1_000;
 const PUSHED = new URLSearchParams(window.location.search).get("speech") === "1"; // a program speaks: no microphone
 
