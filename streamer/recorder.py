@@ -12,6 +12,7 @@ import os
 import queue
 import shutil
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +67,6 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._open = threading.Event()  # it began, and nothing has ended it
         self._began = False
-
-    @property
-    def recording(self) -> bool:
-        """Whether it still writes something."""
-        return self._thread.is_alive()
 
     def on_performance(self, message: Performance) -> None:
         """From the worker: what it tells of the session's coefficients."""
@@ -147,25 +143,25 @@ class Recordings:
         self._note = note
         self._names = numbered(path)
         self._lock = threading.Lock()
-        self._recorders: list[Recorder] = []
+        self._recorders = weakref.WeakSet[Recorder]()  # those that a session, or their thread, still holds
 
     def recorder(self, avatar: str, lookahead_ms: int, face: FaceOptions) -> Recorder:
         """For a new session; there is no file before it says anything."""
-
-        def begin() -> Path:
-            with self._lock:
-                self._recorders = [recorder for recorder in self._recorders if recorder.recording] + [made]
-                return next(path for path in self._names if not path.exists())
-
-        made = Recorder(begin, About.of(self._manifest, avatar, lookahead_ms, face), self._note)
+        made = Recorder(self._next, About.of(self._manifest, avatar, lookahead_ms, face), self._note)
+        self._recorders.add(made)
         return made
 
     def close(self) -> None:
         """Until the files of all sessions are there; blocks."""
-        for recorder in self._recorders:
+        recorders = list(self._recorders)
+        for recorder in recorders:
             recorder.finish()
-        for recorder in self._recorders:
+        for recorder in recorders:
             recorder.wait()
+
+    def _next(self) -> Path:
+        with self._lock:
+            return next(path for path in self._names if not path.exists())
 
 
 def numbered(path: Path) -> Iterator[Path]:
@@ -196,7 +192,8 @@ def _assemble(folder: Path, target: Path) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         return f"{target}: nothing was recorded"
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         kept = f"what was recorded is in {folder}, which `avatar render --coefficients` takes as well"
         return f"{target}: cannot be written ({_reason(error)}); {kept}"
     shutil.rmtree(folder, ignore_errors=True)
