@@ -84,10 +84,10 @@ def camera(face: FaceChoice, sound: SoundChoice, chosen: CameraChoice, record: R
     manifest = check(face)
     source = open_source(sound)
     with contextlib.ExitStack() as devices:
+        recorder = open_recorder(manifest, face, record, devices)
         speech = open_speech(sound, devices)
         sink = devices.enter_context(VirtualCamera(chosen.fit, chosen.device, chosen.backend))
         speaker = open_speaker(sound, devices)
-        recorder = open_recorder(manifest, face, record, devices)
         print(f"avatar: camera {sink.name}, {chosen.fit.width}x{chosen.fit.height} at {FPS} a second", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(converse(manifest, face, source, sink, speaker, speech=speech, recorder=recorder))
@@ -106,12 +106,12 @@ def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool, recor
     manifest = check(face)
     source = open_source(sound)
     with contextlib.ExitStack() as devices:
+        recorder = open_recorder(manifest, face, record, devices)
         speech = open_speech(sound, devices)
         speaker: SoundSink | None = open_speaker(sound, devices)
         gate = None
         if speaker is not None and isinstance(source, Microphone) and not headphones:
             speaker = gate = HalfDuplex(speaker, MonotonicClock())
-        recorder = open_recorder(manifest, face, record, devices)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_mic(manifest, face, Hearing(source, gate), speaker, port, speech, recorder))
 

@@ -82,7 +82,9 @@ async def test_page_and_its_files_come_with_strict_headers(server: LaunchedServe
 async def test_healthz_and_avatars(server: LaunchedServer) -> None:
     assert (await request(server, "GET", "healthz"))[:2] == (200, "ready\n")
     async with aiohttp.ClientSession() as http, http.get(server.url + "avatars") as response:
-        avatars = (await response.json())["avatars"]
+        found = await response.json()
+    avatars = found["avatars"]
+    assert found["recorded"] is False
     assert [(avatar["name"], avatar["default"]) for avatar in avatars] == [("dot", True)]
     async with aiohttp.ClientSession() as http, http.get(server.url + avatars[0]["picture"].lstrip("/")) as response:
         assert (await response.read()).startswith(b"\x89PNG")

@@ -1,0 +1,224 @@
+"""Recording and replay as a person meets them: camera, mic and serve write a file, and `avatar render` plays it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import av
+import numpy as np
+import pytest
+
+from engines.runtime import Engines
+from streamer.avatar import Avatar
+from streamer.caller import Caller
+from streamer.cli import main
+from streamer.decimate import Decimator
+from streamer.ice import LOOPBACK, offer_only
+from streamer.launched import launch
+from streamer.media import read_stereo
+from streamer.performance import Performance
+from streamer.performance_file import open_performance
+from streamer.pipeline import CoefficientStream, PipelineOptions
+from streamer.timeline import RATE, Samples
+from tests import tiny_family
+from tests.sound import speech_like, write_wav
+
+SECONDS = 1.2
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_wav(tmp_path_factory.mktemp("speech") / "speech.wav", speech_like(SECONDS))
+
+
+def read(path: Path) -> tuple[Performance, Samples]:
+    with open_performance(path) as found:
+        assert found.sound is not None
+        return found, np.concatenate(list(read_stereo(found.sound)))
+
+
+def lying_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def refused(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error."""
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("avatar: ")
+    return line
+
+
+def follows_the_sound(tiny: Engines, dot: Avatar, found: Performance, sound: Samples) -> None:
+    """The coefficients are those that the sound in the file gives: lips and sound belong together, from frame 0 on."""
+    stream = CoefficientStream(tiny, dot, PipelineOptions(found.about.lookahead_ms))
+    stream.push(Decimator().push(np.pad(sound, ((0, RATE), (0, 0)))))
+    count = len(sound) // (RATE // 25) - 8  # the last ones were made with sound that was never heard
+    assert count > 15
+    np.testing.assert_allclose(found.expression[:count], stream.made()[:count, :4], atol=1e-4)
+
+
+def test_a_microphone_is_recorded_until_the_program_is_told_to_end(
+    tiny_folder: Path, tiny: Engines, dot: Avatar, tmp_path: Path
+) -> None:
+    """Then the file is played, without the name of a sound."""
+    long = write_wav(tmp_path / "speech.wav", speech_like(30.0))
+    target, video = tmp_path / "r.npz", tmp_path / "r.mp4"
+    command = [sys.executable, "-m", "streamer", "mic", "--engines", str(tiny_folder), "--threads", "1", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--input", str(long), "--record", str(target)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any("Dot speaks" in line for line in process.stdout)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        process.send_signal(signal.SIGTERM)
+        told = process.stdout.read()
+        assert process.wait(20) == 0
+    assert f"avatar: recorded {target}: " in told
+    assert lying_in(tmp_path) == ["r.npz", "speech.wav"]
+    found, sound = read(target)
+    follows_the_sound(tiny, dot, found, sound)
+    said = np.concatenate(list(read_stereo(long)))
+    middle = sound[len(sound) // 2 :][: RATE // 10]
+    assert middle.any()
+    assert middle.tobytes() in said.tobytes()
+    assert main(["render", "--engines", str(tiny_folder), "--coefficients", str(target), "--out", str(video)]) == 0
+    with av.open(str(video)) as container:
+        assert container.streams.video[0].frames == -(-len(sound) // 1920)
+        assert len(container.streams.audio) == 1
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loopback() -> Iterator[None]:
+    offer_only(LOOPBACK)
+    yield
+    offer_only(None)
+
+
+async def test_each_session_of_a_server_has_its_file(
+    tiny_folder: Path, tiny: Engines, dot: Avatar, tmp_path: Path
+) -> None:
+    """And visitors are told before they say anything."""
+    voice = np.repeat((30_000 * speech_like(30.0)).astype(np.int16), 3)
+    record = str(tmp_path / "talk.npz")
+    with launch(["--engines", str(tiny_folder), "--sessions", "2", "--threads", "1", "--record", record]) as server:
+        async with aiohttp.ClientSession() as http, http.get(server.url + "avatars") as response:
+            assert (await response.json())["recorded"] is True
+        async with Caller(server.url, voice) as one, asyncio.timeout(30):
+            async with Caller(server.url, voice[:0]) as other:
+                while min(len(caller.recording.pictures) for caller in (one, other)) < 40:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            while len(one.recording.pictures) < 55:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    files = lying_in(tmp_path)
+    assert files == ["talk-1.npz", "talk-2.npz"]
+    recorded = [read(tmp_path / name) for name in files]
+    for found, sound in recorded:
+        assert found.about.avatar == "dot"
+        follows_the_sound(tiny, dot, found, sound)
+    loudness = sorted(int(np.abs(sound).max()) for _, sound in recorded)
+    assert loudness[0] < 100
+    assert loudness[1] > 2_000
+
+
+@pytest.mark.parametrize("command", ["mic", "camera", "serve"])
+def test_a_file_that_is_there_is_refused(
+    command: str, tiny_folder: Path, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "r.npz"
+    target.write_text("mine")
+    more = [] if command == "serve" else ["--input", str(speech)]
+    assert main([command, "--engines", str(tiny_folder), *more, "--record", str(target)]) == 2
+    assert "r.npz: is there already" in refused(capsys)
+    assert target.read_text() == "mine"
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_folder: Path, speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `avatar render --coefficients` saves with a sound."""
+    folder = tmp_path_factory.mktemp("saved")
+    command = ["render", "--engines", str(tiny_folder), "--audio", str(speech), "--yaw", "4"]
+    assert main([*command, "--coefficients", str(folder / "s.npz"), "--out", str(folder / "s.mp4")]) == 0
+    return folder / "s.npz"
+
+
+def pictures(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24").tobytes() for frame in container.decode(video=0)]
+
+
+def test_what_render_saves_makes_the_same_video(tiny_folder: Path, speech: Path, saved: Path, tmp_path: Path) -> None:
+    """With the sound given again; without one, silent. The head is held as it was."""
+    command = ["render", "--engines", str(tiny_folder), "--coefficients", str(saved)]
+    assert main([*command, "--sound", str(speech), "--out", str(tmp_path / "a.mp4")]) == 0
+    assert pictures(tmp_path / "a.mp4") == pictures(saved.with_suffix(".mp4"))
+    assert main([*command, "--out", str(tmp_path / "b.mp4")]) == 0
+    assert pictures(tmp_path / "b.mp4") == pictures(tmp_path / "a.mp4")
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert not container.streams.audio
+
+
+def test_without_a_sound_it_says_so(
+    tiny_folder: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["render", "--engines", str(tiny_folder), "--coefficients", str(saved)]
+    assert main([*command, "--out", str(tmp_path / "a.mp4")]) == 0
+    assert "holds no sound; the video is silent (--sound gives it one)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--seed", "0"], "--seed: is for a sound"),
+        (["--lookahead", "100", "--pose-style", "1"], "--lookahead, --pose-style: is for a sound"),
+        (["--expression-scale", "1"], "--expression-scale: is for a sound"),
+        (["--reference-pose", "v.mp4"], "--reference-pose: is for a sound"),
+        (["--yaw", "89"], "yaw of 89 degrees"),
+        (["--background", "transparent"], "carries no transparency"),
+        (["--sound", "nothing.wav"], "nothing.wav: no such file"),
+        (["--avatar", "nobody"], "no avatar 'nobody'"),
+    ],
+)
+def test_a_performance_is_not_made_anew(
+    more: list[str], says: str, tiny_folder: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["render", "--engines", str(tiny_folder), "--coefficients", str(saved), "--out", f"{tmp_path}/a.mp4"]
+    assert main([*command, *more]) == 2
+    assert says in refused(capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_neither_or_both_is_told(
+    tiny_folder: Path, speech: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["render", "--engines", str(tiny_folder), "--out", str(tmp_path / "a.mp4")]
+    assert main(command) == 2
+    assert "nothing to render; expected --audio FILE, or --coefficients FILE.npz" in refused(capsys)
+    assert main([*command, "--audio", str(speech), "--sound", str(speech)]) == 2
+    assert "--sound is for playing coefficients" in refused(capsys)
+
+
+def test_another_familys_performance_is_refused(
+    vae_folder: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["render", "--engines", str(vae_folder), "--coefficients", str(saved), "--out", f"{tmp_path}/a.mp4"]
+    assert main(command) == 2
+    assert "was performed with family tiny, whose coefficients are not tiny-vae's" in refused(capsys)
+
+
+def test_another_frame_rate_is_refused(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = {"expression_names": np.array(tiny_family.UNITS), "pose_names": np.array(tiny_family.POSE)}
+    arrays = {"expression": np.zeros((9, 4), np.float32), "pose": np.zeros((9, 6), np.float32), "fps": np.array(30)}
+    np.savez(tmp_path / "p.npz", allow_pickle=False, **arrays, **names)
+    command = ["render", "--engines", str(tiny_folder), "--coefficients", f"{tmp_path}/p.npz"]
+    assert main([*command, "--out", str(tmp_path / "a.mp4")]) == 2
+    assert "is at 30 frames a second; tiny runs at 25" in refused(capsys)
