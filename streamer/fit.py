@@ -23,7 +23,7 @@ class Fit:
     way: str = LETTERBOX
 
     def put(self, rgb: ByteArray) -> ByteArray:
-        """uint8 [h, w, 3] to [height, width, 3]."""
+        """uint8 [h, w, c] to [height, width, c]; of RGBA, the bars are transparent."""
         high, wide = rgb.shape[:2]
         across, down = self.width / wide, self.height / high
         scale = max(across, down) if self.way == CROP else min(across, down)
@@ -35,6 +35,6 @@ class Fit:
         left, top = abs(size[0] - self.width) // 2, abs(size[1] - self.height) // 2
         if self.way == CROP:
             return np.ascontiguousarray(scaled[top : top + self.height, left : left + self.width], np.uint8)
-        whole = np.zeros((self.height, self.width, 3), np.uint8)
+        whole = np.zeros((self.height, self.width, rgb.shape[2]), np.uint8)
         whole[top : top + size[1], left : left + size[0]] = scaled
         return whole

@@ -7,17 +7,17 @@ import contextlib
 import itertools
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from engines.manifest import Manifest
 from streamer import face_options
 from streamer.avatar import default_name, find_avatar
 from streamer.background import TRANSPARENT, refuse_transparent
+from streamer.camera_ends import CameraChoice, open_ends
 from streamer.clock import Clock, MonotonicClock
 from streamer.config import FPS, NOTHING, PLAIN_FACE, FaceOptions, RecordOptions
 from streamer.errors import DeviceError
-from streamer.fit import Fit
 from streamer.frames import ByteArray
 from streamer.gallery import Gallery
 from streamer.hearing import HalfDuplex, Hearing
@@ -34,7 +34,6 @@ from streamer.recorder import Recorder, check_target
 from streamer.sound_devices import Loudspeaker, Microphone
 from streamer.tasks import until_first
 from streamer.terminal import Keys, meter
-from streamer.virtual_camera import VirtualCamera
 from streamer.worker import InferenceWorker
 
 METER_S = 0.1  # between two looks at the level and the keys
@@ -65,34 +64,29 @@ class SoundChoice:
     speech_port: int | None = None
 
 
-@dataclass(frozen=True)
-class CameraChoice:
-    """Which virtual camera, and the pictures' size."""
-
-    fit: Fit = field(default_factory=lambda: Fit(1280, 720))
-    device: str | None = None
-    backend: str | None = None
-
-
 def camera(face: FaceChoice, sound: SoundChoice, chosen: CameraChoice, record: RecordOptions = NOTHING) -> None:
-    """Speak through a virtual camera until the file ends or Ctrl-C.
+    """Speak through a virtual camera, or into an output, until the file ends or Ctrl-C.
 
     Raises:
-        AvatarError: a device, a package, the file, the family or the avatar cannot be used.
+        AvatarError: a device, a package, the file, the output, the family or the avatar cannot be used.
     """
-    refuse_transparent(face.face.background, "a virtual camera")
+    if chosen.output is None or not chosen.output.alpha:
+        refuse_transparent(face.face.background, chosen.output.name if chosen.output else "a virtual camera")
     manifest = check(face)
     source = open_source(sound)
     with contextlib.ExitStack() as devices:
         recorder = open_recorder(manifest, face, record, devices)
         speech = open_speech(sound, devices)
-        sink = devices.enter_context(VirtualCamera(chosen.fit, chosen.device, chosen.backend))
-        speaker = open_speaker(sound, devices)
-        print(f"avatar: camera {sink.name}, {chosen.fit.width}x{chosen.fit.height} at {FPS} a second", flush=True)
+        transparent = face.face.background == TRANSPARENT
+        ends = devices.enter_context(open_ends(chosen, open_speaker(sound, devices), transparent, note))
+
+        def begin(session: LocalSession) -> None:
+            ends.begin(session.delay_ms)
+
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(converse(manifest, face, source, sink, speaker, speech=speech, recorder=recorder))
-        if sink.dropped:
-            note(f"{sink.dropped} pictures were too much for the camera's driver")
+            asyncio.run(
+                converse(manifest, face, source, ends.pictures, ends.sound, begin, speech=speech, recorder=recorder)
+            )
 
 
 def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool, record: RecordOptions = NOTHING) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamer import face_options, record_options
+from streamer.errors import ConfigError
 from streamer.fit import FITS, LETTERBOX
 
 if TYPE_CHECKING:  # they load the engines' modules, which the other commands need not
@@ -37,6 +38,12 @@ def add_camera(parser: argparse.ArgumentParser, add_face: AddArguments, add_fami
     picture.add_argument(
         "--backend", metavar="KIND", help="kind of virtual camera: v4l2loopback, obs, unitycapture (default: any)"
     )
+    picture.add_argument(
+        "--output",
+        metavar="URL|FILE",
+        help="no virtual camera: pictures and sound together to udp://HOST:PORT (such as a Media Source of OBS), "
+        "tcp://HOST:PORT, rtmp://HOST/APP/KEY, or a file: .mp4, .mkv, .webm, .ts, .flv",
+    )
     add_face(parser)
     add_family(parser)
     face_options.add_arguments(parser, live=True)
@@ -46,17 +53,23 @@ def add_camera(parser: argparse.ArgumentParser, add_face: AddArguments, add_fami
 
 def run_camera(args: argparse.Namespace) -> int:
     """Be the avatar in video calls and streams: its face to a virtual camera, moved by your microphone (or a file),
-    and your voice, delayed to match the lips, to a sound device that the call listens to. Stop with Ctrl-C.
+    and your voice, delayed to match the lips, to a sound device that the call listens to; or both together as a stream
+    or into a file (--output). Stop with Ctrl-C.
 
-    In silence the face lives on: it blinks and breathes. Needs a virtual camera driver: v4l2loopback on Linux, OBS
-    Studio on Windows and macOS; and the packages pyvirtualcam and, for microphones, sounddevice.
+    In silence the face lives on: it blinks and breathes. A virtual camera needs its driver: v4l2loopback on Linux, OBS
+    Studio on Windows and macOS; and the package pyvirtualcam. Microphones need the package sounddevice.
     """
     if args.list_devices:
         return _list_devices()
+    from streamer.camera_ends import CameraChoice
+    from streamer.destination import Destination
     from streamer.fit import Fit
-    from streamer.local import CameraChoice, camera
+    from streamer.local import camera
 
-    chosen = CameraChoice(Fit(args.width, args.height, args.fit), args.device, args.backend)
+    if args.output is not None and (args.device is not None or args.backend is not None):
+        raise ConfigError("--device and --backend are of a virtual camera, --output takes its place; name one of them")
+    output = None if args.output is None else Destination.parse(args.output)
+    chosen = CameraChoice(Fit(args.width, args.height, args.fit), args.device, args.backend, output)
     camera(_face(args), _sound(args), chosen, record_options.of_arguments(args))
     return 0
 

@@ -1,0 +1,77 @@
+"""Where `avatar camera` sends its pictures and sound: a virtual camera and a sound device, or one muxed output."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from streamer.config import FPS
+from streamer.destination import Destination
+from streamer.fit import Fit
+from streamer.local_media import PictureSink, SoundSink
+from streamer.muxed_output import MuxedOutput
+from streamer.timeline import Samples
+from streamer.virtual_camera import VirtualCamera
+
+
+@dataclass(frozen=True)
+class CameraChoice:
+    """Which virtual camera, and the pictures' size; or an output in its place."""
+
+    fit: Fit = field(default_factory=lambda: Fit(1280, 720))
+    device: str | None = None
+    backend: str | None = None
+    output: Destination | None = None
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Open sinks. `begin` is told a session's delay in ms before its first picture."""
+
+    pictures: PictureSink
+    sound: SoundSink | None
+    begin: Callable[[int], None]
+
+
+class Both:
+    """One sound for an output, which goes by its numbers and may have it early, and for a device, which wants that."""
+
+    def __init__(self, output: MuxedOutput, device: SoundSink) -> None:
+        self.lead_s = device.lead_s
+        self._output = output
+        self._device = device
+
+    def play(self, block: int, samples: Samples) -> None:
+        """Raises DeviceError while the device is gone; the output has it all the same."""
+        self._output.play(block, samples)
+        self._device.play(block, samples)
+
+
+@contextlib.contextmanager
+def open_ends(
+    chosen: CameraChoice, device: SoundSink | None, transparent: bool, note: Callable[[str], None]
+) -> Iterator[Ends]:
+    """Open what was chosen, say so, and at the end say what became of it.
+
+    device: for the sound, open already. transparent: pictures are RGBA; for an output that takes that.
+
+    Raises:
+        DeviceError: no such camera, or no answer from a stream's address.
+        MediaError: the file cannot be written.
+    """
+    size = f"{chosen.fit.width}x{chosen.fit.height} at {FPS} a second"
+    if chosen.output is None:
+        with VirtualCamera(chosen.fit, chosen.device, chosen.backend) as camera:
+            print(f"avatar: camera {camera.name}, {size}", flush=True)
+            yield Ends(camera, device, lambda delay_ms: None)
+        if camera.dropped:
+            note(f"{camera.dropped} pictures were too much for the camera's driver")
+        return
+    with MuxedOutput(chosen.output, chosen.fit, transparent) as output:
+        print(f"avatar: output {output.name}, {size}", flush=True)
+        yield Ends(output, Both(output, device) if device is not None else output, output.begin)
+    if output.stats.dropped:
+        note(f"{output.stats.dropped} pictures were too much for {output.name}, or came while it was gone")
+    if chosen.output.path is not None:
+        print(f"avatar: {output.name}: {output.seconds:.1f} s written", flush=True)

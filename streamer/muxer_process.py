@@ -1,0 +1,102 @@
+"""The process that encodes and writes an output.
+
+PyAV connects with the interpreter's lock held (its source, 18.1): a server that does not answer would stop all threads
+of the program. Here it stops only itself.
+
+When the program is gone, or something ends the process in good order, a file is finished all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from types import FrameType
+
+from streamer.errors import MediaError
+from streamer.frames import ByteArray
+from streamer.muxer import Muxer, MuxerJob
+from streamer.timeline import Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """To the process. moment: ms."""
+
+    moment: int
+    rgb: ByteArray
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """To the process. moment: of the first sample, in ms."""
+
+    moment: int
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Opened:
+    """From the process: the destination takes pictures."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """From the process, last. reason: why, where it was not asked to; `seconds` were written."""
+
+    reason: str | None
+    seconds: float
+
+
+ToMuxer = Picture | Sound | None  # None: that was all
+FromMuxer = Opened | Ended
+
+
+def run(pipe: Connection, job: MuxerJob) -> None:
+    """Entry of the process; returns when told to end, when the program is gone, or when the destination fails."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the program says when to end
+    with contextlib.suppress(OSError):  # the program is gone; there is nobody left to tell
+        try:
+            muxer = Muxer(job)
+        except MediaError as error:
+            pipe.send(Ended(str(error), 0.0))
+            return
+        pipe.send(Opened())
+        reason = _write(pipe, muxer)
+        pipe.send(Ended(reason, muxer.seconds))
+
+
+def _write(pipe: Connection, muxer: Muxer) -> str | None:
+    """Until the end. Returns what failed, if anything."""
+    try:
+        with contextlib.suppress(EOFError, OSError, _TerminatedError):
+            signal.signal(signal.SIGTERM, _terminate)
+            _take(pipe, muxer)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        muxer.close()
+    except MediaError as error:
+        with contextlib.suppress(MediaError):
+            muxer.leave()
+        return str(error)
+    return None
+
+
+def _take(pipe: Connection, muxer: Muxer) -> None:
+    while True:
+        message: ToMuxer = pipe.recv()
+        match message:
+            case Picture():
+                muxer.picture(message.moment, message.rgb)
+            case Sound():
+                muxer.sound(message.moment, message.samples)
+            case None:
+                return
+
+
+class _TerminatedError(Exception):
+    """SIGTERM has come: to all processes of a service, when it is stopped."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _TerminatedError
