@@ -34,6 +34,7 @@ VP9_QUALITY = "30"  # of 0..63
 AUDIO_BIT_RATE = 160_000
 EARLY_SOUND = 100  # packets kept until the first picture comes
 SILENCE = RATE  # samples made at once where sound is missing
+LATE_SOUND = RATE // 2  # so many samples behind the pictures, sound is missing
 BT709 = 1  # primaries and transfer, as H.273 numbers them
 
 
@@ -98,6 +99,7 @@ class Muxer:
         early, self._early = self._early, []
         for when, samples in early:
             self.sound(when, samples)
+        self._fill((index + 1) * FRAME_MS * MS - LATE_SOUND)
 
     def sound(self, moment: int, samples: Samples) -> None:
         """Append int16 [n, 2] whose first sample belongs to `moment`. Raises MediaError."""
@@ -105,8 +107,7 @@ class Muxer:
             self._early = [*self._early, (moment, samples)][-EARLY_SOUND:]
             return
         start = (moment - self._origin) * MS
-        while (gap := min(start - self._edge, SILENCE)) > 0:
-            self._append(np.zeros((gap, CHANNELS), np.int16))
+        self._fill(start)
         if start + len(samples) > self._edge:
             self._append(samples[self._edge - start :])
 
@@ -126,6 +127,11 @@ class Muxer:
             raise MediaError(_reason(error)) from None
         finally:
             self._settle()
+
+    def _fill(self, until: int) -> None:
+        """Silence up to there; a container would hold the pictures back until sound comes."""
+        while (gap := min(until - self._edge, SILENCE)) > 0:
+            self._append(np.zeros((gap, CHANNELS), np.int16))
 
     def _append(self, samples: Samples) -> None:
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,15 @@ def look(source: Path | bytes | str) -> Seen:
                 sound.append((samples[0] if frame.format.is_planar else samples.reshape(-1, 2)[:, 0]) / scale)
     assert sound_start is not None
     return Seen(np.array(times), np.array(grey), np.concatenate(sound), sound_start, codecs, key_frames)
+
+
+def decode(path: Path) -> list[ByteArray]:
+    """The pictures of a film that may be cut off: uint8 [H, W] each."""
+    pictures: list[ByteArray] = []
+    with av.open(str(path), "r") as container, contextlib.suppress(av.error.InvalidDataError):
+        for frame in container.decode(video=0):
+            pictures.append(np.asarray(frame.to_ndarray(format="gray"), np.uint8))
+    return pictures
 
 
 def picture(bright: bool = False) -> ByteArray:
