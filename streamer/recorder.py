@@ -122,7 +122,7 @@ class Recorder:
             self._fail(f"{target}: the recording ends here ({_reason(error)}), the session goes on")
         with contextlib.suppress(OSError, FFmpegError):  # what can be read of it is what counts
             spool.close()
-        self._note(_assemble(folder, target))
+        self._note(_assemble(folder, target, spool.seconds))
 
     def _fail(self, text: str) -> None:
         """Tell it, and take no more until the end."""
@@ -181,12 +181,11 @@ def _write(spool: Spool, item: _Item) -> None:
             spool.ease(item.cut, item.shut)
 
 
-def _assemble(folder: Path, target: Path) -> str:
-    """Make the file of the spool folder and remove that; what came of it, as a line."""
+def _assemble(folder: Path, target: Path, seconds: float) -> str:
+    """Make the file of the spool folder, with so much sound, and remove that; what came of it, as a line."""
     partial = folder / target.name
     try:
-        performance = read_spool(folder)
-        write_performance(partial, performance)
+        write_performance(partial, read_spool(folder))
         path = _place(partial, target)
     except MediaError:
         shutil.rmtree(folder, ignore_errors=True)
@@ -197,7 +196,6 @@ def _assemble(folder: Path, target: Path) -> str:
         kept = f"what was recorded is in {folder}, which `avatar render --coefficients` takes as well"
         return f"{target}: cannot be written ({_reason(error)}); {kept}"
     shutil.rmtree(folder, ignore_errors=True)
-    seconds = len(performance.index) / performance.about.fps
     return f"recorded {path}: {seconds:.0f} s, {path.stat().st_size / 1e6:.1f} MB"
 
 

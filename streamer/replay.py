@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.manifest import Manifest
 from streamer import face_options
-from streamer.avatar import PREPARING
+from streamer.avatar import PREPARING, list_avatars
 from streamer.background import refuse_transparent
 from streamer.config import FPS, PLAIN_FACE, FaceOptions
 from streamer.easing import MouthEasing, mouth_rows
@@ -33,7 +33,7 @@ AT_ONCE = 64  # rows that windows are made of at a time
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """What is to be played, and on whose face; the avatar as in `offline.RenderOptions`.
+    """What is to be played, and on whose face: as in `offline.RenderOptions`; None is the avatar that performed it.
 
     sound: in place of the recording's own. face: `still` and a view may be asked; None is as it was performed.
     """
@@ -62,12 +62,13 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
         face = face_of(performance, options.face)
         face_options.check(manifest, face)
         sound = options.sound or performance.sound
+        name = options.avatar or _performer(manifest, performance)
         count = _count(performance, sound)
         times, progress = StageTimes(), Progress(count / FPS, sys.stderr)
         progress.wait(f"loading the engines of family {manifest.family}")
         with (
             Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
-            named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, note) as avatar,
+            named_or_photo(engines, name, options.photo_mode, options.photo_face, note) as avatar,
         ):
             pictures = Pictures(engines, avatar, face.background)
             if sound is None:
@@ -129,6 +130,12 @@ def filled(windows: Iterator[CoefficientWindow], count: int) -> Iterator[Coeffic
         while later is not None and later.index <= frame:
             current, later = later, next(windows, None)
         yield replace(current, index=frame)
+
+
+def _performer(manifest: Manifest, performance: Performance) -> str | None:
+    """The avatar that performed it, if it is here; else None, the default."""
+    name = performance.about.avatar
+    return name if name in list_avatars(manifest) else None
 
 
 def _coefficients(performance: Performance, rows: slice, first: int, pose: FloatArray | None) -> list[Coefficients]:

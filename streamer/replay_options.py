@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE.npz",
         help="with --audio: also save what the face did, in numbers; without: play such a file, or a recording, on "
-        "this face (of the family it was made with)",
+        "a face of the same family, by default the one that gave it",
     )
     parser.add_argument(
         "--sound",

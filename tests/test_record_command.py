@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -165,6 +167,24 @@ def test_what_render_saves_makes_the_same_video(tiny_folder: Path, speech: Path,
     assert pictures(tmp_path / "b.mp4") == pictures(tmp_path / "a.mp4")
     with av.open(str(tmp_path / "b.mp4")) as container:
         assert not container.streams.audio
+
+
+def test_by_default_it_is_played_by_who_gave_it(
+    tiny_folder: Path, speech: Path, own_home: Path, tmp_path: Path
+) -> None:
+    """If that avatar is here; else by the family's default."""
+    folder = own_home / "avatars" / "able"
+    tiny_family.write_avatar(folder)
+    cv2.imwrite(str(folder / "portrait.png"), np.full((tiny_family.SIZE, tiny_family.SIZE, 3), 90, np.uint8))
+    command = ["render", "--engines", str(tiny_folder), "--out"]
+    saved = ["--coefficients", str(tmp_path / "s.npz")]
+    assert main([*command, str(tmp_path / "live.mp4"), "--audio", str(speech), "--avatar", "able", *saved]) == 0
+    assert main([*command, str(tmp_path / "again.mp4"), *saved]) == 0
+    shutil.rmtree(folder)
+    assert main([*command, str(tmp_path / "dot.mp4"), *saved]) == 0
+    live, again, other = (pictures(tmp_path / f"{name}.mp4") for name in ("live", "again", "dot"))
+    assert again == live
+    assert other != live
 
 
 def test_without_a_sound_it_says_so(
