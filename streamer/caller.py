@@ -5,28 +5,24 @@ It has no playout buffer: what it notes is the earliest moment at which a browse
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import TracebackType
-from urllib.parse import urljoin
 
-import aiohttp
 import numpy as np
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCDtlsTransport, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCDtlsTransport
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import is_rtcp
 from av import AudioFrame, VideoFrame
 from numpy.typing import NDArray
 
 from streamer import jitter
+from streamer.call import Call
 from streamer.clock import Clock, MonotonicClock
-from streamer.errors import SessionError
 from streamer.playout import AUDIO_BLOCK
 from streamer.timeline import RATE
 
-REQUEST_S = 20.0
 MOUTH_ROWS, MOUTH_COLUMNS = (0.62, 0.88), (0.3, 0.7)  # of the picture: where a mouth is in a portrait
 
 Mono = NDArray[np.int16]
@@ -94,61 +90,31 @@ class Caller:
     ) -> None:
         self.recording = Recording()
         self._loss = loss
-        self.location = ""
-        self._url, self._query = url, query
         self._clock = clock or MonotonicClock()
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_S))
-        self._readers: list[asyncio.Task[None]] = []
-        if sound is None:
-            self._audio = self._peer.addTransceiver("audio", "recvonly")
-        else:
-            self._audio = self._peer.addTransceiver(SoundTrack(sound, self.recording, self._clock), "sendrecv")
-        self._peer.addTransceiver("video", "recvonly")
-        jitter.install(self._audio.receiver)
-        self._peer.on("track", lambda track: self._readers.append(asyncio.create_task(self._read(track))))
+        microphone = None if sound is None else SoundTrack(sound, self.recording, self._clock)
+        self._call = Call(url, query, microphone, self._read)
+        jitter.install(self._call.audio.receiver)
+
+    @property
+    def location(self) -> str:
+        """The session's address."""
+        return self._call.location
 
     async def __aenter__(self) -> Caller:
         """Call. Raises SessionError with the server's words when it refuses."""
-        try:
-            await self._peer.setLocalDescription(await self._peer.createOffer())
-            address = urljoin(self._url, f"session?{self._query}")
-            headers = {"Content-Type": "application/sdp"}
-            async with self._http.post(address, data=self._peer.localDescription.sdp, headers=headers) as response:
-                text = await response.text()
-                if response.status != 201:
-                    raise SessionError(f"{response.status}: {text.strip()}")
-                self.location = urljoin(self._url, response.headers["Location"])
-            await self._peer.setRemoteDescription(RTCSessionDescription(text, "answer"))
-            if self._loss:
-                _lose(self._audio.sender.transport, self._loss)
-        except BaseException:
-            await self._close()
-            raise
+        await self._call.__aenter__()
+        if self._loss:
+            _lose(self._call.audio.sender.transport, self._loss)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(aiohttp.ClientError):
-            await (await self._http.delete(self.location)).release()
-        await self._close()
+        await self._call.__aexit__(kind, error, trace)
 
     async def vanish(self) -> None:
         """Leave without a word, as a machine does that loses its network: nothing is sent any more."""
-        for reader in self._readers:
-            reader.cancel()
-        for transceiver in self._peer.getTransceivers():
-            transport = transceiver.sender.transport
-            transport._send_rtp = _nothing  # type: ignore[method-assign]
-            await transport.transport._connection.close()
-        await self._http.close()
-
-    async def _close(self) -> None:
-        for reader in self._readers:
-            reader.cancel()
-        await self._peer.close()
-        await self._http.close()
+        await self._call.vanish()
 
     async def _read(self, track: MediaStreamTrack) -> None:
         with contextlib.suppress(MediaStreamError):
@@ -160,10 +126,6 @@ class Caller:
                     self.recording.sound.append(Heard(now, np.abs(samples).max(axis=1) / 32768))
                 elif isinstance(frame, VideoFrame):
                     self.recording.pictures.append(_seen(frame, now))
-
-
-async def _nothing(data: bytes) -> None:
-    """In the place of sending."""
 
 
 def _lose(transport: RTCDtlsTransport, share: float) -> None:

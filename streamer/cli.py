@@ -13,7 +13,7 @@ from engines import FAMILY_VARIABLE, default_family
 from engines.manifest import Manifest
 from streamer import __version__, face_options, local_options, photo_options, record_options, replay_options
 from streamer.avatar import default_name, find_avatar, list_avatars
-from streamer.config import BenchOptions, ServeOptions
+from streamer.config import DEFAULT_THREADS, BenchOptions, ServeOptions
 from streamer.errors import AvatarError
 from streamer.interrupt import terminable
 from streamer.lookahead import LIVE_CONTEXT_MS
@@ -94,7 +94,11 @@ def _add_family(parser: argparse.ArgumentParser, runs: bool = True) -> None:
     )
     if runs:
         parser.add_argument(
-            "--threads", type=_whole(1, 256), default=2, metavar="N", help="processor threads to use (default: 2)"
+            "--threads",
+            type=_whole(1, 256),
+            default=DEFAULT_THREADS,
+            metavar="N",
+            help=f"processor threads to use (default: {DEFAULT_THREADS})",
         )
 
 

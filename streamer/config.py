@@ -102,6 +102,9 @@ class PipelineOptions:
     face: FaceOptions = PLAIN_FACE
 
 
+DEFAULT_THREADS = 2  # of a processor, for the engines
+
+
 @dataclass(frozen=True)
 class RecordOptions:
     """What is recorded of a session. performance: FILE.npz, see `performance`; None is nothing."""
@@ -125,7 +128,7 @@ class ServeOptions:
     avatar: str | None = None
     lookahead_ms: int | None = None
     face: FaceOptions = PLAIN_FACE
-    threads: int = 2
+    threads: int = DEFAULT_THREADS
     max_sessions: int = 4
     record: RecordOptions = NOTHING
     photos: bool = True  # avatars may be made on the page, by whoever sits at this machine
@@ -143,4 +146,4 @@ class BenchOptions:
     family: Path | None = None
     avatar: str | None = None
     lookahead_ms: int | None = None
-    threads: int = 2
+    threads: int = DEFAULT_THREADS

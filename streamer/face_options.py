@@ -139,6 +139,17 @@ def of_query(query: Mapping[str, str], default: FaceOptions) -> FaceOptions:
     return replace(default, **chosen)
 
 
+def to_query(face: FaceOptions) -> dict[str, str]:
+    """What `of_query` reads: the options that are not as they are by themselves."""
+    chosen = {option.name: getattr(face, option.field) for option in OPTIONS}
+    plain = {option.name: getattr(PLAIN_FACE, option.field) for option in OPTIONS}
+    return {
+        name: str(int(value)) if isinstance(value, bool) else str(value)
+        for name, value in chosen.items()
+        if value != plain[name]
+    }
+
+
 def check(manifest: Manifest, face: FaceOptions) -> None:
     """Whether the family can do what the options ask.
 

@@ -17,6 +17,7 @@ from aiortc import RTCRtpReceiver
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
 
+from streamer.arrivals import Arrivals, signed
 from streamer.errors import SessionError
 
 HOLD_PACKETS = 1  # packets that wait for a missing one; the next declares it lost: 20 ms more delay, never longer
@@ -39,7 +40,7 @@ class ReorderBuffer:
         number = packet.sequence_number
         if self._next is None:
             self._next = number
-        ahead = _distance(self._next, number)
+        ahead = distance(self._next, number)
         if ahead < -MAX_MISORDER or ahead > MAX_JUMP:
             self._held.clear()
             self._next, ahead = number, 0
@@ -49,8 +50,8 @@ class ReorderBuffer:
         self._held[number] = packet
         if len(self._held) > self._hold and self._next not in self._held:
             origin = self._next
-            self._next = min(self._held, key=lambda held: _distance(origin, held))
-            self.lost += _distance(origin, self._next)
+            self._next = min(self._held, key=lambda held: distance(origin, held))
+            self.lost += distance(origin, self._next)
         return self._release()
 
     def _release(self) -> list[RtpPacket]:
@@ -61,9 +62,9 @@ class ReorderBuffer:
         return ready
 
 
-def _distance(origin: int, number: int) -> int:
+def distance(origin: int, number: int) -> int:
     """Signed distance between two 16-bit sequence numbers."""
-    return ((number - origin + 0x8000) & 0xFFFF) - 0x8000
+    return signed(number - origin, 16)
 
 
 class MicrophoneBuffer:
@@ -72,15 +73,20 @@ class MicrophoneBuffer:
     That interface returns at most one frame per packet; what else is ready goes to the decoder through `deliver`.
     """
 
-    def __init__(self, deliver: Callable[[RtpPacket], None]) -> None:
+    def __init__(self, deliver: Callable[[RtpPacket, JitterFrame], None], arrivals: Arrivals | None = None) -> None:
         self.order = ReorderBuffer()
         self._deliver = deliver
+        self._arrivals = arrivals
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
         """Take one packet whose payload is parsed; return (never a picture loss, the frame to decode)."""
+        if self._arrivals is not None:
+            self._arrivals.note(packet.timestamp)
         ready = self.order.push(packet)
         for earlier in ready[:-1]:
-            self._deliver(earlier)
+            self._deliver(earlier, _frame(earlier))
+        if ready and self._arrivals is not None:
+            self._arrivals.count_from(ready[0].timestamp)
         return False, _frame(ready[-1]) if ready else None
 
 
@@ -88,35 +94,49 @@ def _frame(packet: RtpPacket) -> JitterFrame:
     return JitterFrame(data=packet._data, timestamp=packet.timestamp)  # type: ignore[attr-defined]
 
 
-def install(receiver: RTCRtpReceiver) -> MicrophoneBuffer:
+class Receiver:
+    """What aiortc keeps to itself of a receiver.
+
+    Raises:
+        SessionError: this version of aiortc keeps its receiver in another way.
+    """
+
+    def __init__(self, receiver: RTCRtpReceiver) -> None:
+        self._receiver = receiver
+        self._codecs: dict[int, Any] = self._private("codecs")
+        self._decoder: queue.Queue[Any] = self._private("decoder_queue")
+        self._mapper = self._private("timestamp_mapper")
+        self._private("jitter_buffer")
+
+    def deliver(self, packet: RtpPacket, frame: JitterFrame) -> None:
+        """Have a frame decoded whose codec is that of the packet."""
+        frame.timestamp = self._mapper.map(frame.timestamp)
+        self._decoder.put((self._codecs[packet.payload_type], frame))
+
+    def replace_buffer(self, buffer: object) -> None:
+        """Put this in place of the jitter buffer."""
+        setattr(self._receiver, _mangled("jitter_buffer"), buffer)
+
+    def _private(self, name: str) -> Any:
+        try:
+            return getattr(self._receiver, _mangled(name))
+        except AttributeError:
+            raise SessionError(
+                f"the installed aiortc has no RTCRtpReceiver.__{name}, which the jitter buffers are built on; "
+                "install aiortc 1.16"
+            ) from None
+
+
+def install(receiver: RTCRtpReceiver, arrivals: Arrivals | None = None) -> MicrophoneBuffer:
     """Replace the jitter buffer of an audio receiver; call it before the first packet.
 
     Raises:
         SessionError: this version of aiortc keeps its receiver in another way.
     """
-    codecs: dict[int, Any] = _private(receiver, "codecs")
-    decoder: queue.Queue[Any] = _private(receiver, "decoder_queue")
-    mapper = _private(receiver, "timestamp_mapper")
-    _private(receiver, "jitter_buffer")
-
-    def deliver(packet: RtpPacket) -> None:
-        frame = _frame(packet)
-        frame.timestamp = mapper.map(frame.timestamp)
-        decoder.put((codecs[packet.payload_type], frame))
-
-    buffer = MicrophoneBuffer(deliver)
-    setattr(receiver, _mangled("jitter_buffer"), buffer)
+    inside = Receiver(receiver)
+    buffer = MicrophoneBuffer(inside.deliver, arrivals)
+    inside.replace_buffer(buffer)
     return buffer
-
-
-def _private(receiver: RTCRtpReceiver, name: str) -> Any:
-    try:
-        return getattr(receiver, _mangled(name))
-    except AttributeError:
-        raise SessionError(
-            f"the installed aiortc has no RTCRtpReceiver.__{name}, which the microphone's jitter buffer is built on; "
-            "install aiortc 1.16"
-        ) from None
 
 
 def _mangled(name: str) -> str:

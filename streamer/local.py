@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import itertools
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
 from engines.manifest import Manifest
-from streamer import face_options
+from streamer import face_options, remote
 from streamer.avatar import default_name, find_avatar
 from streamer.background import TRANSPARENT, refuse_transparent
-from streamer.camera_ends import CameraChoice, open_ends
+from streamer.camera_ends import CameraChoice, Ends, open_ends
 from streamer.clock import Clock, MonotonicClock
 from streamer.config import FPS, NOTHING, PLAIN_FACE, FaceOptions, RecordOptions
 from streamer.errors import DeviceError
@@ -31,13 +31,13 @@ from streamer.performance import About
 from streamer.port_audio import port_audio
 from streamer.preview import Preview
 from streamer.recorder import Recorder, check_target
+from streamer.remote import Hold, ServerChoice
 from streamer.sound_devices import Loudspeaker, Microphone
-from streamer.tasks import until_first
+from streamer.tasks import SWITCH_INTERVAL_S, until_first
 from streamer.terminal import Keys, meter
 from streamer.worker import InferenceWorker
 
 METER_S = 0.1  # between two looks at the level and the keys
-SWITCH_INTERVAL_S = 0.0005  # a busy thread then holds up the sound for half a millisecond, not five
 
 
 @dataclass(frozen=True)
@@ -64,29 +64,23 @@ class SoundChoice:
     speech_port: int | None = None
 
 
-def camera(face: FaceChoice, sound: SoundChoice, chosen: CameraChoice, record: RecordOptions = NOTHING) -> None:
+def camera(
+    face: FaceChoice | ServerChoice, sound: SoundChoice, chosen: CameraChoice, record: RecordOptions = NOTHING
+) -> None:
     """Speak through a virtual camera, or into an output, until the file ends or Ctrl-C.
 
     Raises:
-        AvatarError: a device, a package, the file, the output, the family or the avatar cannot be used.
+        AvatarError: a device, a package, the file, the output, the family, the server or the avatar cannot be used.
     """
     if chosen.output is None or not chosen.output.alpha:
         refuse_transparent(face.face.background, chosen.output.name if chosen.output else "a virtual camera")
-    manifest = check(face)
-    source = open_source(sound)
     with contextlib.ExitStack() as devices:
-        recorder = open_recorder(manifest, face, record, devices)
-        speech = open_speech(sound, devices)
+        hold = prepared(face, sound, record, devices)
+        source = open_source(sound)
         transparent = face.face.background == TRANSPARENT
         ends = devices.enter_context(open_ends(chosen, open_speaker(sound, devices), transparent, note))
-
-        def begin(session: LocalSession) -> None:
-            ends.begin(session.delay_ms)
-
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(
-                converse(manifest, face, source, ends.pictures, ends.sound, begin, speech=speech, recorder=recorder)
-            )
+            asyncio.run(hold(source, ends))
 
 
 def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool, record: RecordOptions = NOTHING) -> None:
@@ -146,6 +140,24 @@ async def _watch(hearing: Hearing, session: LocalSession, stop: asyncio.Event) -
             if sys.stderr.isatty():
                 print(f"\r{meter(hearing, session.stats)}\033[K", end="", file=sys.stderr, flush=True)
             await asyncio.sleep(METER_S)
+
+
+def prepared(
+    face: FaceChoice | ServerChoice, sound: SoundChoice, record: RecordOptions, devices: contextlib.ExitStack
+) -> Hold:
+    """What holds the conversation, once all is checked that can be before any device is opened. Raises AvatarError."""
+    if isinstance(face, ServerChoice):
+        return remote.prepared(face, note)
+    manifest = check(face)
+    recorder, speech = open_recorder(manifest, face, record, devices), open_speech(sound, devices)
+
+    def hold(source: SoundSource, ends: Ends) -> Coroutine[None, None, None]:
+        def begin(session: LocalSession) -> None:
+            ends.begin(session.delay_ms)
+
+        return converse(manifest, face, source, ends.pictures, ends.sound, begin, speech=speech, recorder=recorder)
+
+    return hold
 
 
 def check(face: FaceChoice) -> Manifest:

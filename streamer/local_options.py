@@ -6,13 +6,17 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from engines import default_family
 from streamer import face_options, record_options
+from streamer.config import DEFAULT_THREADS
 from streamer.errors import ConfigError
 from streamer.fit import FITS, LETTERBOX
 
 if TYPE_CHECKING:  # they load the engines' modules, which the other commands need not
     from streamer.local import FaceChoice, SoundChoice
+    from streamer.remote import ServerChoice
 
 SPEECH_PORT = 8765
 SIDES = (64, 3840)  # pixels, of a camera's picture
@@ -48,13 +52,21 @@ def add_camera(parser: argparse.ArgumentParser, add_face: AddArguments, add_fami
     add_family(parser)
     face_options.add_arguments(parser, live=True)
     record_options.add_arguments(parser)
-    parser.set_defaults(command=run_camera)
+    parser.add_argument(
+        "--server",
+        type=_server,
+        metavar="URL",
+        help="a running `avatar serve` makes the face, perhaps on another machine, and nothing is loaded here",
+    )
+    parser.set_defaults(command=run_camera, engines=None, threads=None)  # None: not given
 
 
 def run_camera(args: argparse.Namespace) -> int:
     """Be the avatar in video calls and streams: its face to a virtual camera, moved by your microphone (or a file),
     and your voice, delayed to match the lips, to a sound device that the call listens to; or both together as a stream
     or into a file (--output). Stop with Ctrl-C.
+
+    With --server the face is that of an avatar server; while it cannot be reached, the portrait shows.
 
     In silence the face lives on: it blinks and breathes. A virtual camera needs its driver: v4l2loopback on Linux, OBS
     Studio on Windows and macOS; and the package pyvirtualcam. Microphones need the package sounddevice.
@@ -70,7 +82,8 @@ def run_camera(args: argparse.Namespace) -> int:
         raise ConfigError("--device and --backend are of a virtual camera, --output takes its place; name one of them")
     output = None if args.output is None else Destination.parse(args.output)
     chosen = CameraChoice(Fit(args.width, args.height, args.fit), args.device, args.backend, output)
-    camera(_face(args), _sound(args), chosen, record_options.of_arguments(args))
+    record = record_options.of_arguments(args)
+    camera(_face(args) if args.server is None else _server_face(args), _sound(args), chosen, record)
     return 0
 
 
@@ -137,7 +150,20 @@ def _list_devices() -> int:
 def _face(args: argparse.Namespace) -> FaceChoice:
     from streamer.local import FaceChoice
 
-    return FaceChoice(args.engines, args.avatar, args.lookahead, face_options.of_arguments(args), args.threads)
+    family, threads = args.engines or default_family(), args.threads or DEFAULT_THREADS
+    return FaceChoice(family, args.avatar, args.lookahead, face_options.of_arguments(args), threads)
+
+
+def _server_face(args: argparse.Namespace) -> ServerChoice:
+    """Raises ConfigError for what only a face that is made here can have."""
+    from streamer.remote import ServerChoice
+
+    for option in ("engines", "threads", "record"):
+        if getattr(args, option) is not None:
+            raise ConfigError(f"--{option} is for a face that is made here; with --server, say it to `avatar serve`")
+    if args.speech not in (None, SPEECH_PORT):
+        raise ConfigError("--speech PORT is for a face that is made here; with --server, say --speech without a port")
+    return ServerChoice(args.server, args.avatar, args.lookahead, face_options.of_arguments(args))
 
 
 def _sound(args: argparse.Namespace) -> SoundChoice:
@@ -151,6 +177,17 @@ def _side(text: str) -> int:
     if not text.strip().isdecimal() or not low <= int(text) <= high or int(text) % 2:
         raise argparse.ArgumentTypeError(f"{text} found, an even number of pixels from {low} to {high} expected")
     return int(text)
+
+
+def _server(text: str) -> str:
+    try:
+        address = urlsplit(text)
+        good = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:
+        good = False
+    if not good or address.query or address.fragment:
+        raise argparse.ArgumentTypeError(f"{text} found, an address such as http://localhost:8080 expected")
+    return text.rstrip("/") + "/"
 
 
 def _port(text: str) -> int:

@@ -14,7 +14,7 @@ from typing import Protocol
 from streamer.clock import Clock
 from streamer.config import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.conversation import Conversation
-from streamer.errors import DeviceError, SessionError
+from streamer.errors import SessionError
 from streamer.frames import AudioChunk, ByteArray
 from streamer.limits import SpeechLimits
 from streamer.local_media import PictureSink, SoundSink, SoundSource
@@ -25,8 +25,7 @@ from streamer.speech_port import SpeechPort
 from streamer.tasks import until_first
 from streamer.worker import Listener, PerformanceListener, WorkerState
 
-RETRY_S = 1.0  # between two looks at whether a device, or the worker, is back
-STRETCH = 1 << 40  # samples between the counts of two openings of a source, more than one ever gives
+LOOK_S = 1.0  # between two looks at whether the worker is back
 
 
 class Worker(Protocol):
@@ -152,25 +151,15 @@ class LocalSession:
         self._presenter.trouble("face", f"the face stands still: {reason}")
 
     async def _listen(self, source: SoundSource, conversation: Conversation) -> None:
-        """Hear the source until it ends and all of it has been played; open it again when its device is gone."""
-        presenter, opened = self._presenter, 0
-        while True:
-            try:
-                async for block in source.blocks():
-                    presenter.mended("source", f"{source.name} is back")
-                    presenter.taken += 1
-                    conversation.hear(opened * STRETCH + block.pts, block.samples, presenter.now())
-                break
-            except DeviceError as error:
-                presenter.trouble("source", f"{error}; the face goes on without sound until it is back")
-                await presenter.sleep(presenter.now() + RETRY_S)
-                opened += 1
+        """Hear the source until it ends and all of it has been played."""
+        presenter = self._presenter
+        await presenter.listen(source, lambda pts, samples: conversation.hear(pts, samples, presenter.now()))
         await presenter.sleep(presenter.now() + self.delay_ms / 1000)
 
     async def _keep_face(self, conversation: Conversation) -> None:
         """Open the worker's session again once the worker has come back."""
         while True:
-            await self._presenter.sleep(self._presenter.now() + RETRY_S)
+            await self._presenter.sleep(self._presenter.now() + LOOK_S)
             if self._number is None and self._worker.state is WorkerState.READY:
                 self._open()
                 if self._number is not None:

@@ -159,6 +159,14 @@ class Schedule:
         """Seconds after the session's start."""
         return float(self._first + tick * self._period)
 
+    def nearest(self, moment: float) -> int:
+        """The tick that is due nearest to `moment`, in seconds after the session's start."""
+        return round((Fraction(moment) - self._first) / self._period)
+
+    def move(self, seconds: float) -> None:
+        """From now on all ticks are due so much later (or earlier, below 0), to a microsecond."""
+        self._first += Fraction(round(1e6 * seconds), 1_000_000)
+
 
 def audio_schedule() -> Schedule:
     """Packets of AUDIO_PTIME_MS; up to 200 ms are caught up with: a listener's jitter buffer takes that."""

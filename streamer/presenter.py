@@ -15,14 +15,16 @@ from streamer.clock import Clock
 from streamer.config import FPS
 from streamer.errors import DeviceError
 from streamer.frames import ByteArray
-from streamer.local_media import PictureSink, SoundSink
+from streamer.local_media import PictureSink, SoundSink, SoundSource
 from streamer.playout import AUDIO_PTIME_MS, FrameSchedule, Playout, Schedule
-from streamer.timeline import MARGIN_MS
+from streamer.timeline import MARGIN_MS, Samples
 
 STUCK_FRAMES = FPS  # pictures without a new one; then the portrait is better than a frozen face
 SOUND_BURST = 10  # packets that are caught up with after a stall, as over WebRTC
 SOUND_SLACK_MS = 2 * AUDIO_PTIME_MS  # from sound's being settled to its being asked for at the earliest
 LATE_S = AUDIO_PTIME_MS / 1000  # a tick this late: the program was held up
+RETRY_S = 1.0  # between two attempts to open a microphone that is gone
+STRETCH = 1 << 40  # samples between the counts of two openings of a source, more than one ever gives
 TURNS = 3  # of the event loop, in which a source that has something to say says it
 
 Note = Callable[[str], None]
@@ -47,7 +49,7 @@ class Presenter:
         self.playout = playout
         self.schedule = FrameSchedule(playout.delay_ms)  # of the pictures
         self.taken = 0
-        self._still = still
+        self.still = still
         self._clock = clock
         self._pictures = pictures
         self._sound = sound
@@ -67,6 +69,27 @@ class Presenter:
     def sleep(self, moment: float) -> Coroutine[None, None, None]:
         """Until so many seconds after the session's start."""
         return self._clock.sleep_until(self._start + moment)
+
+    async def listen(self, source: SoundSource, take: Callable[[int, Samples], None]) -> None:
+        """Hear a source until it ends; open it again when its device is gone.
+
+        take: gets each block; the count of a source that was opened anew is far from what it was.
+
+        Raises:
+            MediaError: the source is a file that cannot be decoded.
+        """
+        opened = 0
+        while True:
+            try:
+                async for block in source.blocks():
+                    self.mended("source", f"{source.name} is back")
+                    self.taken += 1
+                    take(opened * STRETCH + block.pts, block.samples)
+                return
+            except DeviceError as error:
+                self.trouble("source", f"{error}; the face goes on without sound until it is back")
+                await self.sleep(self.now() + RETRY_S)
+                opened += 1
 
     async def play(self, tick: Callable[[float], None], played: Callable[[int], None] = lambda position: None) -> None:
         """Sound, for ever. Its tick is the session's heartbeat: time passes here even if the source is silent.
@@ -91,16 +114,18 @@ class Presenter:
 
     async def show(self) -> None:
         """Pictures, for ever."""
-        stuck, stats = 0, self.playout.stats
+        stuck = 0
         while True:
             tick = self.schedule.next_tick(self.now())
             await self.sleep(self.schedule.due(tick))
-            frame, repeated = self.schedule.frame_of(tick), stats.repeated
+            frame, repeated = self.schedule.frame_of(tick), self.playout.stats.repeated
             rgb = self.playout.pull_frame(frame)
-            stuck = stuck + 1 if stats.repeated > repeated else 0
+            stuck = stuck + 1 if self.playout.stats.repeated > repeated else 0
             if stuck >= STUCK_FRAMES:
-                rgb = self._still
-            self._guarded("pictures", partial(self._pictures.show, frame, rgb))
+                rgb = self.still
+            # By the moment, for those who go by numbers: the schedule may have been moved against the sound's.
+            number = round((self.schedule.due(tick) - self.playout.delay_ms / 1000) * FPS)
+            self._guarded("pictures", partial(self._pictures.show, number, rgb))
 
     def trouble(self, part: str, text: str) -> None:
         """Something is wrong with a part of the session."""

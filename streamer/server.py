@@ -28,12 +28,12 @@ from streamer.lobby import Lobby
 from streamer.lookahead import live_lookahead_ms
 from streamer.messages import WorkerSettings
 from streamer.recorder import Recordings
+from streamer.tasks import SWITCH_INTERVAL_S
 from streamer.vp8 import set_bitrates
 from streamer.worker import InferenceWorker
 
 logger = logging.getLogger(__name__)
 
-SWITCH_INTERVAL_S = 0.0005  # a busy thread then holds up the sound for half a millisecond, not five
 BACKLOG = 16  # connections waiting to be accepted
 
 

@@ -24,6 +24,17 @@ def side_by_side(rgba: ByteArray) -> ByteArray:
     return np.asarray(cv2.hconcat([colour, matte]), np.uint8)
 
 
+def joined(both: ByteArray) -> ByteArray:
+    """What `side_by_side` made, back: uint8 [H, 2 W, 3] as [H, W, 4]."""
+    wide = both.shape[1] // 2
+    return np.concatenate([both[:, :wide], both[:, wide : 2 * wide, :1]], axis=2)
+
+
+def opaque(rgb: ByteArray) -> ByteArray:
+    """uint8 [H, W, 3] as [H, W, 4] that nothing is seen through."""
+    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+
+
 def has_alpha(picture: ByteArray) -> bool:
     """Whether a picture is RGBA."""
     return bool(picture.shape[2] == 4)

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+SWITCH_INTERVAL_S = 0.0005  # a busy thread then holds up the sound for half a millisecond, not five
+
 
 async def until_first(*parts: Coroutine[Any, Any, object]) -> None:
     """Run all of them until one ends; the others are cancelled, and have ended when this returns.

@@ -57,7 +57,7 @@ class MicrophoneTimeline:
         self._offset: int | None = None  # position minus the sender's sample count
         self._recent: deque[tuple[float, int]] = deque()  # (time, samples early) of the last WATCH_S
         self._watched_since = 0.0
-        self._anchor_before: int | None = None  # the last one taken
+        self._anchor_before: int | None = None  # the offset taken last
         self._late_run = 0
         self._broken = False  # the next sound does not continue the last
         self._tail: Samples = np.zeros((FADE, CHANNELS), np.int16)
@@ -80,6 +80,10 @@ class MicrophoneTimeline:
         if behind < 0:
             self._conceal(-behind)
         self._append(samples)
+
+    def position_of(self, pts: int) -> int | None:
+        """Where the sender's sample `pts` has its place, while nothing moves it; None before the first packet."""
+        return None if self._anchor_before is None else self._anchor_before + pts
 
     def close(self, now: float) -> None:
         """Settle everything that is more than MARGIN_MS ago."""

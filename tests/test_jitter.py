@@ -60,7 +60,7 @@ def test_whatever_is_lost_the_rest_comes_in_order_and_never_late(lost: list[bool
 
 def test_what_waited_behind_a_lost_packet_is_delivered_too() -> None:
     decoder: queue.SimpleQueue[int] = queue.SimpleQueue()
-    buffer = MicrophoneBuffer(lambda ready: decoder.put(ready.sequence_number))
+    buffer = MicrophoneBuffer(lambda ready, frame: decoder.put(ready.sequence_number))
     frames = [buffer.add(packet(number))[1] for number in (1, 3, 4)]
     assert [frame and frame.timestamp // 960 for frame in frames] == [1, None, 4]
     assert decoder.get_nowait() == 3

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from streamer.config import FPS
-from streamer.local_session import RETRY_S, LocalOptions, LocalSession
+from streamer.local_session import LocalOptions, LocalSession
 from streamer.playout import AUDIO_PTIME_MS
-from streamer.presenter import STUCK_FRAMES
+from streamer.presenter import RETRY_S, STUCK_FRAMES
 from streamer.timeline import MS, RAMP, RATE, Samples
 from streamer.worker import WorkerState
 from tests.clock import FakeClock

@@ -40,7 +40,7 @@ def delays_ms(buffer: JitterBuffer | MicrophoneBuffer, delivered: list[RtpPacket
 def test_one_percent_loss_costs_no_delay() -> None:
     """No packet waits for longer than one packet, and only what comes just behind a lost one waits at all."""
     delivered: list[RtpPacket] = []
-    delays = delays_ms(MicrophoneBuffer(delivered.append), delivered)
+    delays = delays_ms(MicrophoneBuffer(lambda ready, frame: delivered.append(ready)), delivered)
     assert max(delays) == PTIME_MS
     assert sum(delay > 0 for delay in delays) <= 2 * (PACKETS - len(delays))
     assert sum(delays) / len(delays) < 1.0
