@@ -107,9 +107,10 @@ DEFAULT_THREADS = 2  # of a processor, for the engines
 
 @dataclass(frozen=True)
 class RecordOptions:
-    """What is recorded of a session. performance: FILE.npz, see `performance`; None is nothing."""
+    """What is recorded of a session. performance: FILE.npz, see `performance`; video: FILE.mp4; None is nothing."""
 
     performance: Path | None = None
+    video: Path | None = None
 
 
 NOTHING = RecordOptions()

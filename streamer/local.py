@@ -18,6 +18,7 @@ from streamer.camera_ends import CameraChoice, Ends, open_ends
 from streamer.clock import Clock, MonotonicClock
 from streamer.config import FPS, NOTHING, PLAIN_FACE, FaceOptions, RecordOptions
 from streamer.errors import DeviceError
+from streamer.fit import Fit
 from streamer.frames import ByteArray
 from streamer.gallery import Gallery
 from streamer.hearing import HalfDuplex, Hearing
@@ -30,6 +31,7 @@ from streamer.messages import WorkerSettings
 from streamer.performance import About
 from streamer.port_audio import port_audio
 from streamer.preview import Preview
+from streamer.recorded_video import RecordedVideo, beside
 from streamer.recorder import Recorder, check_target
 from streamer.remote import Hold, ServerChoice
 from streamer.sound_devices import Loudspeaker, Microphone
@@ -77,10 +79,11 @@ def camera(
     with contextlib.ExitStack() as devices:
         hold = prepared(face, sound, record, devices)
         source = open_source(sound)
+        video = open_video(record, chosen.fit, face.face.background, devices)
         transparent = face.face.background == TRANSPARENT
         ends = devices.enter_context(open_ends(chosen, open_speaker(sound, devices), transparent, note))
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(hold(source, ends))
+            asyncio.run(hold(source, beside(ends, video)))
 
 
 def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool, record: RecordOptions = NOTHING) -> None:
@@ -95,34 +98,38 @@ def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool, recor
     source = open_source(sound)
     with contextlib.ExitStack() as devices:
         recorder = open_recorder(manifest, face, record, devices)
+        video = open_video(record, Fit(manifest.size, manifest.size), face.face.background, devices)
         speech = open_speech(sound, devices)
         speaker: SoundSink | None = open_speaker(sound, devices)
         gate = None
         if speaker is not None and isinstance(source, Microphone) and not headphones:
             speaker = gate = HalfDuplex(speaker, MonotonicClock())
+        preview = Preview(face.face.background == TRANSPARENT)
+        ends = beside(Ends(preview, speaker, lambda delay_ms: None), video)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_mic(manifest, face, Hearing(source, gate), speaker, port, speech, recorder))
+            asyncio.run(_mic(manifest, face, Hearing(source, gate), preview, ends, port, speech, recorder))
 
 
 async def _mic(
     manifest: Manifest,
     face: FaceChoice,
     hearing: Hearing,
-    speaker: SoundSink | None,
+    preview: Preview,
+    ends: Ends,
     port: int,
     speech: LocalSpeech | None,
     recorder: Recorder | None,
 ) -> None:
-    clear = face.face.background == TRANSPARENT
-    preview, stop, watching = Preview(clear), stop_event(), set[asyncio.Task[None]]()
+    stop, watching = stop_event(), set[asyncio.Task[None]]()
 
     def watch(session: LocalSession) -> None:
+        ends.begin(session.delay_ms)
         watching.add(asyncio.create_task(_watch(hearing, session, stop)))
 
     async with preview.served(port) as page:
         print(f"avatar: the face is at {page}", flush=True)
         try:
-            await converse(manifest, face, hearing, preview, speaker, watch, stop, speech, recorder)
+            await converse(manifest, face, hearing, ends.pictures, ends.sound, watch, stop, speech, recorder)
         finally:
             for task in watching:
                 task.cancel()
@@ -200,6 +207,13 @@ def open_recorder(
     check_target(target)
     name, dial = face.avatar or default_name(manifest), live_lookahead_ms(manifest, face.lookahead_ms)
     return devices.enter_context(Recorder(lambda: target, About.of(manifest, name, dial, face.face), note))
+
+
+def open_video(
+    record: RecordOptions, fit: Fit, background: str | None, devices: contextlib.ExitStack
+) -> RecordedVideo | None:
+    """What records the session's video, where that is asked for. Raises ConfigError or MediaError."""
+    return None if record.video is None else devices.enter_context(RecordedVideo(record.video, fit, background, note))
 
 
 async def converse(

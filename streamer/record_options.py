@@ -19,8 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser, each: bool = False) -> None:
         help="record what the face does, in numbers, with the sound that is heard, for `avatar render --coefficients`"
         f"{own}",
     )
+    if not each:
+        group.add_argument(
+            "--record-video",
+            type=Path,
+            metavar="FILE.mp4",
+            help="record the pictures that are shown and the sound that is heard: .mp4, .mkv, .webm, .ts",
+        )
 
 
 def of_arguments(args: argparse.Namespace) -> RecordOptions:
     """What a command line asks for."""
-    return RecordOptions(args.record)
+    return RecordOptions(args.record, getattr(args, "record_video", None))

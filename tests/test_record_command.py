@@ -68,12 +68,12 @@ def follows_the_sound(tiny: Engines, dot: Avatar, found: Performance, sound: Sam
 def test_a_microphone_is_recorded_until_the_program_is_told_to_end(
     tiny_folder: Path, tiny: Engines, dot: Avatar, tmp_path: Path
 ) -> None:
-    """Then the file is played, without the name of a sound."""
+    """Then the file is played, without the name of a sound, and looks like the video that was recorded beside it."""
     long = write_wav(tmp_path / "speech.wav", speech_like(30.0))
-    target, video = tmp_path / "r.npz", tmp_path / "r.mp4"
+    target, live, video = tmp_path / "r.npz", tmp_path / "r.mkv", tmp_path / "r.mp4"
     command = [sys.executable, "-m", "streamer", "mic", "--engines", str(tiny_folder), "--threads", "1", "--port", "0"]
     with subprocess.Popen(
-        [*command, "--input", str(long), "--record", str(target)],
+        [*command, "--input", str(long), "--record", str(target), "--record-video", str(live)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -86,7 +86,8 @@ def test_a_microphone_is_recorded_until_the_program_is_told_to_end(
         told = process.stdout.read()
         assert process.wait(20) == 0
     assert f"avatar: recorded {target}: " in told
-    assert lying_in(tmp_path) == ["r.npz", "speech.wav"]
+    assert f"avatar: recorded {live}: " in told
+    assert lying_in(tmp_path) == ["r.mkv", "r.npz", "speech.wav"]
     found, sound = read(target)
     follows_the_sound(tiny, dot, found, sound)
     said = np.concatenate(list(read_stereo(long)))
@@ -97,6 +98,13 @@ def test_a_microphone_is_recorded_until_the_program_is_told_to_end(
     with av.open(str(video)) as container:
         assert container.streams.video[0].frames == -(-len(sound) // 1920)
         assert len(container.streams.audio) == 1
+    shown, played = (np.stack([np.frombuffer(one, np.uint8) for one in pictures(path)]) for path in (live, video))
+    assert abs(len(shown) - len(played)) <= 2
+    length = min(len(shown), len(played))
+    assert np.abs(shown[:length].astype(int) - played[:length]).mean() < 3.0
+    loud, heard = (np.concatenate(list(read_stereo(path)))[:, 0].astype(float) for path in (live, video))
+    same = min(len(loud), len(heard))
+    assert np.corrcoef(loud[:same], heard[:same])[0, 1] > 0.98
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -136,12 +144,21 @@ async def test_each_session_of_a_server_has_its_file(
 def test_a_file_that_is_there_is_refused(
     command: str, tiny_folder: Path, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = tmp_path / "r.npz"
+    target, video = tmp_path / "r.npz", tmp_path / "r.mp4"
     target.write_text("mine")
-    more = [] if command == "serve" else ["--input", str(speech)]
-    assert main([command, "--engines", str(tiny_folder), *more, "--record", str(target)]) == 2
+    video.write_text("mine")
+    begin = [command, "--engines", str(tiny_folder), *([] if command == "serve" else ["--input", str(speech)])]
+    assert main([*begin, "--record", str(target)]) == 2
     assert "r.npz: is there already" in refused(capsys)
-    assert target.read_text() == "mine"
+    if command != "serve":
+        assert main([*begin, "--record-video", str(video)]) == 2
+        assert "r.mp4: is there already" in refused(capsys)
+        assert main([*begin, "--record-video", str(tmp_path / "r.avi")]) == 2
+        assert "expected a name that ends in .mp4 or .mkv" in refused(capsys)
+        assert main([*begin, "--record-video", str(tmp_path / "v.mp4"), "--background", "transparent"]) == 2
+        assert "carries no transparency" in refused(capsys)
+    assert lying_in(tmp_path) == ["r.mp4", "r.npz"]
+    assert {target.read_text(), video.read_text()} == {"mine"}
 
 
 @pytest.fixture(scope="module")
