@@ -169,6 +169,7 @@ class Handlers:
             worker_starts=stats.starts,
             messages_dropped=stats.messages_dropped,
             pictures_overwritten=stats.pictures_overwritten,
+            speech_clients=self._lobby.speech_clients,
         )
         text = metrics.render(server, self._lobby.counts(), self._worker.pulse)
         return web.Response(text=text, headers={"Content-Type": metrics.CONTENT_TYPE})

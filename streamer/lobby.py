@@ -51,6 +51,11 @@ class Lobby:
         """Sessions now."""
         return len(self._sessions)
 
+    @property
+    def speech_clients(self) -> int:
+        """Clients that push speech, now."""
+        return sum(session.speech.is_taken for session in self._sessions.values())
+
     def counts(self) -> SessionCounts:
         """Of all sessions, the ended ones too."""
         total = SessionCounts()

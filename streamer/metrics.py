@@ -24,6 +24,10 @@ class SessionCounts:
     packets_late: int = 0
     silence: int = 0  # samples of the microphone made up because none came
     clock_shifts: int = 0  # times the microphone's clock was tied to ours anew
+    speech_clients: int = 0  # connections that speech came by
+    speech_utterances: int = 0
+    speech_clears: int = 0
+    speech_heard_ms: int = 0
 
     def add(self, other: SessionCounts) -> None:
         """Add another session's counts to these."""
@@ -42,6 +46,7 @@ class ServerCounts:
     worker_starts: int
     messages_dropped: int
     pictures_overwritten: int
+    speech_clients: int  # now
 
 
 def render(server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> str:
@@ -66,6 +71,11 @@ def render(server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> str:
         ("microphone_packets_late_total", "counter", "Packets that came too late", sessions.packets_late),
         ("microphone_silence_seconds_total", "counter", "Microphone silence made up", sessions.silence / RATE),
         ("microphone_clock_shifts_total", "counter", "Times its clock was tied anew", sessions.clock_shifts),
+        ("speech_clients_open", "gauge", "Clients that may push speech now", server.speech_clients),
+        ("speech_clients_total", "counter", "Clients that came to push speech", sessions.speech_clients),
+        ("speech_utterances_total", "counter", "Utterances begun", sessions.speech_utterances),
+        ("speech_clears_total", "counter", "Times pushed speech was cut off", sessions.speech_clears),
+        ("speech_heard_seconds_total", "counter", "Pushed speech sent to be heard", sessions.speech_heard_ms / 1000),
     ):
         lines += _metric(name, kind, explanation, [("", value)])
     runs = [(f'{{stage="{stage}"}}', count) for stage, (count, _) in pulse.stages.items()]

@@ -133,6 +133,9 @@ class Session:
         """What happened so far."""
         shown = self._playout.stats
         counts = SessionCounts(shown.shown, shown.repeated, shown.dropped, shown.underrun)
+        spoken = self.speech.counts
+        counts.speech_clients, counts.speech_utterances = spoken.clients, spoken.utterances
+        counts.speech_clears, counts.speech_heard_ms = spoken.clears, spoken.heard_ms
         if self.microphone is not None:
             counts.packets_lost = self.microphone.order.lost
             counts.packets_late = self.microphone.order.late

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from streamer.conversation import Conversation
 from streamer.errors import SessionError
 from streamer.limits import SpeechLimits
 from streamer.pushed_speech import PushedSpeech
-from streamer.speech_protocol import Allowance, Told
+from streamer.speech_protocol import Allowance, Played, Told
+
+
+@dataclass
+class SpeechCounts:
+    """What was spoken for a session so far."""
+
+    clients: int = 0  # connections
+    utterances: int = 0  # begun
+    clears: int = 0
+    heard_ms: int = 0  # as the clients were told
+
+    _of_this: int = 0  # ms, of the utterance that is heard now
+
+    def note(self, told: Told) -> None:
+        """A client was told this, or would have been."""
+        if isinstance(told, Played):
+            self.heard_ms += told.position_ms - self._of_this
+            self._of_this = 0 if told.final else told.position_ms
 
 
 class SpeechPort:
@@ -19,11 +38,17 @@ class SpeechPort:
 
     def __init__(self, limits: SpeechLimits, now: float) -> None:
         self.limits = limits
+        self.counts = SpeechCounts()
         self.messages = Allowance(limits.messages_per_s, limits.burst_messages, now)
         self.bytes = Allowance(limits.bytes_per_s, limits.burst_bytes, now)
         self.pushed = PushedSpeech()
         self.conversation: Conversation | None = None
         self._tell: Callable[[Told], None] | None = None
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a client is connected."""
+        return self._tell is not None
 
     def attach(self, tell: Callable[[Told], None]) -> None:
         """Somebody speaks from now on; `tell` is called with all that there is to tell.
@@ -34,6 +59,7 @@ class SpeechPort:
         if self._tell is not None:
             raise SessionError("another client speaks for this session already")
         self._tell = tell
+        self.counts.clients += 1
 
     def detach(self) -> None:
         """Whoever spoke has gone, and with it what was in flight."""
@@ -51,5 +77,6 @@ class SpeechPort:
     def report(self, position: int) -> None:
         """Everything before `position` was sent to be heard: tell what there is to tell."""
         for told in self.pushed.progress(position):
+            self.counts.note(told)
             if self._tell is not None:
                 self._tell(told)

@@ -144,11 +144,13 @@ class SpeechSocket:
                 self._send(render_hello(self._session.delay_ms, self._limits))
             case Begin(format=sound):
                 self._utterances += 1
+                port.counts.utterances += 1
                 speech.begin(self._utterances, sound)
             case End():
                 speech.end()
             case Clear():
-                self._session.speech.interrupt()
+                port.counts.clears += 1
+                port.interrupt()
             case Sound():
                 raise AssertionError("sound is never text")
 

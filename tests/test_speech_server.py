@@ -20,6 +20,7 @@ from clients.speech import SpeechClient, SpeechClientError
 from streamer.caller import Caller, Grey, Recording
 from streamer.ice import LOOPBACK, offer_only
 from streamer.launched import LaunchedServer, launch
+from streamer.metrics import parse
 from streamer.onsets import vowels
 from tests.opus_encoder import opus_packets
 
@@ -353,3 +354,26 @@ async def test_speech_is_0_or_1(server: LaunchedServer) -> None:
         address, headers = server.url + "session?speech=yes", {"Content-Type": "application/sdp"}
         async with http.post(address, data=b"v=0", headers=headers) as response:
             assert (response.status, await response.text()) == (400, "speech is 'yes', expected 0 or 1\n")
+
+
+async def test_speech_is_counted(server: LaunchedServer) -> None:
+    async def counts() -> dict[str, float]:
+        async with aiohttp.ClientSession() as http, http.get(server.url + "metrics") as response:
+            found = parse(await response.text())
+        return {name: value for name, value in found.items() if name.startswith("speech_")}
+
+    before = await counts()
+    async with caller_of(server) as caller:
+        async with SpeechClient(caller.location) as speech:
+            await speech.say(steps([0.5] * 2), SAMPLE_RATE)
+            await speech.idle()
+            await speech.say(steps([0.5] * 25), SAMPLE_RATE)
+            await until_heard(caller, 2 * STEP_MS + 400)
+            assert (await counts())["speech_clients_open"] == 1
+            cleared_ms = await speech.clear()
+        during = await counts()
+    after = await counts()
+    assert during == after
+    more = {name.removeprefix("speech_"): after[name] - before[name] for name in after}
+    assert more.pop("heard_seconds_total") == pytest.approx(2 * STEP_MS / 1000 + cleared_ms / 1000)
+    assert more == {"clients_open": 0, "clients_total": 1, "utterances_total": 2, "clears_total": 1}
