@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
@@ -163,8 +164,8 @@ def reaching(url: str) -> Iterator[None]:
     except aiohttp.InvalidURL:
         raise SessionError(f"{url}: not an address; expected one such as http://localhost:8080") from None
     except (aiohttp.ClientError, OSError) as error:
-        os_error = getattr(error, "os_error", error)
-        reason = getattr(os_error, "strerror", None) or str(error) or type(error).__name__
+        number = getattr(getattr(error, "os_error", error), "errno", None)
+        reason = os.strerror(number) if number and number > 0 else str(error) or type(error).__name__
         raise SessionError(f"{url}: cannot be reached ({shown(reason)})") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import subprocess
@@ -137,6 +138,39 @@ async def test_one_client_at_a_time_and_no_page_of_another_site() -> None:
             assert refusal.value.status == 403
         async with http.get(address.replace("ws", "http", 1)) as response:
             assert response.status == 426
+
+
+HELLO, BEGIN = '{"type": "hello", "version": 1}', '{"type": "begin", "sample_rate": 24000}'
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "closed"),
+    [
+        ([HELLO, BEGIN, "sound"], "json", None),
+        (['{"type": "hello", "version": 99}'], "version", 1002),
+        ([HELLO, BEGIN, *["sound"] * 30], "mistakes", 1008),
+        ([HELLO, BEGIN, bytes(128 * 1024)], None, 1009),
+    ],
+    ids=["text for sound", "version", "mistakes", "too long"],
+)
+async def test_a_client_that_misbehaves_harms_nobody(
+    said: list[str | bytes], code: str | None, closed: int | None
+) -> None:
+    stage = Stage(MonotonicClock())
+    async with stage.served() as address, aiohttp.ClientSession() as http:
+        async with http.ws_connect(address) as socket:
+            for message in said:
+                await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
+            errors = []
+            while (event := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                errors += [error for error in [json.loads(event.data).get("code")] if error]
+                if errors == [code] and closed is None:
+                    break
+            assert errors[-1:] == ([code] if code else [])
+            assert socket.close_code == closed
+        async with SpeechClient(address) as client:
+            await client.say(speech(0.2), RATE)
+            await client.idle()
 
 
 async def test_the_socket_ends_with_the_session() -> None:
