@@ -129,14 +129,20 @@ async def test_the_face_speaks_over_nothing(
         await opened.goto(f"{server.url}obs?avatar=kofi")
         await shown(opened)
         await opened.evaluate("watch()")
-        await asyncio.sleep(3.0)
+        await asyncio.sleep(2.5)
         corners, middles, mouths = map(np.array, zip(*await opened.evaluate("seen"), strict=True))
         picture = await screenshot(opened)
         silent = await opened.evaluate("document.getElementById('avatar').muted")
         controls = await opened.evaluate("document.querySelectorAll('button, input, select, a, [controls]').length")
         assert await opened.evaluate("document.body.dataset.painter") == painter
+        if painter == "webgl2":  # the graphics card goes away in the middle: the processor takes over
+            await opened.evaluate(
+                "document.getElementById('joined').getContext('webgl2').getExtension('WEBGL_lose_context').loseContext()"
+            )
+            await opened.wait_for_function("() => document.body.dataset.painter === '2d'", timeout=10_000)
+            assert is_face_over_nothing(await screenshot(opened))
     assert is_face_over_nothing(picture)
-    assert len(corners) > 50
+    assert len(corners) > 40
     assert (corners.max(), middles.min()) == (0, 255)  # in every picture: nothing shimmers
     assert mouths.std(axis=0).max() > 5.0
     assert (silent, controls, errors) == (True, 0, [])
@@ -146,7 +152,7 @@ async def test_speech_at_the_key_is_seen_and_heard_and_again_after_a_restart(tin
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     arguments = ["--engines", str(tiny_folder), "--threads", "1", "--port", str(port)]
-    speech = (speech_like(1.5) * 3 * 32767).clip(-32768, 32767).astype("<i2").tobytes()
+    speech = (speech_like(1.0) * 3 * 32767).clip(-32768, 32767).astype("<i2").tobytes()
 
     async def speak(opened: Page) -> None:
         await shown(opened)
