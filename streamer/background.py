@@ -9,14 +9,20 @@ import numpy as np
 from streamer.errors import ConfigError
 from streamer.frames import ByteArray
 
-BLUR, TRANSPARENT = "blur", "transparent"
-EXPECTED = f"a colour such as #00b140, {BLUR} or {TRANSPARENT}"
+BLUR, TRANSPARENT, NONE = "blur", "transparent", "none"
+EXPECTED = f"a colour such as #00b140, {BLUR}, {TRANSPARENT} or {NONE}"
 _COLOUR = re.compile(r"#?([0-9a-f]{6})", re.ASCII)
 
 
-def read(text: str) -> str:
-    """A background as it is handed on: `#rrggbb`, BLUR or TRANSPARENT. Raises ValueError with what is expected."""
+def read(text: str) -> str | None:
+    """A background as it is handed on: `#rrggbb`, BLUR or TRANSPARENT; NONE is None, the portrait's own.
+
+    Raises:
+        ValueError: it is none of these; with what is expected.
+    """
     plain = text.strip().lower()
+    if plain == NONE:
+        return None
     if plain in (BLUR, TRANSPARENT):
         return plain
     found = _COLOUR.fullmatch(plain)
@@ -28,8 +34,8 @@ def read(text: str) -> str:
 def check(background: str | None) -> None:
     """Whether it is one, where it comes from Python. Raises ConfigError."""
     try:
-        if background is not None:
-            read(background)
+        if background is not None and read(background) is None:  # None itself is said so
+            raise ValueError(EXPECTED)
     except ValueError as error:
         raise ConfigError(f"background {background!r}, expected {error}") from None
 

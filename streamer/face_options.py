@@ -94,7 +94,7 @@ OPTIONS = (
     Option(
         "background",
         background.read,
-        "COLOUR|blur|transparent",
+        "COLOUR|blur|transparent|none",
         "behind the person: a colour such as #00b140, the portrait's own blurred, or nothing, where what shows the "
         "pictures can do that (default: as the portrait has it)",
     ),

@@ -8,7 +8,7 @@
     GET    /avatars/NAME.png     a portrait; ?background= as below
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
                                  face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
-                                 background=rrggbb|blur|transparent;
+                                 background=rrggbb|blur|transparent|none;
                                  speech=1: it hears pushed speech only, and the offer needs no microphone; key=SECRET:
                                  it is also at /session/SECRET for speech, and ends the session that was
     GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md

@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer import face_options
+from streamer.background import refuse_transparent
 from streamer.clock import MonotonicClock
 from streamer.config import RecordOptions, ServeOptions
 from streamer.errors import ConfigError
@@ -54,6 +55,7 @@ async def _serve(options: ServeOptions) -> None:
     manifest = Manifest.load(family)
     live_lookahead_ms(manifest, options.lookahead_ms)  # what is wrong is told now, not to the first visitor
     face_options.check(manifest, options.face)
+    refuse_transparent(options.face.background, "the page that people talk on")
     addresses = offered_addresses(options.host)
     recordings = open_recordings(manifest, options.record)
     listener = listen(options.host, options.port)

@@ -47,7 +47,14 @@ def test_the_plain_family_can_be_still_and_scaled_and_turned(tiny: Engines, dot:
         (FaceOptions(yaw=11.0), "yaw of 11 degrees; tiny takes -10 to 10"),
         (FaceOptions(pitch=float("nan")), "pitch of nan degrees; tiny takes -8 to 8"),
         (FaceOptions(expression_scale=-1.0), "expression scale -1, expected 0 to 3"),
-        (FaceOptions(background="green"), "background 'green', expected a colour such as #00b140, blur or transparent"),
+        (
+            FaceOptions(background="none"),
+            "background 'none', expected a colour such as #00b140, blur, transparent or none",
+        ),
+        (
+            FaceOptions(background="green"),
+            "background 'green', expected a colour such as #00b140, blur, transparent or none",
+        ),
     ],
 )
 def test_what_the_family_cannot_do_is_told(tiny: Engines, dot: Avatar, face: FaceOptions, message: str) -> None:
@@ -100,7 +107,10 @@ def test_a_session_s_own_options_come_before_the_server_s() -> None:
         ({"yaw": "1" * 5000}, "yaw is '11111111111111111111', expected a number"),
         ({"pose-mode": "offline"}, "pose-mode offline waits for later sound and is for `avatar render` only"),
         ({"pose-mode": "both"}, "pose-mode is 'both', expected live or offline"),
-        ({"background": "green"}, "background is 'green', expected a colour such as #00b140, blur or transparent"),
+        (
+            {"background": "green"},
+            "background is 'green', expected a colour such as #00b140, blur, transparent or none",
+        ),
         ({"background": "#00b1400"}, "background is '#00b1400', expected a colour"),
         ({"background": ""}, "background is '', expected a colour"),
     ],

@@ -213,6 +213,14 @@ async def test_a_background_fills_the_picture(server: LaunchedServer, microphone
     assert errors == []
 
 
+async def test_the_portraits_own_background_may_stay(server: LaunchedServer) -> None:
+    async with browser() as (opened, errors):
+        await opened.goto(f"{server.url}obs?speech=1&key={KEY}&background=none")
+        await shown(opened, "video")
+        assert (await screenshot(opened))[..., 3].min() == 255
+    assert errors == []
+
+
 MISTAKES = [
     ("fitt=cover", "no parameter fitt; there are fit, sound"),
     ("fit=stretch", "fit is stretch, expected contain or cover"),

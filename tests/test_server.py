@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
+import cv2
 import numpy as np
 import pytest
 from aiohttp.http_exceptions import BadStatusLine
@@ -89,6 +90,25 @@ async def test_healthz_and_avatars(server: LaunchedServer) -> None:
     async with aiohttp.ClientSession() as http, http.get(server.url + avatars[0]["picture"].lstrip("/")) as response:
         assert (await response.read()).startswith(b"\x89PNG")
     assert (await request(server, "GET", "avatars/nobody.png"))[0] == 404
+
+
+async def test_portraits_come_on_the_background_that_a_session_would_have(server: LaunchedServer) -> None:
+    pictures = {}
+    for background in ("", "?background=none", "?background=transparent", "?background=0000ff"):
+        async with aiohttp.ClientSession() as http, http.get(f"{server.url}avatars/dot.png{background}") as response:
+            png = np.frombuffer(await response.read(), np.uint8)
+            pictures[background] = np.asarray(cv2.imdecode(png, cv2.IMREAD_UNCHANGED), np.uint8)
+    plain = pictures[""]
+    assert plain.shape == (tiny_family.SIZE, tiny_family.SIZE, 3)
+    assert (pictures["?background=none"] == plain).all()
+    clear = pictures["?background=transparent"]
+    assert (clear[..., :3] == plain).all()
+    assert (clear[..., 3].min(), clear[..., 3].max()) == (0, 255)
+    blue = pictures["?background=0000ff"]
+    assert (blue[clear[..., 3] == 0] == (255, 0, 0)).all()
+    assert (blue[clear[..., 3] == 255] == plain[clear[..., 3] == 255]).all()
+    status, text, _ = await request(server, "GET", "avatars/dot.png?background=mauve")
+    assert (status, text.count("\n"), "expected a colour" in text) == (400, 1, True)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +211,15 @@ def test_a_taken_port_is_one_clear_line(tiny_folder: Path) -> None:
     assert ended.returncode == 2
     assert f"cannot listen on localhost, port {port}" in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_transparent_is_no_background_for_everybody(tiny_folder: Path) -> None:
+    """The page that people talk on would show what only /obs can join."""
+    with (
+        pytest.raises(EngineError, match=r"carries no transparency; the page /obs"),
+        launch(["--engines", str(tiny_folder), "--background", "transparent"]),
+    ):
+        pass
 
 
 def test_a_damaged_family_is_one_clear_line(tmp_path: Path) -> None:

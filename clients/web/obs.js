@@ -58,8 +58,7 @@ function background() {
 
 function query() {
   const wanted = new URLSearchParams([...asked].filter(([name]) => !OF_THE_PAGE.includes(name)));
-  if (background() === "none") wanted.delete("background");
-  else wanted.set("background", background());
+  wanted.set("background", background());
   return wanted;
 }
 
@@ -82,8 +81,7 @@ async function showPortrait() {
       if (!avatar) {
         throw new Error(`There is no avatar ${name.slice(0, 40)}; there are ${avatars.map((each) => each.name).join(", ")}.`);
       }
-      const shown = background() === "none" ? {} : { background: background() };
-      portrait.src = `${avatar.picture}?${new URLSearchParams(shown)}`;
+      portrait.src = `${avatar.picture}?${new URLSearchParams({ background: background() })}`;
       await portrait.decode().catch(() => {}); // what is wrong with it, the session tells
       portrait.hidden = !portrait.naturalWidth;
       return;
