@@ -10,15 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from export.starter.gl import Camera
+from export.starter.gl import SUPERSAMPLING, Camera, Light, Renderer
 from export.starter.meshio import Floats
 from export.starter.people import Character, portrait_camera
 from export.starter.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE, PointSet
 from export.starter.rig import Person, Rig
 from export.starter.stages import WINDOW_HEIGHT, WINDOW_WIDTH
 from streamer import matte
-from streamer.landmarks import POINTS
-from streamer.matting import cut_out
 
 SIZE = 256
 WINDOW_STEP = 8
@@ -60,8 +58,18 @@ def paint_windows(keypoints: Floats) -> NDArray[np.float64]:
     return np.clip(np.round(corners / WINDOW_STEP) * WINDOW_STEP, 0, most)
 
 
-def write_bundle(folder: Path, character: Character, portrait: NDArray[np.uint8], arrays: Arrays, family: str) -> None:
-    """Write avatar.json, portrait.png, matte.png and arrays.npz, each atomically. `portrait` is [256, 256, 3] RGB."""
+def write_bundle(
+    folder: Path,
+    character: Character,
+    portrait: NDArray[np.uint8],
+    cover: NDArray[np.float32],
+    arrays: Arrays,
+    family: str,
+) -> None:
+    """Write avatar.json, portrait.png, matte.png and arrays.npz, each atomically.
+
+    `portrait` is [256, 256, 3] RGB; `cover` [256, 256]: how much of each of its pixels is the person.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     about = {
         "format": 1,
@@ -73,8 +81,7 @@ def write_bundle(folder: Path, character: Character, portrait: NDArray[np.uint8]
     }
     _replace(folder / "avatar.json", (json.dumps(about, indent=2) + "\n").encode())
     _replace(folder / "portrait.png", cv2.imencode(".png", portrait[..., ::-1])[1].tobytes())
-    face = (arrays["source_keypoints"][:POINTS] + 1) * np.float32(SIZE / 2)
-    matte.write_matte(folder / matte.FILE, cut_out(portrait, face))
+    matte.write_matte(folder / matte.FILE, cover)
     temporary = folder / "arrays.partial"
     with temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
@@ -85,6 +92,17 @@ def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_suffix(".partial")
     temporary.write_bytes(data)
     temporary.replace(path)
+
+
+def character_cover(rig: Rig, character: Character) -> NDArray[np.float32]:
+    """How much of each pixel of a bundled character's portrait is the character, [SIZE, SIZE]: known from the rig."""
+    person = Person(rig, character.look)
+    posed = person.express(character.expression)
+    renderer, nothing = Renderer(SIZE), np.zeros(3)
+    light = Light(np.array([0.0, 0.0, 1.0]), nothing, nothing, nothing, np.array([0.0, 0.0, -1.0]), nothing)
+    backdrop = np.zeros((SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING, 3), np.float32)
+    renderer.draw(person, posed, posed, portrait_camera(person), light, backdrop)
+    return renderer.coverage()
 
 
 def character_arrays(rig: Rig, points: PointSet, character: Character) -> Arrays:

@@ -23,7 +23,7 @@ import onnx
 import torch
 
 from export.starter import face_rig
-from export.starter.bundle import character_arrays, write_bundle
+from export.starter.bundle import character_arrays, character_cover, write_bundle
 from export.starter.dataset import PLAIN
 from export.starter.expression_net import WINDOW
 from export.starter.generator import Generator
@@ -99,7 +99,8 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
         if portrait is None:
             raise FileNotFoundError(f"{home / 'portrait.png'}: render it with python -m export.starter.portraits")
         arrays = character_arrays(rig, points, character)
-        write_bundle(home, character, np.asarray(portrait[..., ::-1], np.uint8), arrays, FAMILY)
+        cover = character_cover(rig, character)
+        write_bundle(home, character, np.asarray(portrait[..., ::-1], np.uint8), cover, arrays, FAMILY)
     _write_manifest(folder, units, stages)
 
 
