@@ -110,7 +110,7 @@ class FaceRenderer:
         frame = self._render.infer(keypoints)
         if self._backdrop is None:
             return frame
-        return replace(frame, rgb=self._backdrop.put(frame.rgb))
+        return replace(frame, rgb=self._backdrop.put(frame.rgb, keypoints.points))
 
 
 class Pipeline:

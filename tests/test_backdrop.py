@@ -13,10 +13,11 @@ from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer import matte
 from streamer.avatar import Avatar, find_avatar
+from streamer.backdrop import Backdrop
 from streamer.cli import main
 from streamer.config import FaceOptions, PipelineOptions
 from streamer.errors import BundleError
-from streamer.frames import ByteArray
+from streamer.frames import ByteArray, FloatArray
 from streamer.gallery import Gallery
 from streamer.messages import WorkerSettings
 from streamer.pipeline import Pipeline
@@ -24,28 +25,46 @@ from streamer.worker import InferenceWorker
 from tests import tiny_family
 from tests.sound import speech_like
 
-MATTE = tiny_family.matte().astype(np.float32) / 255
+MATTE: FloatArray = np.asarray(tiny_family.matte() / 255, np.float32)
 GREEN = (0, 0xB1, 0x40)
+NOBODY, PERSON = cv2.dilate(MATTE, np.ones((5, 5))) == 0, cv2.erode(MATTE, np.ones((5, 5))) == 1  # away from the edge
 
 
-def pictures(engines: Engines, avatar: Avatar, background: str | None) -> list[ByteArray]:
-    pipeline = Pipeline(engines, avatar, PipelineOptions(face=FaceOptions(still=True, background=background)))
-    return [frame.rgb for frame in pipeline.push(speech_like(0.6)) + pipeline.flush()]
+def backdrop(background: str) -> Backdrop:
+    """For a white person before black."""
+    return Backdrop(np.repeat(tiny_family.matte()[..., None], 3, 2), MATTE, background)
 
 
-def test_a_colour_is_exact_where_there_is_nobody_and_the_person_is_whole(tiny: Engines, dot: Avatar) -> None:
-    plain, green = pictures(tiny, dot, None), pictures(tiny, dot, "#00b140")
-    assert len(plain) == len(green) == 15
-    for before, after in zip(plain, green, strict=True):
-        assert (after[MATTE == 0] == GREEN).all()
-        assert np.array_equal(after[MATTE == 1], before[MATTE == 1])
+def test_a_colour_is_exact_where_there_is_nobody_and_the_person_is_whole() -> None:
+    rng = np.random.default_rng(1)
+    picture = np.where(PERSON[..., None], rng.integers(0, 256, (32, 32, 3)), 0).astype(np.uint8)
+    green = backdrop("#00b140").put(picture)
+    assert (green[NOBODY] == GREEN).all()
+    assert np.array_equal(green[PERSON], picture[PERSON])
 
 
-def test_transparent_pictures_carry_the_matte(tiny: Engines, dot: Avatar) -> None:
-    for plain, picture in zip(pictures(tiny, dot, None), pictures(tiny, dot, "transparent"), strict=True):
-        assert picture.shape == (*plain.shape[:2], 4)
-        assert np.array_equal(picture[..., 3], tiny_family.matte())
-        assert np.array_equal(picture[MATTE == 1, :3], plain[MATTE == 1])
+def test_an_edge_has_nothing_of_the_old_background() -> None:
+    """Half a pixel of white before black becomes half a pixel of white before green, not of grey."""
+    portrait = np.repeat(tiny_family.matte()[..., None], 3, 2)
+    edge = backdrop("#00b140").put(portrait)[16, 8].astype(int)
+    assert np.abs(edge - (np.array(GREEN) + 255) / 2).max() < 12
+    rgba = backdrop("transparent").put(portrait)[16, 8].astype(int)
+    assert abs(rgba[3] - 128) < 12
+    assert (rgba[:3] > 240).all()
+
+
+def test_pictures_of_every_session_are_on_its_background(tiny: Engines, dot: Avatar) -> None:
+    def last(background: str | None) -> ByteArray:
+        pipeline = Pipeline(tiny, dot, PipelineOptions(face=FaceOptions(background=background)))
+        return (pipeline.push(speech_like(0.6)) + pipeline.flush())[-1].rgb
+
+    plain, green, clear = last(None), last("#00b140"), last("transparent")
+    assert (green[:, 0] == GREEN).all()
+    assert np.array_equal(green[:, 16], plain[:, 16])
+    assert clear.shape == (32, 32, 4)
+    assert (clear[:, 0, 3] == 0).all()
+    assert np.array_equal(clear[:, 16, :3], plain[:, 16])
+    assert (clear[:, 16, 3] == 255).all()
 
 
 def test_a_blurred_background_has_nothing_of_the_person_in_it(tmp_path: Path) -> None:
@@ -57,7 +76,7 @@ def test_a_blurred_background_has_nothing_of_the_person_in_it(tmp_path: Path) ->
     cv2.imwrite(str(folder / "portrait.png"), portrait)
     tiny_family.edit(family, lambda fields: fields.update(files=[]))
     still = Gallery.load(Manifest.load(family), ["dot"], "dot").find(None).on("blur")
-    behind, person = still[MATTE == 0].astype(int), still[MATTE == 1]
+    behind, person = still[NOBODY].astype(int), still[PERSON]
     assert (person == 255).all()
     assert behind[:, [0, 2]].max() <= 6
     assert np.ptp(behind[:, 1]) < 25
@@ -68,10 +87,10 @@ def test_a_blurred_background_has_nothing_of_the_person_in_it(tmp_path: Path) ->
 def test_the_still_is_on_the_background_that_the_pictures_are_on(tiny_folder: Path, background: str) -> None:
     portrait = Gallery.load(Manifest.load(tiny_folder), ["dot"], "dot").find("dot")
     still = portrait.on(background)
-    assert np.array_equal(still[MATTE == 1, :3], portrait.still[MATTE == 1])
+    assert np.array_equal(still[PERSON, :3], portrait.still[PERSON])
     assert still.shape[2] == (4 if background == "transparent" else 3)
     if background == "#00b140":
-        assert (still[MATTE == 0] == GREEN).all()
+        assert (still[NOBODY] == GREEN).all()
     assert portrait.on(None) is portrait.still
 
 
@@ -105,8 +124,9 @@ async def test_sessions_of_one_worker_have_backgrounds_of_their_own(tiny_folder:
     finally:
         await worker.stop()
     assert seen[None].shape[2] == seen["#00b140"].shape[2] == 3
-    assert (seen["#00b140"][MATTE == 0] == GREEN).all()
-    assert np.array_equal(seen["transparent"][..., 3], tiny_family.matte())
+    assert (seen["#00b140"][:, 0] == GREEN).all()
+    assert (seen["transparent"][:, 0, 3] == 0).all()
+    assert (seen["transparent"][:, 16, 3] == 255).all()
 
 
 @pytest.mark.parametrize(
