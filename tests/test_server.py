@@ -102,7 +102,7 @@ async def test_portraits_come_on_the_background_that_a_session_would_have(server
     assert plain.shape == (tiny_family.SIZE, tiny_family.SIZE, 3)
     assert (pictures["?background=none"] == plain).all()
     clear = pictures["?background=transparent"]
-    assert (clear[..., :3] == plain).all()
+    assert (clear[clear[..., 3] == 255, :3] == plain[clear[..., 3] == 255]).all()
     assert (clear[..., 3].min(), clear[..., 3].max()) == (0, 255)
     blue = pictures["?background=0000ff"]
     assert (blue[clear[..., 3] == 0] == (255, 0, 0)).all()
