@@ -102,7 +102,9 @@ class Handlers:
         ]
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
-        """A file of the page."""
+        """A file of a page. /obs begins by itself, so no link of another site may open it (browsers tell)."""
+        if request.path == "/obs" and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            raise web.HTTPForbidden(text="links of other sites do not open this page; type or paste its address\n")
         return web.FileResponse(WEB / ASSETS[request.path], headers={"Cache-Control": "no-cache"})
 
     async def avatars(self, request: web.Request) -> web.Response:
@@ -141,8 +143,11 @@ class Handlers:
     async def close(self, request: web.Request) -> web.Response:
         """End a session."""
         token = request.match_info["token"]
-        if not await self._lobby.dismiss(token):
-            raise web.HTTPGone(text=REPLACED) if self._lobby.was_replaced(token) else web.HTTPNotFound(text=NO_SESSION)
+        found = await self._lobby.dismiss(token)
+        if self._lobby.was_replaced(token):  # also while it is still closing: its page is not to call again
+            raise web.HTTPGone(text=REPLACED)
+        if not found:
+            raise web.HTTPNotFound(text=NO_SESSION)
         return web.Response(text="ended\n")
 
     async def speech(self, request: web.Request) -> web.StreamResponse:

@@ -80,6 +80,16 @@ async def test_page_and_its_files_come_with_strict_headers(server: LaunchedServe
     assert (await request(server, "GET", "../pyproject.toml"))[0] == 404
 
 
+async def test_a_page_that_begins_by_itself_is_not_opened_by_other_sites(server: LaunchedServer) -> None:
+    for site, status in (("cross-site", 403), ("same-site", 403), ("none", 200), ("same-origin", 200)):
+        assert (await request(server, "GET", "obs", None, **{"Sec-Fetch-Site": site}))[0] == status
+    status, page, headers = await request(server, "GET", "obs")
+    assert status == 200
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    for file in re.findall(r'(?:src|href)="([^"]+)"', page):
+        assert (await request(server, "GET", file))[0] == 200
+
+
 async def test_healthz_and_avatars(server: LaunchedServer) -> None:
     assert (await request(server, "GET", "healthz"))[:2] == (200, "ready\n")
     async with aiohttp.ClientSession() as http, http.get(server.url + "avatars") as response:

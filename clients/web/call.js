@@ -12,8 +12,9 @@ const LOST = "The connection was lost.";
 const GONE = 410; // of a session that another page's call has replaced
 
 /**
- * `query` (a function): what POST /session is asked for, as URLSearchParams. `pushed`: a program speaks, so no microphone
- * is asked for. `retries`: how often it calls again when a connection was lost; Infinity: for ever, and at first, too.
+ * `query` (a function): what POST /session is asked for, as URLSearchParams. `pushed`: a program speaks, so that no
+ * microphone is asked for. `retries`: how often it calls again when a connection was lost; Infinity: for ever, and at
+ * first, too.
  *
  * `on(event, detail)` hears what happens:
  *   asking, microphone (stream), connecting, stream (of the avatar), live, weak (it may recover),
@@ -56,7 +57,9 @@ export class Call {
         mine.microphone = await microphone();
         if (this.attempt !== mine) return void this.#release(mine);
         const [track] = mine.microphone.getAudioTracks();
-        track.addEventListener("ended", () => this.attempt === mine && this.#lost(mine, new Error("The microphone has gone.")));
+        track.addEventListener("ended", () => {
+          if (this.attempt === mine) this.#lost(mine, new Error("The microphone has gone."));
+        });
         this.on("microphone", mine.microphone);
       }
       this.on("connecting");

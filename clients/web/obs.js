@@ -37,7 +37,9 @@ function mistake() {
   const choices = { fit: ["contain", "cover"], sound: ["0", "1"], speech: ["0", "1"] };
   for (const [name, values] of Object.entries(choices)) {
     const value = asked.get(name);
-    if (value !== null && !values.includes(value)) return `${name} is ${value.slice(0, 20)}, expected ${values.join(" or ")}.`;
+    if (value !== null && !values.includes(value)) {
+      return `${name} is ${value.slice(0, 20)}, expected ${values.join(" or ")}.`;
+    }
   }
   if (asked.has("key") && !KEY.test(asked.get("key"))) {
     return "key must be 16 to 128 letters, digits, - or _; choose one that nobody guesses.";
@@ -79,7 +81,8 @@ async function showPortrait() {
       const name = asked.get("avatar");
       const avatar = avatars.find((each) => (name === null ? each.default : each.name === name));
       if (!avatar) {
-        throw new Error(`There is no avatar ${name.slice(0, 40)}; there are ${avatars.map((each) => each.name).join(", ")}.`);
+        const names = avatars.map((each) => each.name).join(", ");
+        throw new Error(`There is no avatar ${name.slice(0, 40)}; there are ${names}.`);
       }
       portrait.src = `${avatar.picture}?${new URLSearchParams({ background: background() })}`;
       await portrait.decode().catch(() => {}); // what is wrong with it, the session tells
@@ -95,6 +98,7 @@ async function showPortrait() {
 
 /** Each picture as it comes; the first one takes the portrait's place. */
 function paint() {
+  video.requestVideoFrameCallback(paint);
   if (call.active && call.session) {
     const joined = call.session.layout === PACKED;
     if (joined) {
@@ -104,7 +108,6 @@ function paint() {
     }
     if (live) document.body.dataset.shown = joined ? "canvas" : "video";
   }
-  video.requestVideoFrameCallback(paint);
 }
 
 function follow(event, detail) {
@@ -170,6 +173,7 @@ async function begin() {
   call.start();
 }
 
-const wrong = mistake();
+const OLD = "This browser is too old for this page; OBS 28 or newer is not.";
+const wrong = "requestVideoFrameCallback" in video ? mistake() : OLD;
 if (wrong) say(wrong);
 else begin().catch((error) => say(explain(error)));

@@ -85,7 +85,9 @@ function follow(event, detail) {
       video.srcObject = detail;
       return void video.play().catch(() => {}); // muted video may always play; unmuted follows a click
     case "live":
-      if (PUSHED) element("address").textContent = `Speech for it goes to ${new URL(call.session.location, window.location)}`;
+      if (PUSHED) {
+        element("address").textContent = `Speech for it goes to ${new URL(call.session.location, window.location)}`;
+      }
       return show("live", PUSHED ? "Live. A program speaks." : "Live. Say something.");
     case "weak":
       return show("connecting", "The connection is weak …");
