@@ -125,8 +125,10 @@ class Call:
         self._readers.append(asyncio.create_task(self._read(track)))
 
     async def _read(self, track: MediaStreamTrack) -> None:
-        await self._take(track)
-        self.ended.set()  # the server has said goodbye
+        try:
+            await self._take(track)
+        finally:
+            self.ended.set()  # the server has said goodbye
 
     def _on_connection_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):
@@ -170,5 +172,6 @@ def reaching(url: str) -> Iterator[None]:
 
 
 def shown(text: str) -> str:
-    """Somebody else's words, as one line of an error."""
-    return " ".join(text.split())[:LONGEST_REASON]
+    """Somebody else's words, as one line of an error: nothing that a terminal would obey."""
+    words = " ".join(text[: 4 * LONGEST_REASON].split())
+    return "".join(letter for letter in words if letter.isprintable())[:LONGEST_REASON]

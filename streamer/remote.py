@@ -128,8 +128,8 @@ async def converse(
         nonlocal calls
         calls += 1
         if calls == 1:
-            told = f"{face.title} speaks with the sound of {source.name}, at {choice.url}"
-            print(f"avatar: {told}; Ctrl-C ends", flush=True)
+            after = f"{session.delay_ms} ms and the network's time after it"
+            print(f"avatar: {face.title} speaks with the sound of {source.name}, {after}; Ctrl-C ends", flush=True)
         if not microphone:
             print(f"avatar: speech is taken at ws{call.location.removeprefix('http')}/speech", flush=True)
 

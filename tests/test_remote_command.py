@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -53,11 +54,24 @@ def test_the_servers_face_speaks_a_file_through_the_camera(
     command = ["camera", "--server", server.url.rstrip("/"), "--backend", "fake", "--input", str(speech)]
     assert main([*command, "--width", "96", "--height", "64", "--avatar", "dot", "--still"]) == 0
     told = capsys.readouterr()
-    assert f"Dot speaks with the sound of {speech}, at {server.url}" in told.out
+    assert f"Dot speaks with the sound of {speech}, 440 ms and the network's time after it" in told.out
     assert told.err == ""
     assert len(driver.got) >= SECONDS * 25
     assert len({rgb.tobytes() for rgb in driver.got}) > 10
     assert driver.closed == 1
+
+
+def test_the_servers_face_speaks_into_a_file(server: LaunchedServer, speech: Path, tmp_path: Path) -> None:
+    out = tmp_path / "talk.mp4"
+    assert main(["camera", "--server", server.url, "--input", str(speech), "--output", str(out)]) == 0
+    with av.open(str(out)) as container:
+        frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    with av.open(str(out)) as container:
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+    assert len(frames) / 25 == pytest.approx(len(sound) / 48_000, abs=0.2)
+    assert len(frames) / 25 > SECONDS
+    assert np.abs(sound).max() > 0.05
+    assert max(np.abs(frame.astype(int) - frames[-1]).mean() for frame in frames) > 0.5  # the face moved
 
 
 @pytest.mark.parametrize(
@@ -106,6 +120,7 @@ def test_https_where_there_is_none_is_one_line(
 
 PICTURE = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
 HUGE = PICTURE[:16] + (100_000).to_bytes(4, "big") * 2 + PICTURE[24:]
+ESCAPE = json.dumps({"avatars": [{"name": "x\x1b[2J", "title": "X", "default": True}]}).encode()
 LISTING = json.dumps({"avatars": [{"name": "x", "title": "X", "default": True}]}).encode()
 
 
@@ -113,6 +128,11 @@ LISTING = json.dumps({"avatars": [{"name": "x", "title": "X", "default": True}]}
     ("listing", "picture", "says"),
     [
         (None, b"", r"not a server of avatars; it answers 404 to avatars"),
+        (
+            b'{"avatars": [{"name": "x\\u001b[2J", "title": "", "default": true}]}',
+            b"",
+            r"answers 404 to avatars/x%1B%5B2J",
+        ),
         (b"<html>", b"", r"not a server of avatars; it has no list of them"),
         (b"[]", b"", r"not a server of avatars; it has no list of them"),
         (b"[" * 100_000, b"", r"not a server of avatars; it has no list of them"),
@@ -122,7 +142,7 @@ LISTING = json.dumps({"avatars": [{"name": "x", "title": "X", "default": True}]}
         (LISTING, b"x" * (17 << 20), r"more than 16777216 bytes"),
         (LISTING, PICTURE, r"refused, 404"),
     ],
-    ids=["none", "page", "list", "deep", "long", "no picture", "huge picture", "long picture", "no sessions"],
+    ids=["none", "escape", "page", "list", "deep", "long", "no picture", "huge picture", "long picture", "no sessions"],
 )
 def test_a_server_of_something_else_is_one_line(
     speech: Path, capsys: pytest.CaptureFixture[str], listing: bytes | None, picture: bytes, says: str
