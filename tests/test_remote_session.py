@@ -7,7 +7,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -209,12 +209,14 @@ async def test_a_session_that_the_server_ends_is_begun_anew(server: LaunchedServ
 
 async def test_whoever_finds_no_room_waits_for_it(server: LaunchedServer, still: ByteArray) -> None:
     stage = Stage(server.url, still, NoMicrophone(), "speech=1")
-    async with stage.running():
-        async with Caller(server.url, None, "speech=1"):
-            await stage.until(lambda: len(stage.devices.pictures) > 25)
-        assert "refused, 503: all 1 places are taken" in stage.notes[0]
-        assert not stage.moves()
-        await stage.until(stage.moves)
+    async with AsyncExitStack() as occupied:
+        await occupied.enter_async_context(Caller(server.url, None, "speech=1"))
+        async with stage.running():
+            await stage.until(lambda: len(stage.devices.pictures) > 25 and bool(stage.notes))
+            assert "refused, 503: all 1 places are taken" in stage.notes[0]
+            assert not stage.moves()
+            await occupied.aclose()
+            await stage.until(stage.moves)
     assert stage.notes[1:] == ["the face is back"]
 
 
