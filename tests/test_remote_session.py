@@ -243,8 +243,8 @@ async def test_a_source_that_is_silent_keeps_the_call_and_is_heard_again(
     loud = np.flatnonzero(np.abs(sound[:, 0]) > 3000)
     pauses = np.diff(loud)
     assert np.count_nonzero(pauses > RATE) == 1
-    assert pauses.max() / RATE == pytest.approx(2 * RETRY_S, abs=0.3)
-    assert (loud[-1] - loud[0] - pauses.max()) / RATE == pytest.approx(1.2, abs=0.3)
+    assert pauses.max() / RATE == pytest.approx(2 * RETRY_S, abs=0.6)  # not a second more or less
+    assert (loud[-1] - loud[0] - pauses.max()) / RATE == pytest.approx(1.2, abs=0.6)
 
 
 async def test_speech_is_pushed_to_the_server(server: LaunchedServer, still: ByteArray) -> None:
