@@ -1,5 +1,5 @@
 // One conversation with the server: microphone up, avatar down, over as many WebRTC connections as it takes.
-// Kept to what Chromium 103 knows (OBS 28 to 30 have it): no AbortSignal.any, no :has.
+// Kept to what Chromium 103 knows (OBS 30 has it): no AbortSignal.any, no :has.
 
 const CONNECT_TIMEOUT_MS = 20_000;
 const GATHER_TIMEOUT_MS = 2_000;

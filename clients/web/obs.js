@@ -173,7 +173,7 @@ async function begin() {
   call.start();
 }
 
-const OLD = "This browser is too old for this page; OBS 28 or newer is not.";
+const OLD = "This browser is too old for this page; OBS 30 or newer is not.";
 const wrong = "requestVideoFrameCallback" in video ? mistake() : OLD;
 if (wrong) say(wrong);
 else begin().catch((error) => say(explain(error)));
