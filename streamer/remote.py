@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from streamer import face_options
-from streamer.background import TRANSPARENT
+from streamer.background import BLUR, TRANSPARENT, colour_of
 from streamer.call import REQUEST_S, Call, reaching, read_at_most, shown
 from streamer.camera_ends import Ends
 from streamer.clock import MonotonicClock
@@ -28,12 +28,12 @@ from streamer.local_media import PictureSink, SoundSink, SoundSource
 from streamer.local_speech import NoMicrophone
 from streamer.presenter import Note
 from streamer.remote_session import LARGEST_SIDE, RemoteOptions, RemoteSession
-from streamer.side_by_side import opaque
 from streamer.tasks import SWITCH_INTERVAL_S, until_first
 
 MOST_LISTING = 256 * 1024  # bytes
 MOST_PICTURE = 16 * 1024 * 1024
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+BLURRED = 8  # of a picture's height: nobody is recognised
 WARM_UP_S = 2.0  # between two looks at whether the server's engines are ready
 
 # Talk with the sound of this source, to these sinks.
@@ -120,8 +120,8 @@ async def converse(
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     offer_only(LOOPBACK if is_loopback(urlsplit(choice.url).hostname or "") else None)
     microphone = not isinstance(source, NoMicrophone)
-    still = opaque(face.still) if choice.face.background == TRANSPARENT else face.still
-    options = RemoteOptions(choice.url, choice.query(face.name, microphone), still, microphone)
+    before = ground(face.still, choice.face.background)
+    options = RemoteOptions(choice.url, choice.query(face.name, microphone), before, microphone)
     calls = 0
 
     def called(call: Call) -> None:
@@ -140,6 +140,17 @@ async def converse(
     finally:
         count, late = session.stats.shown, session.stats.repeated
         print(f"avatar: {count} pictures, {late} of them late (the one before, again)", flush=True)
+
+
+def ground(still: ByteArray, background: str | None) -> ByteArray:
+    """What shows until the server sent the portrait before its background: that alone, or the portrait as it is."""
+    if background is None:
+        return still
+    if background == BLUR:
+        return np.asarray(cv2.GaussianBlur(still, (0, 0), still.shape[0] / BLURRED), np.uint8)
+    if background == TRANSPARENT:
+        return np.zeros((*still.shape[:2], 4), np.uint8)
+    return np.broadcast_to(colour_of(background), still.shape).copy()
 
 
 async def _fetch(http: aiohttp.ClientSession, url: str, path: str, most: int) -> bytes | None:

@@ -14,6 +14,8 @@ import numpy as np
 
 from streamer.frames import ByteArray
 
+CLEAR, SOLID = 12, 243  # grey: transparent up to the first, opaque from the second: video's noise would shimmer
+_OPACITY = np.clip(np.round((np.arange(256) - CLEAR) * 255 / (SOLID - CLEAR)), 0, 255).astype(np.uint8)
 LAYOUT = "colour+matte"  # the value of the header that tells a page
 
 
@@ -25,9 +27,10 @@ def side_by_side(rgba: ByteArray) -> ByteArray:
 
 
 def joined(both: ByteArray) -> ByteArray:
-    """What `side_by_side` made, back: uint8 [H, 2 W, 3] as [H, W, 4]."""
+    """What `side_by_side` made, after it was video: uint8 [H, 2 W, 3] as [H, W, 4]. As `clients/web/matte.js` does."""
     wide = both.shape[1] // 2
-    return np.concatenate([both[:, :wide], both[:, wide : 2 * wide, :1]], axis=2)
+    grey = cv2.cvtColor(np.ascontiguousarray(both[:, wide : 2 * wide]), cv2.COLOR_RGB2GRAY)
+    return np.dstack([both[:, :wide], cv2.LUT(grey, _OPACITY)])
 
 
 def opaque(rgb: ByteArray) -> ByteArray:

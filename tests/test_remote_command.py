@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import http.server
 import json
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +18,11 @@ import av
 import cv2
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from engines import FAMILY_VARIABLE
 from streamer.cli import main
@@ -118,6 +125,12 @@ def test_https_where_there_is_none_is_one_line(
     assert refusal(["--server", url, "--input", str(speech)], r"no encrypted connection \(.*\); is it http", capsys)
 
 
+def test_a_certificate_of_nobody_is_one_line(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering({"/avatars": LISTING}, self_signed(tmp_path)) as url:
+        says = r"its certificate is not to be trusted \(self-signed certificate\)"
+        assert refusal(["--server", url, "--input", str(speech)], says, capsys)
+
+
 PICTURE = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
 HUGE = PICTURE[:16] + (100_000).to_bytes(4, "big") * 2 + PICTURE[24:]
 ESCAPE = json.dumps({"avatars": [{"name": "x\x1b[2J", "title": "X", "default": True}]}).encode()
@@ -172,9 +185,25 @@ def refusal(options: list[str], says: str, capsys: pytest.CaptureFixture[str]) -
     return status == 2
 
 
+def self_signed(folder: Path) -> Path:
+    """A certificate for localhost and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(
+        now + datetime.timedelta(days=1)
+    )
+    certificate = builder.sign(key, hashes.SHA256())
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = folder / "localhost.pem"
+    path.write_bytes(plain + certificate.public_bytes(Encoding.PEM))
+    return path
+
+
 @contextmanager
-def answering(answers: dict[str, bytes | None]) -> Iterator[str]:
-    """An HTTP server that has these pages; None is a page that it has not."""
+def answering(answers: dict[str, bytes | None], certificate: Path | None = None) -> Iterator[str]:
+    """An HTTP server that has these pages; None is a page that it has not. With a certificate, it speaks TLS."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -191,10 +220,14 @@ def answering(answers: dict[str, bytes | None]) -> Iterator[str]:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://localhost:{server.server_port}/"
+            yield f"{'https' if certificate else 'http'}://localhost:{server.server_port}/"
         finally:
             server.shutdown()
             thread.join()

@@ -18,6 +18,7 @@ from clients.speech import SpeechClient
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar import Avatar
+from streamer.background import TRANSPARENT
 from streamer.caller import Caller
 from streamer.clock import MonotonicClock
 from streamer.decimate import Decimator
@@ -31,6 +32,7 @@ from streamer.local_speech import NoMicrophone
 from streamer.pipeline import Pipeline, PipelineOptions
 from streamer.playout import AUDIO_BLOCK
 from streamer.presenter import RETRY_S
+from streamer.remote import ground
 from streamer.remote_session import RemoteOptions, RemoteSession
 from streamer.timeline import RATE, Samples
 from tests.local_fakes import Script
@@ -218,6 +220,29 @@ async def test_whoever_finds_no_room_waits_for_it(server: LaunchedServer, still:
             await occupied.aclose()
             await stage.until(stage.moves)
     assert stage.notes[1:] == ["the face is back"]
+
+
+async def test_transparent_pictures_come_as_they_are(server: LaunchedServer, still: ByteArray) -> None:
+    before = ground(still, TRANSPARENT)
+    stage = Stage(server.url, before, NoMicrophone(), "speech=1&still=1&background=transparent")
+    async with stage.running():
+        await stage.until(stage.moves)
+    shapes = {rgba.shape for _, rgba in stage.devices.pictures}
+    assert shapes == {(*still.shape[:2], 4)}
+    assert not stage.devices.pictures[0][1].any()
+    assert stage.devices.pictures[-1][1][..., 3].max() == 255
+
+
+@pytest.mark.parametrize(
+    ("background", "corner"),
+    [(None, [1, 2, 3]), ("#0a0b0c", [10, 11, 12]), ("blur", [1, 2, 3]), ("transparent", [0] * 4)],
+)
+def test_until_the_portrait_comes_only_what_is_behind_it_shows(background: str | None, corner: list[int]) -> None:
+    face = np.full((32, 32, 3), (1, 2, 3), np.uint8)
+    face[12:20, 12:20] = 255
+    shown = ground(face, background)
+    assert shown[0, 0].tolist() == corner
+    assert (shown[16, 16].max() > 200) == (background is None)
 
 
 async def test_what_a_server_will_never_do_ends_it(server: LaunchedServer, still: ByteArray) -> None:
