@@ -174,7 +174,7 @@ def _offsets(
             continue
         errors = [np.abs(truth[place].astype(np.int16) - picture).mean() for place in near]
         if min(errors) < RECOGNISED:
-            place = near[int(np.argmin(errors))]
+            place = min(zip(errors, (abs(place - frame) for place in near), near, strict=True))[2]  # alike: the nearest
             offsets.append(1000 * (moment - sound[(place * FRAME_MS + delay_ms) // AUDIO_PTIME_MS][0]))
     return np.array(offsets)
 
