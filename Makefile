@@ -17,7 +17,7 @@ MINUTES ?= 10
 AUDIO ?= tests/data/speech.ogg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench latency camera score soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
+.PHONY: help setup dev run test lint bench latency obs camera score soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -43,6 +43,9 @@ bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECOND
 
 latency: dev  ## microphone to picture and to sound in a real browser (Chromium, headless)
 	$(BIN)/python -m tests.browser_latency
+
+obs: dev  ## OBS Studio itself plays the avatar as a Media Source (needs obs-studio, xvfb, ffmpeg)
+	$(BIN)/python -m tests.obs_media_source
 
 camera: dev  ## how steadily a virtual camera gets its pictures, and whether lips and sound belong together
 	$(BIN)/python -m tests.camera_sync
