@@ -135,7 +135,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--audio", type=Path, metavar="FILE", help="any sound or video file")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.mp4", help="the video to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE.mp4",
+        help="the video to write: .mp4, or .webm or .mov, which can be transparent",
+    )
     replay_options.add_arguments(parser)
     parser.add_argument(
         "--seed", type=_whole(0, 2**32), metavar="N", help="chooses head motion and blinks (default: 0)"

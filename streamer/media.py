@@ -1,4 +1,4 @@
-"""Sound files in, video files out, through PyAV: any format it reads; H.264 and AAC in an MP4 it writes."""
+"""Sound files in, video files out, through PyAV: any format it reads; `video_file`'s it writes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from streamer.config import FPS, SAMPLE_RATE
 from streamer.errors import MediaError
 from streamer.frames import ByteArray, FloatArray
 from streamer.timeline import CHANNELS, RATE, Samples
+from streamer.video_file import format_of
 
 Sample = TypeVar("Sample", np.int16, np.float32)
 
 CHUNK_SAMPLES = SAMPLE_RATE // 2  # about so many samples are decoded at a time
-VIDEO_QUALITY = "18"  # x264 constant rate factor
 AUDIO_RATE = 48_000
 AUDIO_BIT_RATE = 160_000
 
@@ -151,17 +151,24 @@ def _reason(error: Exception) -> str:
 
 
 class VideoWriter:
-    """Writes frames and a sound file's own sound (or none) into an MP4, under a temporary name until `close`.
+    """Writes frames and a sound file's own sound (or none) into a video, under a temporary name until `close`.
 
     Use as a context manager: leaving it by an exception removes the unfinished file.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], sound: Path | None) -> None:
-        """`size` is (width, height) in pixels, even. Raises MediaError when the file cannot be made."""
+    def __init__(self, path: Path, size: tuple[int, int], sound: Path | None, transparent: bool = False) -> None:
+        """`size` is (width, height) in pixels, even. transparent: frames are RGBA, for a kind of file that takes that.
+
+        Raises:
+            ConfigError: the name is of no kind of file that is written.
+            MediaError: the file cannot be made.
+        """
+        self._kind = format_of(path)
+        self._clear = self._kind.clear if transparent else None
         if sound is not None and path.exists() and path.samefile(sound):
             raise MediaError(f"{path}: is the sound to be rendered; choose another name for the video")
         self._path = path
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.mp4")
+        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
         self._open_files = contextlib.ExitStack()
         self.count = 0  # frames written
         try:
@@ -173,19 +180,24 @@ class VideoWriter:
     def _open(self, size: tuple[int, int], sound: Path | None) -> None:
         with self._written():
             self._partial.touch()  # PyAV would find out only at the first packet
-            self._container = av.open(str(self._partial), "w", options={"movflags": "+faststart"})
+            self._container = av.open(str(self._partial), "w", options=dict(self._kind.container))
         self._open_files.callback(self._container.close)
-        self._video = self._container.add_stream("libx264", rate=FPS, options={"crf": VIDEO_QUALITY})
+        stream = self._container.add_stream(self._kind.video, rate=FPS, options=dict(self._kind.quality))
+        assert isinstance(stream, av.VideoStream)
+        self._video = stream
         self._video.width, self._video.height = size
-        self._video.pix_fmt = "yuv420p"
+        self._video.pix_fmt = self._clear or self._kind.pixels
         self._video.time_base = Fraction(1, FPS)
+        if self._clear:
+            self._video.metadata["alpha_mode"] = "1"  # WebM's players look for it
         self._sound = None
         if sound is not None:
-            self._sound = _SoundCopy(self._open_files.enter_context(_SoundFile(sound)), self._container)
+            source = self._open_files.enter_context(_SoundFile(sound))
+            self._sound = _SoundCopy(source, self._container, self._kind.sound)
 
     def write(self, rgb: ByteArray) -> None:
-        """Append a frame, uint8 [height, width, 3], and the sound that goes with it."""
-        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+        """Append a frame, uint8 [height, width, 3], or 4 where it is transparent, and the sound that goes with it."""
+        frame = av.VideoFrame.from_ndarray(rgb, format="rgba" if self._clear else "rgb24")
         frame.pts = self.count
         frame.time_base = Fraction(1, FPS)
         with self._written():
@@ -234,10 +246,12 @@ class VideoWriter:
 class _SoundCopy:
     """Transcodes a file's sound into an open container, as far as the pictures have come."""
 
-    def __init__(self, sound: _SoundFile, output: av.container.OutputContainer) -> None:
+    def __init__(self, sound: _SoundFile, output: av.container.OutputContainer, codec: str) -> None:
         self._output = output
         self._frames = sound.frames()
-        self._stream = output.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
+        stream = output.add_stream(codec, rate=AUDIO_RATE, layout="stereo")
+        assert isinstance(stream, av.AudioStream)
+        self._stream = stream
         self._stream.bit_rate = AUDIO_BIT_RATE
         self._resampler = AudioResampler(format="fltp", layout="stereo", rate=AUDIO_RATE)
         self._seconds = 0.0

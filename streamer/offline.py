@@ -12,9 +12,9 @@ from typing import TextIO
 import numpy as np
 
 from engines.manifest import Manifest
-from streamer import face_options
+from streamer import face_options, video_file
 from streamer.avatar import PREPARING, is_photo
-from streamer.background import refuse_transparent
+from streamer.background import TRANSPARENT
 from streamer.config import FPS, PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.errors import ConfigError
 from streamer.frames import ByteArray, CoefficientWindow, FloatArray
@@ -114,7 +114,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     sound = probe_sound(options.audio)
     read = (options.audio, options.reference_pose, options.reference_blink)
     check_outputs(options.out, options.coefficients, options.avatar, read)
-    refuse_transparent(options.face.background, "an MP4 file")
+    video_file.check(options.out, options.face.background)
     face = face_options.for_a_file(manifest, options.face)
     face_options.check(manifest, face)  # before the engines are loaded, which takes a while
     if face.still and options.reference_pose:
@@ -133,7 +133,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         past = manifest.stage(avatar.motion_stage).context[0]
         with (
             interruptible() as check_interrupt,
-            VideoWriter(options.out, pictures.size, options.audio) as writer,
+            VideoWriter(options.out, pictures.size, options.audio, face.background == TRANSPARENT) as writer,
         ):
             for windows in _windows(options.audio, stream, times):
                 if options.coefficients:
@@ -165,8 +165,7 @@ def check_outputs(video: Path, beside: Path | None, avatar: str | None, read: Se
         if any(path.resolve() == other.resolve() for other in taken):
             raise ConfigError(f"{path}: is used already; choose another name for what is written")
         taken.append(path)
-    if video.suffix.lower() != ".mp4":
-        raise ConfigError(f"{video}: the video is an MP4 file; expected a name that ends in .mp4")
+    video_file.format_of(video)
 
 
 def _windows(audio: Path, stream: CoefficientStream, times: StageTimes) -> Iterator[list[CoefficientWindow]]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from engines.manifest import Manifest
-from streamer import face_options
+from streamer import face_options, video_file
 from streamer.avatar import PREPARING, list_avatars
-from streamer.background import refuse_transparent
+from streamer.background import TRANSPARENT
 from streamer.config import FPS, PLAIN_FACE, FaceOptions
 from streamer.easing import MouthEasing, mouth_rows
 from streamer.frames import Coefficients, CoefficientWindow, FloatArray
@@ -56,7 +56,7 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
         AvatarError: the performance, the avatar, the engines or the output cannot be used; nothing is half-written.
     """
     check_outputs(options.out, None, options.avatar, (options.performance, options.sound))
-    refuse_transparent(options.face.background, "an MP4 file")
+    video_file.check(options.out, options.face.background)
     with open_performance(options.performance) as performance:
         performance.fits(manifest, options.performance)
         face = face_of(performance, options.face)
@@ -74,7 +74,8 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
             if sound is None:
                 note(f"{options.performance} holds no sound; the video is silent (--sound gives it one)")
             progress.start()
-            with interruptible() as check_interrupt, VideoWriter(options.out, pictures.size, sound) as writer:
+            clear = face.background == TRANSPARENT
+            with interruptible() as check_interrupt, VideoWriter(options.out, pictures.size, sound, clear) as writer:
                 for window in filled(windows(manifest, avatar, performance, face), count):
                     check_interrupt()
                     draw(window, pictures, writer, times)
