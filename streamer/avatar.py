@@ -1,7 +1,8 @@
 """Avatars: a folder with a portrait and its face model, and what is computed from it once.
 
 A bundle is `avatar.json` (format, name, title, family, description, licence, and how the portrait was cut out:
-mode), `portrait.png` (RGB, the family's size) and `arrays.npz` (the constants of the stages, by the manifest's names;
+mode), `portrait.png` (RGB, the family's size), `matte.png` (grey, how much of each pixel is the person; made anew where
+it is missing, as in bundles of before) and `arrays.npz` (the constants of the stages, by the manifest's names;
 for a family with a face model, `reference` [1, R]: the portrait's own coefficients, in the manifest's order, and what
 its motion stage takes beyond them). Bundles lie in the family's `avatars/` and, the user's own, in AVATAR_HOME's.
 """

@@ -21,11 +21,14 @@ from streamer.matte import matte_of, portrait_of
 from streamer.matte_motion import MatteMotion
 
 BLUR_RADIUS = 0.035  # of the picture's side
-BAND = 3 / 256  # of the side: how far from the outline, within and without, pixels are decided anew
+BAND = 5 / 256  # of the side: how far from the outline, within and without, pixels are decided anew
+FULLY = 0.08  # share of the matte about a pixel from which, on either side, it is; a hard band would flicker
+HOLE = 2 / 256  # of the side: half a hole's size
+WELL_WITHIN = (0.85, 0.95)  # such shares between which holes come to be closed
 NEARBY = 6 / 256  # of the side: over which the person's colour is averaged
 TOO_ALIKE, ALIKE = 10.0, 20.0  # of 255: between colours of person and background that tell nothing, and about half
 SEEN = 0.02  # of what is nearby: so much of the person alone must be there to know its colour
-SLACK = 0.08  # shares so near to 0 or 1 are taken for that
+NOBODY, SOMEBODY = 0.08, 0.80  # shares taken for 0 and for 1: hair and skin are not of one colour
 SOLVED = (0.2, 0.6)  # share of the person from which, and from which fully, its colour is solved for
 LEAST_SHARE = 0.15
 
@@ -34,11 +37,11 @@ LEAST_SHARE = 0.15
 class _Band:
     """The pixels about the outline: their places, counted through the picture, their shares and person's colours.
 
-    within: which of them the matte has well inside the person.
+    within: how much each is well inside the person by the matte, 0..1.
     """
 
     places: NDArray[np.intp]
-    within: NDArray[np.bool_]
+    within: FloatArray
     shares: FloatArray
     colours: FloatArray
 
@@ -61,8 +64,9 @@ class Backdrop:
             self._behind = cv2.GaussianBlur(self._clean, (0, 0), BLUR_RADIUS * portrait.shape[0])
         elif not self._transparent:
             self._behind = np.broadcast_to(colour_of(background).astype(np.float32), portrait.shape)
-        radius = max(1, round(BAND * portrait.shape[0]))
-        self._disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        self._width = 2 * max(1, round(BAND * portrait.shape[0])) + 1
+        hole = 2 * max(1, round(HOLE * portrait.shape[0])) + 1
+        self._disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (hole, hole))
 
     @classmethod
     def of(cls, avatar: Avatar, background: str) -> Backdrop:
@@ -92,17 +96,15 @@ class Backdrop:
         flat = share.reshape(-1)
         flat[band.places] = band.shares
         if band.within.any():  # inside a person there are no holes, however like the background a highlight is
-            closed = cv2.morphologyEx(share, cv2.MORPH_CLOSE, self._disc).reshape(-1)
-            inside = band.places[band.within]
-            flat[inside] = closed[inside]
+            closed = cv2.morphologyEx(share, cv2.MORPH_CLOSE, self._disc, borderType=cv2.BORDER_REPLICATE).reshape(-1)
+            flat[band.places] += (closed[band.places] - band.shares) * band.within
         return share
 
     def _band(self, rgb: ByteArray, matte: FloatArray) -> _Band:
-        level = cv2.convertScaleAbs(matte, alpha=255)
-        within = cv2.erode(level, self._disc) > 250
-        near = (cv2.dilate(level, self._disc) > 4) & ~within
-        near |= np.abs(matte - self._matte) > 0.1  # where the head was or came: it may have gone less far
-        places = np.flatnonzero(near)
+        about = cv2.blur(matte, (self._width, self._width))
+        # Where the head was or came counts, too: it may have gone less far.
+        doubt = np.maximum(np.minimum(about, 1 - about) / FULLY, np.abs(matte - self._matte))
+        places = np.flatnonzero(doubt > 0.02)
         known = matte.reshape(-1)[places]
         nearby, sure = self._nearby(rgb, matte)
         behind = self._clean.reshape(-1, 3)[places]
@@ -112,14 +114,17 @@ class Backdrop:
         apart = person - behind
         square = (apart * apart).sum(1)
         found = ((seen - behind) * apart).sum(1) / (square + 1)
-        found = ((found - SLACK) / (1 - 2 * SLACK)).clip(0, 1)
-        told = sure * np.maximum(square - TOO_ALIKE**2, 0) / (square + ALIKE**2)
+        found = ((found - NOBODY) / (SOMEBODY - NOBODY)).clip(0, 1)
+        doubt = np.minimum(doubt.reshape(-1)[places], 1)
+        told = doubt * sure * np.maximum(square - TOO_ALIKE**2, 0) / (square + ALIKE**2)
         shares = known + (found - known) * told
         part = shares[:, None]
         solved = ((seen - (1 - part) * behind) / np.maximum(part, LEAST_SHARE)).clip(0, 255)
         trust = ((part - SOLVED[0]) / (SOLVED[1] - SOLVED[0])).clip(0, 1)
         colours = np.asarray(person + (solved - person) * trust, np.float32)
-        return _Band(places, within.reshape(-1)[places], np.asarray(shares, np.float32), colours)
+        low, high = WELL_WITHIN
+        within = ((about.reshape(-1)[places] - low) / (high - low)).clip(0, 1)
+        return _Band(places, np.asarray(within, np.float32), np.asarray(shares, np.float32), colours)
 
     def _nearby(self, rgb: ByteArray, matte: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The person's colour about each pixel, [S, S, 3], from where there is only the person; how sure it is, [S, S].

@@ -7,7 +7,7 @@ put the portrait's keypoints.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +23,7 @@ from streamer.face_rig import FaceRig, fit_face
 from streamer.frames import ByteArray, FloatArray
 from streamer.framing import cut_square, head_square
 from streamer.landmarks import LEFT_CORNERS, RIGHT_CORNERS, eye_middle
+from streamer.matting import cut_out
 from streamer.paste import BOX, whole_picture
 from streamer.portrait import Portrait
 
@@ -38,13 +39,14 @@ _EXPRESSION, _ANGLES, _TRANSLATION = slice(80, 144), slice(224, 227), slice(254,
 @dataclass(frozen=True, eq=False)
 class Made:
     """An avatar's content. picture: [S, S, 3] RGB; landmarks: [478, 2] in its pixels; whole: the picture that frames
-    are pasted into, for the modes that do.
+    are pasted into, for the modes that do; matte: [S, S] in 0..1, how much of each pixel is the person.
     """
 
     picture: ByteArray
     landmarks: FloatArray
     mode: str
     arrays: Mapping[str, FloatArray]
+    matte: FloatArray
     whole: ByteArray | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -88,12 +90,23 @@ def _fit_rig(manifest: Manifest, portrait: Portrait, mode: str) -> Made:
     arrays = face_model(fit, names, Topology.load(conditions), portrait.landmarks, square, size)
     landmarks = (square.to_picture(portrait.landmarks) + 1) * (size / 2)
     picture = cut_square(portrait.picture, square, size)
+    matte = _matte(portrait, lambda photo: cut_square(photo, square, size), picture, landmarks)
     notes = [TIGHT] if square.overhang((width, height)) > LITTLE_ROOM else []
     if mode not in WHOLE_MODES:
-        return Made(picture, landmarks, mode, arrays, notes=notes)
+        return Made(picture, landmarks, mode, arrays, matte, notes=notes)
     edges = (square.x - square.half, square.y - square.half, square.x + square.half, square.y + square.half)
     whole, box = whole_picture(portrait.picture, edges, size)
-    return Made(picture, landmarks, mode, {**arrays, BOX: box.array()}, whole, notes)
+    return Made(picture, landmarks, mode, {**arrays, BOX: box.array()}, matte, whole, notes)
+
+
+def _matte(
+    portrait: Portrait, cut: Callable[[ByteArray], ByteArray], picture: ByteArray, landmarks: FloatArray
+) -> FloatArray:
+    """The matte of the picture that `cut` makes of the photo, with the landmarks in it: the photo's own, or made."""
+    if portrait.cut_out is None:
+        return cut_out(picture, landmarks)
+    told = cut(np.repeat(portrait.cut_out[..., None], 3, axis=2))[..., 0]
+    return np.asarray(told, np.float32) / np.float32(255)
 
 
 def _read_coefficients(manifest: Manifest, portrait: Portrait, mode: str, threads: int) -> Made:
@@ -110,12 +123,13 @@ def _read_coefficients(manifest: Manifest, portrait: Portrait, mode: str, thread
     with _opened(manifest, "coefficients", threads) as stage:
         values, cut_out = read_coefficients(stage, picture, landmarks)
     reference = np.concatenate([values, cut_out])[None].astype(np.float32)
+    matte = _matte(portrait, lambda photo: box.cut(photo, manifest.size), picture, landmarks)
     arrays = {"reference": reference, "source_keypoints": _own_keypoints(manifest, picture, reference, mode, threads)}
     if mode not in WHOLE_MODES:
-        return Made(picture, landmarks, mode, arrays)
+        return Made(picture, landmarks, mode, arrays, matte)
     edges = (box.left, box.top, box.right, box.bottom)
     whole, place = whole_picture(portrait.picture, edges, manifest.size)
-    return Made(picture, landmarks, mode, {**arrays, BOX: place.array()}, whole)
+    return Made(picture, landmarks, mode, {**arrays, BOX: place.array()}, matte, whole)
 
 
 def read_coefficients(stage: Engine, picture: ByteArray, landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -29,6 +29,11 @@ def load_photo(path: Path) -> ByteArray:
     Raises:
         PhotoError: not a picture, damaged, or too large or too small.
     """
+    return load_cut_out(path)[0]
+
+
+def load_cut_out(path: Path) -> tuple[ByteArray, ByteArray | None]:
+    """As `load_photo`, and how opaque each pixel is, [H, W] 0..255; None where all of it is."""
     try:
         if not path.is_file():
             raise PhotoError(f"{path}: {'is a folder; expected a picture' if path.is_dir() else 'no such file'}")
@@ -45,7 +50,7 @@ def load_photo(path: Path) -> ByteArray:
         raise PhotoError(f"{path}: cannot be read: {reason}") from None
 
 
-def _read(path: Path, image: Image.Image) -> ByteArray:
+def _read(path: Path, image: Image.Image) -> tuple[ByteArray, ByteArray | None]:
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise PhotoError(
@@ -56,7 +61,14 @@ def _read(path: Path, image: Image.Image) -> ByteArray:
     image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a large JPEG is decoded at a half or a quarter at once
     upright = ImageOps.exif_transpose(image)
     upright.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return np.asarray(_to_rgb(upright), np.uint8).copy()
+    opacity = np.asarray(upright.convert("RGBA").getchannel("A"), np.uint8).copy() if _has_alpha(upright) else None
+    if opacity is not None and opacity.min() == 255:
+        opacity = None
+    return np.asarray(_to_rgb(upright), np.uint8).copy(), opacity
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -66,7 +78,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         if values.max() > full:
             full = float(values.max())
         image = Image.fromarray(np.asarray((values / full).clip(0, 1) * 255 + 0.5, np.uint8))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+    if _has_alpha(image):
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, (*BACKDROP, 255)), layer).convert("RGB")
     return image.convert("RGB")

@@ -27,6 +27,13 @@ def add_prepare(parser: argparse.ArgumentParser, add_family: Callable[[argparse.
     parser.add_argument("--name", metavar="NAME", help="what to call the avatar (default: made of the file's name)")
     parser.add_argument("--title", metavar="TEXT", help="how people see it called (default: made of the name)")
     add_arguments(parser)
+    parser.add_argument(
+        "--matte",
+        type=Path,
+        metavar="FILE.png",
+        help="what of the photo is the person, for another --background: a picture of the same shape with the person "
+        "in white, or all else transparent (default: the photo's own transparency, or found)",
+    )
     parser.add_argument("--force", action="store_true", help="replace an avatar of that name")
     add_family(parser)
     parser.set_defaults(command=run_prepare)
@@ -45,6 +52,7 @@ def run_prepare(args: argparse.Namespace) -> int:
         title=args.title,
         face=args.face,
         mode=args.mode,
+        matte=args.matte,
         force=args.force,
         threads=args.threads,
     )

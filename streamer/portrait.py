@@ -11,7 +11,7 @@ import numpy as np
 from streamer.errors import PhotoError
 from streamer.frames import ByteArray, FloatArray
 from streamer.landmarks import Face, Landmarker
-from streamer.photo import load_photo
+from streamer.photo import load_cut_out
 
 MAIN_FACE = 1.6  # times as large as the next: no doubt who is meant
 LEAST_EYE_DISTANCE, FEW_EYE_DISTANCE = 16.0, 36.0  # pixels
@@ -19,51 +19,87 @@ MOST_YAW, WIDE_YAW = 42.0, 25.0  # degrees
 MOST_ROLL = 20.0  # degrees a head may lean before the picture is turned upright
 SURE_PRESENCE, SURE_SCORE = 0.995, 0.8
 MOST_OUTSIDE = 0.08  # share of the landmarks that the models may put beyond the photo's edge
+MATTE_SLACK = 0.02  # that a matte's proportions may differ from the photo's
+LEAST_COVER = 0.8
 MOUTH_OPEN = 0.2  # height of the mouth's opening over its width: a laugh, or in the middle of a word
 LIDS_SHUT = 0.12  # height of an eye's opening over its width
 
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """A picture [H, W, 3] RGB, the landmarks [478, 3] of the chosen face in it, and remarks for the person."""
+    """A picture [H, W, 3] RGB, the landmarks [478, 3] of the chosen face in it, and remarks for the person.
+
+    cut_out: how much of each pixel is the person, [H, W] 0..255, where the photo or its owner told.
+    """
 
     picture: ByteArray
     landmarks: FloatArray
     notes: list[str] = field(default_factory=list)
+    cut_out: ByteArray | None = None
 
 
-def read_portrait(path: Path, landmarker: Landmarker, chosen: int | None = None) -> Portrait:
+def read_portrait(path: Path, landmarker: Landmarker, chosen: int | None = None, matte: Path | None = None) -> Portrait:
     """Load a photo and find the face to animate. `chosen` counts the faces from left to right, from 1.
 
+    matte: a picture in which the person is light, or the rest transparent; without one, the photo's own transparency.
+
     Raises:
-        PhotoError: no picture, no face, several and none chosen, or one too small or too much from the side.
+        PhotoError: no picture, no face, several and none chosen, or one too small or too much from the side; a matte
+            of another shape, or that leaves out the face.
     """
-    picture, faces, turned = _find_upright(load_photo(path), landmarker)
-    notes = ["the photo lies on its side or its head; it was turned upright"] if turned else []
+    photo, cut_out = load_cut_out(path)
+    if matte is not None:
+        cut_out = load_matte(matte, photo)
+    picture, faces, quarters = _find_upright(photo, landmarker)
+    notes = ["the photo lies on its side or its head; it was turned upright"] if quarters else []
     face = _choose(path, faces, chosen, notes)
     notes += check_face(path, face, picture.shape[1], picture.shape[0])
+    if cut_out is not None:
+        cut_out = np.ascontiguousarray(np.rot90(cut_out, quarters))
+        if not covers(cut_out, face.points):
+            if matte is not None:
+                raise PhotoError(f"{matte}: leaves out the face; expected the person in white, the rest in black")
+            cut_out = None
     roll = head_angles(face.points)[2]
     if abs(roll) > MOST_ROLL:
         notes.append(f"the head leans by {abs(roll):.0f} degrees; the picture was turned upright")
-        return Portrait(*_turn(picture, face.points, roll), notes)
-    return Portrait(picture, face.points, notes)
+        turned, points = _turn(picture, face.points, roll)
+        return Portrait(turned, points, notes, None if cut_out is None else _turn(cut_out, face.points, roll)[0])
+    return Portrait(picture, face.points, notes, cut_out)
 
 
-def _find_upright(picture: ByteArray, landmarker: Landmarker) -> tuple[ByteArray, list[Face], bool]:
-    """Faces, in the picture turned by the quarter turns in which they are clearest; whether it was turned.
+def load_matte(path: Path, photo: ByteArray) -> ByteArray:
+    """A matte for a photo [H, W, 3]: [H, W] 0..255. Raises PhotoError."""
+    picture, opacity = load_cut_out(path)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if opacity is None else opacity
+    (high, wide), (height, width) = grey.shape[:2], photo.shape[:2]
+    if abs(wide * height - high * width) > MATTE_SLACK * high * width:
+        raise PhotoError(f"{path}: {wide}x{high} pixels, the photo {width}x{height}; expected the same proportions")
+    return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def covers(cut_out: ByteArray, points: FloatArray) -> bool:
+    """Whether most of a face's landmarks [478, 2+] lie on the person."""
+    height, width = cut_out.shape
+    columns, rows = (points[:, axis].astype(int).clip(0, length - 1) for axis, length in ((0, width), (1, height)))
+    return bool(cut_out[rows, columns].mean() > LEAST_COVER * 255)
+
+
+def _find_upright(picture: ByteArray, landmarker: Landmarker) -> tuple[ByteArray, list[Face], int]:
+    """Faces, in the picture turned by the quarter turns in which they are clearest; how many those are.
 
     The models take an upside-down face for an upright one, but are less sure of it: on fourteen portraits, upright
     faces scored above 0.83 and 0.999, upside-down ones below 0.78 and 0.995.
     """
     faces = landmarker.find(picture)
     if faces and faces[0].presence >= SURE_PRESENCE and faces[0].detection.score >= SURE_SCORE:
-        return picture, faces, False
+        return picture, faces, 0
     found = [(picture, faces)]
     for quarters in (1, 2, 3):
         turned = np.ascontiguousarray(np.rot90(picture, quarters))
         found.append((turned, landmarker.find(turned)))
     best = max(range(4), key=lambda k: _sureness(found[k][1]))
-    return (*found[best], best != 0)
+    return (*found[best], best)
 
 
 def _sureness(faces: list[Face]) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
-from streamer import paste
+from streamer import matte, paste
 from streamer.avatar import FORMAT, NAME_PATTERN, Avatar, home_folder, is_photo, read_info
 from streamer.conditions import SUBPIXEL_BITS
 from streamer.errors import BundleError, ConfigError
@@ -37,13 +37,16 @@ _MOST_TITLE = 60  # characters
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What `avatar prepare` was asked for. name: None is made of the file's name; mode: None is the family's usual."""
+    """What `avatar prepare` was asked for. name: None is made of the file's name; mode: None is the family's usual;
+    matte: None is the photo's own transparency, or made of it.
+    """
 
     photo: Path
     name: str | None = None
     title: str | None = None
     face: int | None = None
     mode: str | None = None
+    matte: Path | None = None
     force: bool = False
     threads: int = 2
 
@@ -125,7 +128,7 @@ def name_of(photo: Path) -> str:
 
 def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name: str) -> tuple[str, ...]:
     """Make the bundle in `folder`, which is made; returns remarks about the photo. Raises as `prepare`, and OSError."""
-    portrait = read_portrait(options.photo, shared_landmarker(), options.face)
+    portrait = read_portrait(options.photo, shared_landmarker(), options.face, options.matte)
     made = make_avatar(manifest, portrait, options.mode, options.threads)
     folder.mkdir(parents=True)
     about = {
@@ -139,6 +142,7 @@ def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name
     }
     (folder / "avatar.json").write_text(json.dumps(about, indent=2) + "\n")
     _write_png(folder / "portrait.png", made.picture)
+    matte.write_matte(folder / matte.FILE, made.matte)
     _write_png(folder / PREVIEW, _preview(made))
     if made.whole is not None:
         _write_png(folder / paste.FILE, made.whole)

@@ -47,9 +47,9 @@ def test_an_edge_has_nothing_of_the_old_background() -> None:
     """Half a pixel of white before black becomes half a pixel of white before green, not of grey."""
     portrait = np.repeat(tiny_family.matte()[..., None], 3, 2)
     edge = backdrop("#00b140").put(portrait)[16, 8].astype(int)
-    assert np.abs(edge - (np.array(GREEN) + 255) / 2).max() < 12
+    assert np.abs(edge - (np.array(GREEN) + 255) / 2).max() < 25  # with the old black in it, it would be 64
     rgba = backdrop("transparent").put(portrait)[16, 8].astype(int)
-    assert abs(rgba[3] - 128) < 12
+    assert abs(rgba[3] - 128) < 40
     assert (rgba[:3] > 240).all()
 
 

@@ -109,7 +109,11 @@ def test_a_family_without_avatars_says_how_to_make_one(
         (("--lookahead", "999"), "look-ahead of 999 ms; tiny takes 0 to 185 ms"),
         (("--coefficients", "nowhere/x.npz"), "there is no folder nowhere"),
         (("--out", "nowhere/x.mp4"), "there is no folder nowhere"),
-        (("--out", "out.webm"), "out.webm: the video is an MP4 file"),
+        (
+            ("--out", "out.avi"),
+            "out.avi: no video is written under such a name; expected it to end in .mp4, .webm, .mov",
+        ),
+        (("--background", "transparent"), "an MP4 file carries no transparency"),
         (("--audio", "gone.wav"), "gone.wav: no such file"),
         (("--engines", "gone"), "gone: no manifest.json there"),
         (("--pose-style", "3"), "pose style 3; family tiny has no styles of head motion"),
