@@ -50,7 +50,7 @@ def test_an_edge_has_nothing_of_the_old_background() -> None:
     assert np.abs(edge - (np.array(GREEN) + 255) / 2).max() < 25  # with the old black in it, it would be 64
     rgba = backdrop("transparent").put(portrait)[16, 8].astype(int)
     assert abs(rgba[3] - 128) < 40
-    assert (rgba[:3] > 240).all()
+    assert (rgba[:3] > 200).all()  # with the old black in it, it would be 128
 
 
 def test_pictures_of_every_session_are_on_its_background(tiny: Engines, dot: Avatar) -> None:
