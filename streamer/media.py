@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -58,7 +58,7 @@ def probe_sound(path: Path) -> SoundInfo:
         return SoundInfo(path, whole / av.time_base if whole else None)
 
 
-def read_sound(path: Path) -> Iterator[FloatArray]:
+def read_sound(path: Path) -> Generator[FloatArray]:
     """Decode a file's first sound track to 16 kHz mono, chunk by chunk: float32 [n] in -1..1.
 
     Raises:
@@ -80,7 +80,7 @@ def read_stereo(path: Path) -> Iterator[Samples]:
 
 def _decoded(
     path: Path, resampler: AudioResampler, read: Callable[[av.AudioFrame], NDArray[Sample]]
-) -> Iterator[NDArray[Sample]]:
+) -> Generator[NDArray[Sample]]:
     waiting: list[NDArray[Sample]] = []
     heard = False
     with _SoundFile(path) as sound:
@@ -104,6 +104,8 @@ class _SoundFile:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise MediaError(f"{path}: {'is a folder; expected a file' if path.is_dir() else 'no such file'}")
+        if not path.stat().st_size:
+            raise MediaError(f"{path}: not a sound or video file: it is empty")
         self._path = path
         try:
             # Opened here, so that a playlist cannot send the decoder to other files or to the network.
@@ -112,7 +114,7 @@ class _SoundFile:
             raise MediaError(f"{path}: cannot be read ({error.strerror})") from None
         try:
             self.container = av.open(self._file, "r")
-        except (av.error.FFmpegError, ValueError) as error:
+        except (av.error.FFmpegError, OSError, ValueError) as error:  # OSError: a seek before a short file's start
             self._file.close()
             raise MediaError(f"{path}: not a sound or video file that can be read ({_reason(error)})") from None
         if not self.container.streams.audio:

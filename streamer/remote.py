@@ -84,6 +84,8 @@ async def portrait(choice: ServerChoice, note: Note) -> ServersPortrait:
             await asyncio.sleep(WARM_UP_S)
             listing = await _fetch(http, choice.url, "avatars", MOST_LISTING)
         name, title = _chosen(choice, listing)
+        if json.loads(listing).get("recorded") is True:
+            note(f"{choice.url} records what is said to it")
         png = await _fetch(http, choice.url, f"avatars/{quote(name, safe='')}.png", MOST_PICTURE)
     return ServersPortrait(name, title, _picture(choice.url, png or b""))
 

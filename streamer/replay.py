@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,10 +17,11 @@ from streamer.avatar import PREPARING, list_avatars
 from streamer.background import TRANSPARENT
 from streamer.config import FPS, PLAIN_FACE, FaceOptions
 from streamer.easing import MouthEasing, mouth_rows
+from streamer.errors import MediaError
 from streamer.frames import Coefficients, CoefficientWindow, FloatArray
 from streamer.interrupt import interruptible
 from streamer.lookahead import Lookahead
-from streamer.media import VideoWriter, probe_sound
+from streamer.media import VideoWriter, probe_sound, read_sound
 from streamer.motion import MotionWindows
 from streamer.offline import Pictures, Progress, StageTimes, check_outputs, draw, note
 from streamer.performance import Performance
@@ -61,6 +63,8 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
         performance.fits(manifest, options.performance)
         face = face_of(performance, options.face)
         face_options.check(manifest, face)
+        if options.sound is None:
+            _check_sound(performance, options.performance)
         sound = options.sound or performance.sound
         name = options.avatar or _performer(manifest, performance)
         count = _count(performance, sound)
@@ -144,6 +148,17 @@ def _coefficients(performance: Performance, rows: slice, first: int, pose: Float
     expressions = np.asarray(performance.expression[rows])
     poses = np.asarray(performance.pose[rows]) if pose is None else np.tile(pose, (len(expressions), 1))
     return [Coefficients(first + i, *both) for i, both in enumerate(zip(expressions, poses, strict=True))]
+
+
+def _check_sound(performance: Performance, origin: Path) -> None:
+    """Whether its own sound can be played. Raises MediaError, naming `origin` and not the file it was unpacked into."""
+    if performance.sound is None:
+        return
+    try:
+        with contextlib.closing(read_sound(performance.sound)) as chunks:
+            next(chunks)
+    except MediaError:
+        raise MediaError(f"{origin}: its sound is damaged; give it another with --sound") from None
 
 
 def _count(performance: Performance, sound: Path | None) -> int:

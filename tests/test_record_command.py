@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,29 +116,46 @@ def loopback() -> Iterator[None]:
 
 
 async def test_each_session_of_a_server_has_its_file(
-    tiny_folder: Path, tiny: Engines, dot: Avatar, tmp_path: Path
+    tiny_folder: Path, tiny: Engines, dot: Avatar, speech: Path, tmp_path: Path
 ) -> None:
-    """And visitors are told before they say anything."""
+    """Also the one that is cut short by the server's end; and visitors are told before they say anything."""
     voice = np.repeat((30_000 * speech_like(30.0)).astype(np.int16), 3)
     record = str(tmp_path / "talk.npz")
     with launch(["--engines", str(tiny_folder), "--sessions", "2", "--threads", "1", "--record", record]) as server:
         async with aiohttp.ClientSession() as http, http.get(server.url + "avatars") as response:
             assert (await response.json())["recorded"] is True
+        camera = await visit(server.url, speech, tmp_path / "camera.mkv")
+        assert f"{server.url} records what is said to it" in camera
+        assert f"recorded {tmp_path / 'camera.mkv'}: " in camera
         async with Caller(server.url, voice) as one, asyncio.timeout(30):
             async with Caller(server.url, voice[:0]) as other:
                 while min(len(caller.recording.pictures) for caller in (one, other)) < 40:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-            while len(one.recording.pictures) < 55:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-    files = lying_in(tmp_path)
-    assert files == ["talk-1.npz", "talk-2.npz"]
+            server.process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(server.process.wait, 10) == 0
+    files = ["talk-1.npz", "talk-2.npz", "talk-3.npz"]
+    assert lying_in(tmp_path) == ["camera.mkv", "camera.ts", *files]
     recorded = [read(tmp_path / name) for name in files]
     for found, sound in recorded:
         assert found.about.avatar == "dot"
         follows_the_sound(tiny, dot, found, sound)
-    loudness = sorted(int(np.abs(sound).max()) for _, sound in recorded)
-    assert loudness[0] < 100
-    assert loudness[1] > 2_000
+    silent, *loud = sorted(int(np.abs(sound).max()) for _, sound in recorded)
+    assert silent < 100
+    assert min(loud) > 2_000
+
+
+async def visit(url: str, speech: Path, video: Path) -> str:
+    """`avatar camera --server` into a file, with a video recorded beside it; what it says."""
+    command = [sys.executable, "-m", "streamer", "camera", "--server", url, "--input", str(speech)]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *("--output", str(video.with_suffix(".ts")), "--record-video", str(video)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    told, _ = await process.communicate()
+    assert process.returncode == 0, told
+    return told.decode()
 
 
 @pytest.mark.parametrize("command", ["mic", "camera", "serve"])
@@ -250,6 +268,20 @@ def test_another_familys_performance_is_refused(
     command = ["render", "--engines", str(vae_folder), "--coefficients", str(saved), "--out", f"{tmp_path}/a.mp4"]
     assert main(command) == 2
     assert "was performed with family tiny, whose coefficients are not tiny-vae's" in refused(capsys)
+
+
+@pytest.mark.parametrize("sound", [b"", b"no sound at all", b"fLaC" + bytes(100)])
+def test_a_damaged_sound_is_told_by_the_recordings_name(
+    sound: bytes, tiny_folder: Path, speech: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "p.npz"
+    shutil.copy(saved, target)
+    with zipfile.ZipFile(target, "a") as archive:
+        archive.writestr("sound.flac", sound)
+    command = ["render", "--engines", str(tiny_folder), "--coefficients", str(target), "--out", f"{tmp_path}/a.mp4"]
+    assert main(command) == 2
+    assert f"{target}: its sound is damaged; give it another with --sound" in refused(capsys)
+    assert main([*command, "--sound", str(speech)]) == 0
 
 
 def test_another_frame_rate_is_refused(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
