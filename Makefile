@@ -17,7 +17,7 @@ MINUTES ?= 10
 AUDIO ?= tests/data/speech.ogg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench latency obs camera score soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
+.PHONY: help setup dev run test lint bench latency obs camera speech score soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
