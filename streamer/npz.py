@@ -39,7 +39,8 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise MediaError(f"{path}: not an .npz file, or a damaged one ({error})") from None
     except (ValueError, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
         # Of damaged entries; RuntimeError: an encrypted one, NotImplementedError: packed in an unknown way.
-        raise MediaError(f"{path}: a damaged .npz file ({str(error).splitlines()[0]})") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]  # an EOFError has no words
+        raise MediaError(f"{path}: a damaged .npz file ({reason})") from None
 
 
 def read_arrays(archive: zipfile.ZipFile, names: Collection[str]) -> dict[str, Array]:

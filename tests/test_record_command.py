@@ -193,13 +193,19 @@ def pictures(path: Path) -> list[bytes]:
         return [frame.to_ndarray(format="rgb24").tobytes() for frame in container.decode(video=0)]
 
 
+def alike(one: Path, other: Path) -> bool:
+    """Whether two videos show the same. With several threads sums may be rounded differently: a grey level or two."""
+    both = [np.frombuffer(b"".join(pictures(path)), np.uint8).astype(int) for path in (one, other)]
+    return both[0].shape == both[1].shape and bool(np.abs(both[0] - both[1]).max() <= 4)
+
+
 def test_what_render_saves_makes_the_same_video(tiny_folder: Path, speech: Path, saved: Path, tmp_path: Path) -> None:
     """With the sound given again; without one, silent. The head is held as it was."""
     command = ["render", "--engines", str(tiny_folder), "--coefficients", str(saved)]
     assert main([*command, "--sound", str(speech), "--out", str(tmp_path / "a.mp4")]) == 0
-    assert pictures(tmp_path / "a.mp4") == pictures(saved.with_suffix(".mp4"))
+    assert alike(tmp_path / "a.mp4", saved.with_suffix(".mp4"))
     assert main([*command, "--out", str(tmp_path / "b.mp4")]) == 0
-    assert pictures(tmp_path / "b.mp4") == pictures(tmp_path / "a.mp4")
+    assert alike(tmp_path / "b.mp4", tmp_path / "a.mp4")
     with av.open(str(tmp_path / "b.mp4")) as container:
         assert not container.streams.audio
 
@@ -217,9 +223,8 @@ def test_by_default_it_is_played_by_who_gave_it(
     assert main([*command, str(tmp_path / "again.mp4"), *saved]) == 0
     shutil.rmtree(folder)
     assert main([*command, str(tmp_path / "dot.mp4"), *saved]) == 0
-    live, again, other = (pictures(tmp_path / f"{name}.mp4") for name in ("live", "again", "dot"))
-    assert again == live
-    assert other != live
+    assert alike(tmp_path / "again.mp4", tmp_path / "live.mp4")
+    assert not alike(tmp_path / "dot.mp4", tmp_path / "live.mp4")
 
 
 def test_without_a_sound_it_says_so(
