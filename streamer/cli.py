@@ -11,16 +11,24 @@ from typing import NoReturn
 
 from engines import FAMILY_VARIABLE, default_family
 from engines.manifest import Manifest
-from streamer import __version__, face_options, local_options, photo_options, record_options, replay_options
+from streamer import (
+    __version__,
+    bench_options,
+    face_options,
+    local_options,
+    photo_options,
+    record_options,
+    replay_options,
+)
+from streamer.arguments import MOST_SESSIONS, whole
 from streamer.avatar import default_name, find_avatar, list_avatars
-from streamer.config import DEFAULT_THREADS, BenchOptions, ServeOptions
+from streamer.config import DEFAULT_THREADS, ServeOptions
 from streamer.errors import AvatarError
 from streamer.interrupt import terminable
 from streamer.lookahead import LIVE_CONTEXT_MS
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143  # by SIGINT, by SIGTERM: as shells have it
-MOST_SESSIONS = 64  # more than any machine renders; a bound for typing mistakes
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -79,7 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     local_options.add_mic(mic, _add_face, _add_family)
     _add_avatars(commands.add_parser("avatars", help="list the avatars", description=_avatars.__doc__))
     _add_engines(commands.add_parser("engines", help="check the engines", description=_engines.__doc__))
-    _add_bench(commands.add_parser("bench", help="measure a live conversation", description=_bench.__doc__))
+    bench = commands.add_parser(
+        "bench", help="measure a live conversation", description=bench_options.run_bench.__doc__
+    )
+    bench_options.add_bench(bench, _add_face, _add_family)
     return parser
 
 
@@ -95,7 +106,7 @@ def _add_family(parser: argparse.ArgumentParser, runs: bool = True) -> None:
     if runs:
         parser.add_argument(
             "--threads",
-            type=_whole(1, 256),
+            type=whole(1, 256),
             default=DEFAULT_THREADS,
             metavar="N",
             help=f"processor threads to use (default: {DEFAULT_THREADS})",
@@ -113,7 +124,7 @@ def _add_face(parser: argparse.ArgumentParser, photo: bool = False) -> None:
         most += f", less what it wants beyond {LIVE_CONTEXT_MS} ms to smooth motion"
     parser.add_argument(
         "--lookahead",
-        type=_whole(0, 10_000),
+        type=whole(0, 10_000),
         metavar="MS",
         help=f"how long a frame waits for later sound: less is quicker, and looser lips (default: {most})",
     )
@@ -121,9 +132,9 @@ def _add_face(parser: argparse.ArgumentParser, photo: bool = False) -> None:
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="localhost", help="address to listen on (default: localhost)")
-    parser.add_argument("--port", type=_whole(0, 65_535), default=8080, help="port to listen on (default: 8080)")
+    parser.add_argument("--port", type=whole(0, 65_535), default=8080, help="port to listen on (default: 8080)")
     parser.add_argument(
-        "--sessions", type=_whole(1, MOST_SESSIONS), default=4, metavar="N", help="people at the same time (default: 4)"
+        "--sessions", type=whole(1, MOST_SESSIONS), default=4, metavar="N", help="people at the same time (default: 4)"
     )
     parser.add_argument("--no-photos", action="store_true", help="make no avatars of photos on the page")
     _add_face(parser)
@@ -143,9 +154,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
         help="the video to write: .mp4, or .webm or .mov, which can be transparent",
     )
     replay_options.add_arguments(parser)
-    parser.add_argument(
-        "--seed", type=_whole(0, 2**32), metavar="N", help="chooses head motion and blinks (default: 0)"
-    )
+    parser.add_argument("--seed", type=whole(0, 2**32), metavar="N", help="chooses head motion and blinks (default: 0)")
     parser.add_argument("--stats", action="store_true", help="print the milliseconds of each stage")
     _add_face(parser, photo=True)
     _add_family(parser)
@@ -165,26 +174,6 @@ def _add_avatars(parser: argparse.ArgumentParser) -> None:
 def _add_engines(parser: argparse.ArgumentParser) -> None:
     _add_family(parser)
     parser.set_defaults(command=_engines)
-
-
-def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--sessions", type=_counts, default=(1,), metavar="N,..", help="how many at once, e.g. 1 or 1,2 (default: 1)"
-    )
-    parser.add_argument(
-        "--seconds", type=_seconds, default=20.0, metavar="S", help="of conversation for each (default: 20)"
-    )
-    parser.add_argument(
-        "--loss",
-        type=_losses,
-        default=(0.0,),
-        metavar="P,..",
-        help="percent of the microphone's packets that are lost, e.g. 0,1 (default: 0)",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
-    _add_face(parser)
-    _add_family(parser)
-    parser.set_defaults(command=_bench)
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -263,55 +252,3 @@ def _engines(args: argparse.Namespace) -> int:
             print(f"  {name:12s} {graphs or stage.process}")
     print("all files verified, all stages run")
     return 0
-
-
-def _bench(args: argparse.Namespace) -> int:
-    """Hold live conversations with a server of our own and measure frame rate, latency, lip-sync and cost."""
-    from streamer.bench import bench
-
-    bench(
-        BenchOptions(
-            sessions=args.sessions,
-            loss=args.loss,
-            seconds_each=args.seconds,
-            json=args.json,
-            family=args.engines,
-            avatar=args.avatar,
-            lookahead_ms=args.lookahead,
-            threads=args.threads,
-        )
-    )
-    return 0
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    """A reader of whole numbers from `low` to `high`."""
-
-    def read(text: str) -> int:
-        if not text.strip().isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text} found, a whole number from {low} to {high} expected")
-        return int(text)
-
-    return read
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_whole(1, MOST_SESSIONS)(part) for part in text.split(","))
-
-
-def _losses(text: str) -> tuple[float, ...]:
-    return tuple(_number(part, 0.0, 50.0, "a percentage") for part in text.split(","))
-
-
-def _seconds(text: str) -> float:
-    return _number(text, 1.0, 86_400.0, "a number of seconds")
-
-
-def _number(text: str, low: float, high: float, kind: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text} found, {kind} from {low:g} to {high:g} expected")
-    return value

@@ -1,10 +1,7 @@
 """One peer: offer and answer, microphone in, avatar out, and the end of it.
 
-States (see `TRANSITIONS`):
-
-    NEW -> CONNECTING -> LIVE -> CLOSING -> CLOSED      every state may go to CLOSING
-
-The session knows its worker and its owner by what it was given; nothing here knows about HTTP.
+Its states are in `session_state`. The session knows its worker and its owner by what it was given; nothing here knows
+about HTTP.
 """
 
 from __future__ import annotations
@@ -13,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from enum import Enum, auto
 
 import numpy as np
 from aiortc import (
@@ -38,6 +34,7 @@ from streamer.metrics import SessionCounts
 from streamer.offer import OfferError, check_offer
 from streamer.playout import FrameSchedule, Playout, PlayoutStats, audio_schedule, session_delay_ms
 from streamer.recorder import Recorder
+from streamer.session_state import TRANSITIONS, State
 from streamer.speech_port import SpeechPort
 from streamer.timeline import CHANNELS, RATE, Samples
 from streamer.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
@@ -46,25 +43,6 @@ from streamer.worker import InferenceWorker
 from streamer.worker_session import WorkerSession
 
 logger = logging.getLogger(__name__)
-
-
-class State(Enum):
-    """Of a session; see the module's head."""
-
-    NEW = auto()
-    CONNECTING = auto()
-    LIVE = auto()
-    CLOSING = auto()
-    CLOSED = auto()
-
-
-TRANSITIONS = {
-    State.NEW: {State.CONNECTING, State.CLOSING},
-    State.CONNECTING: {State.LIVE, State.CLOSING},
-    State.LIVE: {State.CLOSING},
-    State.CLOSING: {State.CLOSED},
-    State.CLOSED: set[State](),
-}
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,8 @@ from streamer.ice import LOOPBACK, offer_only
 from streamer.limits import Limits
 from streamer.messages import WorkerSettings
 from streamer.offer import OfferError, check_offer
-from streamer.session import Session, SessionOptions, State
+from streamer.session import Session, SessionOptions
+from streamer.session_state import State
 from streamer.worker import InferenceWorker
 from tests import tiny_family
 
