@@ -1,4 +1,4 @@
-"""A performance played again: on the face that gave it, whose pictures are the same, or on another one."""
+"""A performance played again: on the face that gave it, whose pictures are the same to the bit, or on another one."""
 
 from __future__ import annotations
 
