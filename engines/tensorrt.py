@@ -8,8 +8,11 @@ Nothing of TensorRT is imported before a driver has answered: its libraries can 
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import weakref
+from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -112,8 +115,9 @@ class TensorRtGraph:
         path = find_plan(graph.path, MODULE, trt.__version__, gpu)
         self._graph = graph
         log = error_log(trt)
-        self._runtime = trt.Runtime(log)
-        self.engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        with no_collection():
+            self._runtime = trt.Runtime(log)
+            self.engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self.engine is None:
             raise EngineError(f"{path}: TensorRT cannot load it: {log.last}")
         shapes: dict[str, list[int | None]] = {}
@@ -206,8 +210,25 @@ def _free(address: int) -> None:
     _cuda().cudaFree(address)
 
 
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """No cyclic garbage is collected inside.
+
+    TensorRT calls our logger while it holds a lock of its own. Were another of its objects freed just then, by a
+    collection in the middle of the call, that would wait for the same lock for ever (seen with tensorrt_rtx 1.6).
+    """
+    gc.collect()  # what is garbage already goes now, where no lock is held
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def error_log(trt: ModuleType) -> Any:
-    """A logger that keeps the last error for the message we raise, and prints nothing."""
+    """A logger that keeps the last error for the message we raise, and prints nothing. Use within `no_collection`."""
 
     class ErrorLog(trt.ILogger):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:

@@ -85,6 +85,11 @@ def build_engine(path: Path, builder: str = "tensorrt", *, say: Say = lambda _: 
         EngineError: the library is missing, does not take the graph, or makes something else of it.
     """
     trt = load_builder(builder)
+    with runtime.no_collection():
+        return _build(trt, path, builder, say)
+
+
+def _build(trt: ModuleType, path: Path, builder: str, say: Say) -> Build:
     gpu = find_gpu() if builder == "tensorrt" else None
     log = runtime.error_log(trt)
     maker = trt.Builder(log)

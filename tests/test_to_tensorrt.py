@@ -5,6 +5,7 @@ tensorrt_rtx comes from PyPI; where it is not installed these tests are skipped 
 
 from __future__ import annotations
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines.errors import EngineError
 from engines.manifest import Manifest
+from engines.tensorrt import no_collection
 
 pytest.importorskip("tensorrt_rtx", reason="no TensorRT-RTX here: nothing proves that engines build")
 
@@ -103,3 +105,25 @@ def test_every_stage_builds(narrow_folder: Path, tmp_path: Path) -> None:
         assert set(build_engine(folder / f"{name}.onnx", BUILDER).layers) == {"float"}
     files = {path.suffix for path in (folder / "tensorrt").iterdir()}
     assert files == {".engine", ".json"}
+
+
+def test_no_garbage_is_collected_in_the_middle_of_a_build() -> None:
+    """Freeing an object of the library's would wait for ever for a lock that it holds while it calls our logger."""
+    freed: list[str] = []
+
+    class Garbage:
+        def __init__(self, name: str) -> None:
+            self.name, self.itself = name, self
+
+        def __del__(self) -> None:
+            freed.append(self.name)
+
+    Garbage("before")
+    with no_collection():
+        assert freed == ["before"]
+        Garbage("inside")
+        assert len([[] for _ in range(100_000)]) == 100_000  # enough for a collection, were there any
+        assert freed == ["before"]
+    assert gc.isenabled()
+    gc.collect()
+    assert freed == ["before", "inside"]
