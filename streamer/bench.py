@@ -93,7 +93,7 @@ async def _run(server: LaunchedServer, options: BenchOptions, sessions: int, los
         "silence_ms": round(1000 * counted["microphone_silence_seconds_total"] / sessions),
         "fps": round((counted["frames_shown_total"] - counted["frames_repeated_total"]) / seconds / sessions, 2),
         "received_fps": round(sum(_received(recording, seconds) for recording in recordings) / sessions, 2),
-        "freezes": sum(freezes(recording) for recording in recordings),
+        "freezes": sum(_freezes(recording) for recording in recordings),
         **_latencies(recordings, options.seconds_each),
         "cpu_percent": round(100 * (cpu_end - cpu) / seconds, 1),
         "rss_mb": round(rss, 1),
@@ -131,7 +131,7 @@ def _received(recording: Recording, seconds: float) -> float:
     return sum(start <= picture.moment < start + seconds for picture in recording.pictures) / seconds
 
 
-def freezes(recording: Recording) -> int:
+def _freezes(recording: Recording) -> int:
     """Times nothing in the mouth region changed for FREEZE_S: a living face never holds so still."""
     changed = [recording.start + SETTLE_S]
     for last, picture in zip(recording.pictures, recording.pictures[1:], strict=False):

@@ -60,9 +60,12 @@ def launch(arguments: Sequence[str]) -> Iterator[LaunchedServer]:
     patience = threading.Timer(START_S, process.kill)
     patience.start()
     try:
-        yield LaunchedServer(_await_ready(process), process)
+        try:
+            url = _await_ready(process)
+        finally:
+            patience.cancel()  # it is for the start only
+        yield LaunchedServer(url, process)
     finally:
-        patience.cancel()
         _end(process)
 
 

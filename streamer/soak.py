@@ -21,7 +21,7 @@ from urllib.parse import urljoin
 import aiohttp
 import numpy as np
 
-from streamer.bench import counts, freezes
+from streamer.bench import FREEZE_S, counts
 from streamer.caller import Caller, Recording
 from streamer.errors import AvatarError, SessionError
 from streamer.ice import LOOPBACK, offer_only
@@ -65,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AvatarError as error:
         print(f"soak: {error}", file=sys.stderr)
         return 2
+    except aiohttp.ClientError as error:
+        print(f"soak: the server does not answer any more ({error})", file=sys.stderr)
+        return 1
 
 
 def soak(minutes: float, sessions: int, out: Path | None, arguments: Sequence[str]) -> int:
@@ -131,10 +134,11 @@ async def _look(server: LaunchedServer, recording: Recording, number: int, secon
     seen = [value for moment in moments if (value := seen_after(moment, recording.pictures)) is not None]
     heard = [value for moment in moments if (value := heard_after(moment, recording.sound)) is not None]
     span = recording.pictures[-1].moment - recording.pictures[0].moment if len(recording.pictures) > 1 else np.inf
+    changes = _changes(recording)
     result = Round(
         minutes=round((number + 1) * ROUND_S / 60, 2),
-        fps=round(_changes(recording) / span, 1),
-        freezes=freezes(recording) if recording.pictures else 0,
+        fps=round(len(changes) / span, 1),
+        freezes=int(np.count_nonzero(np.diff(changes) > FREEZE_S)),
         mic_to_picture_ms=_middle_ms(seen),
         mic_to_sound_ms=_middle_ms(heard),
         rss_mb=round(server.usage()[1], 1),
@@ -159,9 +163,10 @@ def _inside(moment: float, recording: Recording) -> bool:
     return bool(pictures) and pictures[0].moment < moment and moment + SEARCH_S < pictures[-1].moment
 
 
-def _changes(recording: Recording) -> int:
+def _changes(recording: Recording) -> list[float]:
+    """When the mouth region changed."""
     pairs = itertools.pairwise(recording.pictures)
-    return sum(not np.array_equal(last.mouth, picture.mouth) for last, picture in pairs)
+    return [picture.moment for last, picture in pairs if not np.array_equal(last.mouth, picture.mouth)]
 
 
 def judge(rounds: Sequence[Round]) -> list[str]:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,11 @@ async def request(
         http.request(method, server.url + path, data=data, headers=headers) as response,
     ):
         return response.status, await response.text(errors="replace"), dict(response.headers)
+
+
+def test_the_patience_with_a_start_does_not_end_the_server_later(server: LaunchedServer) -> None:
+    assert server.process.poll() is None
+    assert not any(isinstance(thread, threading.Timer) for thread in threading.enumerate())
 
 
 async def metrics(server: LaunchedServer) -> dict[str, float]:
