@@ -152,6 +152,7 @@ class _Request:
         self._bind(name, value)
 
     def run(self) -> dict[str, DeviceArray]:
+        """Queue the engine on the stream; what comes out, by name. Raises EngineError."""
         outputs = {name: self._output(name) for name in self._graph.outputs}
         if self._recorded is not None:
             call("cudaGraphLaunch", self._recorded, _stream())

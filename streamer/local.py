@@ -243,6 +243,7 @@ async def converse(
     clock = MonotonicClock()
 
     async def talk() -> None:
+        """Until the source ends; the portrait shows while the engines load."""
         print(f"avatar: loading the engines of family {manifest.family} ...", flush=True)
         async with _shown(pictures, still, clock):
             await worker.start()

@@ -39,6 +39,7 @@ class _Utterance:
     told: int | None = None  # samples heard at the last report; None before the first
 
     def take(self, length: int, position: int) -> Samples:
+        """At most int16 [length, 2], which is heard from `position` on."""
         samples = self.sound.take(length, self.ended)
         self.taken = self.ended and len(samples) < length
         if len(samples):

@@ -92,6 +92,7 @@ class _PcmDecoder:
         self._bytes = 0
 
     def take(self) -> list[av.AudioFrame] | None:
+        """PIECE_MS of it, or what there is, in stereo at the format's rate."""
         wanted = self._format.rate * PIECE_MS // 1000 * self._format.frame_bytes
         parts: list[bytes] = []
         while wanted and self._pushed:
@@ -131,6 +132,7 @@ class _OpusDecoder:
         self.waiting_s = 0.0
 
     def take(self) -> list[av.AudioFrame] | None:
+        """One packet's sound, in stereo at RATE."""
         if not self._packets:
             return None
         packet, seconds = self._packets.popleft()

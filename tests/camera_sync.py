@@ -43,6 +43,7 @@ from streamer.pipeline import Pipeline
 from streamer.playout import AUDIO_PTIME_MS
 from streamer.timeline import MS, Samples
 from streamer.virtual_camera import VirtualCamera
+from tests.local_fakes import Numbered
 from tests.sound import write_wav
 
 SPEECH = Path(__file__).parent / "data" / "speech.ogg"
@@ -71,18 +72,6 @@ class Backend:
 
     def native_fourcc(self) -> int | None:
         return None
-
-
-class Numbered:
-    """Notes which frame of the session each picture is, on its way to the camera."""
-
-    def __init__(self, camera: VirtualCamera) -> None:
-        self.frames: list[int] = []
-        self._camera = camera
-
-    def show(self, frame: int, rgb: ByteArray) -> None:
-        self.frames.append(frame)
-        self._camera.show(frame, rgb)
 
 
 class Cable:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar import HOME_VARIABLE, Avatar
+from streamer.ice import LOOPBACK, offer_only
 from streamer.landmarks import Landmarker, shared_landmarker
 from tests import tiny_family, tiny_vae_family
+from tests.sound import speech_like, write_wav
 
 BACKENDS = ("openvino", "onnxruntime")
 
@@ -22,6 +25,14 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv(HOME_VARIABLE, str(home))
     return home
+
+
+@pytest.fixture(scope="module")
+def loopback() -> Iterator[None]:
+    """The callers of this process gather loopback candidates, as on a machine without a network."""
+    offer_only(LOOPBACK)
+    yield
+    offer_only(None)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +52,13 @@ def tiny(tiny_folder: Path) -> Iterator[Engines]:
 def dot(tiny: Engines) -> Avatar:
     """The tiny family's avatar."""
     return Avatar.load(tiny)
+
+
+@pytest.fixture(scope="session")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve seconds of syllables and pauses at 48 kHz, which Chromium repeats."""
+    speech = np.repeat(speech_like(12.0), 3) * np.float32(3.0)
+    return write_wav(tmp_path_factory.mktemp("microphone") / "speech.wav", speech, rate=48_000)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from streamer.frames import AudioChunk, ByteArray, FloatArray
 from streamer.local_media import Block
 from streamer.playout import AUDIO_BLOCK
 from streamer.timeline import Samples
+from streamer.virtual_camera import VirtualCamera
 from streamer.worker import Listener, PerformanceListener, WorkerState
 
 STILL = np.full((4, 4, 3), 255, np.uint8)
@@ -139,3 +140,15 @@ def steps(levels: list[float]) -> Samples:
     """Sound that holds each level for one frame of picture (40 ms), as a constant: int16 [n, 2]."""
     values = np.repeat((np.array(levels) * 32768).astype(np.int16), 2 * AUDIO_BLOCK)
     return np.repeat(values[:, None], 2, axis=1)
+
+
+class Numbered:
+    """The camera, with a note of the frames it was given."""
+
+    def __init__(self, camera: VirtualCamera) -> None:
+        self.frames: list[int] = []
+        self._camera = camera
+
+    def show(self, frame: int, rgb: ByteArray) -> None:
+        self.frames.append(frame)
+        self._camera.show(frame, rgb)

@@ -20,7 +20,6 @@ from playwright.async_api import Page, async_playwright
 
 from streamer.launched import LaunchedServer, launch
 from tests.browser import ARGUMENTS, CHROMIUM, MICROPHONE, speaking
-from tests.sound import speech_like, write_wav
 
 ROOT = Path(__file__).parents[1]
 WATCH_S = 60.0
@@ -64,13 +63,6 @@ def server() -> Iterator[LaunchedServer]:
     """A server with the shipped family, as people run it."""
     with launch([]) as launched:
         yield launched
-
-
-@pytest.fixture(scope="module")
-def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve seconds of syllables and pauses at 48 kHz, which Chromium repeats."""
-    speech = np.repeat(speech_like(12.0), 3) * np.float32(3.0)
-    return write_wav(tmp_path_factory.mktemp("microphone") / "speech.wav", speech, rate=48_000)
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from streamer.frames import ByteArray
 from streamer.launched import LaunchedServer, launch
 from streamer.preview import Preview
 from tests.browser import ARGUMENTS, CHROMIUM, speaking
-from tests.sound import speech_like, write_wav
+from tests.sound import speech_like
 
 SIDE = 512  # of the browser source, in pixels
 KEY = "a-secret-of-the-stage"
@@ -70,12 +70,6 @@ def server() -> Iterator[LaunchedServer]:
     """A server with the shipped family, as people run it."""
     with launch([]) as launched:
         yield launched
-
-
-@pytest.fixture(scope="module")
-def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    speech = np.repeat(speech_like(12.0), 3) * np.float32(3.0)
-    return write_wav(tmp_path_factory.mktemp("microphone") / "speech.wav", speech, rate=48_000)
 
 
 @asynccontextmanager

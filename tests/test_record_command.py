@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -22,7 +21,6 @@ from streamer.avatar import Avatar
 from streamer.caller import Caller
 from streamer.cli import main
 from streamer.decimate import Decimator
-from streamer.ice import LOOPBACK, offer_only
 from streamer.launched import launch
 from streamer.media import read_stereo
 from streamer.performance import Performance
@@ -31,6 +29,8 @@ from streamer.pipeline import CoefficientStream, PipelineOptions
 from streamer.timeline import RATE, Samples
 from tests import tiny_family
 from tests.sound import speech_like, write_wav
+
+pytestmark = pytest.mark.usefixtures("loopback")
 
 SECONDS = 1.2
 
@@ -106,13 +106,6 @@ def test_a_microphone_is_recorded_until_the_program_is_told_to_end(
     loud, heard = (np.concatenate(list(read_stereo(path)))[:, 0].astype(float) for path in (live, video))
     same = min(len(loud), len(heard))
     assert np.corrcoef(loud[:same], heard[:same])[0, 1] > 0.98
-
-
-@pytest.fixture(autouse=True, scope="module")
-def loopback() -> Iterator[None]:
-    offer_only(LOOPBACK)
-    yield
-    offer_only(None)
 
 
 async def test_each_session_of_a_server_has_its_file(

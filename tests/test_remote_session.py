@@ -25,7 +25,6 @@ from streamer.decimate import Decimator
 from streamer.errors import SessionError
 from streamer.frames import ByteArray
 from streamer.gallery import Gallery
-from streamer.ice import LOOPBACK, offer_only
 from streamer.launched import LaunchedServer, launch
 from streamer.local_media import FileSource, SoundSource
 from streamer.local_speech import NoMicrophone
@@ -38,6 +37,8 @@ from streamer.timeline import RATE, Samples
 from tests.local_fakes import Script
 from tests.sound import speech_like, write_wav
 
+pytestmark = pytest.mark.usefixtures("loopback")
+
 SECONDS = 5.0
 HEARD = 300  # of 32767
 
@@ -46,13 +47,6 @@ HEARD = 300  # of 32767
 def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
     with launch(["--engines", str(tiny_folder), "--sessions", "1", "--threads", "1"]) as launched:
         yield launched
-
-
-@pytest.fixture(autouse=True, scope="module")
-def loopback() -> Iterator[None]:
-    offer_only(LOOPBACK)
-    yield
-    offer_only(None)
 
 
 @pytest.fixture(scope="module")

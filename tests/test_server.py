@@ -24,12 +24,13 @@ from aiohttp.http_exceptions import BadStatusLine
 
 from streamer.caller import Caller
 from streamer.errors import EngineError, SessionError
-from streamer.ice import LOOPBACK, offer_only
 from streamer.launched import LaunchedServer, launch
 from streamer.metrics import parse
 from streamer.onsets import vowels
 from streamer.server import not_the_clients
 from tests import tiny_family
+
+pytestmark = pytest.mark.usefixtures("loopback")
 
 SDP = {"Content-Type": "application/sdp"}
 
@@ -38,14 +39,6 @@ SDP = {"Content-Type": "application/sdp"}
 def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
     with launch(["--engines", str(tiny_folder), "--sessions", "2", "--threads", "1"]) as launched:
         yield launched
-
-
-@pytest.fixture(autouse=True, scope="module")
-def loopback() -> Iterator[None]:
-    """The callers of this process gather loopback candidates, as on a machine without a network."""
-    offer_only(LOOPBACK)
-    yield
-    offer_only(None)
 
 
 async def request(

@@ -18,11 +18,12 @@ from yarl import URL
 
 from clients.speech import SpeechClient, SpeechClientError
 from streamer.caller import Caller, Grey, Recording
-from streamer.ice import LOOPBACK, offer_only
 from streamer.launched import LaunchedServer, launch
 from streamer.metrics import parse
 from streamer.onsets import vowels
 from tests.opus_encoder import opus_packets
+
+pytestmark = pytest.mark.usefixtures("loopback")
 
 SAMPLE_RATE = 24_000
 STEP_MS = 200
@@ -35,13 +36,6 @@ AUDIBLE = 0.02
 def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
     with launch(["--engines", str(tiny_folder), "--sessions", "2", "--threads", "1"]) as launched:
         yield launched
-
-
-@pytest.fixture(autouse=True, scope="module")
-def loopback() -> Iterator[None]:
-    offer_only(LOOPBACK)
-    yield
-    offer_only(None)
 
 
 def steps(levels: list[float]) -> bytes:

@@ -34,6 +34,7 @@ from streamer.playout import AUDIO_BLOCK
 from streamer.timeline import MS, RATE, Samples
 from streamer.virtual_camera import VirtualCamera, install_hint
 from tests import tiny_family
+from tests.local_fakes import Numbered
 from tests.sound import speech_like, write_wav
 
 pyvirtualcam = pytest.importorskip("pyvirtualcam")  # it has no wheel for some processors
@@ -85,18 +86,6 @@ def driver() -> Iterator[type[Driver]]:
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_wav(tmp_path_factory.mktemp("speech") / "speech.wav", speech_like(SECONDS))
-
-
-class Numbered:
-    """The camera, with a note of the frames it was given."""
-
-    def __init__(self, camera: VirtualCamera) -> None:
-        self.frames: list[int] = []
-        self._camera = camera
-
-    def show(self, frame: int, rgb: ByteArray) -> None:
-        self.frames.append(frame)
-        self._camera.show(frame, rgb)
 
 
 class Cable:
