@@ -3,7 +3,8 @@
     python -m tests.speech_cut [--times N] [--server] [--json FILE]
 
 Speaks through `avatar camera --speech`'s machinery into a sound sink, or with --server through a server on this machine
-and back over WebRTC. The speech has a quiet tone under it, so that what was heard can be told to the millisecond.
+and back over WebRTC. The speech has a quiet tone under it, so that what was heard can be told to the millisecond. How
+far the mouth is open is read off the pictures, by face landmarks.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,10 +26,12 @@ from clients.speech import SpeechClient
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer.clock import MonotonicClock
+from streamer.config import FPS
 from streamer.errors import AvatarError
 from streamer.frames import ByteArray
 from streamer.ice import LOOPBACK, offer_only
 from streamer.json_file import write_json
+from streamer.landmarks import shared_landmarker
 from streamer.launched import launch
 from streamer.local import FaceChoice, converse
 from streamer.local_speech import LocalSpeech, NoMicrophone
@@ -42,11 +47,19 @@ PACE = 10
 PIECE = RATE // 10
 TONE, AUDIBLE = 900, 60  # of 32767; Opus leaves less than the second of silence
 SETTLE_S = 1.0
+LOOK_S = 0.6  # before and after a cut in which the mouth is looked at
+UPPER_LIP, LOWER_LIP = 13, 14  # landmarks of the lips' inner rims
+OPEN = 0.025  # lip gap over eye distance, above that of rest, from which a mouth counts as open
+CLOSED = 0.2  # of the way from rest to where it was: as good as shut
+LANDMARK_NOISE = 0.012  # the same, of a mouth at rest under a head that moves
 
 
 @dataclass(frozen=True)
 class Found:
-    """Milliseconds unless the name says otherwise. position_error: what was heard less what the client was told."""
+    """Milliseconds unless the name says otherwise. position_error: what was heard less what the client was told.
+
+    open: cuts in which the mouth was open, which the figures of `shut` are of.
+    """
 
     cuts: int
     to_silence_median: float
@@ -54,18 +67,32 @@ class Found:
     answered_median: float
     position_error_median: float
     position_error_worst: float
+    open: int
+    to_shut_median: float
+    to_shut_worst: float
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One cut, in milliseconds. to_shut: None when the mouth was shut as it was."""
+
+    to_silence: float
+    answered: float
+    position_error: float
+    to_shut: float | None
 
 
 class Devices:
-    """A camera that nobody looks at, and a sound device that plays at once."""
+    """A camera that keeps its last pictures, and a sound device that plays at once."""
 
     lead_s = 0.0
 
     def __init__(self) -> None:
         self.sound: list[tuple[float, Samples]] = []
+        self.pictures: deque[tuple[float, ByteArray]] = deque(maxlen=round(FPS * (LOOK_S + SETTLE_S + 0.2)))
 
     def show(self, frame: int, rgb: ByteArray) -> None:
-        pass
+        self.pictures.append((time.monotonic(), rgb.copy()))
 
     def play(self, block: int, samples: Samples) -> None:
         self.sound.append((time.monotonic(), samples.copy()))
@@ -92,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def measure(times: int, over_webrtc: bool) -> Found:
     """Push and cut so many times."""
     devices, pcm = Devices(), _speech()
-    cuts: list[tuple[float, float, float]] = []
+    cuts: list[Cut] = []
     async with (
         (_served if over_webrtc else _local)(devices) as address,
         SpeechClient(address) as client,
@@ -100,19 +127,27 @@ async def measure(times: int, over_webrtc: bool) -> Found:
         for number in range(times):
             await asyncio.sleep(SETTLE_S)
             cuts.append(await _cut(client, devices, pcm, 1.0 + 0.13 * number))
-    silence, answered, error = np.array(cuts).T
+    errors = [cut.position_error for cut in cuts]
+    worst_error: float = max(errors, key=abs)
+    shut = [cut.to_shut for cut in cuts if cut.to_shut is not None]
     return Found(
         cuts=times,
-        to_silence_median=round(float(np.median(silence)), 1),
-        to_silence_worst=round(float(silence.max()), 1),
-        answered_median=round(float(np.median(answered)), 1),
-        position_error_median=round(float(np.median(error)), 1),
-        position_error_worst=round(float(error[np.argmax(np.abs(error))]), 1),
+        to_silence_median=_median([cut.to_silence for cut in cuts]),
+        to_silence_worst=round(max(cut.to_silence for cut in cuts), 1),
+        answered_median=_median([cut.answered for cut in cuts]),
+        position_error_median=_median(errors),
+        position_error_worst=round(worst_error, 1),
+        open=len(shut),
+        to_shut_median=_median(shut),
+        to_shut_worst=round(max(shut, default=0.0), 1),
     )
 
 
-async def _cut(client: SpeechClient, devices: Devices, pcm: Samples, after_s: float) -> tuple[float, float, float]:
-    """Milliseconds from a cut to silence and to the answer, and how wrong the answer was."""
+def _median(values: list[float]) -> float:
+    return round(statistics.median(values), 1) if values else 0.0
+
+
+async def _cut(client: SpeechClient, devices: Devices, pcm: Samples, after_s: float) -> Cut:
     before = len(devices.sound)
     await client.begin(RATE, 2)
     for start in range(0, len(pcm), PIECE):
@@ -129,7 +164,26 @@ async def _cut(client: SpeechClient, devices: Devices, pcm: Samples, after_s: fl
     block, within = divmod(int(loud[-1]), AUDIO_BLOCK)
     silent = sound[block][0] + within / RATE
     heard = (loud[-1] - loud[0] + 1) / MS
-    return 1000 * (silent - cut), 1000 * (answered - cut), heard - position
+    to_shut = await asyncio.to_thread(_to_shut, list(devices.pictures), cut)
+    return Cut(1000 * (silent - cut), 1000 * (answered - cut), heard - position, to_shut)
+
+
+def _to_shut(pictures: list[tuple[float, ByteArray]], cut: float) -> float | None:
+    """Milliseconds from the cut to the picture from which on the mouth is as good as shut; None: it was shut before."""
+    times = np.array([when for when, _ in pictures]) - cut
+    gaps = np.array([_lip_gap(rgb) for _, rgb in pictures])
+    rest = float(np.median(gaps[times > LOOK_S]))
+    before = float(gaps[times < 0][-1])
+    if before < rest + OPEN:
+        return None
+    still_open = (gaps > rest + max(LANDMARK_NOISE, CLOSED * (before - rest))) & (times < LOOK_S)
+    return float(1000 * times[np.flatnonzero(still_open)[-1] + 1])
+
+
+def _lip_gap(rgb: ByteArray) -> float:
+    """Between the lips, in eye distances."""
+    face = shared_landmarker().find(rgb)[0]
+    return float(np.linalg.norm(face.points[UPPER_LIP, :2] - face.points[LOWER_LIP, :2])) / face.eye_distance
 
 
 def _speech() -> Samples:
