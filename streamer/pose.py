@@ -23,6 +23,7 @@ MOST_BEND = 0.6  # degrees per frame squared
 
 _SPREAD = np.array([1.2, 2.0, 0.9, 0.006, 0.003, 0.006])  # standard deviation of where the head turns, at rest
 _SPEECH_GAIN = 0.9  # how much wider while speaking
+_DOWNWARD = 0.4  # how much of a turn downwards is made: a head that is kept low looks stern
 _DRIFT = np.array([0.35, 0.45, 0.25, 0.002, 0.002, 0.002])
 _ROLL_WITH_YAW = 0.22  # a turning head tilts a little
 _HOLD = (0.8, 3.0)  # s a gaze direction is kept while speaking; twice as long in silence
@@ -97,6 +98,8 @@ class HeadPose:
         self._hold_left = float(self._random.uniform(*_HOLD)) * (2 - speech)
         spread = _SPREAD * (0.6 + _SPEECH_GAIN * speech)
         self._turn_target = spread * np.clip(self._random.standard_normal(6), -2, 2)
+        if self._turn_target[0] > 0:
+            self._turn_target[0] *= _DOWNWARD
 
     def _choose_drift(self) -> None:
         self._drift_left -= 1 / FPS

@@ -51,6 +51,14 @@ def test_the_first_frames_are_near_the_portrait() -> None:
     assert np.abs(np.diff(poses[:5], axis=0)).max() < 0.5
 
 
+@pytest.mark.parametrize("name", ["silence", "speech"])
+def test_the_head_looks_up_rather_than_down(name: str) -> None:
+    """A face that looks down for long looks stern."""
+    pitch = np.concatenate([motion(LOUDNESS[name], seed)[:, 0] for seed in range(8)])
+    assert -1.0 < pitch.mean() < 0.0
+    assert (pitch > 2.0).mean() < 0.01
+
+
 def test_a_speaking_head_moves_more_than_a_silent_one() -> None:
     silent, speaking = (
         np.mean([np.abs(np.diff(motion(LOUDNESS[name], seed)[:, :3], axis=0)).mean() for seed in range(8)])
