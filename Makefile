@@ -50,7 +50,7 @@ obs: dev  ## OBS Studio itself plays the avatar as a Media Source (needs obs-stu
 camera: dev  ## how steadily a virtual camera gets its pictures, and whether lips and sound belong together
 	$(BIN)/python -m tests.camera_sync
 
-speech: dev  ## how soon pushed speech is silent when it is cut off, and whether its position is right
+speech: dev  ## how soon pushed speech is silent and the mouth shut when it is cut off, and whether its position is right
 	$(BIN)/python -m tests.speech_cut
 
 score: setup  ## what less look-ahead costs in lip motion; AUDIO=speech of your own
