@@ -18,8 +18,9 @@ from aiohttp.typedefs import Handler, Middleware
 from streamer.ice import is_loopback
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+POLICY = "Content-Security-Policy"
 HEADERS = {
-    "Content-Security-Policy": (
+    POLICY: (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
@@ -28,6 +29,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+# OBS puts a source's Custom CSS into the page as a style element; images that it names stay this server's own.
+OVERLAY_HEADERS = HEADERS | {POLICY: HEADERS[POLICY].replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")}
 
 
 def host_allowed(listening_on: str, host_header: str) -> bool:
@@ -46,17 +49,21 @@ def origin_allowed(origin: str | None, host_header: str) -> bool:
     return origin is None or urlsplit(origin).netloc.lower() == host_header.lower() != ""
 
 
-def guard(listening_on: str) -> Middleware:
-    """The checks as middleware; it also puts the security headers on every answer."""
+def guard(listening_on: str, overlay: str | None = None) -> Middleware:
+    """The checks as middleware; it also puts the security headers on every answer.
+
+    overlay: path of the page that lies over a scene in OBS, and may be styled there.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        headers = OVERLAY_HEADERS if request.path == overlay else HEADERS
         try:
             response = await _checked(request, handler)
         except web.HTTPException as error:
-            error.headers.update(HEADERS)
+            error.headers.update(headers)
             raise
-        response.headers.update(HEADERS)
+        response.headers.update(headers)
         return response
 
     async def _checked(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -71,7 +71,7 @@ class Preview:
             ConfigError: the port is taken.
         """
         listener = listen(HOST, port)
-        app = web.Application(middlewares=[guard(HOST)])
+        app = web.Application(middlewares=[guard(HOST, overlay="/")])
         app.add_routes(
             [
                 web.get("/", _text(PAGE, "text/html")),

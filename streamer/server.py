@@ -65,7 +65,7 @@ async def _serve(options: ServeOptions) -> None:
     worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), manifest.size)
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
     handlers = Handlers(manifest, worker, lobby, limits, options, recordings)
-    app = web.Application(middlewares=[guard(options.host)], client_max_size=limits.max_sdp_bytes)
+    app = web.Application(middlewares=[guard(options.host, overlay="/obs")], client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     # Bodies are taken as they come: nothing that a client compressed is unpacked.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, auto_decompress=False)

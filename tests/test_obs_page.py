@@ -235,6 +235,24 @@ async def test_a_mistake_in_the_address_is_one_line_on_the_page(server: Launched
             assert await opened.evaluate("document.querySelectorAll('*').length") == elements
 
 
+STYLE = """css => {
+    const style = document.createElement("style");
+    style.appendChild(document.createTextNode(css));
+    document.head.appendChild(style);
+    return getComputedStyle(document.body).opacity;
+}"""
+
+
+async def test_custom_css_of_obs_is_taken(server: LaunchedServer) -> None:
+    async with browser() as (opened, _), Preview(clear=True).served(0) as page:
+        for address in (f"{server.url}obs", page):
+            await opened.goto(address, wait_until="commit")
+            await opened.wait_for_selector("body", state="attached")
+            assert await opened.evaluate(STYLE, "body { opacity: 0.25 }") == "0.25"
+        await opened.goto(server.url)
+        assert await opened.evaluate(STYLE, "body { opacity: 0.25 }") == "1"
+
+
 def test_every_option_is_one_of_the_page() -> None:
     page = (Path(__file__).parents[1] / "clients/web/obs.js").read_text()
     assert [option.name for option in OPTIONS if option.live and f'"{option.name}"' not in page] == []
