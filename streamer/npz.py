@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -55,19 +56,22 @@ def read_arrays(archive: zipfile.ZipFile, names: Collection[str]) -> dict[str, A
         raise ValueError(f"{size >> 20} MiB of numbers, expected at most {MOST_BYTES >> 20}")
     arrays = {}
     for name, info in wanted.items():
-        with archive.open(info) as file:
+        with _unpacked(archive, info) as file:
             arrays[name] = _read_array(file, name, info.file_size)
     return arrays
 
 
 def _read_array(file: IO[bytes], name: str, size: int) -> Array:
     version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-    else:
+    if version not in ((1, 0), (2, 0)):
         raise ValueError(f"{name} is in version {version} of numpy's format")
+    try:
+        if version == (1, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        else:
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+    except (SyntaxError, TypeError, TokenError):  # numpy takes a header for what Python wrote
+        raise ValueError(f"the header of {name} cannot be read") from None
     if dtype.kind not in KINDS:
         raise ValueError(f"{name} holds {'objects' if dtype.hasobject else dtype}, expected numbers or text")
     data = file.read(size)
@@ -79,6 +83,13 @@ def _read_array(file: IO[bytes], name: str, size: int) -> Array:
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """An entry. Raises NotImplementedError where it is packed as numpy packs nothing: each way has its own errors."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise NotImplementedError(f"{info.filename} is packed in an unknown way")
+    return archive.open(info)
+
+
 def extract(archive: zipfile.ZipFile, name: str, target: Path) -> bool:
     """Copy a file out of the archive; False where it has no such file. Raises as `read_arrays`."""
     try:
@@ -87,7 +98,7 @@ def extract(archive: zipfile.ZipFile, name: str, target: Path) -> bool:
         return False
     if info.file_size > MOST_FILE_BYTES:
         raise ValueError(f"{name} has {info.file_size >> 30} GiB, expected at most {MOST_FILE_BYTES >> 30}")
-    with archive.open(info) as file, target.open("wb") as copy:
+    with _unpacked(archive, info) as file, target.open("wb") as copy:
         shutil.copyfileobj(file, copy, PIECE_BYTES)
     return True
 

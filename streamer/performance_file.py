@@ -100,10 +100,10 @@ def write_performance(path: Path, performance: Performance) -> None:
 
 
 def _performance(arrays: _Arrays, sound: Path | None) -> Performance:
-    if missing := sorted(set(REQUIRED) - arrays.names):
-        raise MediaError(f"{arrays.origin}: no performance: it has no {', '.join(missing)}")
     if (found := arrays.number("format", FORMAT)) != FORMAT:
         raise MediaError(f"{arrays.origin}: format {found}, this version reads format {FORMAT}")
+    if missing := sorted(set(REQUIRED) - arrays.names):
+        raise MediaError(f"{arrays.origin}: no performance: it has no {', '.join(missing)}")
     about = About(
         expression_names=arrays.texts("expression_names"),
         pose_names=arrays.texts("pose_names"),

@@ -117,6 +117,7 @@ def test_what_numpy_wrote_is_one_run(tmp_path: Path) -> None:
         ({"expression_names": np.array(["x"] * 2000)}, "at most 1000"),
         ({"fps": np.array("25")}, "a whole number expected"),
         ({"format": np.array(2)}, "format 2, this version reads format 1"),
+        ({"format": np.array(2), "pose": None}, "format 2, this version reads format 1"),
         ({"freedom": np.full(10, 1.5, np.float32)}, "freedom is beyond 0 to 1"),
         ({"rest": np.zeros(3, np.float32)}, r"rest is \[3\], \[2\] expected"),
         ({"view": np.zeros(2)}, "three angles expected"),
@@ -157,6 +158,11 @@ def _array(array: Array, shape: tuple[int, ...] | None = None) -> bytes:
     return file.getvalue() + array.tobytes()
 
 
+def _headed(text: str) -> bytes:
+    """An .npy file with this for a header."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+
+
 def _with(**entries: bytes) -> bytes:
     return _packed({f"{name}.npy": _array(value) for name, value in plain().items()} | entries)
 
@@ -182,6 +188,11 @@ def _encrypted() -> bytes:
         (lambda: _with(**{"pose.npy": _array(np.zeros((10, 1), np.float32), (10**6, 10**6))}), "is said to be"),
         (lambda: _with(**{"pose.npy": _array(np.zeros((10, 1), np.float32), (-10, -1))}), "damaged"),
         (lambda: _with(**{"pose.npy": b"\x93NUMPY\x01\x00\xff\xff{'descr': " + b"[" * 60_000}), "damaged"),
+        (lambda: _with(**{"pose.npy": _headed("{'descr': '<f4', 'shape': (1,")}), "the header of pose cannot be read"),
+        (lambda: _with(**{"pose.npy": _headed("{[]: 1}")}), "the header of pose cannot be read"),
+        (lambda: _with(**{"pose.npy": _headed("{1: 2, 'shape': 3}")}), "the header of pose cannot be read"),
+        (lambda: _with(**{"pose.npy": _headed("    x\n  y")}), "the header of pose cannot be read"),
+        (lambda: _packed({"pose.npy": b"\0" * 99}, zipfile.ZIP_LZMA), "packed in an unknown way"),
         (lambda: _with(**{"pose.npy": b"\x93NUMPY\x03\x00" + b"\0" * 64}), "version"),
         (_encrypted, "damaged"),
     ],
