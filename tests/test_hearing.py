@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import struct
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ import pytest
 from streamer.hearing import LOUD_DB, ROOM_S, HalfDuplex, Hearing, level_db
 from streamer.local_media import Block
 from streamer.playout import AUDIO_BLOCK, PlayoutStats
-from streamer.terminal import Keys, meter
+from streamer.terminal import Keys, columns, meter
 from tests.clock import FakeClock
 from tests.local_fakes import Ear, Script, steps
 
@@ -90,6 +94,21 @@ def test_the_meter_tells_level_mute_and_late_pictures() -> None:
     line = meter(hearing, PlayoutStats(shown=10, repeated=2))
     assert line.startswith("[                        ]  -60 dB  muted")
     assert line.endswith("2 of 10 pictures late")
+    assert meter(hearing, PlayoutStats(shown=10), 40) == line[:40]
+
+
+def test_the_meter_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that went on in the next one would scroll the terminal away, ten times a second."""
+    import fcntl
+    import termios
+
+    person, terminal = pty.openpty()
+    with os.fdopen(terminal, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        for found in (120, 48, 0):  # 0: not known
+            fcntl.ioctl(person, termios.TIOCSWINSZ, struct.pack("HHHH", 24, found, 0, 0))
+            assert columns() == (found or 80) - 1
+    os.close(person)
 
 
 def test_keys_are_read_at_once_and_the_terminal_is_left_as_it_was() -> None:
@@ -104,6 +123,55 @@ def test_keys_are_read_at_once_and_the_terminal_is_left_as_it_was() -> None:
             while (pressed := keys.pressed()) == "":
                 pass
             assert pressed == "mq"
+        assert termios.tcgetattr(stream) == before
+    os.close(person)
+
+
+BACKGROUND = """
+import fcntl, os, signal, sys, termios
+from streamer.terminal import Keys
+
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+child = os.fork()
+if not child:
+    os.setpgid(0, 0)  # what a shell does for `&`
+    with Keys() as keys:
+        print(f"{keys.pressed()!r}, in front: {keys.in_front}")
+    sys.stdout.flush()
+    os._exit(0)
+_, status = os.waitpid(child, os.WUNTRACED)
+if os.WIFSTOPPED(status):
+    print("stopped by", signal.Signals(os.WSTOPSIG(status)).name)
+    os.kill(child, signal.SIGKILL)
+"""
+
+
+def test_in_the_background_the_keys_are_left_to_others() -> None:
+    """The system stops a program there that sets the terminal or reads from it."""
+    person, terminal = pty.openpty()
+    os.write(person, b"q\n")
+    command = [sys.executable, "-c", BACKGROUND]
+    told = subprocess.run(command, stdin=terminal, capture_output=True, text=True, start_new_session=True, timeout=60)
+    os.close(person)
+    os.close(terminal)
+    assert told.stdout == "'', in front: False\n", told
+
+
+def test_a_program_that_is_fetched_back_has_its_keys_again() -> None:
+    import termios
+
+    person, terminal = pty.openpty()
+    with os.fdopen(terminal) as stream:
+        before = termios.tcgetattr(stream)
+        with Keys(stream) as keys:
+            assert keys.pressed() == ""
+            termios.tcsetattr(stream, termios.TCSANOW, before)  # a shell's way, after Ctrl-Z and fg
+            assert keys.pressed() == ""
+            os.write(person, b"m")
+            deadline = time.monotonic() + 30
+            while (pressed := keys.pressed()) == "" and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert pressed == "m"
         assert termios.tcgetattr(stream) == before
     os.close(person)
 
