@@ -11,6 +11,7 @@ from streamer.destination import Destination
 from streamer.fit import Fit
 from streamer.local_media import PictureSink, SoundSink
 from streamer.muxed_output import MuxedOutput
+from streamer.say import say
 from streamer.timeline import Samples
 from streamer.virtual_camera import VirtualCamera
 
@@ -63,15 +64,16 @@ def open_ends(
     size = f"{chosen.fit.width}x{chosen.fit.height} at {FPS} a second"
     if chosen.output is None:
         with VirtualCamera(chosen.fit, chosen.device, chosen.backend) as camera:
-            print(f"avatar: camera {camera.name}, {size}", flush=True)
+            say(f"avatar: camera {camera.name}, {size}")
             yield Ends(camera, device, lambda delay_ms: None)
         if camera.dropped:
             note(f"{camera.dropped} pictures were too much for the camera's driver")
         return
     with MuxedOutput(chosen.output, chosen.fit, transparent) as output:
-        print(f"avatar: output {output.name}, {size}", flush=True)
+        say(f"avatar: output {output.name}, {size}")
         yield Ends(output, Both(output, device) if device is not None else output, output.begin)
     if output.stats.dropped:
         note(f"{output.stats.dropped} pictures were too much for {output.name}, or came while it was gone")
     if chosen.output.path is not None:
-        print(f"avatar: {output.name}: {output.seconds:.1f} s written", flush=True)
+        written = f"{output.seconds:.1f} s written" if output.seconds else "no file, it ended before the first picture"
+        say(f"avatar: {output.name}: {written}")

@@ -77,10 +77,25 @@ def sigint_blocked() -> Iterator[None]:
 
 
 def stop_event() -> asyncio.Event:
-    """An event of the running loop that SIGINT and SIGTERM set."""
+    """An event of the running loop that SIGINT and SIGTERM set, and SIGHUP, unless that is ignored (`nohup`)."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
             loop.add_signal_handler(number, stop.set)
+    _on_hangup(loop, stop.set)
     return stop
+
+
+def _on_hangup(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Call when the terminal is closed. That is told by the system and by the shell, so more than once: it stays
+    handled when the loop has ended, or the second would end what is being finished then.
+    """
+
+    def come(number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(call)
+
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGHUP, come)

@@ -31,12 +31,13 @@ from streamer.messages import WorkerSettings
 from streamer.performance import About
 from streamer.port_audio import port_audio
 from streamer.preview import Preview
-from streamer.recorded_video import RecordedVideo, beside
+from streamer.recorded_video import RecordedVideo, beside, refuse_same
 from streamer.recorder import Recorder, check_target
 from streamer.remote import Hold, ServerChoice
+from streamer.say import fresh_line, note, say
 from streamer.sound_devices import Loudspeaker, Microphone
 from streamer.tasks import SWITCH_INTERVAL_S, until_first
-from streamer.terminal import Keys, meter
+from streamer.terminal import Keys, columns, meter
 from streamer.worker import InferenceWorker
 
 METER_S = 0.1  # between two looks at the level and the keys
@@ -76,6 +77,8 @@ def camera(
     """
     if chosen.output is None or not chosen.output.alpha:
         refuse_transparent(face.face.background, chosen.output.name if chosen.output else "a virtual camera")
+    if record.video is not None and chosen.output is not None:
+        refuse_same(record.video, chosen.output)
     with contextlib.ExitStack() as devices:
         hold = prepared(face, sound, record, devices)
         source = open_source(sound)
@@ -127,7 +130,7 @@ async def _mic(
         watching.add(asyncio.create_task(_watch(hearing, session, stop)))
 
     async with preview.served(port) as page:
-        print(f"avatar: the face is at {page}", flush=True)
+        say(f"avatar: the face is at {page}")
         try:
             await converse(manifest, face, hearing, ends.pictures, ends.sound, watch, stop, speech, recorder)
         finally:
@@ -139,14 +142,17 @@ async def _mic(
 async def _watch(hearing: Hearing, session: LocalSession, stop: asyncio.Event) -> None:
     """Draw the meter and obey the keys, some times a second."""
     with Keys() as keys:
-        while True:
-            for key in keys.pressed().lower():
-                hearing.muted ^= key == "m"
-                if key == "q":
-                    stop.set()
-            if sys.stderr.isatty():
-                print(f"\r{meter(hearing, session.stats)}\033[K", end="", file=sys.stderr, flush=True)
-            await asyncio.sleep(METER_S)
+        try:
+            while True:
+                for key in keys.pressed().lower():
+                    hearing.muted ^= key == "m"
+                    if key == "q":
+                        stop.set()
+                if sys.stderr.isatty() and keys.in_front:
+                    say(f"\r{meter(hearing, session.stats, columns())}\033[K", sys.stderr, end="")
+                await asyncio.sleep(METER_S)
+        finally:  # the engines take a moment to end, and the meter was drawn below the last line meanwhile
+            say(fresh_line(), sys.stderr, end="")
 
 
 def prepared(
@@ -244,22 +250,22 @@ async def converse(
 
     async def talk() -> None:
         """Until the source ends; the portrait shows while the engines load."""
-        print(f"avatar: loading the engines of family {manifest.family} ...", flush=True)
+        say(f"avatar: loading the engines of family {manifest.family} ...")
         async with _shown(pictures, still, clock):
             await worker.start()
         options = LocalOptions(name, still, live_lookahead_ms(manifest, face.lookahead_ms), face=face.face)
         session = LocalSession(options, worker, clock, pictures, sound, note, recorder)
         watch(session)
         after = f"{session.delay_ms} ms after it"
-        print(f"avatar: {portrait.title} speaks with the sound of {source.name}, {after}; Ctrl-C ends", flush=True)
+        say(f"avatar: {portrait.title} speaks with the sound of {source.name}, {after}; Ctrl-C ends")
         if speech is not None:
-            print(f"avatar: speech is taken at {speech.address}", flush=True)
+            say(f"avatar: speech is taken at {speech.address}")
         try:
             async with speech.served(session) if speech else contextlib.nullcontext():
                 await session.run(source)
         finally:
             shown, late = session.stats.shown, session.stats.repeated
-            print(f"{fresh_line()}avatar: {shown} pictures, {late} of them late (the one before, again)", flush=True)
+            say(f"{fresh_line()}avatar: {shown} pictures, {late} of them late (the one before, again)")
 
     try:
         await until_first(talk(), stop.wait())
@@ -284,13 +290,3 @@ async def _shown(pictures: PictureSink, still: ByteArray, clock: Clock) -> Async
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
-
-
-def note(text: str) -> None:
-    """Say what happens meanwhile."""
-    print(f"{fresh_line()}avatar: {text}", file=sys.stderr, flush=True)
-
-
-def fresh_line() -> str:
-    """What takes the meter's line away, where there may be one."""
-    return "\r\033[K" if sys.stderr.isatty() else ""

@@ -19,6 +19,8 @@ from streamer.frames import ByteArray
 from streamer.muxer import Muxer, MuxerJob
 from streamer.timeline import Samples
 
+TERMINATED_S = 5.0  # from SIGTERM on, in which the program is waited for
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -55,7 +57,10 @@ FromMuxer = Opened | Ended
 
 def run(pipe: Connection, job: MuxerJob) -> None:
     """Entry of the process; returns when told to end, when the program is gone, or when the destination fails."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the program says when to end
+    # Ctrl-C and a terminal that is closed reach the whole group; the program says when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with contextlib.suppress(OSError):  # the program is gone; there is nobody left to tell
         try:
             muxer = Muxer(job)
@@ -71,9 +76,9 @@ def _write(pipe: Connection, muxer: Muxer) -> str | None:
     """Until the end. Returns what failed, if anything."""
     try:
         with contextlib.suppress(EOFError, OSError, _TerminatedError):
-            signal.signal(signal.SIGTERM, _terminate)
+            signal.signal(signal.SIGTERM, _terminate_soon)
             _take(pipe, muxer)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _end_calmly()
         muxer.close()
     except MediaError as error:
         with contextlib.suppress(MediaError):
@@ -95,8 +100,25 @@ def _take(pipe: Connection, muxer: Muxer) -> None:
 
 
 class _TerminatedError(Exception):
-    """SIGTERM has come: to all processes of a service, when it is stopped."""
+    """SIGTERM has come a while ago, and the program has not ended."""
+
+
+def _terminate_soon(number: int, frame: FrameType | None) -> None:
+    """A service's stop, or `timeout`, signals all processes at once: what the program still has comes first."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _terminate)
+        signal.setitimer(signal.ITIMER_REAL, TERMINATED_S)
+    else:  # Windows
+        raise _TerminatedError
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise _TerminatedError
+
+
+def _end_calmly() -> None:
+    """Nothing interrupts what follows."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)

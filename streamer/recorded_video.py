@@ -10,7 +10,7 @@ from types import TracebackType
 from streamer.background import TRANSPARENT, refuse_transparent
 from streamer.camera_ends import Ends
 from streamer.destination import SUFFIXES, Destination
-from streamer.errors import AvatarError
+from streamer.errors import AvatarError, ConfigError
 from streamer.fit import Fit
 from streamer.frames import ByteArray
 from streamer.local_media import PictureSink, SoundSink
@@ -70,6 +70,12 @@ class RecordedVideo:
             self._note(f"{dropped} pictures were too much for {self._output.name}")
         if not self._ended and self._output.seconds:
             self._note(f"recorded {self._output.name}: {self._output.seconds:.0f} s")
+
+
+def refuse_same(path: Path, output: Destination) -> None:
+    """Raises ConfigError where an output is written to the same file."""
+    if output.path is not None and path.absolute() == output.path.absolute():
+        raise ConfigError(f"{path}: is the file of --output already, which has pictures and sound; record to another")
 
 
 def beside(ends: Ends, video: RecordedVideo | None) -> Ends:

@@ -28,6 +28,7 @@ from streamer.local_media import PictureSink, SoundSink, SoundSource
 from streamer.local_speech import NoMicrophone
 from streamer.presenter import Note
 from streamer.remote_session import LARGEST_SIDE, RemoteOptions, RemoteSession
+from streamer.say import say
 from streamer.tasks import SWITCH_INTERVAL_S, until_first
 
 MOST_LISTING = 256 * 1024  # bytes
@@ -131,9 +132,9 @@ async def converse(
         calls += 1
         if calls == 1:
             after = f"{session.delay_ms} ms and the network's time after it"
-            print(f"avatar: {face.title} speaks with the sound of {source.name}, {after}; Ctrl-C ends", flush=True)
+            say(f"avatar: {face.title} speaks with the sound of {source.name}, {after}; Ctrl-C ends")
         if not microphone:
-            print(f"avatar: speech is taken at ws{call.location.removeprefix('http')}/speech", flush=True)
+            say(f"avatar: speech is taken at ws{call.location.removeprefix('http')}/speech")
 
     session = RemoteSession(options, MonotonicClock(), pictures, sound, note, called)
     watch(session)
@@ -141,7 +142,7 @@ async def converse(
         await until_first(session.run(source), (stop or stop_event()).wait())
     finally:
         count, late = session.stats.shown, session.stats.repeated
-        print(f"avatar: {count} pictures, {late} of them late (the one before, again)", flush=True)
+        say(f"avatar: {count} pictures, {late} of them late (the one before, again)")
 
 
 def ground(still: ByteArray, background: str | None) -> ByteArray:

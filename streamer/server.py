@@ -29,6 +29,7 @@ from streamer.lobby import Lobby
 from streamer.lookahead import live_lookahead_ms
 from streamer.messages import WorkerSettings
 from streamer.recorder import Recordings
+from streamer.say import say
 from streamer.tasks import SWITCH_INTERVAL_S
 from streamer.vp8 import set_bitrates
 from streamer.worker import InferenceWorker
@@ -74,11 +75,11 @@ async def _serve(options: ServeOptions) -> None:
     stop = stop_event()
     try:
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
-        print(f"avatar: loading the engines of family {manifest.family} ...", flush=True)
+        say(f"avatar: loading the engines of family {manifest.family} ...")
         if await _warm_up(manifest, worker, handlers, stop):
-            print(f"avatar: ready at {address(options.host, listener)}", flush=True)
+            say(f"avatar: ready at {address(options.host, listener)}")
             await stop.wait()
-        print("avatar: stopped", flush=True)
+        say("avatar: stopped")
     finally:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limits.shutdown_s):
@@ -109,7 +110,7 @@ def open_recordings(manifest: Manifest, record: RecordOptions) -> Recordings | N
     """The recordings of all sessions, where they are asked for. Raises ConfigError or MediaError."""
 
     def note(text: str) -> None:
-        print(f"avatar: {text}", file=sys.stderr, flush=True)
+        say(f"avatar: {text}", sys.stderr)
 
     return None if record.performance is None else Recordings(record.performance, manifest, note)
 

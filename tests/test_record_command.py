@@ -172,6 +172,16 @@ def test_a_file_that_is_there_is_refused(
     assert {target.read_text(), video.read_text()} == {"mine"}
 
 
+def test_an_output_and_the_video_of_it_are_not_one_file(
+    tiny_folder: Path, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    begin = ["camera", "--engines", str(tiny_folder), "--input", str(speech), "--output", "talk.mp4"]
+    assert main([*begin, "--record-video", str(tmp_path / "talk.mp4")]) == 2
+    assert "talk.mp4: is the file of --output already" in refused(capsys)
+    assert not lying_in(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def saved(tiny_folder: Path, speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `avatar render --coefficients` saves with a sound."""
