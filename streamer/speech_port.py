@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -62,9 +63,10 @@ class SpeechPort:
         self.counts.clients += 1
 
     def detach(self) -> None:
-        """Whoever spoke has gone, and with it what was in flight."""
+        """Whoever spoke has gone, and with it what was in flight: whoever speaks next is told nothing of it."""
         self._tell = None
         self.interrupt()
+        self.report(sys.maxsize)  # all that was not cut off is in the packet that leaves next
 
     def interrupt(self) -> None:
         """Drop what was pushed, wherever it is; the mouth eases shut."""

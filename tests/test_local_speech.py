@@ -25,7 +25,7 @@ from streamer.local_session import LocalOptions, LocalSession
 from streamer.local_speech import LocalSpeech, NoMicrophone
 from streamer.playout import AUDIO_PTIME_MS, FADE_MS
 from streamer.speech_format import Pcm
-from streamer.speech_protocol import Played, Told
+from streamer.speech_protocol import Idle, Played, Started, Told
 from streamer.timeline import MS
 from tests.clock import FakeClock
 from tests.local_fakes import LOUDEST, STILL, Ear, LevelWorker, Screen
@@ -126,6 +126,28 @@ async def test_a_cut_is_silence_with_the_next_packet_and_a_shut_mouth_with_the_n
     (final,) = [event for event in told if isinstance(event, Played) and event.final]
     assert final.interrupted
     assert final.position_ms == pytest.approx(stage.voiced_ms(), abs=FADE_MS)
+
+
+async def test_whoever_speaks_next_is_told_nothing_of_who_spoke_before() -> None:
+    clock = FakeClock()
+    stage, told = Stage(clock), list[Told]()
+    async with stage.running():
+        await clock.advance(0.1)
+        port = stage.session.speech
+        port.attach(lambda event: None)
+        port.pushed.begin(1, Pcm(RATE, 1))
+        port.pushed.push(speech(5.0))
+        await clock.advance(1.0)
+        port.detach()
+        port.attach(told.append)
+        await clock.advance(0.5)
+        assert told == []
+        assert port.counts.heard_ms == pytest.approx(stage.voiced_ms(), abs=FADE_MS)
+        port.pushed.begin(1, Pcm(RATE, 1))
+        port.pushed.push(speech(0.2))
+        port.pushed.end()
+        await clock.advance(1.0)
+    assert told == [Started(1), Played(1, 200, True), Idle()]
 
 
 async def test_one_client_at_a_time_and_no_page_of_another_site() -> None:
