@@ -76,11 +76,12 @@ class PushedSpeech:
     def __init__(self) -> None:
         self._utterances: deque[_Utterance] = deque()  # begun and not heard to the end
         self._busy = False  # since the last Idle
+        self._cleared = False  # since then
 
     @property
     def in_flight(self) -> bool:
-        """Whether anything was taken and, at the last `progress`, not heard yet."""
-        return any(utterance.spans for utterance in self._utterances)
+        """Whether anything was taken, not cut off and, at the last `progress`, not heard yet."""
+        return any(utterance.spans and not utterance.interrupted for utterance in self._utterances)
 
     @property
     def has_the_word(self) -> bool:
@@ -127,6 +128,9 @@ class PushedSpeech:
         told: list[Told] = []
         while self._utterances:
             utterance = self._utterances[0]
+            if self._cleared and not utterance.interrupted:
+                self._cleared = False
+                told.append(Idle())  # the answer to `clear` does not wait for what was begun after it
             heard = utterance.heard(position)
             over = utterance.over()
             if utterance.told is None and (heard or (over and not utterance.interrupted)):
@@ -139,12 +143,13 @@ class PushedSpeech:
                 return told
             self._utterances.popleft()
         if self._busy:
-            self._busy = False
+            self._busy = self._cleared = False
             told.append(Idle())
         return told
 
     def clear(self, position: int) -> None:
         """Drop everything; nothing is heard from `position` on. `progress` tells how far each utterance came."""
         for utterance in self._utterances:
-            utterance.cut(position)
-        self._busy = True  # that it is idle now is told in any case
+            if not utterance.interrupted:
+                utterance.cut(position)
+        self._busy = self._cleared = True  # that it is idle now is told in any case

@@ -136,6 +136,22 @@ def test_when_nothing_is_said_there_is_nothing_to_cut() -> None:
     assert room.told == [Idle()]
 
 
+def test_the_same_speech_is_cut_once_however_often_it_is_cleared() -> None:
+    room = Room()
+    room.live(1.0)
+    room.say(1, 3.0)
+    room.live(1.0)
+    for number in range(2, 60):
+        room.conversation.interrupt()
+        room.say(number, 0.5)
+    room.conversation.interrupt()
+    assert len(room.worker.cuts) == 1
+    after = room.live(1.0)
+    assert not after[10 * MS :].any()
+    assert Played(1, 790, True, True) in room.told
+    assert room.told[-1] == Idle()
+
+
 def test_the_microphone_is_heard_before_and_after_but_not_while() -> None:
     room = Room()
     microphone = np.full((AUDIO_BLOCK, 2), 50, np.int16)

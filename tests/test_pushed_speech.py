@@ -154,6 +154,20 @@ def test_clear_tells_how_far_each_utterance_came() -> None:
     assert not speech.take(960, 1920).any()
 
 
+def test_what_is_begun_right_after_clear_does_not_put_off_its_answer() -> None:
+    speech = PushedSpeech()
+    speech.begin(1, MONO)
+    speech.push(ramp(960))
+    speech.take(960, 0)
+    speech.clear(480)
+    speech.begin(2, MONO)
+    speech.push(ramp(960))
+    speech.end()
+    assert speech.progress(960) == [Started(1), Played(1, 10, True, True), Idle()]
+    taken(speech, 1920, 960)
+    assert speech.progress(2880) == [Started(2), Played(2, 20, True), Idle()]
+
+
 def test_what_waits_is_counted_in_seconds_of_its_own_rate() -> None:
     speech = PushedSpeech()
     speech.begin(1, Pcm(8_000, 2))
