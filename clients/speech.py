@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 VERSION = 1
 SAMPLE_BYTES = 2
 PIECE_BYTES = 32 * 1024
+MOST_WAITING = 64  # utterances that were not heard to the end
 ANSWER_S = 10.0  # for the server to answer hello, or clear
 LARGEST_EVENT = 16 * 1024
 
@@ -46,11 +47,15 @@ class SpeechClient:
         self._url += "/speech"
         self._on_event = on_event
         self._changed = asyncio.Condition()
-        self._idle = True
         self._failure: str | None = None
-        self._pushed_ms = 0.0  # since everything was idle last
-        self._heard: dict[int, int] = {}  # ms, of each utterance since then
-        self._last_heard = 0  # ms, of all of them when they were idle
+        self._begun = 0  # utterances
+        self._open = False  # the one begun last may get sound
+        self._cut = False  # it was cleared before its end
+        self._pushed: dict[int, float] = {}  # ms, of each utterance that was not heard to the end
+        self._heard: dict[int, int] = {}  # ms, of each since it was idle last, and the time before
+        self._final = 0  # the utterance whose last `played` has come
+        self._idle = 0  # the last one before `idle`
+        self._idles = 0  # times that it came
         self._room_ms, self._piece = 0.0, PIECE_BYTES
         self._format = (0, 0)
 
@@ -90,58 +95,81 @@ class SpeechClient:
     async def say(self, pcm: bytes, sample_rate: int, channels: int = 1) -> None:
         """One whole utterance, after those under way: signed 16-bit little-endian PCM."""
         await self.begin(sample_rate, channels)
+        number = self._begun
         await self.push(pcm)
-        await self.end()
+        if self._begun == number:  # else it was cleared, and another has begun
+            await self.end()
 
     async def begin(self, sample_rate: int, channels: int = 1) -> None:
-        """An utterance begins; `push` its sound as it is made, then `end` it."""
-        self._idle = False
+        """An utterance begins; `push` its sound as it is made, then `end` it. Waits while too many others wait.
+
+        What is still pushed of it after another task has cleared it is dropped.
+        """
         self._format = sample_rate, channels
-        await self._tell({"type": "begin", "format": "s16le", "sample_rate": sample_rate, "channels": channels})
+        await self._begin({"format": "s16le", "sample_rate": sample_rate, "channels": channels})
 
     async def begin_opus(self) -> None:
         """An utterance begins, whose sound is Opus packets for `push_packet`."""
-        self._idle = False
-        await self._tell({"type": "begin", "format": "opus"})
+        await self._begin({"format": "opus"})
 
     async def push(self, pcm: bytes) -> None:
         """More sound, in whole samples. Returns when the server has it; waits while its buffer is full."""
-        sample_rate, channels = self._format
+        number, (sample_rate, channels) = self._begun, self._format
         for start in range(0, len(pcm), self._piece):
             piece = pcm[start : start + self._piece]
-            await self._push(piece, 1000 * len(piece) / (sample_rate * channels * SAMPLE_BYTES))
+            await self._push(number, piece, 1000 * len(piece) / (sample_rate * channels * SAMPLE_BYTES))
 
     async def push_packet(self, packet: bytes, milliseconds: float = 20.0) -> None:
         """One Opus packet, which sounds so long. Returns when the server has it; waits while its buffer is full."""
-        await self._push(packet, milliseconds)
+        await self._push(self._begun, packet, milliseconds)
 
     async def end(self) -> None:
         """The utterance is complete."""
-        await self._tell({"type": "end"})
+        self._open = False
+        if not self._cut:
+            await self._tell({"type": "end"})
 
     async def clear(self) -> int:
         """Silence, at once: drop all that was not heard. Returns the milliseconds heard since all was idle last."""
-        self._idle = False
+        first, last, idles = self._idle + 1, self._begun, self._idles
+        self._open, self._cut = False, self._open
         await self._tell({"type": "clear"})
-        async with asyncio.timeout(ANSWER_S):
-            await self.idle()
-        return self._last_heard
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._until(lambda: self._idles > idles and self._idle >= last)
+        except TimeoutError:
+            raise SpeechClientError(f"no answer to clear within {ANSWER_S:.0f} s") from None
+        return sum(self._heard.get(number, 0) for number in range(first, last + 1))
 
     async def idle(self) -> None:
         """Return when everything was heard. Raises SpeechClientError when the server refused anything meanwhile."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._failure or self._idle)
-        self._check()
+        await self._until(lambda: self._idle == self._begun)
 
-    async def _push(self, message: bytes, milliseconds: float) -> None:
-        async with self._changed:
-            while self._failure is None and not self._fits(milliseconds):
-                await self._changed.wait()
-        self._pushed_ms += milliseconds
-        await self._send(message)
+    async def _begin(self, sound: Event) -> None:
+        await self._until(lambda: len(self._pushed) < MOST_WAITING)
+        self._begun += 1
+        self._pushed[self._begun] = 0.0
+        self._open, self._cut = True, False
+        await self._tell({"type": "begin", **sound})
+
+    async def _push(self, number: int, message: bytes, milliseconds: float) -> None:
+        await self._until(lambda: self._is_dropped(number) or self._fits(milliseconds))
+        if not self._is_dropped(number):
+            self._pushed[number] = self._pushed.get(number, 0.0) + milliseconds
+            await self._send(message)
+
+    def _is_dropped(self, number: int) -> bool:
+        """Whether this utterance, which was begun last once, was cleared."""
+        return self._cut or self._begun != number
 
     def _fits(self, milliseconds: float) -> bool:
-        return self._pushed_ms - sum(self._heard.values()) + milliseconds <= self._room_ms
+        waiting = sum(pushed - self._heard.get(number, 0) for number, pushed in self._pushed.items())
+        return waiting + milliseconds <= self._room_ms
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._failure is not None or done())
+        self._check()
 
     async def _tell(self, message: Event) -> None:
         await self._send(json.dumps(message))
@@ -159,6 +187,7 @@ class SpeechClient:
             raise SpeechClientError(self._failure)
 
     async def _read(self) -> None:
+        failure = "on_event has failed"
         try:
             async for text in self._socket:
                 event = json.loads(text)
@@ -167,18 +196,25 @@ class SpeechClient:
                     self._changed.notify_all()
                 if self._on_event is not None:
                     self._on_event(event)
+            failure = "the server has hung up"
         except (ConnectionClosed, ValueError, KeyError, TypeError) as error:
-            self._failure = self._failure or f"the server has hung up ({error})"
-        async with self._changed:
-            self._failure = self._failure or "the server has hung up"
-            self._changed.notify_all()
+            failure = f"the server has hung up ({error})"
+        finally:  # nobody is left waiting
+            async with self._changed:
+                self._failure = self._failure or failure
+                self._changed.notify_all()
 
     def _take(self, event: Event) -> None:
         match event["type"]:
             case "played":
-                self._heard[int(event["speech"])] = int(event["position_ms"])
-            case "idle":
-                self._last_heard = sum(self._heard.values())
-                self._pushed_ms, self._heard, self._idle = 0.0, {}, True
+                number = int(event["speech"])
+                self._heard[number] = int(event["position_ms"])
+                if event["final"]:
+                    self._final = number
+                    self._pushed.pop(number, None)
+            case "idle":  # it may be from before what was begun since
+                if self._final > self._idle:
+                    self._heard = {number: ms for number, ms in self._heard.items() if number > self._idle}
+                self._idle, self._idles = self._final, self._idles + 1
             case "error":
                 self._failure = f"the server refused: {event['message']}"
