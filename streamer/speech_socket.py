@@ -87,9 +87,13 @@ class SpeechSocket:
         Raises:
             SessionError: another client speaks for this session.
         """
-        # Nothing compressed: what is announced is what comes.
+        # Nothing compressed: what is announced is what comes. Pings are answered here, where they are counted.
         socket = web.WebSocketResponse(
-            max_msg_size=self._limits.message_bytes, compress=False, heartbeat=HEARTBEAT_S, timeout=1.0
+            max_msg_size=self._limits.message_bytes,
+            compress=False,
+            heartbeat=HEARTBEAT_S,
+            timeout=1.0,
+            autoping=False,
         )
         self._session.speech.attach(self._tell)
         try:
@@ -116,25 +120,40 @@ class SpeechSocket:
             except TimeoutError:
                 await self._refuse(socket, SpeechError("greeting", f"no hello within {patience:g} s", fatal=True))
                 return
-            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG):
                 return  # closed, or broken off: aiohttp has told the client
             await asyncio.sleep(0)  # `receive` does not wait for what is there: a flood would hold up all others
             try:
-                self._take(message)
+                self._count(len(message.data))
+                if message.type is WSMsgType.PING:
+                    await self._pong(socket, message.data)
+                elif message.type is not WSMsgType.PONG:
+                    self._take(message)
             except SpeechError as error:
                 if await self._refuse(socket, error):
                     return
 
-    def _take(self, message: WSMessage) -> None:
-        """One message; its cost is counted before anything else is done with it."""
-        now, size = self._clock.now(), len(message.data)
-        port = self._session.speech
+    def _count(self, size: int) -> None:
+        """A message's cost, before anything else is done with it."""
+        now, port = self._clock.now(), self._session.speech
         if not (port.messages.take(1, now) and port.bytes.take(size, now)):
             raise SpeechError(
                 "rate",
                 f"more than {self._limits.messages_per_s:g} messages or {self._limits.bytes_per_s / 1e6:g} MB a second",
                 fatal=True,
             )
+
+    async def _pong(self, socket: web.WebSocketResponse, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(SEND_S):
+                await socket.pong(data)
+        except TimeoutError:
+            self._unread.set()
+        except ConnectionError:
+            pass  # the client is gone, which is read next
+
+    def _take(self, message: WSMessage) -> None:
+        port = self._session.speech
         speech = port.pushed
         if message.type is WSMsgType.BINARY:
             speech.push(self._protocol.binary(message.data, speech.buffered_s).data)

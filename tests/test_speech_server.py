@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import numpy as np
 import pytest
+from websockets.asyncio.client import connect
 from yarl import URL
 
 from clients.speech import SpeechClient, SpeechClientError
@@ -194,6 +195,22 @@ async def test_a_client_that_misbehaves_is_sent_away_and_the_other_is_heard(
         async with SpeechClient(bad.location) as again:  # its session is unharmed, too
             await again.say(steps([0.5]), SAMPLE_RATE)
             await again.idle()
+
+
+async def test_pings_are_answered_and_a_flood_of_them_is_sent_away(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller:
+        async with connect(caller.location.replace("http", "ws", 1) + "/speech") as answered:
+            await asyncio.wait_for(await answered.ping(b"there?"), 10)
+        async with raw(caller, HELLO) as socket:
+            with contextlib.suppress(ConnectionError):
+                for _ in range(10_000):
+                    await socket.ping()
+                    await asyncio.sleep(0)
+            events = [json.loads(event.data) async for event in socket]
+            assert (events[-1].get("code"), socket.close_code) == ("rate", 1008)
+        async with SpeechClient(caller.location) as speech:
+            await speech.say(steps([0.5]), SAMPLE_RATE)
+            await speech.idle()
 
 
 async def test_a_message_of_a_gigabyte_is_refused_when_it_is_announced(server: LaunchedServer) -> None:
