@@ -46,7 +46,12 @@ def host_allowed(listening_on: str, host_header: str) -> bool:
 
 def origin_allowed(origin: str | None, host_header: str) -> bool:
     """Whether a request that changes something may come from a page of `origin` (None: not from a page)."""
-    return origin is None or urlsplit(origin).netloc.lower() == host_header.lower() != ""
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == host_header.lower() != ""
+    except ValueError:
+        return False
 
 
 def guard(listening_on: str, overlay: str | None = None) -> Middleware:

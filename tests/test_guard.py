@@ -26,6 +26,8 @@ def test_its_own_pages_and_programs_may_change_things(origin: str | None) -> Non
     assert origin_allowed(origin, "localhost:8080")
 
 
-@pytest.mark.parametrize("origin", ["null", "", "http://evil.example", "http://localhost:9090", "http://localhost"])
+@pytest.mark.parametrize(
+    "origin", ["null", "", "http://evil.example", "http://localhost:9090", "http://localhost", "http://[", "http://x]"]
+)
 def test_pages_of_other_origins_may_not(origin: str) -> None:
     assert not origin_allowed(origin, "localhost:8080")
