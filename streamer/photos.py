@@ -86,7 +86,7 @@ class PhotoDesk:
 
     async def _prepare(self, path: Path, name: str, title: str) -> NewAvatar:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streamer", "prepare", str(path), "--name", name, "--title", title),
+            *(sys.executable, "-m", "streamer", "prepare", str(path), "--name", name, f"--title={title}"),
             *("--engines", str(self._manifest.folder), "--threads", "1"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -50,9 +50,9 @@ async def listing(server: LaunchedServer) -> dict[str, Any]:
 
 
 async def test_a_photo_becomes_a_face_that_speaks(server: LaunchedServer) -> None:
-    status, text = await send(server, PHOTO.read_bytes(), "?title=My%20friend.png")
+    status, text = await send(server, PHOTO.read_bytes(), "?title=--me.png")
     assert status == 201, text
-    (mine,) = [avatar for avatar in (await listing(server))["avatars"] if avatar["title"] == "My friend"]
+    (mine,) = [avatar for avatar in (await listing(server))["avatars"] if avatar["title"] == "--me"]
     async with aiohttp.ClientSession() as http, http.get(server.url + mine["picture"][1:]) as response:
         assert response.content_type == "image/png"
     async with Caller(server.url, vowels(8), f"avatar={mine['name']}") as caller, asyncio.timeout(30):
