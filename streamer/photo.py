@@ -45,7 +45,10 @@ def load_cut_out(path: Path) -> tuple[ByteArray, ByteArray | None]:
                 return _read(path, image)
     except UnidentifiedImageError:
         raise PhotoError(f"{path}: {_what_else(path)}") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:  # Pillow's own limit, which is higher
+        most = MOST_PIXELS // 1_000_000
+        raise PhotoError(f"{path}: many more pixels than the {most} million taken at most; make it smaller") from None
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or "a damaged or cut-off picture"
         raise PhotoError(f"{path}: cannot be read: {reason}") from None
 

@@ -101,7 +101,7 @@ def png_claiming(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("side", [20_000, 2_000_000])
 def test_what_claims_too_many_pixels_is_refused_before_decoding(tmp_path: Path, side: int) -> None:
     (tmp_path / "a.png").write_bytes(png_claiming(side, side))
-    with pytest.raises(PhotoError, match=r"expected at most 100 million|cannot be read"):
+    with pytest.raises(PhotoError, match="100 million taken at most; make it smaller"):
         load_photo(tmp_path / "a.png")
 
 
