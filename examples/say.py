@@ -10,6 +10,7 @@ camera --speech` says. Each line that you type is spoken; an empty line interrup
 import argparse
 import asyncio
 import io
+import signal
 import sys
 import wave
 
@@ -45,6 +46,7 @@ if __name__ == "__main__":
     parser.add_argument("address", help="of the session, e.g. http://localhost:8080/session/...")
     parser.add_argument("--voice", default="en", help="one of `espeak-ng --voices`")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once, also where it waits for a line
     try:
         asyncio.run(main(options.address, options.voice))
     except FileNotFoundError:

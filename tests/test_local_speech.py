@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +32,7 @@ from streamer.timeline import MS
 from tests.clock import FakeClock
 from tests.local_fakes import LOUDEST, STILL, Ear, LevelWorker, Screen
 
+ROOT = Path(__file__).parent.parent
 RATE = 24_000
 LEVEL = LOUDEST / 2
 
@@ -211,6 +214,26 @@ async def test_the_socket_ends_with_the_session() -> None:
             await asyncio.sleep(0)
         assert (await last).type is aiohttp.WSMsgType.CLOSE
         assert socket.close_code == 1001
+
+
+async def test_ctrl_c_ends_the_example_that_waits_for_a_line() -> None:
+    stage = Stage(MonotonicClock())
+    async with stage.served() as address:
+        command = [sys.executable, "examples/say.py", address]
+        say = await asyncio.create_subprocess_exec(
+            *command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=asyncio.subprocess.PIPE
+        )
+        try:
+            while not stage.session.speech.is_taken:  # noqa: ASYNC110 - the port tells nobody
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)  # it waits for a line by now
+            say.send_signal(signal.SIGINT)
+            async with asyncio.timeout(10):
+                await say.wait()
+        finally:
+            if say.returncode is None:
+                say.kill()
+                await say.wait()
 
 
 def test_the_command_takes_speech_in_place_of_a_microphone(tiny_folder: Path) -> None:
