@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -24,6 +25,8 @@ VERSION = 1
 SAMPLE_BYTES = 2
 PIECE_BYTES = 32 * 1024
 MOST_WAITING = 64  # utterances that were not heard to the end
+MESSAGES_AT_ONCE, MESSAGES_PER_S = 2_500, 900  # of sound; the rest is for all other messages
+BYTES_AT_ONCE, BYTES_PER_S = 15e6, 3.9e6
 ANSWER_S = 10.0  # for the server to answer hello, or clear
 LARGEST_EVENT = 16 * 1024
 
@@ -32,6 +35,23 @@ Event = dict[str, Any]
 
 class SpeechClientError(Exception):
     """The server refused something, or the connection is lost; the message is for people."""
+
+
+class _Pace:
+    """So many at once, then so many a second."""
+
+    def __init__(self, at_once: float, per_s: float) -> None:
+        self._at_once = self._left = at_once
+        self._per_s = per_s
+        self._then = time.monotonic()
+
+    async def take(self, amount: float) -> None:
+        """Return when so many more may be sent."""
+        now = time.monotonic()
+        self._left = min(self._at_once, self._left + (now - self._then) * self._per_s) - amount
+        self._then = now
+        if self._left < 0:
+            await asyncio.sleep(-self._left / self._per_s)
 
 
 class SpeechClient:
@@ -58,6 +78,8 @@ class SpeechClient:
         self._idles = 0  # times that it came
         self._room_ms, self._piece = 0.0, PIECE_BYTES
         self._format = (0, 0)
+        self._messages = _Pace(MESSAGES_AT_ONCE, MESSAGES_PER_S)
+        self._bytes = _Pace(BYTES_AT_ONCE, BYTES_PER_S)
 
     async def __aenter__(self) -> SpeechClient:
         """Connect. Raises SpeechClientError when the server cannot be reached or refuses."""
@@ -153,6 +175,8 @@ class SpeechClient:
         await self._tell({"type": "begin", **sound})
 
     async def _push(self, number: int, message: bytes, milliseconds: float) -> None:
+        await self._messages.take(1)
+        await self._bytes.take(len(message))
         await self._until(lambda: self._is_dropped(number) or self._fits(milliseconds))
         if not self._is_dropped(number):
             self._pushed[number] = self._pushed.get(number, 0.0) + milliseconds

@@ -273,6 +273,16 @@ async def test_the_client_waits_while_too_many_utterances_wait(server: LaunchedS
     assert [event["speech"] for event in events if event.get("final")] == list(range(1, 71))
 
 
+async def test_the_client_pushes_no_faster_than_the_server_takes_it(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller, SpeechClient(caller.location) as speech:
+        for _ in range(3):  # long answers in small pieces, each interrupted
+            await speech.begin(SAMPLE_RATE)
+            for _ in range(2_500):
+                await speech.push(bytes(960))
+            await speech.end()
+            await speech.clear()
+
+
 async def test_speech_that_another_task_clears_is_dropped_and_the_next_is_heard(server: LaunchedServer) -> None:
     async with caller_of(server) as caller, SpeechClient(caller.location) as speech:
         saying = asyncio.create_task(speech.say(steps([0.5] * (70_000 // STEP_MS)), SAMPLE_RATE))
