@@ -51,6 +51,17 @@ def check_target(path: Path, suffixes: tuple[str, ...] = (SUFFIX,)) -> None:
     check_output(path)
     if path.exists():
         raise ConfigError(f"{path}: is there already; remove it, or choose another name")
+    try:  # here, before anybody speaks, is the time to hear of a folder that cannot be written to
+        folder = _spool_of(path)
+        folder.mkdir()
+        folder.rmdir()
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _spool_of(path: Path) -> Path:
+    """Where a recording lies while it grows."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 class Recorder:
@@ -109,7 +120,7 @@ class Recorder:
 
     def _run(self) -> None:
         target = self._target()
-        folder = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        folder = _spool_of(target)
         try:
             spool = Spool(folder, self._about)
         except (OSError, FFmpegError) as error:

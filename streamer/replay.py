@@ -63,8 +63,7 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
         performance.fits(manifest, options.performance)
         face = face_of(performance, options.face)
         face_options.check(manifest, face)
-        if options.sound is None:
-            _check_sound(performance, options.performance)
+        _check_sound(options.sound, performance, options.performance)
         sound = options.sound or performance.sound
         name = options.avatar or _performer(manifest, performance)
         count = _count(performance, sound)
@@ -150,14 +149,19 @@ def _coefficients(performance: Performance, rows: slice, first: int, pose: Float
     return [Coefficients(first + i, *both) for i, both in enumerate(zip(expressions, poses, strict=True))]
 
 
-def _check_sound(performance: Performance, origin: Path) -> None:
-    """Whether its own sound can be played. Raises MediaError, naming `origin` and not the file it was unpacked into."""
-    if performance.sound is None:
+def _check_sound(asked: Path | None, performance: Performance, origin: Path) -> None:
+    """Whether the sound that is asked, or its own, can be played. Raises MediaError, which names `origin` for its own
+    and not the file that was unpacked.
+    """
+    sound = asked or performance.sound
+    if sound is None:
         return
     try:
-        with contextlib.closing(read_sound(performance.sound)) as chunks:
+        with contextlib.closing(read_sound(sound)) as chunks:
             next(chunks)
     except MediaError:
+        if asked is not None:
+            raise
         raise MediaError(f"{origin}: its sound is damaged; give it another with --sound") from None
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import wave
 import zipfile
 from pathlib import Path
 
@@ -172,6 +173,17 @@ def test_a_file_that_is_there_is_refused(
     assert {target.read_text(), video.read_text()} == {"mine"}
 
 
+@pytest.mark.parametrize("command", ["camera", "mic", "serve"])
+def test_a_recording_that_cannot_be_made_is_told_before_anybody_speaks(
+    command: str, tiny_folder: Path, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name leaves no room for what it is called while it grows; a folder that is read-only is met by the same."""
+    begin = [command, "--engines", str(tiny_folder), *([] if command == "serve" else ["--input", str(speech)])]
+    assert main([*begin, "--record", str(tmp_path / f"{'long' * 60}.npz")]) == 2
+    assert "long.npz: cannot be written (File name too long)" in refused(capsys)
+    assert not lying_in(tmp_path)
+
+
 def test_an_output_and_the_video_of_it_are_not_one_file(
     tiny_folder: Path, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +303,21 @@ def test_a_damaged_sound_is_told_by_the_recordings_name(
     assert main(command) == 2
     assert f"{target}: its sound is damaged; give it another with --sound" in refused(capsys)
     assert main([*command, "--sound", str(speech)]) == 0
+
+
+def test_a_sound_without_a_sample_is_told(
+    tiny_folder: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And makes no silent video."""
+    sound = tmp_path / "empty.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+    command = ["render", "--engines", str(tiny_folder), "--coefficients", str(saved), "--out", f"{tmp_path}/a.mp4"]
+    assert main([*command, "--sound", str(sound)]) == 2
+    assert f"{sound}: its sound track is empty" in refused(capsys)
+    assert lying_in(tmp_path) == ["empty.wav"]
 
 
 def test_another_frame_rate_is_refused(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
