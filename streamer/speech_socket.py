@@ -112,10 +112,11 @@ class SpeechSocket:
             self._farewell = WSCloseCode.POLICY_VIOLATION, "events are not read"
 
     async def _read(self, socket: web.WebSocketResponse) -> None:
+        patience = self._limits.greet_s
+        greeted_by = asyncio.get_running_loop().time() + patience  # pings are no greeting
         while True:
-            patience = self._limits.greet_s if self._protocol.state is State.GREETING else None
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout_at(greeted_by if self._protocol.state is State.GREETING else None):
                     message = await socket.receive()
             except TimeoutError:
                 await self._refuse(socket, SpeechError("greeting", f"no hello within {patience:g} s", fatal=True))

@@ -13,6 +13,7 @@ import sys
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,23 @@ class Stage:
 
 def speech(seconds: float, level: float = LEVEL) -> bytes:
     return np.full(round(seconds * RATE), level * 32767, "<i2").tobytes()
+
+
+async def test_a_client_that_only_pings_does_not_keep_the_word() -> None:
+    stage = Stage(MonotonicClock())
+    stage.session.speech.limits = replace(stage.session.speech.limits, greet_s=0.5)
+    async with stage.served() as address, aiohttp.ClientSession() as http, http.ws_connect(address) as socket:
+        while not socket.closed:
+            await socket.ping()
+            try:
+                message = await socket.receive(timeout=0.1)
+            except TimeoutError:
+                continue
+            if message.type is aiohttp.WSMsgType.TEXT:
+                assert json.loads(message.data)["code"] == "greeting"
+        assert socket.close_code == aiohttp.WSCloseCode.POLICY_VIOLATION
+        async with SpeechClient(address):
+            pass
 
 
 async def _push_tenfold(client: SpeechClient, seconds: float) -> None:
