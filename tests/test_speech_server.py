@@ -111,9 +111,9 @@ async def test_cleared_speech_stops_and_its_position_is_what_was_heard(server: L
 
 async def test_speech_takes_the_microphones_place_and_gives_it_back(server: LaunchedServer) -> None:
     """A microphone that is heard all the time, but for while the pushed speech, louder, is."""
-    tone = (0.1 * 32767 * np.sin(2 * np.pi * 300 * np.arange(48_000 * 8) / 48_000)).astype(np.int16)
+    tone = (0.1 * 32767 * np.sin(2 * np.pi * 300 * np.arange(48_000 * 15) / 48_000)).astype(np.int16)
     async with caller_of(server, tone, "") as caller, SpeechClient(caller.location) as speech:
-        await asyncio.sleep(0.8)
+        await until_heard(caller, 500)
         await speech.say(steps([0.8] * 5), SAMPLE_RATE)
         await speech.idle()
         await asyncio.sleep(0.8)
