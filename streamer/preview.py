@@ -33,12 +33,15 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Avatar: pr
 <link rel="stylesheet" href="/preview.css"><script src="/preview.js" defer></script>
 <img src="/picture" alt="The avatar, live"></html>
 """
-# Whoever looks sees a program that was started anew, too, without touching the page.
-SCRIPT = """let run = null;
+# Whoever looks sees a program that was started anew, too, without touching the page; and who came when there were too
+# many sees the face when there is room.
+SCRIPT = """const picture = document.querySelector("img");
+let run = null;
 setInterval(async () => {
   const answer = await fetch("/run", { cache: "no-store" }).catch(() => null);
   const now = answer?.ok ? await answer.text() : run;
-  if (run !== null && now !== run) document.querySelector("img").src = `/picture?${now}`;
+  const refused = answer?.ok && picture.complete && !picture.naturalWidth;
+  if ((run !== null && now !== run) || refused) picture.src = `/picture?${now}-${Date.now()}`;
   run = now;
 }, 2000);
 """

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,7 +22,7 @@ from clients.speech import SpeechClient
 from streamer.face_options import OPTIONS
 from streamer.frames import ByteArray
 from streamer.launched import LaunchedServer, launch
-from streamer.preview import Preview
+from streamer.preview import MOST_VIEWERS, Preview
 from tests.browser import ARGUMENTS, CHROMIUM, speaking
 from tests.sound import speech_like
 
@@ -258,20 +259,23 @@ def test_every_option_is_one_of_the_page() -> None:
     assert [option.name for option in OPTIONS if option.live and f'"{option.name}"' not in page] == []
 
 
+async def picture_of(opened: Page, red: int) -> ByteArray:
+    """Wait until the page shows that disc."""
+    async with asyncio.timeout(15):
+        while True:
+            picture = await screenshot(opened)
+            if picture[SIDE // 2, SIDE // 2].tolist() == [red, 60, 60, 255]:
+                return picture
+            await asyncio.sleep(0.1)
+
+
+def disc(red: int) -> ByteArray:
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    rgba[16:48, 16:48] = (red, 60, 60, 255)
+    return rgba
+
+
 async def test_the_page_of_avatar_mic_is_clear_and_finds_a_program_that_was_started_anew() -> None:
-    async def picture_of(opened: Page, red: int) -> ByteArray:
-        async with asyncio.timeout(15):
-            while True:
-                picture = await screenshot(opened)
-                if picture[SIDE // 2, SIDE // 2].tolist() == [red, 60, 60, 255]:
-                    return picture
-                await asyncio.sleep(0.1)
-
-    def disc(red: int) -> ByteArray:
-        rgba = np.zeros((64, 64, 4), np.uint8)
-        rgba[16:48, 16:48] = (red, 60, 60, 255)
-        return rgba
-
     async with browser() as (opened, errors):
         first = Preview(clear=True)
         async with first.served(0) as page:
@@ -287,3 +291,18 @@ async def test_the_page_of_avatar_mic_is_clear_and_finds_a_program_that_was_star
         async with second.served(port):
             await picture_of(opened, 120)
     assert all("net::ERR_" in error for error in errors)  # nobody was there for a moment
+
+
+async def test_a_page_of_avatar_mic_that_was_one_too_many_shows_the_face_when_another_is_closed() -> None:
+    preview = Preview(clear=True)
+    async with browser() as (opened, _), preview.served(0) as page:
+        preview.show(0, disc(50))
+        async with aiohttp.ClientSession() as others:
+            for _ in range(MOST_VIEWERS):
+                assert (await others.get(f"{page}picture")).status == 200
+            await opened.goto(page, wait_until="load")
+            await opened.wait_for_function("(({ complete, naturalWidth }) => complete && !naturalWidth)(picture)")
+        for shade in range(100):  # those that are gone are noticed when a picture is sent
+            preview.show(shade, disc(50))
+            await asyncio.sleep(0.02)
+        await picture_of(opened, 50)
