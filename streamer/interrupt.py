@@ -76,6 +76,13 @@ def sigint_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def leave_to_the_program() -> None:
+    """In a process of a program's: Ctrl-C and a terminal that is closed reach the whole group; the program ends it."""
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def stop_event() -> asyncio.Event:
     """An event of the running loop that SIGINT and SIGTERM set, and SIGHUP, unless that is ignored (`nohup`)."""
     stop = asyncio.Event()

@@ -16,6 +16,7 @@ from types import FrameType
 
 from streamer.errors import MediaError
 from streamer.frames import ByteArray
+from streamer.interrupt import leave_to_the_program
 from streamer.muxer import Muxer, MuxerJob
 from streamer.timeline import Samples
 
@@ -57,10 +58,7 @@ FromMuxer = Opened | Ended
 
 def run(pipe: Connection, job: MuxerJob) -> None:
     """Entry of the process; returns when told to end, when the program is gone, or when the destination fails."""
-    # Ctrl-C and a terminal that is closed reach the whole group; the program says when to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    leave_to_the_program()
     with contextlib.suppress(OSError):  # the program is gone; there is nobody left to tell
         try:
             muxer = Muxer(job)

@@ -9,7 +9,7 @@ import asyncio
 import io
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -297,9 +297,9 @@ async def test_a_page_of_avatar_mic_that_was_one_too_many_shows_the_face_when_an
     preview = Preview(clear=True)
     async with browser() as (opened, _), preview.served(0) as page:
         preview.show(0, disc(50))
-        async with aiohttp.ClientSession() as others:
+        async with aiohttp.ClientSession() as http, AsyncExitStack() as others:
             for _ in range(MOST_VIEWERS):
-                assert (await others.get(f"{page}picture")).status == 200
+                assert (await others.enter_async_context(http.get(f"{page}picture"))).status == 200
             await opened.goto(page, wait_until="load")
             await opened.wait_for_function("(({ complete, naturalWidth }) => complete && !naturalWidth)(picture)")
         for shade in range(100):  # those that are gone are noticed when a picture is sent
