@@ -62,7 +62,8 @@ async def test_opus_is_heard_as_pcm_is(server: LaunchedServer) -> None:
         await speech.end()
         await speech.idle()
         await asyncio.sleep(0.3)
-    voice = voiced(caller.recording)
+    level = heard(caller.recording)
+    voice = level[level > AUDIBLE]  # on a busy machine, silence lies between packets
     assert about(len(voice), 3 * STEP_MS, caller.recording)
     assert voice[250:350].mean() == pytest.approx(0.8, abs=0.1)
     assert voice[50:150].mean() == pytest.approx(0.3, abs=0.1)
