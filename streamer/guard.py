@@ -61,7 +61,7 @@ def guard(listening_on: str, overlay: str | None = None) -> Middleware:
     """
 
     @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         headers = OVERLAY_HEADERS if request.path == overlay else HEADERS
         try:
             response = await _checked(request, handler)
@@ -79,4 +79,4 @@ def guard(listening_on: str, overlay: str | None = None) -> Middleware:
             raise web.HTTPForbidden(text="requests from pages of other sites are refused\n")
         return await handler(request)
 
-    return middleware
+    return guarded

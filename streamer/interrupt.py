@@ -77,7 +77,7 @@ def sigint_blocked() -> Iterator[None]:
 
 
 def leave_to_the_program() -> None:
-    """In a process of a program's: Ctrl-C and a terminal that is closed reach the whole group; the program ends it."""
+    """For a child process: Ctrl-C and a closed terminal reach the whole group, but the program says when it ends."""
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), signal.SIG_IGN)

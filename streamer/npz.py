@@ -38,8 +38,8 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise MediaError(f"{path}: cannot be read ({error.strerror or error})") from None
     except zipfile.BadZipFile as error:
         raise MediaError(f"{path}: not an .npz file, or a damaged one ({error})") from None
-    except (ValueError, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
-        # Of damaged entries; RuntimeError: an encrypted one, NotImplementedError: packed in an unknown way.
+    except (ValueError, EOFError, zlib.error, RuntimeError) as error:
+        # Of damaged entries; RuntimeError: an encrypted one.
         reason = (str(error) or type(error).__name__).splitlines()[0]  # an EOFError has no words
         raise MediaError(f"{path}: a damaged .npz file ({reason})") from None
 
@@ -84,9 +84,9 @@ def _read_array(file: IO[bytes], name: str, size: int) -> Array:
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
-    """An entry. Raises NotImplementedError where it is packed as numpy packs nothing: each way has its own errors."""
+    """An entry. Raises ValueError where it is packed as numpy packs nothing: each other way has its own errors."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise NotImplementedError(f"{info.filename} is packed in an unknown way")
+        raise ValueError(f"{info.filename} is packed in an unknown way")
     return archive.open(info)
 
 

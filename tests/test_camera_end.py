@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,9 +32,12 @@ def camera(family: Path, speech: Path, folder: Path) -> Iterator[subprocess.Pope
     command += ["--record", str(folder / "talk.npz"), "--record-video", str(folder / "talk.mp4")]
     pipes = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipes, stderr=pipes, text=True, start_new_session=True) as process:
+        too_long = threading.Timer(90, process.kill)  # who waits for a line is told that there is none
+        too_long.start()
         try:
             yield process
         finally:
+            too_long.cancel()
             process.kill()
 
 

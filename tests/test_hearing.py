@@ -111,6 +111,14 @@ def test_the_meter_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     os.close(person)
 
 
+def awaited(keys: Keys) -> str:
+    """The keys that are pressed next."""
+    deadline = time.monotonic() + 30
+    while (pressed := keys.pressed()) == "" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return pressed
+
+
 def test_keys_are_read_at_once_and_the_terminal_is_left_as_it_was() -> None:
     import termios
 
@@ -120,9 +128,7 @@ def test_keys_are_read_at_once_and_the_terminal_is_left_as_it_was() -> None:
         with Keys(stream) as keys:
             assert keys.pressed() == ""
             os.write(person, b"mq")
-            while (pressed := keys.pressed()) == "":
-                pass
-            assert pressed == "mq"
+            assert awaited(keys) == "mq"
         assert termios.tcgetattr(stream) == before
     os.close(person)
 
@@ -168,10 +174,7 @@ def test_a_program_that_is_fetched_back_has_its_keys_again() -> None:
             termios.tcsetattr(stream, termios.TCSANOW, before)  # a shell's way, after Ctrl-Z and fg
             assert keys.pressed() == ""
             os.write(person, b"m")
-            deadline = time.monotonic() + 30
-            while (pressed := keys.pressed()) == "" and time.monotonic() < deadline:
-                time.sleep(0.01)
-            assert pressed == "m"
+            assert awaited(keys) == "m"
         assert termios.tcgetattr(stream) == before
     os.close(person)
 
