@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -79,7 +80,8 @@ async def test_a_client_that_only_pings_does_not_keep_the_word() -> None:
     stage.session.speech.limits = replace(stage.session.speech.limits, greet_s=0.5)
     async with stage.served() as address, aiohttp.ClientSession() as http, http.ws_connect(address) as socket:
         while not socket.closed:
-            await socket.ping()
+            with contextlib.suppress(ConnectionError):  # a slow machine reads of the end later than it comes
+                await socket.ping()
             try:
                 message = await socket.receive(timeout=0.1)
             except TimeoutError:
