@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from streamer.clock import Clock
+from streamer.core_aio import Clock
 
 WINDOW_S = 5.0  # the least of this window and the one before counts: clocks drift, paths change
 

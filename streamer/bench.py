@@ -13,6 +13,7 @@ import os
 import platform
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin
@@ -23,16 +24,31 @@ import numpy as np
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer import metrics
-from streamer.avatar import find_avatar
+from streamer.avatar_catalogue import find_avatar
 from streamer.caller import Caller, Recording
-from streamer.config import BenchOptions
+from streamer.core_files import check_output, write_json
+from streamer.core_options import DEFAULT_THREADS
 from streamer.errors import ConfigError
 from streamer.ice import LOOPBACK, offer_only
-from streamer.json_file import write_json
 from streamer.launched import LaunchedServer, launch
 from streamer.lookahead import live_lookahead_ms
-from streamer.media import check_output
 from streamer.onsets import LEAD_S, PERIOD_S, SEARCH_S, beginnings, heard_after, seen_after, vowels
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What `avatar bench` was asked for: for each number of sessions and each loss, `seconds_each` seconds of live
+    conversation. `loss`: percent of the microphone's packets that never arrive."""
+
+    sessions: tuple[int, ...] = (1,)
+    loss: tuple[float, ...] = (0.0,)
+    seconds_each: float = 20.0
+    json: Path | None = None
+    family: Path | None = None
+    avatar: str | None = None
+    lookahead_ms: int | None = None
+    threads: int = DEFAULT_THREADS
+
 
 FREEZE_S = 0.2  # without a new picture
 SETTLE_S = 1.0  # after connecting: not counted

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streamer.arguments import MOST_SESSIONS, number, whole
-from streamer.config import BenchOptions
+from streamer.bench import BenchOptions
 
 AddArguments = Callable[[argparse.ArgumentParser], None]
 

@@ -18,10 +18,9 @@ from av import AudioFrame, VideoFrame
 from numpy.typing import NDArray
 
 from streamer import jitter
+from streamer.audio_format import AUDIO_BLOCK, RATE
 from streamer.call import Call
-from streamer.clock import Clock, MonotonicClock
-from streamer.playout import AUDIO_BLOCK
-from streamer.timeline import RATE
+from streamer.core_aio import Clock, MonotonicClock
 
 MOUTH_ROWS, MOUTH_COLUMNS = (0.62, 0.88), (0.3, 0.7)  # of the picture: where a mouth is in a portrait
 

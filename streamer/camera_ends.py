@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from streamer.audio_format import Samples
 from streamer.config import FPS
 from streamer.destination import Destination
 from streamer.fit import Fit
 from streamer.local_media import PictureSink, SoundSink
 from streamer.muxed_output import MuxedOutput
 from streamer.say import say
-from streamer.timeline import Samples
 from streamer.virtual_camera import VirtualCamera
 
 

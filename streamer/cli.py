@@ -21,11 +21,12 @@ from streamer import (
     replay_options,
 )
 from streamer.arguments import MOST_SESSIONS, whole
-from streamer.avatar import default_name, find_avatar, list_avatars
-from streamer.config import DEFAULT_THREADS, ServeOptions
+from streamer.avatar_catalogue import default_name, find_avatar, list_avatars
+from streamer.core_options import DEFAULT_THREADS
 from streamer.errors import AvatarError
 from streamer.interrupt import terminable
 from streamer.lookahead import LIVE_CONTEXT_MS
+from streamer.server_options import ServeOptions
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143  # by SIGINT, by SIGTERM: as shells have it

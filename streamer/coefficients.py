@@ -11,12 +11,13 @@ from collections import deque
 import numpy as np
 
 from engines.runtime import Engines
+from streamer.audio_loudness import FrameLoudness
 from streamer.avatar import Avatar
-from streamer.config import SAMPLE_RATE, SAMPLES_PER_FRAME, PipelineOptions
+from streamer.config import SAMPLE_RATE, SAMPLES_PER_FRAME
+from streamer.core_options import PipelineOptions
 from streamer.expression import open_expression
 from streamer.frames import Coefficients, FloatArray, Heard, Script
 from streamer.lookahead import Lookahead
-from streamer.loudness import FrameLoudness
 from streamer.pose_source import open_pose
 from streamer.window import MelWindows, WindowShape
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from streamer.audio_format import RATE, Samples
 from streamer.config import SAMPLES_PER_FRAME
 from streamer.decimate import FACTOR, Decimator
 from streamer.frames import AudioChunk, AvatarFrame, ByteArray
 from streamer.playout import Playout
 from streamer.pushed_speech import PushedSpeech
-from streamer.timeline import RATE, MicrophoneTimeline, Samples
+from streamer.timeline import MicrophoneTimeline
 
 BEHIND_S = 1.0  # when so much time passed unseen (the machine slept), the sound in between is not made up for
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.audio_format import CHANNELS, RATE, Samples
 from streamer.config import SAMPLE_RATE, exact_div
 from streamer.frames import FloatArray
-from streamer.timeline import CHANNELS, RATE, Samples
 
 FACTOR = exact_div(RATE, SAMPLE_RATE)
 TAPS = 63  # odd, so that the filter has a centre and moves nothing in time

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from streamer.core_files import check_output
 from streamer.errors import ConfigError, MediaError
-from streamer.media import check_output
 
 MPEGTS, FLV, MP4, MATROSKA, WEBM = "mpegts", "flv", "mp4", "matroska", "webm"
 

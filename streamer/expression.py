@@ -13,12 +13,12 @@ import numpy as np
 
 from engines.manifest import Manifest
 from engines.runtime import Binding, Engine, Engines
+from streamer.audio_loudness import SILENCE_DB
 from streamer.avatar import Avatar
-from streamer.config import PipelineOptions
+from streamer.core_options import PipelineOptions
 from streamer.frames import FloatArray, Heard, Script
 from streamer.idle import Blinks, IdleFace
 from streamer.lookahead import Lookahead
-from streamer.loudness import SILENCE_DB
 
 MAX_BATCH = 32  # windows at once: bounds the network's memory when a long clip is pushed in one go
 BLINK, REFERENCE = "blink", "reference_expression"  # inputs of an expression stage, beside "mel"

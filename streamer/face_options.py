@@ -13,7 +13,7 @@ from typing import Any
 
 from engines.manifest import Manifest
 from streamer import background
-from streamer.config import PLAIN_FACE, POSE_MODES, FaceOptions
+from streamer.core_options import PLAIN_FACE, POSE_MODES, FaceOptions
 from streamer.errors import ConfigError
 from streamer.pose_source import VAE
 from streamer.view import LIMITS, HeldView

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from streamer.timeline import CHANNELS, RATE, Samples
+from streamer.audio_format import CHANNELS, RATE, Samples
 
 
 class FlacWriter:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from engines.manifest import Manifest
-from streamer.avatar import find_avatar
+from streamer.avatar_catalogue import find_avatar
 from streamer.backdrop import Backdrop
 from streamer.errors import BundleError
 from streamer.frames import ByteArray

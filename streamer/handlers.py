@@ -32,7 +32,8 @@ from aiohttp import web
 import clients
 from engines.manifest import Manifest
 from streamer import face_options, metrics
-from streamer.config import PLAIN_FACE, ServeOptions
+from streamer.core_options import PLAIN_FACE
+from streamer.core_pictures import has_alpha
 from streamer.errors import BundleError, ConfigError
 from streamer.frames import ByteArray
 from streamer.gallery import Gallery, Portrait
@@ -42,8 +43,9 @@ from streamer.lookahead import live_lookahead_ms
 from streamer.offer import OfferError
 from streamer.photo_handlers import PhotoHandlers
 from streamer.recorder import Recordings
+from streamer.server_options import ServeOptions
 from streamer.session import SessionOptions
-from streamer.side_by_side import LAYOUT, has_alpha
+from streamer.side_by_side import LAYOUT
 from streamer.speech_socket import serve_speech
 from streamer.worker import InferenceWorker, WorkerState
 

@@ -12,11 +12,10 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 
-from streamer.clock import Clock
+from streamer.audio_format import AUDIO_PTIME_MS, Samples
+from streamer.audio_loudness import SILENCE_DB, loudness_db
+from streamer.core_aio import Clock
 from streamer.local_media import Block, SoundSink, SoundSource
-from streamer.loudness import SILENCE_DB, loudness_db
-from streamer.playout import AUDIO_PTIME_MS
-from streamer.timeline import Samples
 
 LOUD_DB = -45.0  # of full scale: what a loudspeaker makes of less, a microphone hardly hears
 ROOM_S = 0.2  # after the last loud sound: the room's echo, and the microphone's own delay

@@ -26,16 +26,6 @@ class GetAddresses(Protocol):
 LOOPBACK = ["127.0.0.1"]  # browsers resolve "localhost" to it too, and one address makes one candidate
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a server on `host` can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def offered_addresses(host: str) -> list[str] | None:
     """Addresses to offer as candidates when listening on `host`; None: every address that is not loopback.
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streamer.activity import SpeechActivity
+from streamer.audio_loudness import SpeechActivity
 from streamer.config import FPS
 from streamer.frames import FloatArray
 

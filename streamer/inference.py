@@ -17,7 +17,8 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
+from streamer.config import FPS, SAMPLES_PER_FRAME
+from streamer.core_options import PipelineOptions
 from streamer.easing import Shut
 from streamer.errors import AvatarError, SessionError
 from streamer.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray

@@ -9,16 +9,14 @@ all that waited behind it.
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable
-from typing import Any
 
 from aiortc import RTCRtpReceiver
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
 
 from streamer.arrivals import Arrivals, signed
-from streamer.errors import SessionError
+from streamer.webrtc_receiver import Receiver
 
 HOLD_PACKETS = 1  # packets that wait for a missing one; the next declares it lost: 20 ms more delay, never longer
 MAX_MISORDER = 100  # packets; an older one than this is a sender that started anew
@@ -94,39 +92,6 @@ def _frame(packet: RtpPacket) -> JitterFrame:
     return JitterFrame(data=packet._data, timestamp=packet.timestamp)  # type: ignore[attr-defined]
 
 
-class Receiver:
-    """What aiortc keeps to itself of a receiver.
-
-    Raises:
-        SessionError: this version of aiortc keeps its receiver in another way.
-    """
-
-    def __init__(self, receiver: RTCRtpReceiver) -> None:
-        self._receiver = receiver
-        self._codecs: dict[int, Any] = self._private("codecs")
-        self._decoder: queue.Queue[Any] = self._private("decoder_queue")
-        self._mapper = self._private("timestamp_mapper")
-        self._private("jitter_buffer")
-
-    def deliver(self, packet: RtpPacket, frame: JitterFrame) -> None:
-        """Have a frame decoded whose codec is that of the packet."""
-        frame.timestamp = self._mapper.map(frame.timestamp)
-        self._decoder.put((self._codecs[packet.payload_type], frame))
-
-    def replace_buffer(self, buffer: object) -> None:
-        """Put this in place of the jitter buffer."""
-        setattr(self._receiver, _mangled("jitter_buffer"), buffer)
-
-    def _private(self, name: str) -> Any:
-        try:
-            return getattr(self._receiver, _mangled(name))
-        except AttributeError:
-            raise SessionError(
-                f"the installed aiortc has no RTCRtpReceiver.__{name}, which the jitter buffers are built on; "
-                "install aiortc 1.16"
-            ) from None
-
-
 def install(receiver: RTCRtpReceiver, arrivals: Arrivals | None = None) -> MicrophoneBuffer:
     """Replace the jitter buffer of an audio receiver; call it before the first packet.
 
@@ -137,7 +102,3 @@ def install(receiver: RTCRtpReceiver, arrivals: Arrivals | None = None) -> Micro
     buffer = MicrophoneBuffer(inside.deliver, arrivals)
     inside.replace_buffer(buffer)
     return buffer
-
-
-def _mangled(name: str) -> str:
-    return f"_RTCRtpReceiver__{name}"

@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections import deque
 
-from streamer.clock import Clock
+from streamer.core_aio import Clock
 from streamer.errors import SessionError
 from streamer.limits import Limits
 from streamer.metrics import SessionCounts

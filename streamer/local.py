@@ -6,41 +6,34 @@ import asyncio
 import contextlib
 import itertools
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from engines.manifest import Manifest
-from streamer import face_options, remote
-from streamer.avatar import default_name, find_avatar
-from streamer.background import TRANSPARENT, refuse_transparent
-from streamer.camera_ends import CameraChoice, Ends, open_ends
-from streamer.clock import Clock, MonotonicClock
-from streamer.config import FPS, NOTHING, PLAIN_FACE, FaceOptions, RecordOptions
+from streamer import face_options
+from streamer.avatar_catalogue import default_name, find_avatar
+from streamer.config import FPS
+from streamer.core_aio import SWITCH_INTERVAL_S, Clock, MonotonicClock, until_first
+from streamer.core_options import PLAIN_FACE, FaceOptions, RecordOptions
+from streamer.desktop_sources import FileSource, NoMicrophone
 from streamer.errors import DeviceError
 from streamer.fit import Fit
 from streamer.frames import ByteArray
 from streamer.gallery import Gallery
-from streamer.hearing import HalfDuplex, Hearing
 from streamer.interrupt import stop_event
-from streamer.local_media import FileSource, PictureSink, SoundSink, SoundSource
+from streamer.local_media import PictureSink, SoundSink, SoundSource
 from streamer.local_session import LocalOptions, LocalSession
-from streamer.local_speech import LocalSpeech, NoMicrophone
+from streamer.local_speech import LocalSpeech
 from streamer.lookahead import live_lookahead_ms
 from streamer.messages import WorkerSettings
 from streamer.performance import About
 from streamer.port_audio import port_audio
-from streamer.preview import Preview
-from streamer.recorded_video import RecordedVideo, beside, refuse_same
+from streamer.recorded_video import RecordedVideo
 from streamer.recorder import Recorder, check_target
-from streamer.remote import Hold, ServerChoice
 from streamer.say import fresh_line, note, say
 from streamer.sound_devices import Loudspeaker, Microphone
-from streamer.tasks import SWITCH_INTERVAL_S, until_first
-from streamer.terminal import Keys, columns, meter
 from streamer.worker import InferenceWorker
-
-METER_S = 0.1  # between two looks at the level and the keys
 
 
 @dataclass(frozen=True)
@@ -65,112 +58,6 @@ class SoundChoice:
     microphone: str | None = None
     sound_device: str | None = None
     speech_port: int | None = None
-
-
-def camera(
-    face: FaceChoice | ServerChoice, sound: SoundChoice, chosen: CameraChoice, record: RecordOptions = NOTHING
-) -> None:
-    """Speak through a virtual camera, or into an output, until the file ends or Ctrl-C.
-
-    Raises:
-        AvatarError: a device, a package, the file, the output, the family, the server or the avatar cannot be used.
-    """
-    if chosen.output is None or not chosen.output.alpha:
-        refuse_transparent(face.face.background, chosen.output.name if chosen.output else "a virtual camera")
-    if record.video is not None and chosen.output is not None:
-        refuse_same(record.video, chosen.output)
-    with contextlib.ExitStack() as devices:
-        hold = prepared(face, sound, record, devices)
-        source = open_source(sound)
-        video = open_video(record, chosen.fit, face.face.background, devices)
-        transparent = face.face.background == TRANSPARENT
-        ends = devices.enter_context(open_ends(chosen, open_speaker(sound, devices), transparent, note))
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(hold(source, beside(ends, video)))
-
-
-def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool, record: RecordOptions = NOTHING) -> None:
-    """Speak, with the face on a page of this machine, until the file ends, `q` or Ctrl-C.
-
-    headphones: the sound that is played cannot reach the microphone.
-
-    Raises:
-        AvatarError: as `camera`; the port is taken.
-    """
-    manifest = check(face)
-    source = open_source(sound)
-    with contextlib.ExitStack() as devices:
-        recorder = open_recorder(manifest, face, record, devices)
-        video = open_video(record, Fit(manifest.size, manifest.size), face.face.background, devices)
-        speech = open_speech(sound, devices)
-        speaker: SoundSink | None = open_speaker(sound, devices)
-        gate = None
-        if speaker is not None and isinstance(source, Microphone) and not headphones:
-            speaker = gate = HalfDuplex(speaker, MonotonicClock())
-        preview = Preview(face.face.background == TRANSPARENT)
-        ends = beside(Ends(preview, speaker, lambda delay_ms: None), video)
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_mic(manifest, face, Hearing(source, gate), preview, ends, port, speech, recorder))
-
-
-async def _mic(
-    manifest: Manifest,
-    face: FaceChoice,
-    hearing: Hearing,
-    preview: Preview,
-    ends: Ends,
-    port: int,
-    speech: LocalSpeech | None,
-    recorder: Recorder | None,
-) -> None:
-    stop, watching = stop_event(), set[asyncio.Task[None]]()
-
-    def watch(session: LocalSession) -> None:
-        ends.begin(session.delay_ms)
-        watching.add(asyncio.create_task(_watch(hearing, session, stop)))
-
-    async with preview.served(port) as page:
-        say(f"avatar: the face is at {page}")
-        try:
-            await converse(manifest, face, hearing, ends.pictures, ends.sound, watch, stop, speech, recorder)
-        finally:
-            for task in watching:
-                task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
-
-
-async def _watch(hearing: Hearing, session: LocalSession, stop: asyncio.Event) -> None:
-    """Draw the meter and obey the keys, some times a second."""
-    with Keys() as keys:
-        try:
-            while True:
-                for key in keys.pressed().lower():
-                    hearing.muted ^= key == "m"
-                    if key == "q":
-                        stop.set()
-                if sys.stderr.isatty() and keys.in_front:
-                    say(f"\r{meter(hearing, session.stats, columns())}\033[K", sys.stderr, end="")
-                await asyncio.sleep(METER_S)
-        finally:  # the engines take a moment to end, and the meter was drawn below the last line meanwhile
-            say(fresh_line(), sys.stderr, end="")
-
-
-def prepared(
-    face: FaceChoice | ServerChoice, sound: SoundChoice, record: RecordOptions, devices: contextlib.ExitStack
-) -> Hold:
-    """What holds the conversation, once all is checked that can be before any device is opened. Raises AvatarError."""
-    if isinstance(face, ServerChoice):
-        return remote.prepared(face, note)
-    manifest = check(face)
-    recorder, speech = open_recorder(manifest, face, record, devices), open_speech(sound, devices)
-
-    def hold(source: SoundSource, ends: Ends) -> Coroutine[None, None, None]:
-        def begin(session: LocalSession) -> None:
-            ends.begin(session.delay_ms)
-
-        return converse(manifest, face, source, ends.pictures, ends.sound, begin, speech=speech, recorder=recorder)
-
-    return hold
 
 
 def check(face: FaceChoice) -> Manifest:

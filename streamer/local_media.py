@@ -6,19 +6,12 @@ networks hear 16 kHz.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
-from streamer.clock import Clock
+from streamer.audio_format import Samples
 from streamer.frames import ByteArray
-from streamer.media import probe_sound, read_stereo
-from streamer.playout import AUDIO_BLOCK
-from streamer.timeline import CHANNELS, RATE, Samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,35 +62,3 @@ class SoundSink(Protocol):
         Raises:
             DeviceError: the device is gone; later calls try it again.
         """
-
-
-class FileSource:
-    """A file's sound at the pace at which a microphone would give it: a block is there once it has been spoken."""
-
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """Raises MediaError where the file holds no sound."""
-        probe_sound(path)
-        self.name = str(path)
-        self._path = path
-        self._clock = clock
-
-    async def blocks(self) -> AsyncIterator[Block]:
-        """Raises MediaError when nothing of the sound can be decoded."""
-        cut = in_blocks(read_stereo(self._path))
-        first = next(cut)  # decoding has begun before the clock is looked at
-        start = self._clock.now()
-        for count, samples in enumerate(itertools.chain([first], cut)):
-            await self._clock.sleep_until(start + (count + 1) * AUDIO_BLOCK / RATE)
-            yield Block(count * AUDIO_BLOCK, samples)
-
-
-def in_blocks(chunks: Iterable[Samples]) -> Iterator[Samples]:
-    """Sound cut anew into AUDIO_BLOCK samples, the last block filled up with silence."""
-    waiting: Samples = np.zeros((0, CHANNELS), np.int16)
-    for chunk in chunks:
-        waiting = np.concatenate([waiting, chunk])
-        whole = len(waiting) // AUDIO_BLOCK * AUDIO_BLOCK
-        yield from waiting[:whole].reshape(-1, AUDIO_BLOCK, CHANNELS)
-        waiting = waiting[whole:]
-    if len(waiting):
-        yield np.pad(waiting, ((0, AUDIO_BLOCK - len(waiting)), (0, 0)))

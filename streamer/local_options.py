@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from engines import default_family
 from streamer import face_options, record_options
-from streamer.config import DEFAULT_THREADS
+from streamer.core_options import DEFAULT_THREADS
 from streamer.errors import ConfigError
 from streamer.fit import FITS, LETTERBOX
 
@@ -74,9 +74,9 @@ def run_camera(args: argparse.Namespace) -> int:
     if args.list_devices:
         return _list_devices()
     from streamer.camera_ends import CameraChoice
+    from streamer.desktop_camera import camera
     from streamer.destination import Destination
     from streamer.fit import Fit
-    from streamer.local import camera
 
     if args.output is not None and (args.device is not None or args.backend is not None):
         raise ConfigError("--device and --backend are of a virtual camera, --output takes its place; name one of them")
@@ -112,7 +112,7 @@ def run_mic(args: argparse.Namespace) -> int:
     """
     if args.list_devices:
         return _list_devices()
-    from streamer.local import mic
+    from streamer.desktop_mic import mic
 
     mic(_face(args), _sound(args), args.port, args.headphones, record_options.of_arguments(args))
     return 0

@@ -11,9 +11,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-from streamer.clock import Clock
-from streamer.config import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.conversation import Conversation
+from streamer.core_aio import Clock, until_first
+from streamer.core_options import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.errors import SessionError
 from streamer.frames import AudioChunk, ByteArray
 from streamer.limits import SpeechLimits
@@ -22,7 +22,6 @@ from streamer.playout import Playout, PlayoutStats, session_delay_ms
 from streamer.presenter import Note, Presenter
 from streamer.recorder import Recorder
 from streamer.speech_port import SpeechPort
-from streamer.tasks import until_first
 from streamer.worker import Listener, PerformanceListener, WorkerState
 
 LOOK_S = 1.0  # between two looks at whether the worker is back

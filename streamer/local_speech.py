@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-import numpy as np
 from aiohttp import web
 
 from streamer.guard import guard
-from streamer.local_media import Block
-from streamer.server import address, listen
 from streamer.speech_socket import SpokenFor, serve_speech
-from streamer.timeline import CHANNELS
+from streamer.web_listen import address, listen
 
 HOST = "localhost"
 PATH = "/speech"
-
-
-class NoMicrophone:
-    """A `SoundSource` of a session that hears pushed speech only: it never says anything and never ends."""
-
-    name = "pushed speech"
-
-    async def blocks(self) -> AsyncIterator[Block]:
-        """Nothing, for ever."""
-        await asyncio.Event().wait()
-        yield Block(0, np.zeros((0, CHANNELS), np.int16))  # never
 
 
 class LocalSpeech:

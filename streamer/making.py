@@ -15,7 +15,7 @@ import numpy as np
 from engines.manifest import Manifest
 from engines.runtime import Engine, open_stage
 from streamer import crop
-from streamer.avatar import MODES, WHOLE_MODES
+from streamer.avatar_catalogue import MODES, WHOLE_MODES
 from streamer.conditions import Topology
 from streamer.errors import ConfigError, PhotoError
 from streamer.face_model import face_model

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from streamer.avatar import Avatar
+from streamer.core_pictures import to_bytes
 from streamer.errors import BundleError
 from streamer.frames import ByteArray, FloatArray
 from streamer.matting import cut_out
-from streamer.render import to_bytes
 
 FILE = "matte.png"  # in a bundle: 8 bit grey, of the portrait's size
 

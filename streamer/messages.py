@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streamer.config import PipelineOptions
+from streamer.core_options import PipelineOptions
 from streamer.easing import Shut
 from streamer.frames import AudioChunk, FloatArray
 

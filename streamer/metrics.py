@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+from streamer.audio_format import RATE
 from streamer.messages import Pulse
-from streamer.timeline import RATE
 
 PREFIX = "avatar_"
 CONTENT_TYPE = "text/plain; version=0.0.4"

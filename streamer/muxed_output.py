@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streamer.audio_format import AUDIO_BLOCK, AUDIO_PTIME_MS, CHANNELS, Samples
 from streamer.config import FRAME_MS
 from streamer.destination import Destination
 from streamer.errors import AvatarError, DeviceError, MediaError
@@ -24,8 +25,6 @@ from streamer.frames import ByteArray
 from streamer.muxer import MuxerJob
 from streamer.muxer_link import MuxerLink, OutputLostError
 from streamer.muxer_process import Picture, Sound, ToMuxer
-from streamer.playout import AUDIO_BLOCK, AUDIO_PTIME_MS
-from streamer.timeline import CHANNELS, Samples
 
 LIVE_WAITING = 45  # pictures and packets, at three for every 40 ms; then pictures are dropped
 FILE_WAITING = 300

@@ -18,12 +18,12 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from streamer.audio_format import CHANNELS, MS, RATE, Samples
 from streamer.config import FPS, FRAME_MS
 from streamer.destination import FLV, MP4, MPEGTS, WEBM, Destination
 from streamer.errors import MediaError
 from streamer.fit import Fit
 from streamer.frames import ByteArray
-from streamer.timeline import CHANNELS, MS, RATE, Samples
 
 THREADS = 2  # the face needs the processor, too
 LIVE_KEY_FRAME_S = 1  # whoever joins waits no longer

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import FrameType
 
+from streamer.audio_format import Samples
 from streamer.errors import MediaError
 from streamer.frames import ByteArray
 from streamer.interrupt import leave_to_the_program
 from streamer.muxer import Muxer, MuxerJob
-from streamer.timeline import Samples
 
 TERMINATED_S = 5.0  # from SIGTERM on, in which the program is waited for
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from streamer.audio_format import RATE
 from streamer.caller import Grey, Heard, Mono, Seen
-from streamer.timeline import RATE
 
 PERIOD_S, VOICED_S = 1.6, 0.6  # a vowel, then a pause in which the mouth closes and the picture calms down
 LEAD_S = 2.0  # before the first one, for the connection to settle

@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from streamer.avatar import WHOLE_MODES, Avatar
+from streamer.avatar import Avatar
+from streamer.avatar_catalogue import WHOLE_MODES
 from streamer.errors import BundleError
 from streamer.frames import ByteArray, FloatArray
 

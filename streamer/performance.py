@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.manifest import Manifest
-from streamer.config import FaceOptions
+from streamer.core_options import FaceOptions
 from streamer.errors import ConfigError, MediaError
 from streamer.frames import FloatArray
 from streamer.view import AXES, asked

@@ -11,9 +11,9 @@ from aiohttp import web
 from engines.manifest import Manifest
 from streamer.errors import BundleError, PhotoError, SessionError
 from streamer.gallery import Gallery
-from streamer.ice import is_loopback
 from streamer.limits import PhotoLimits
 from streamer.photos import PhotoDesk
+from streamer.web_listen import is_loopback
 from streamer.worker import InferenceWorker
 
 ELSEWHERE = "photos are taken on the server's own machine only; there, `avatar prepare PHOTO` makes an avatar, too\n"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engines.manifest import Manifest
-from streamer.avatar import MODES, WHOLE_MODES
+from streamer.avatar_catalogue import MODES, WHOLE_MODES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.manifest import Manifest
-from streamer.avatar import list_avatars
+from streamer.avatar_catalogue import list_avatars
 from streamer.errors import BundleError, PhotoError
 from streamer.limits import PhotoLimits
 

@@ -15,7 +15,8 @@ from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
 
 from streamer.arrivals import Arrivals, signed
-from streamer.jitter import MAX_JUMP, MAX_MISORDER, Receiver, distance
+from streamer.jitter import MAX_JUMP, MAX_MISORDER, distance
+from streamer.webrtc_receiver import Receiver
 
 HOLD = 9_000  # of a timestamp at 90 kHz: 100 ms of newer pictures wait for a missing packet
 MOST_HELD = 512  # packets

@@ -17,7 +17,7 @@ from streamer import face_options
 from streamer.avatar import Avatar
 from streamer.backdrop import Backdrop
 from streamer.coefficients import CoefficientSource
-from streamer.config import PipelineOptions
+from streamer.core_options import PipelineOptions
 from streamer.easing import MouthEasing, Shut, mouth_rows
 from streamer.frames import AvatarFrame, Coefficients, CoefficientWindow, FloatArray, Keypoints, Script
 from streamer.lookahead import Lookahead

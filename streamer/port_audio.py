@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from streamer.audio_format import AUDIO_BLOCK, CHANNELS, RATE
 from streamer.errors import DeviceError
-from streamer.playout import AUDIO_BLOCK
-from streamer.timeline import CHANNELS, RATE
 
 PACKAGE = "sounddevice"
 INPUT, OUTPUT = "input", "output"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamer.activity import SpeechActivity
+from streamer.audio_loudness import SpeechActivity
 from streamer.config import FPS
 from streamer.frames import FloatArray
 

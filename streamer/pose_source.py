@@ -7,12 +7,12 @@ from typing import Protocol
 import numpy as np
 
 from engines.runtime import Engines
+from streamer.audio_loudness import SILENCE_DB
 from streamer.avatar import Avatar
-from streamer.config import PipelineOptions
+from streamer.core_options import PipelineOptions
 from streamer.errors import ManifestError
 from streamer.frames import FloatArray, Heard, Script
 from streamer.lookahead import Lookahead
-from streamer.loudness import SILENCE_DB
 from streamer.pose import POSE_NAMES, HeadPose
 from streamer.pose_vae import LivePose, OfflinePose, PoseVae
 

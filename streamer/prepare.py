@@ -20,7 +20,8 @@ import numpy as np
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer import matte, paste
-from streamer.avatar import FORMAT, NAME_PATTERN, Avatar, home_folder, is_photo, read_info
+from streamer.avatar import Avatar
+from streamer.avatar_catalogue import FORMAT, NAME_PATTERN, home_folder, is_photo, read_info
 from streamer.conditions import SUBPIXEL_BITS
 from streamer.errors import BundleError, ConfigError
 from streamer.face_model import LEFT_LIDS_RING, LIPS_RING, RIGHT_LIDS_RING

@@ -11,13 +11,15 @@ from collections.abc import Callable, Coroutine
 from fractions import Fraction
 from functools import partial
 
-from streamer.clock import Clock
+from streamer.audio_format import AUDIO_PTIME_MS, Samples
 from streamer.config import FPS
+from streamer.core_aio import Clock
 from streamer.errors import DeviceError
 from streamer.frames import ByteArray
 from streamer.local_media import PictureSink, SoundSink, SoundSource
-from streamer.playout import AUDIO_PTIME_MS, FrameSchedule, Playout, Schedule
-from streamer.timeline import MARGIN_MS, Samples
+from streamer.playout import Playout
+from streamer.session_schedule import FrameSchedule, Schedule
+from streamer.timeline import MARGIN_MS
 
 STUCK_FRAMES = FPS  # pictures without a new one; then the portrait is better than a frozen face
 SOUND_BURST = 10  # packets that are caught up with after a stall, as over WebRTC

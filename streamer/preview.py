@@ -21,7 +21,7 @@ from PIL import Image
 
 from streamer.frames import ByteArray
 from streamer.guard import guard
-from streamer.server import address, listen
+from streamer.web_listen import address, listen
 
 HOST = "localhost"
 MOST_VIEWERS = 4  # pages at a time: each is sent every picture

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from streamer.audio_format import CHANNELS, MS, Samples
 from streamer.speech_format import Format
 from streamer.speech_protocol import Idle, Played, Started, Told
 from streamer.speech_sound import SpeechSound
-from streamer.timeline import CHANNELS, MS, Samples
 
 TOLD_EVERY = 250 * MS  # samples heard between two reports
 

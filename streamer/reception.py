@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from streamer.arrivals import Arrivals
+from streamer.audio_format import RATE, Samples
 from streamer.config import SAMPLES_PER_FRAME
 from streamer.frames import AvatarFrame, ByteArray
-from streamer.playout import FrameSchedule, Playout
-from streamer.timeline import RATE, MicrophoneTimeline, Samples
+from streamer.playout import Playout
+from streamer.session_schedule import FrameSchedule
+from streamer.timeline import MicrophoneTimeline
 
 BEHIND_S = 1.0  # when so much time passed unseen (the machine slept), the sound in between is not made up for
 STRETCH = 1 << 44  # samples between the counts of two calls

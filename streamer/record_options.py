@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from streamer.config import RecordOptions
+from streamer.core_options import RecordOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser, each: bool = False) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+from streamer.audio_format import Samples
 from streamer.background import TRANSPARENT, refuse_transparent
 from streamer.camera_ends import Ends
 from streamer.destination import SUFFIXES, Destination
@@ -16,7 +17,6 @@ from streamer.frames import ByteArray
 from streamer.local_media import PictureSink, SoundSink
 from streamer.muxed_output import MuxedOutput
 from streamer.recorder import check_target
-from streamer.timeline import Samples
 
 
 class RecordedVideo:

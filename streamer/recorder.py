@@ -20,14 +20,14 @@ from pathlib import Path
 from av.error import FFmpegError
 
 from engines.manifest import Manifest
-from streamer.config import FaceOptions
+from streamer.audio_format import Samples
+from streamer.core_files import check_output
+from streamer.core_options import FaceOptions
 from streamer.errors import ConfigError, MediaError
-from streamer.media import check_output
 from streamer.messages import Performance, RunBegan, RunEased, RunWentOn
 from streamer.performance import About
 from streamer.performance_file import write_performance
 from streamer.spool import Spool, read_spool
-from streamer.timeline import Samples
 
 SUFFIX = ".npz"
 MOST_WAITING = 2_000  # blocks of sound and messages that the disk is behind: 25 s, 5 MB

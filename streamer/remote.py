@@ -18,18 +18,18 @@ from streamer import face_options
 from streamer.background import BLUR, TRANSPARENT, colour_of
 from streamer.call import REQUEST_S, Call, reaching, read_at_most, shown
 from streamer.camera_ends import Ends
-from streamer.clock import MonotonicClock
-from streamer.config import PLAIN_FACE, FaceOptions
+from streamer.core_aio import SWITCH_INTERVAL_S, MonotonicClock, until_first
+from streamer.core_options import PLAIN_FACE, FaceOptions
+from streamer.desktop_sources import NoMicrophone
 from streamer.errors import BundleError, SessionError
 from streamer.frames import ByteArray
-from streamer.ice import LOOPBACK, is_loopback, offer_only
+from streamer.ice import LOOPBACK, offer_only
 from streamer.interrupt import stop_event
 from streamer.local_media import PictureSink, SoundSink, SoundSource
-from streamer.local_speech import NoMicrophone
 from streamer.presenter import Note
 from streamer.remote_session import LARGEST_SIDE, RemoteOptions, RemoteSession
 from streamer.say import say
-from streamer.tasks import SWITCH_INTERVAL_S, until_first
+from streamer.web_listen import is_loopback
 
 MOST_LISTING = 256 * 1024  # bytes
 MOST_PICTURE = 16 * 1024 * 1024

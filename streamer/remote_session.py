@@ -18,17 +18,18 @@ from av import AudioFrame, VideoFrame
 
 from streamer import jitter, picture_buffer
 from streamer.arrivals import Arrivals
+from streamer.audio_format import AUDIO_PTIME_MS, CHANNELS, RATE
 from streamer.call import Call, RefusedError
-from streamer.clock import Clock
+from streamer.core_aio import Clock, until_first
+from streamer.core_pictures import has_alpha, opaque
 from streamer.errors import SessionError
 from streamer.frames import ByteArray
 from streamer.local_media import PictureSink, SoundSink, SoundSource
-from streamer.playout import AUDIO_PTIME_MS, Playout, PlayoutStats
+from streamer.playout import Playout, PlayoutStats
 from streamer.presenter import Note, Presenter
 from streamer.reception import Reception
-from streamer.side_by_side import has_alpha, joined, opaque
-from streamer.tasks import until_first
-from streamer.timeline import CHANNELS, MARGIN_MS, RATE
+from streamer.side_by_side import joined
+from streamer.timeline import MARGIN_MS
 from streamer.tracks import VIDEO_CLOCK
 from streamer.uplink import Uplink, UplinkTrack
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from engines.runtime import Engine
 from streamer.avatar import Avatar, open_rasterizer
 from streamer.config import SAMPLES_PER_FRAME
-from streamer.frames import AvatarFrame, ByteArray, FloatArray, Keypoints
+from streamer.core_pictures import to_bytes
+from streamer.frames import AvatarFrame, Keypoints
 
 
 class RenderStage:
@@ -24,11 +23,3 @@ class RenderStage:
             inputs["driving_conditions"] = self._rasterizer.draw(keypoints.points)[None]
         picture = self._binding.infer(inputs)["frame"][0]
         return AvatarFrame(keypoints.index, to_bytes(picture), keypoints.index * SAMPLES_PER_FRAME)
-
-
-def to_bytes(picture: FloatArray | ByteArray) -> ByteArray:
-    """[H, W, 3] in 0..1 to uint8, rounded and clipped; uint8 passes through."""
-    if picture.dtype == np.uint8:
-        return np.asarray(picture, np.uint8)
-    scaled = np.asarray(picture, np.float32) * np.float32(255.0) + np.float32(0.5)
-    return np.asarray(np.clip(scaled, 0.0, 255.0), np.uint8)

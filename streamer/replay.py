@@ -13,21 +13,25 @@ import numpy as np
 
 from engines.manifest import Manifest
 from streamer import face_options, video_file
-from streamer.avatar import PREPARING, list_avatars
+from streamer.avatar import PREPARING
+from streamer.avatar_catalogue import list_avatars
 from streamer.background import TRANSPARENT
-from streamer.config import FPS, PLAIN_FACE, FaceOptions
+from streamer.config import FPS
+from streamer.core_options import PLAIN_FACE, FaceOptions
 from streamer.easing import MouthEasing, mouth_rows
 from streamer.errors import MediaError
 from streamer.frames import Coefficients, CoefficientWindow, FloatArray
 from streamer.interrupt import interruptible
 from streamer.lookahead import Lookahead
-from streamer.media import VideoWriter, probe_sound, read_sound
+from streamer.media import probe_sound, read_sound
 from streamer.motion import MotionWindows
-from streamer.offline import Pictures, Progress, StageTimes, check_outputs, draw, note
 from streamer.performance import Performance
 from streamer.performance_file import open_performance
 from streamer.pipeline import Avatar, Engines
 from streamer.prepare import named_or_photo
+from streamer.render_pictures import Pictures, StageTimes, check_outputs, draw
+from streamer.render_progress import Progress, note
+from streamer.video_file import VideoWriter
 from streamer.view import HeldView
 
 AT_ONCE = 64  # rows that windows are made of at a time

@@ -20,12 +20,14 @@ import numpy as np
 
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
-from streamer.avatar import PREPARING, default_name, find_avatar
-from streamer.config import FRAME_MS, FaceOptions, PipelineOptions
+from streamer.avatar import PREPARING
+from streamer.avatar_catalogue import default_name, find_avatar
+from streamer.config import FRAME_MS
+from streamer.core_files import check_output, write_json
+from streamer.core_options import FaceOptions, PipelineOptions
 from streamer.errors import AvatarError, MediaError
 from streamer.frames import ByteArray, FloatArray
-from streamer.json_file import write_json
-from streamer.media import check_output, read_sound
+from streamer.media import read_sound
 from streamer.pipeline import Avatar, Engines, Pipeline
 
 MOUTH = ((0.5, 0.9), (0.25, 0.75))  # rows and columns of a portrait, as shares

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import socket
 import sys
 
 from aiohttp import web
@@ -16,13 +14,12 @@ from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer import face_options
 from streamer.background import refuse_transparent
-from streamer.clock import MonotonicClock
-from streamer.config import RecordOptions, ServeOptions
-from streamer.errors import ConfigError
+from streamer.core_aio import SWITCH_INTERVAL_S, MonotonicClock
+from streamer.core_options import RecordOptions
 from streamer.gallery import Gallery
 from streamer.guard import guard
 from streamer.handlers import Handlers
-from streamer.ice import is_loopback, offer_only, offered_addresses
+from streamer.ice import offer_only, offered_addresses
 from streamer.interrupt import stop_event
 from streamer.limits import Limits
 from streamer.lobby import Lobby
@@ -30,13 +27,12 @@ from streamer.lookahead import live_lookahead_ms
 from streamer.messages import WorkerSettings
 from streamer.recorder import Recordings
 from streamer.say import say
-from streamer.tasks import SWITCH_INTERVAL_S
+from streamer.server_options import ServeOptions
 from streamer.vp8 import set_bitrates
+from streamer.web_listen import BACKLOG, address, listen
 from streamer.worker import InferenceWorker
 
 logger = logging.getLogger(__name__)
-
-BACKLOG = 16  # connections waiting to be accepted
 
 
 def serve(options: ServeOptions) -> None:
@@ -118,34 +114,3 @@ def open_recordings(manifest: Manifest, record: RecordOptions) -> Recordings | N
 def not_the_clients(record: logging.LogRecord) -> bool:
     """A log filter: a request that is no HTTP is answered (400), and is no error of this server's to tell of."""
     return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
-
-
-def listen(host: str, port: int, option: str = "--port") -> socket.socket:
-    """A listening socket. Port 0 takes any free one. `option` is where another can be chosen.
-
-    Raises:
-        ConfigError: the port is taken or not allowed, or the host is not an address of this machine.
-    """
-    name = "127.0.0.1" if host == "localhost" else host or None
-    try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        listener = socket.socket(*found[0][:2])
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"cannot listen on {host}, port {port}: {error}") from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(found[0][4])
-        listener.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or error
-        other = "--host" if getattr(error, "errno", None) == errno.EADDRNOTAVAIL else option
-        raise ConfigError(f"cannot listen on {host}, port {port}: {reason}; choose another with {other}") from None
-    return listener
-
-
-def address(host: str, listener: socket.socket) -> str:
-    """Where a browser on this machine finds the server."""
-    port = listener.getsockname()[1]
-    name = "localhost" if is_loopback(host) or host in ("", "0.0.0.0", "::") else host
-    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"

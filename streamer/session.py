@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 from aiortc import (
@@ -25,22 +26,41 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
 from streamer import jitter
-from streamer.clock import Clock
-from streamer.config import PLAIN_FACE, FaceOptions, PipelineOptions
+from streamer.audio_format import CHANNELS, RATE, Samples
 from streamer.conversation import Conversation
+from streamer.core_aio import Clock
+from streamer.core_options import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.frames import ByteArray
 from streamer.limits import Limits, SpeechLimits
 from streamer.metrics import SessionCounts
 from streamer.offer import OfferError, check_offer
-from streamer.playout import FrameSchedule, Playout, PlayoutStats, audio_schedule, session_delay_ms
+from streamer.playout import Playout, PlayoutStats, session_delay_ms
 from streamer.recorder import Recorder
-from streamer.session_state import TRANSITIONS, State
+from streamer.session_schedule import FrameSchedule, audio_schedule
 from streamer.speech_port import SpeechPort
-from streamer.timeline import CHANNELS, RATE, Samples
 from streamer.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
 from streamer.vp8 import prefer_vp8
-from streamer.worker import InferenceWorker
-from streamer.worker_session import WorkerSession
+from streamer.worker import InferenceWorker, WorkerSession
+
+
+class State(Enum):
+    """Of a session; see the module's head."""
+
+    NEW = auto()
+    CONNECTING = auto()
+    LIVE = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+TRANSITIONS = {
+    State.NEW: {State.CONNECTING, State.CLOSING},
+    State.CONNECTING: {State.LIVE, State.CLOSING},
+    State.LIVE: {State.CLOSING},
+    State.CLOSING: {State.CLOSED},
+    State.CLOSED: set[State](),
+}
+
 
 logger = logging.getLogger(__name__)
 

@@ -31,13 +31,3 @@ def joined(both: ByteArray) -> ByteArray:
     wide = both.shape[1] // 2
     grey = cv2.cvtColor(np.ascontiguousarray(both[:, wide : 2 * wide]), cv2.COLOR_RGB2GRAY)
     return np.dstack([both[:, :wide], cv2.LUT(grey, _OPACITY)])
-
-
-def opaque(rgb: ByteArray) -> ByteArray:
-    """uint8 [H, W, 3] as [H, W, 4] that nothing is seen through."""
-    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
-
-
-def has_alpha(picture: ByteArray) -> bool:
-    """Whether a picture is RGBA."""
-    return bool(picture.shape[2] == 4)

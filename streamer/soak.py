@@ -23,11 +23,10 @@ import numpy as np
 
 from streamer.bench import FREEZE_S, counts
 from streamer.caller import Caller, Recording
+from streamer.core_files import check_output, write_json
 from streamer.errors import AvatarError, SessionError
 from streamer.ice import LOOPBACK, offer_only
-from streamer.json_file import write_json
 from streamer.launched import LaunchedServer, launch
-from streamer.media import check_output
 from streamer.onsets import SEARCH_S, beginnings, heard_after, seen_after, vowels
 
 ROUND_S = 30.0

@@ -16,11 +16,10 @@ from functools import partial
 
 import numpy as np
 
+from streamer.audio_format import AUDIO_PTIME_MS, CHANNELS, Samples
 from streamer.errors import DeviceError
 from streamer.local_media import Block
-from streamer.playout import AUDIO_PTIME_MS
 from streamer.port_audio import INPUT, OUTPUT, OpenStream, PortAudio
-from streamer.timeline import CHANNELS, Samples
 
 WAITING = 25  # blocks of a microphone: half a second; the newest is dropped
 SILENT_S = 2.0  # a device that calls back no more is gone: some systems tell nothing else

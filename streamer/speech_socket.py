@@ -13,7 +13,7 @@ from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from streamer.clock import Clock, MonotonicClock
+from streamer.core_aio import Clock, MonotonicClock, until_first
 from streamer.errors import SessionError
 from streamer.speech_port import SpeechPort
 from streamer.speech_protocol import (
@@ -30,7 +30,6 @@ from streamer.speech_protocol import (
     render_error,
     render_hello,
 )
-from streamer.tasks import until_first
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.resampler import AudioResampler
 
+from streamer.audio_format import CHANNELS, RATE, Samples
 from streamer.speech_format import Format, Opus, Pcm
-from streamer.timeline import CHANNELS, RATE, Samples
 
 PIECE_MS = 20  # of PCM, converted at a time
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from streamer.audio_format import RATE, Samples
 from streamer.config import FPS
 from streamer.easing import Shut
 from streamer.errors import MediaError
 from streamer.flac import FlacWriter
 from streamer.frames import FloatArray
 from streamer.performance import MOST_FRAMES, About, Performance
-from streamer.timeline import RATE, Samples
 
 ABOUT, ROWS, REST, SOUND = "about.json", "rows", "rest", "sound.flac"
 MOST_ABOUT_BYTES = 1 << 20

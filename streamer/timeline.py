@@ -19,11 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.config import exact_div
-
-RATE = 48_000  # Hz, what WebRTC's Opus decodes to
-CHANNELS = 2
-MS = exact_div(RATE, 1000)  # samples per millisecond
+from streamer.audio_format import CHANNELS, MS, RATE, Samples
 
 # How long a sample is waited for, against the packet the anchor was taken from. The first sample of a 20 ms packet is
 # 20 ms old when it is sent, so a packet may be 40 ms late and is still heard in full.
@@ -35,8 +31,6 @@ EARLY_SLACK = 10 * MS  # all packets are this early: the delay can shrink
 LATE_SLACK = 20 * MS  # all packets are this late: the sender's clock is slow
 LATE_RUN = 3  # packets in a row that came too late to be heard: take a new anchor at once
 JUMP = RATE  # samples; a packet this far from its place belongs to a new stream
-
-Samples = NDArray[np.int16]
 
 
 @dataclass

@@ -12,12 +12,13 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
-from streamer.clock import Clock
+from streamer.audio_format import AUDIO_BLOCK, RATE, Samples
 from streamer.config import FPS, exact_div
+from streamer.core_aio import Clock
+from streamer.core_pictures import has_alpha
 from streamer.frames import ByteArray
-from streamer.playout import AUDIO_BLOCK, FrameSchedule, Schedule
-from streamer.side_by_side import has_alpha, side_by_side
-from streamer.timeline import RATE, Samples
+from streamer.session_schedule import FrameSchedule, Schedule
+from streamer.side_by_side import side_by_side
 
 VIDEO_CLOCK = 90_000  # Hz, of video in RTP
 VIDEO_STEP = exact_div(VIDEO_CLOCK, FPS)  # aiortc's own helper is fixed at 30 fps

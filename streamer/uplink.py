@@ -12,9 +12,8 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.packet import Packet
 
-from streamer.clock import Clock
-from streamer.playout import AUDIO_BLOCK
-from streamer.timeline import CHANNELS, RATE, Samples
+from streamer.audio_format import AUDIO_BLOCK, CHANNELS, RATE, Samples
+from streamer.core_aio import Clock
 
 WAITING = 10  # blocks, 200 ms; the oldest is dropped
 BIT_RATE = 96_000

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from engines.manifest import Manifest
-from streamer.config import FaceOptions
+from streamer.core_options import FaceOptions
 from streamer.errors import ConfigError
 from streamer.frames import CoefficientWindow, FloatArray
 

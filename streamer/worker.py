@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from streamer.clock import Clock, MonotonicClock
-from streamer.config import PipelineOptions
+from streamer.core_aio import Clock, MonotonicClock
+from streamer.core_options import PipelineOptions
 from streamer.errors import BundleError, EngineError, SessionError
 from streamer.frames import AudioChunk, ByteArray
 from streamer.limits import WorkerLimits
@@ -38,6 +38,26 @@ from streamer.worker_link import Incoming, Picture, WorkerLink
 logger = logging.getLogger(__name__)
 
 WATCH_S = 1.0  # between two looks at whether the process still gives signs of life
+
+
+class WorkerSession:
+    """What a `conversation.Conversation` talks to; `number` is what `worker.open` gave."""
+
+    def __init__(self, worker: InferenceWorker, number: int) -> None:
+        self._worker = worker
+        self._number = number
+
+    def begin(self, generation: int, frame: int, origin: float) -> None:
+        """Sound of a new generation follows."""
+        self._worker.begin(self._number, generation, frame, origin)
+
+    def push(self, generation: int, chunk: AudioChunk) -> None:
+        """Hand over sound."""
+        self._worker.push(self._number, generation, chunk)
+
+    def cut(self, generation: int, frame: int, resume: int) -> None:
+        """What was handed over is not heard from `frame` on; the mouth is shut until `resume`."""
+        self._worker.cut(self._number, generation, frame, resume)
 
 
 class WorkerState(Enum):

@@ -14,8 +14,10 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from engines.manifest import Manifest
-from streamer.avatar import PREPARING, Avatar, list_avatars
-from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
+from streamer.avatar import PREPARING, Avatar
+from streamer.avatar_catalogue import list_avatars
+from streamer.config import FPS, SAMPLES_PER_FRAME
+from streamer.core_options import PipelineOptions
 from streamer.errors import AvatarError, BundleError
 from streamer.frames import CoefficientWindow
 from streamer.inference import Inference

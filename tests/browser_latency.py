@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.async_api import Page, async_playwright
 
+from streamer.audio_format import RATE
 from streamer.caller import Seen
 from streamer.errors import AvatarError, SessionError
 from streamer.launched import launch
 from streamer.onsets import LOUD, PERIOD_S, SEARCH_S, VOICED_S, seen_after, vowels
-from streamer.timeline import RATE
 from tests.browser import ARGUMENTS, CHROMIUM, speaking
 from tests.sound import write_wav
 

@@ -26,22 +26,22 @@ from numpy.typing import NDArray
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from engines.runtime import Engines
+from streamer.audio_format import AUDIO_PTIME_MS, MS, Samples
 from streamer.avatar import Avatar
-from streamer.clock import MonotonicClock
-from streamer.config import FRAME_MS, SAMPLES_PER_FRAME, PipelineOptions
+from streamer.config import FRAME_MS, SAMPLES_PER_FRAME
+from streamer.core_aio import MonotonicClock
+from streamer.core_files import write_json
+from streamer.core_options import PipelineOptions
 from streamer.decimate import Decimator
+from streamer.desktop_sources import FileSource
 from streamer.errors import AvatarError
 from streamer.fit import Fit
 from streamer.frames import ByteArray, FloatArray
-from streamer.json_file import write_json
 from streamer.local import FaceChoice, converse
-from streamer.local_media import FileSource
 from streamer.local_session import LocalSession
 from streamer.lookahead import live_lookahead_ms
 from streamer.media import read_sound
 from streamer.pipeline import Pipeline
-from streamer.playout import AUDIO_PTIME_MS
-from streamer.timeline import MS, Samples
 from streamer.virtual_camera import VirtualCamera
 from tests.local_fakes import Numbered
 from tests.sound import write_wav

@@ -10,7 +10,8 @@ import pytest
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
-from streamer.avatar import HOME_VARIABLE, Avatar
+from streamer.avatar import Avatar
+from streamer.avatar_catalogue import HOME_VARIABLE
 from streamer.ice import LOOPBACK, offer_only
 from streamer.landmarks import Landmarker, shared_landmarker
 from tests import tiny_family, tiny_vae_family

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 
-from streamer.clock import Clock
-from streamer.config import SAMPLES_PER_FRAME, PipelineOptions
+from streamer.audio_format import AUDIO_BLOCK, Samples
+from streamer.config import SAMPLES_PER_FRAME
+from streamer.core_aio import Clock
+from streamer.core_options import PipelineOptions
 from streamer.errors import DeviceError, SessionError
 from streamer.frames import AudioChunk, ByteArray, FloatArray
 from streamer.local_media import Block
-from streamer.playout import AUDIO_BLOCK
-from streamer.timeline import Samples
 from streamer.virtual_camera import VirtualCamera
 from streamer.worker import Listener, PerformanceListener, WorkerState
 

@@ -11,9 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.audio_format import AUDIO_BLOCK, RATE, Samples
 from streamer.frames import ByteArray
-from streamer.playout import AUDIO_BLOCK
-from streamer.timeline import RATE, Samples
 
 DARK, BRIGHT = 40, 250
 CLICK = 300  # samples

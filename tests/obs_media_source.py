@@ -21,13 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.audio_format import RATE
 from streamer.config import FPS
 from streamer.destination import Destination
 from streamer.fit import Fit
 from streamer.frames import ByteArray
 from streamer.landmarks import shared_landmarker
 from streamer.muxed_output import MuxedOutput
-from streamer.timeline import RATE
 from tests import obs
 from tests.muxed import packet, picture
 from tests.obs import Obs, ObsError, free_port

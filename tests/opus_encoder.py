@@ -9,7 +9,7 @@ import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 
-from streamer.timeline import MS, RATE
+from streamer.audio_format import MS, RATE
 
 
 def opus_packets(tone: NDArray[np.int16], milliseconds: int, channels: int) -> list[bytes]:

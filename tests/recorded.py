@@ -12,20 +12,20 @@ import numpy as np
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
+from streamer.audio_format import AUDIO_BLOCK, Samples
 from streamer.avatar import Avatar
-from streamer.config import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.conversation import Conversation, FaceWorker
+from streamer.core_options import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.frames import AudioChunk, ByteArray
 from streamer.inference import Inference
 from streamer.messages import Begin, Close, Cut, Open, Sound
 from streamer.performance import About, Performance
 from streamer.pipeline import CoefficientStream, FaceRenderer
-from streamer.playout import AUDIO_BLOCK, Playout, session_delay_ms
+from streamer.playout import Playout, session_delay_ms
 from streamer.pushed_speech import PushedSpeech
 from streamer.recorder import Recorder
 from streamer.replay import face_of, windows
 from streamer.speech_format import Pcm
-from streamer.timeline import Samples
 from streamer.worker import InferenceWorker
 from tests.sound import speech_like
 

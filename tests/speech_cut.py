@@ -25,21 +25,21 @@ import numpy as np
 from clients.speech import SpeechClient
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
-from streamer.clock import MonotonicClock
+from streamer.audio_format import AUDIO_BLOCK, MS, RATE, Samples
 from streamer.config import FPS
+from streamer.core_aio import MonotonicClock
+from streamer.core_files import write_json
+from streamer.desktop_sources import NoMicrophone
 from streamer.errors import AvatarError
 from streamer.frames import ByteArray
 from streamer.ice import LOOPBACK, offer_only
-from streamer.json_file import write_json
 from streamer.landmarks import shared_landmarker
 from streamer.launched import launch
 from streamer.local import FaceChoice, converse
-from streamer.local_speech import LocalSpeech, NoMicrophone
+from streamer.local_speech import LocalSpeech
 from streamer.media import read_stereo
-from streamer.playout import AUDIO_BLOCK
 from streamer.remote import ServerChoice, portrait
 from streamer.remote_session import RemoteOptions, RemoteSession
-from streamer.timeline import MS, RATE, Samples
 from tests.camera_sync import SPEECH
 
 SECONDS = 20  # of speech for each cut

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamer.avatar import find_avatar, list_avatars
+from streamer.avatar_catalogue import find_avatar, list_avatars
 from streamer.errors import BundleError
 from streamer.pipeline import Avatar, Engines
 from tests.tiny_family import POINTS, SIZE, face, write_avatar

@@ -12,10 +12,11 @@ import pytest
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer import matte
-from streamer.avatar import Avatar, find_avatar
+from streamer.avatar import Avatar
+from streamer.avatar_catalogue import find_avatar
 from streamer.backdrop import Backdrop
 from streamer.cli import main
-from streamer.config import FaceOptions, PipelineOptions
+from streamer.core_options import FaceOptions, PipelineOptions
 from streamer.errors import BundleError
 from streamer.frames import ByteArray, FloatArray
 from streamer.gallery import Gallery
@@ -107,7 +108,7 @@ class _Listener:
 
 
 async def test_sessions_of_one_worker_have_backgrounds_of_their_own(tiny_folder: Path) -> None:
-    from streamer.clock import MonotonicClock
+    from streamer.core_aio import MonotonicClock
     from streamer.frames import AudioChunk
 
     worker = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE)

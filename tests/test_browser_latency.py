@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streamer.audio_format import RATE
 from streamer.onsets import vowels
-from streamer.timeline import RATE
 from tests.browser_latency import MOUTH, latencies
 
 SECONDS, BLOCK = 20.0, 128

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from streamer.audio_format import AUDIO_BLOCK, MS, RATE, Samples
 from streamer.config import FPS
 from streamer.conversation import Conversation
 from streamer.frames import AudioChunk, ByteArray
-from streamer.playout import AUDIO_BLOCK, Playout
+from streamer.playout import Playout
 from streamer.pushed_speech import PushedSpeech
 from streamer.speech_format import Pcm
 from streamer.speech_protocol import Idle, Played, Started, Told
-from streamer.timeline import MS, RATE, Samples
 
 DELAY_MS = 300
 STILL = np.zeros((2, 2, 3), np.uint8)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.audio_format import RATE, Samples
 from streamer.decimate import FACTOR, REACH, Decimator
-from streamer.timeline import RATE, Samples
 
 
 def tone(hertz: float, seconds: float = 0.5) -> Samples:

@@ -12,7 +12,7 @@ from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer import face_options
 from streamer.avatar import Avatar
-from streamer.config import FaceOptions, PipelineOptions
+from streamer.core_options import FaceOptions, PipelineOptions
 from streamer.errors import ConfigError
 from streamer.pipeline import CoefficientStream
 from tests.sound import speech_like

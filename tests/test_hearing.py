@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamer.audio_format import AUDIO_BLOCK
 from streamer.hearing import LOUD_DB, ROOM_S, HalfDuplex, Hearing, level_db
 from streamer.local_media import Block
-from streamer.playout import AUDIO_BLOCK, PlayoutStats
+from streamer.playout import PlayoutStats
 from streamer.terminal import Keys, columns, meter
 from tests.clock import FakeClock
 from tests.local_fakes import Ear, Script, steps

@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 import pytest
 
-from streamer.config import FPS, SAMPLES_PER_FRAME, PipelineOptions
+from streamer.config import FPS, SAMPLES_PER_FRAME
+from streamer.core_options import PipelineOptions
 from streamer.easing import Shut
 from streamer.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
 from streamer.inference import Inference

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+from streamer.audio_format import AUDIO_PTIME_MS, MS, RATE, Samples
 from streamer.config import FPS
 from streamer.local_session import LocalOptions, LocalSession
-from streamer.playout import AUDIO_PTIME_MS
 from streamer.presenter import RETRY_S, STUCK_FRAMES
-from streamer.timeline import MS, RAMP, RATE, Samples
+from streamer.timeline import RAMP
 from streamer.worker import WorkerState
 from tests.clock import FakeClock
 from tests.local_fakes import LOUDEST, STILL, Ear, LevelWorker, Screen, Script, steps

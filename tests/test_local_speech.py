@@ -23,14 +23,15 @@ import numpy as np
 import pytest
 
 from clients.speech import SpeechClient, SpeechClientError
+from streamer.audio_format import AUDIO_PTIME_MS, MS
 from streamer.cli import main
-from streamer.clock import Clock, MonotonicClock
+from streamer.core_aio import Clock, MonotonicClock
+from streamer.desktop_sources import NoMicrophone
 from streamer.local_session import LocalOptions, LocalSession
-from streamer.local_speech import LocalSpeech, NoMicrophone
-from streamer.playout import AUDIO_PTIME_MS, FADE_MS
+from streamer.local_speech import LocalSpeech
+from streamer.playout import FADE_MS
 from streamer.speech_format import Pcm
 from streamer.speech_protocol import Idle, Played, Started, Told
-from streamer.timeline import MS
 from tests.clock import FakeClock
 from tests.local_fakes import LOUDEST, STILL, Ear, LevelWorker, Screen
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.audio_loudness import SILENCE_DB, FrameLoudness, loudness_db
 from streamer.config import SAMPLES_PER_FRAME
-from streamer.loudness import SILENCE_DB, FrameLoudness, loudness_db
 from tests.sound import speech_like
 
 CLIP = speech_like(0.5)

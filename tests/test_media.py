@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from streamer.config import FPS, SAMPLE_RATE
 from streamer.errors import MediaError
 from streamer.frames import ByteArray, FloatArray
-from streamer.media import VideoWriter, probe_sound, read_sound
+from streamer.media import probe_sound, read_sound
+from streamer.video_file import VideoWriter
 from tests.sound import speech_like, write_wav
 
 SIZE = (64, 48)

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamer.audio_format import Samples
 from streamer.camera_ends import Both
 from streamer.destination import Destination
 from streamer.errors import DeviceError, MediaError
 from streamer.fit import Fit
 from streamer.muxed_output import LIVE_WAITING, SOUND_WAITING, MuxedOutput
-from streamer.timeline import Samples
 from tests.muxed import Seen, decode, look, packet, picture
 
 FIT = Fit(128, 64)

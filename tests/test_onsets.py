@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from streamer.audio_format import RATE
 from streamer.caller import Heard, Seen
 from streamer.onsets import LEAD_S, LOUD, PERIOD_S, SEARCH_S, VOICED_S, beginnings, heard_after, seen_after, vowels
-from streamer.timeline import RATE
 
 
 def sound_back(delay: float, seconds: float) -> list[Heard]:

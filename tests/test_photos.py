@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from playwright.async_api import async_playwright, expect
 
-from streamer.avatar import HOME_VARIABLE
+from streamer.avatar_catalogue import HOME_VARIABLE
 from streamer.caller import Caller
 from streamer.ice import LOOPBACK, offer_only
 from streamer.launched import LaunchedServer, launch

@@ -7,19 +7,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from streamer.audio_format import AUDIO_BLOCK, AUDIO_PTIME_MS, MS, Samples
 from streamer.config import FRAME_MS, SAMPLES_PER_FRAME
 from streamer.frames import AvatarFrame, ByteArray
-from streamer.playout import (
-    AUDIO_BLOCK,
-    AUDIO_PTIME_MS,
-    MAX_FRAMES,
-    FrameSchedule,
-    Playout,
-    Schedule,
-    audio_schedule,
-    session_delay_ms,
-)
-from streamer.timeline import MARGIN_MS, MS, Samples
+from streamer.playout import MAX_FRAMES, Playout, session_delay_ms
+from streamer.session_schedule import FrameSchedule, Schedule, audio_schedule
+from streamer.timeline import MARGIN_MS
 
 DELAY_MS = 300
 STILL = np.full((4, 4, 3), 255, np.uint8)

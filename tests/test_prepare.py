@@ -12,7 +12,7 @@ import pytest
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
-from streamer.avatar import find_avatar, list_avatars
+from streamer.avatar_catalogue import find_avatar, list_avatars
 from streamer.cli import main
 from streamer.errors import BundleError, ConfigError, PhotoError
 from streamer.frames import ByteArray, CoefficientWindow

@@ -13,7 +13,7 @@ import pytest
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer import crop
-from streamer.avatar import MODES, WHOLE_MODES
+from streamer.avatar_catalogue import MODES, WHOLE_MODES
 from streamer.errors import PhotoError
 from streamer.frames import ByteArray
 from streamer.landmarks import Landmarker

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from streamer.audio_format import MS, RATE, Samples
 from streamer.pushed_speech import PushedSpeech
 from streamer.speech_format import Opus, Pcm
 from streamer.speech_protocol import Idle, Played, Started, Told
-from streamer.timeline import MS, RATE, Samples
 from tests.opus_encoder import opus_packets
 
 MONO = Pcm(RATE, 1)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from streamer.arrivals import WINDOW_S, Arrivals
-from streamer.playout import AUDIO_BLOCK, FrameSchedule, Playout, Schedule, audio_schedule
+from streamer.audio_format import AUDIO_BLOCK, RATE
+from streamer.playout import Playout
 from streamer.reception import Reception
-from streamer.timeline import RATE
+from streamer.session_schedule import FrameSchedule, Schedule, audio_schedule
 from streamer.uplink import FLUSH, QUIET_S, Uplink
 from tests.clock import FakeClock
 

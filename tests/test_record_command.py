@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from engines.runtime import Engines
+from streamer.audio_format import RATE, Samples
 from streamer.avatar import Avatar
 from streamer.caller import Caller
 from streamer.cli import main
@@ -27,7 +28,6 @@ from streamer.media import read_stereo
 from streamer.performance import Performance
 from streamer.performance_file import open_performance
 from streamer.pipeline import CoefficientStream, PipelineOptions
-from streamer.timeline import RATE, Samples
 from tests import tiny_family
 from tests.sound import speech_like, write_wav
 

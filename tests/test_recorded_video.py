@@ -10,13 +10,12 @@ import av
 import numpy as np
 import pytest
 
+from streamer.audio_format import AUDIO_BLOCK, Samples
 from streamer.camera_ends import Ends
 from streamer.errors import DeviceError
 from streamer.fit import Fit
 from streamer.frames import ByteArray
-from streamer.playout import AUDIO_BLOCK
 from streamer.recorded_video import RecordedVideo, beside
-from streamer.timeline import Samples
 
 DELAY_MS = 320
 

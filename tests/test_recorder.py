@@ -14,17 +14,16 @@ import numpy as np
 import pytest
 
 from engines.manifest import Manifest
-from streamer.config import PLAIN_FACE
+from streamer.audio_format import AUDIO_BLOCK, Samples
+from streamer.core_options import PLAIN_FACE
 from streamer.easing import Shut
 from streamer.errors import AvatarError, MediaError
 from streamer.media import read_stereo
 from streamer.messages import RunBegan, RunEased, RunWentOn
 from streamer.performance import About, Performance
 from streamer.performance_file import open_performance
-from streamer.playout import AUDIO_BLOCK
 from streamer.recorder import MOST_WAITING, Recorder, Recordings, check_target
 from streamer.spool import Spool
-from streamer.timeline import Samples
 
 ABOUT = About(("open", "wide"), ("yaw",), 25, "tiny", "dot", 185, (None, 4.5, None))
 ROW_BYTES = 8 + 1 + 4 + 3 * 4

@@ -13,7 +13,7 @@ import engines as shipped
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar import PREPARING, Avatar
-from streamer.config import PLAIN_FACE, FaceOptions
+from streamer.core_options import PLAIN_FACE, FaceOptions
 from streamer.frames import ByteArray, CoefficientWindow
 from streamer.media import read_stereo
 from streamer.messages import WorkerSettings

@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from engines import FAMILY_VARIABLE
 from streamer.cli import main
-from streamer.config import FaceOptions
+from streamer.core_options import FaceOptions
 from streamer.face_options import of_query, to_query
 from streamer.ice import offer_only
 from streamer.launched import LaunchedServer, launch

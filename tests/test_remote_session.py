@@ -17,23 +17,22 @@ import pytest
 from clients.speech import SpeechClient
 from engines.manifest import Manifest
 from engines.runtime import Engines
+from streamer.audio_format import AUDIO_BLOCK, RATE, Samples
 from streamer.avatar import Avatar
 from streamer.background import TRANSPARENT
 from streamer.caller import Caller
-from streamer.clock import MonotonicClock
+from streamer.core_aio import MonotonicClock
 from streamer.decimate import Decimator
+from streamer.desktop_sources import FileSource, NoMicrophone
 from streamer.errors import SessionError
 from streamer.frames import ByteArray
 from streamer.gallery import Gallery
 from streamer.launched import LaunchedServer, launch
-from streamer.local_media import FileSource, SoundSource
-from streamer.local_speech import NoMicrophone
+from streamer.local_media import SoundSource
 from streamer.pipeline import Pipeline, PipelineOptions
-from streamer.playout import AUDIO_BLOCK
 from streamer.presenter import RETRY_S
 from streamer.remote import ground
 from streamer.remote_session import RemoteOptions, RemoteSession
-from streamer.timeline import RATE, Samples
 from tests.local_fakes import Script
 from tests.sound import speech_like, write_wav
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from streamer.config import SAMPLES_PER_FRAME
+from streamer.core_pictures import to_bytes
 from streamer.frames import Keypoints
 from streamer.pipeline import Avatar, Engines
-from streamer.render import RenderStage, to_bytes
+from streamer.render import RenderStage
 
 
 def test_levels_are_rounded_and_clipped() -> None:

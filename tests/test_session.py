@@ -16,13 +16,12 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamer.clock import MonotonicClock
+from streamer.core_aio import MonotonicClock
 from streamer.ice import LOOPBACK, offer_only
 from streamer.limits import Limits
 from streamer.messages import WorkerSettings
 from streamer.offer import OfferError, check_offer
-from streamer.session import Session, SessionOptions
-from streamer.session_state import State
+from streamer.session import Session, SessionOptions, State
 from streamer.worker import InferenceWorker
 from tests import tiny_family
 

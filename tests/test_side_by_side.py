@@ -9,7 +9,8 @@ from aiortc.codecs.vpx import Vp8Decoder, Vp8Encoder, vp8_depayload
 from aiortc.jitterbuffer import JitterFrame
 from av import VideoFrame
 
-from streamer.side_by_side import joined, opaque, side_by_side
+from streamer.core_pictures import opaque
+from streamer.side_by_side import joined, side_by_side
 
 SIDE = 128
 

@@ -18,9 +18,9 @@ import pytest
 
 from streamer import port_audio as port_audio_module
 from streamer import sound_devices
+from streamer.audio_format import AUDIO_BLOCK
 from streamer.cli import main
 from streamer.errors import DeviceError
-from streamer.playout import AUDIO_BLOCK
 from streamer.port_audio import INPUT, OUTPUT, PortAudio, SoundDevice, choose, listing, port_audio
 from streamer.sound_devices import MOST_RESERVE, RESERVE, Loudspeaker, Microphone
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from streamer.tasks import until_first
+from streamer.core_aio import until_first
 
 
 async def forever(ended: list[str]) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.timeline import MARGIN_MS, MS, RATE, MicrophoneTimeline, Samples
+from streamer.audio_format import MS, RATE, Samples
+from streamer.timeline import MARGIN_MS, MicrophoneTimeline
 
 BLOCK = 20 * MS
 

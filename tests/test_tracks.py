@@ -9,9 +9,9 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
+from streamer.audio_format import AUDIO_BLOCK, Samples
 from streamer.frames import ByteArray
-from streamer.playout import AUDIO_BLOCK, FrameSchedule, audio_schedule
-from streamer.timeline import Samples
+from streamer.session_schedule import FrameSchedule, audio_schedule
 from streamer.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
 from tests.clock import FakeClock
 

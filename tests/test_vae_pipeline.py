@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar import Avatar
-from streamer.config import SAMPLES_PER_FRAME, FaceOptions, PipelineOptions, ms_to_samples
+from streamer.config import SAMPLES_PER_FRAME, ms_to_samples
+from streamer.core_options import FaceOptions, PipelineOptions
 from streamer.errors import BundleError
 from streamer.frames import CoefficientWindow, FloatArray, Script
 from streamer.motion import MotionStage

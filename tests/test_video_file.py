@@ -12,8 +12,8 @@ import pytest
 from streamer.cli import main
 from streamer.errors import ConfigError
 from streamer.frames import ByteArray
-from streamer.media import VideoWriter, read_sound
-from streamer.video_file import FORMATS, check
+from streamer.media import read_sound
+from streamer.video_file import FORMATS, VideoWriter, check
 from tests import faces, tiny_vae_family
 from tests.sound import speech_like, write_wav
 

@@ -17,21 +17,20 @@ import pytest
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
+from streamer.audio_format import AUDIO_BLOCK, MS, RATE, Samples
 from streamer.avatar import Avatar
 from streamer.cli import main
-from streamer.clock import MonotonicClock
+from streamer.core_aio import MonotonicClock
 from streamer.decimate import Decimator
+from streamer.desktop_sources import FileSource
 from streamer.errors import DeviceError
 from streamer.fit import Fit
 from streamer.frames import ByteArray
 from streamer.gallery import Gallery
 from streamer.local import FaceChoice, converse
-from streamer.local_media import FileSource
 from streamer.local_session import LocalSession
 from streamer.media import read_stereo
 from streamer.pipeline import Pipeline, PipelineOptions
-from streamer.playout import AUDIO_BLOCK
-from streamer.timeline import MS, RATE, Samples
 from streamer.virtual_camera import VirtualCamera, install_hint
 from tests import tiny_family
 from tests.local_fakes import Numbered

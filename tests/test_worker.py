@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.config import SAMPLE_RATE, FaceOptions, PipelineOptions
+from streamer.config import SAMPLE_RATE
+from streamer.core_options import FaceOptions, PipelineOptions
 from streamer.errors import AvatarError, SessionError
 from streamer.frames import AudioChunk, ByteArray
 from streamer.limits import WorkerLimits

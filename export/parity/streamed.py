@@ -14,8 +14,10 @@ from export.networks.audio import EXPRESSION
 from export.networks.pose import BLOCK, STYLES
 from export.parity.compare import Array
 from export.parity.stages import Stages
-from streamer.avatar import Avatar, AvatarInfo
-from streamer.config import FPS, MEL_BANDS, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_MEL_FRAMES, FaceOptions
+from streamer.avatar import Avatar
+from streamer.avatar_catalogue import AvatarInfo
+from streamer.config import FPS, MEL_BANDS, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_MEL_FRAMES
+from streamer.core_options import FaceOptions
 from streamer.frames import Script
 from streamer.motion import MotionStage
 from streamer.pipeline import CoefficientStream, PipelineOptions

@@ -1,11 +1,11 @@
-"""Figures for programs: a JSON file that is there whole or not at all."""
+"""Writing files: JSON that is replaced whole, and checks of an output path."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, MediaError
 
 
 def write_json(path: Path, data: object) -> None:
@@ -17,3 +17,11 @@ def write_json(path: Path, data: object) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def check_output(path: Path) -> None:
+    """Whether a file may come to lie at `path`, before work is put into it. Raises MediaError."""
+    if not path.absolute().parent.is_dir():
+        raise MediaError(f"{path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise MediaError(f"{path}: is a folder; expected the name of a file")

@@ -1,0 +1,50 @@
+"""Asyncio helpers: an injectable clock, a timer, and running tasks until the first ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+
+class Clock(Protocol):
+    """A monotonic clock that one can sleep on."""
+
+    def now(self) -> float:
+        """Seconds since an arbitrary start; the same in every process of this machine."""
+
+    async def sleep_until(self, moment: float) -> None:
+        """Return at `moment`, at once when it has passed."""
+
+
+class MonotonicClock:
+    """The machine's monotonic clock."""
+
+    def now(self) -> float:
+        """Seconds since an arbitrary start."""
+        return time.monotonic()
+
+    async def sleep_until(self, moment: float) -> None:
+        """Return at `moment`; always lets other tasks run."""
+        await asyncio.sleep(max(0.0, moment - time.monotonic()))
+
+
+SWITCH_INTERVAL_S = 0.0005  # a busy thread then holds up the sound for half a millisecond, not five
+
+
+async def until_first(*parts: Coroutine[Any, Any, object]) -> None:
+    """Run all of them until one ends; the others are cancelled, and have ended when this returns.
+
+    Raises:
+        Exception: what a part that ended raised.
+    """
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

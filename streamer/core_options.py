@@ -1,0 +1,61 @@
+"""Options of a session, a face and a recording, as dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class FaceOptions:
+    """How the face is to behave; what a family can do of it is checked by `face_options.check`.
+
+    still: the head keeps the portrait's pose; lips, lids and brows move.
+    pose_style: which of the family's styles of head motion; None is the first.
+    expression_scale: how strong the expression is, 1.0 as the network gives it.
+    yaw, pitch, roll: degrees that the head is held at instead of what it would do; None leaves it free.
+    pose_mode: one of POSE_MODES: "live" never waits for later sound, "offline" is the reference's own way and waits up
+        to 1.6 s; None is live.
+    background: behind the person: `#rrggbb`, `blur` or `transparent`, which makes pictures RGBA; None is as the
+        portrait has it.
+    """
+
+    still: bool = False
+    pose_style: int | None = None
+    expression_scale: float = 1.0
+    yaw: float | None = None
+    pitch: float | None = None
+    roll: float | None = None
+    pose_mode: str | None = None
+    background: str | None = None
+
+
+POSE_MODES = ("live", "offline")
+PLAIN_FACE = FaceOptions()  # as the family makes it
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """What one session may choose.
+
+    lookahead_ms: how long a frame may wait for later audio; None is all the family can use. See `lookahead`.
+    seed: of the idle motion (head, blinks, gaze); the same seed and audio give the same frames.
+    """
+
+    lookahead_ms: int | None = None
+    seed: int = 0
+    face: FaceOptions = PLAIN_FACE
+
+
+DEFAULT_THREADS = 2  # of a processor, for the engines
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """What is recorded of a session. performance: FILE.npz, see `performance`; video: FILE.mp4; None is nothing."""
+
+    performance: Path | None = None
+    video: Path | None = None
+
+
+NOTHING = RecordOptions()
