@@ -42,40 +42,40 @@ bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECOND
 	$(BIN)/avatar bench --sessions $(SESSIONS) --seconds $(SECONDS_EACH) --loss $(LOSS) --json $(JSON)
 
 latency: dev  ## microphone to picture and to sound in a real browser (Chromium, headless)
-	$(BIN)/python -m tests.browser_latency
+	$(BIN)/python -m tests.measure.browser_latency
 
 obs: dev  ## OBS Studio itself plays the avatar as a Media Source (needs obs-studio, xvfb, ffmpeg)
-	$(BIN)/python -m tests.obs_media_source
+	$(BIN)/python -m tests.measure.obs_media_source
 
 camera: dev  ## how steadily a virtual camera gets its pictures, and whether lips and sound belong together
-	$(BIN)/python -m tests.camera_sync
+	$(BIN)/python -m tests.measure.camera_sync
 
 speech: dev  ## how soon pushed speech is silent and the mouth shut when it is cut off, and whether its position is right
-	$(BIN)/python -m tests.speech_cut
+	$(BIN)/python -m tests.measure.speech_cut
 
 score: setup  ## what less look-ahead costs in lip motion; AUDIO=speech of your own
-	$(BIN)/python -m streamer.score --audio $(AUDIO)
+	$(BIN)/python -m streamer.measure.score --audio $(AUDIO)
 
 soak: SESSIONS = 2
 soak: setup  ## conversations for a long time: nothing may grow or drift; MINUTES=10 SESSIONS=2
-	$(BIN)/python -m streamer.soak --minutes $(MINUTES) --sessions $(SESSIONS)
+	$(BIN)/python -m streamer.measure.soak --minutes $(MINUTES) --sessions $(SESSIONS)
 
 starter: $(VENV)/.installed-export  ## make the starter family anew (hours); ASSETS=folder of MakeHuman's CC0 assets
 	@test -n "$(ASSETS)" || { echo "Name the assets: make starter ASSETS=folder (from makehumancommunity.org)"; exit 2; }
 	$(BIN)/python -m export.starter --assets $(ASSETS) $(if $(KOKORO),--kokoro $(KOKORO))
 
 fetch-checkpoints: $(VENV)/.installed-export  ## download SadTalker's official checkpoints (1.8 GB); CHECKPOINTS=folder
-	$(BIN)/python -m export.fetch_checkpoints $(CHECKPOINTS)
+	$(BIN)/python -m export.sadtalker.fetch_checkpoints $(CHECKPOINTS)
 
 parity: $(VENV)/.installed-export  ## compare the official networks with reference numbers; GOLDEN=folder
 	@test -n "$(GOLDEN)" || { echo "Name the folder of golden files: make parity GOLDEN=folder"; exit 2; }
 	$(BIN)/python -m export.parity $(GOLDEN)
 
 export-engines: $(VENV)/.installed-export  ## engines from SadTalker's checkpoints; CHECKPOINTS= SIZE= PRECISION= TARGET=tensorrt|onnx
-	$(BIN)/python -m export.engines --checkpoints $(CHECKPOINTS) --size $(SIZE) --precision $(PRECISION) --target $(TARGET)
+	$(BIN)/python -m export.sadtalker.build --checkpoints $(CHECKPOINTS) --size $(SIZE) --precision $(PRECISION) --target $(TARGET)
 
 bench-engines: $(VENV)/.installed-export  ## measure a frame in torch and on each engine of the CPU, as ratios in one run; SIZE=
-	$(BIN)/python -m export.bench_engines --size $(SIZE)
+	$(BIN)/python -m export.sadtalker.bench --size $(SIZE)
 
 test-export: dev $(VENV)/.installed-export  ## run all tests, those that need torch and TensorRT-RTX included (both are large)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[rtx]'

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from engines import plan
+from engines.backends import tensorrt_plan
+from engines.backends.gpu import find_gpu
 from engines.chain import CompiledGraph, GraphChain, Tensor
-from engines.cuda import find_gpu
 from engines.errors import EngineError
 from engines.manifest import GraphSpec, Manifest, StageSpec
 
@@ -58,32 +58,34 @@ class Backend:
 
 
 def _openvino() -> Backend:
-    from engines import openvino
+    from engines.backends import openvino_cpu
 
-    return Backend("openvino", openvino.describe(), openvino.OpenVinoGraph, openvino.precision_used)
+    return Backend("openvino", openvino_cpu.describe(), openvino_cpu.OpenVinoGraph, openvino_cpu.precision_used)
 
 
 def _onnxruntime() -> Backend:
-    from engines import ort
+    from engines.backends import onnx_runtime
 
-    return Backend("onnxruntime", ort.describe(), ort.OrtGraph, ort.precision_used)
+    return Backend("onnxruntime", onnx_runtime.describe(), onnx_runtime.OrtGraph, onnx_runtime.precision_used)
 
 
 def _tensorrt() -> Backend:
-    from engines import tensorrt
+    from engines.backends import tensorrt_gpu
 
-    return Backend("tensorrt", tensorrt.describe(), tensorrt.TensorRtGraph, tensorrt.precision_used)
+    return Backend("tensorrt", tensorrt_gpu.describe(), tensorrt_gpu.TensorRtGraph, tensorrt_gpu.precision_used)
 
 
 def _onnxruntime_gpu() -> Backend:
-    from engines import ort
+    from engines.backends import onnx_runtime
 
-    ort.require_cuda()
+    onnx_runtime.require_cuda()
 
     def compile_graph(graph: GraphSpec, threads: int) -> CompiledGraph:
-        return ort.OrtGraph(graph, threads, ort.CUDA)
+        return onnx_runtime.OrtGraph(graph, threads, onnx_runtime.CUDA)
 
-    return Backend("onnxruntime-gpu", ort.describe(ort.CUDA), compile_graph, ort.precision_used)
+    return Backend(
+        "onnxruntime-gpu", onnx_runtime.describe(onnx_runtime.CUDA), compile_graph, onnx_runtime.precision_used
+    )
 
 
 # In order of preference. Loaders import their library only when asked, as each may be absent.
@@ -128,16 +130,16 @@ def backend_for(stage: StageSpec, name: str | None = None) -> Backend:
 
 
 def _tensorrt_ready(stage: StageSpec) -> bool:
-    built = all(plan.has_plans(graph.path_for("tensorrt")) for graph in stage.graphs)
+    built = all(tensorrt_plan.has_plans(graph.path_for("tensorrt")) for graph in stage.graphs)
     return built and find_gpu() is not None and importlib.util.find_spec("tensorrt") is not None
 
 
 def _onnxruntime_gpu_ready(_: StageSpec) -> bool:
     if find_gpu() is None or importlib.util.find_spec("onnxruntime") is None:
         return False
-    from engines import ort
+    from engines.backends import onnx_runtime
 
-    return ort.has_cuda()
+    return onnx_runtime.has_cuda()
 
 
 def open_stage(manifest: Manifest, stage: str, *, backend: str | None = None, threads: int = 2) -> Engine:

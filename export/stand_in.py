@@ -18,8 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from engines.errors import AvatarError
-from export import command
-from export.checkpoints import (
+from export.sadtalker.checkpoints import (
     MAPPING,
     MAPPINGS,
     POSE_ENCODER,
@@ -30,8 +29,9 @@ from export.checkpoints import (
     State,
     combined_file,
 )
-from export.networks.loading import stand_in
-from export.networks.registry import BUILDERS
+from export.sadtalker.networks.loading import stand_in
+from export.sadtalker.networks.registry import BUILDERS
+from export.tools import command
 
 
 def write_stand_ins(

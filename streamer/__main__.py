@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """Run the command line. Loading it takes a moment, in which Ctrl-C is no traceback either."""
     try:
-        from streamer import cli
+        from streamer.cli import main as cli
     except KeyboardInterrupt:
         return 130
     return cli.main()

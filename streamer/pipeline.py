@@ -13,17 +13,17 @@ from dataclasses import replace
 import numpy as np
 
 from engines.runtime import Engines
-from streamer import face_options
-from streamer.avatar import Avatar
-from streamer.backdrop import Backdrop
-from streamer.coefficients import CoefficientSource
-from streamer.core_options import PipelineOptions
-from streamer.easing import MouthEasing, Shut, mouth_rows
-from streamer.frames import AvatarFrame, Coefficients, CoefficientWindow, FloatArray, Keypoints, Script
-from streamer.lookahead import Lookahead
-from streamer.motion import MotionStage, MotionWindows
-from streamer.render import RenderStage
-from streamer.view import HeldView
+from streamer.avatar.backdrop import Backdrop
+from streamer.avatar.bundle import Avatar
+from streamer.core.frames import AvatarFrame, Coefficients, CoefficientWindow, FloatArray, Keypoints, Script
+from streamer.core.options import PipelineOptions
+from streamer.stages import face_options
+from streamer.stages.coefficients import CoefficientSource
+from streamer.stages.held_view import HeldView
+from streamer.stages.lookahead import Lookahead
+from streamer.stages.motion import MotionStage, MotionWindows
+from streamer.stages.mouth_easing import MouthEasing, Shut, mouth_rows
+from streamer.stages.render import RenderStage
 
 __all__ = ["Avatar", "CoefficientStream", "Engines", "FaceRenderer", "Pipeline", "PipelineOptions", "Script"]
 

@@ -10,12 +10,12 @@ import pytest
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
-from streamer.avatar import Avatar
-from streamer.avatar_catalogue import HOME_VARIABLE
-from streamer.ice import LOOPBACK, offer_only
-from streamer.landmarks import Landmarker, shared_landmarker
-from tests import tiny_family, tiny_vae_family
-from tests.sound import speech_like, write_wav
+from streamer.avatar.bundle import Avatar
+from streamer.avatar.catalogue import HOME_VARIABLE
+from streamer.vision.landmarks import Landmarker, shared_landmarker
+from streamer.webrtc.ice import LOOPBACK, offer_only
+from tests.fakes.sound import speech_like, write_wav
+from tests.families import tiny_family, tiny_vae_family
 
 BACKENDS = ("openvino", "onnxruntime")
 
@@ -66,7 +66,7 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def narrow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The official family with narrow networks, small pictures and stand-in weights; for reading. Needs torch."""
     pytest.importorskip("torch")
-    from tests.narrow import build_narrow
+    from tests.families.narrow import build_narrow
 
     return build_narrow(tmp_path_factory.mktemp("families") / "sadtalker-128")
 

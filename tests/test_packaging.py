@@ -9,8 +9,8 @@ from pathlib import Path
 import clients
 import engines
 from engines.manifest import Manifest
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = {"engines": Path(engines.__file__).parent, "clients": Path(clients.__file__).parent}
 
 

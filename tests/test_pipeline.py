@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.manifest import Manifest
-from streamer.config import SAMPLES_PER_FRAME, ms_to_samples
-from streamer.errors import ManifestError
-from streamer.frames import AvatarFrame, CoefficientWindow, FloatArray
+from streamer.core.errors import ManifestError
+from streamer.core.frames import AvatarFrame, CoefficientWindow, FloatArray
+from streamer.core.rates import SAMPLES_PER_FRAME, ms_to_samples
 from streamer.pipeline import Avatar, CoefficientStream, Engines, FaceRenderer, Pipeline, PipelineOptions
-from tests import tiny_family
-from tests.sound import chunks, speech_like
+from tests.fakes.sound import chunks, speech_like
+from tests.families import tiny_family
 
 CLIP = speech_like(4.21)
 DIALS = [None, 185, 160, 145, 120, 80, 40, 17, 0]

@@ -24,14 +24,14 @@ from typing import Any
 from torch import nn
 
 from engines.errors import AvatarError
-from export import command
-from export.networks.loading import load, stand_in
-from export.networks.registry import BUILDERS, Networks, build
 from export.parity.cases import case_of, read
 from export.parity.compare import Comparison, compare
 from export.parity.onnx import FamilyStages, open_family
 from export.parity.stages import Stages, TorchStages
+from export.sadtalker.networks.loading import load, stand_in
+from export.sadtalker.networks.registry import BUILDERS, Networks, build
 from export.stand_in import natural
+from export.tools import command
 
 FACES = "face_3drecon"  # whose pictures are no portraits
 STATE_DICTS = "state_dicts.json"

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from engines.errors import AvatarError
-from export.networks.mapping import KEYPOINTS, Motion, move_keypoints
-from export.networks.pose import STYLES
 from export.parity.clip import FRAME, constants, move, picture, run_clip
 from export.parity.compare import Array
 from export.parity.stages import Stages
 from export.parity.streamed import stream_clip
+from export.sadtalker.networks.mapping import KEYPOINTS, Motion, move_keypoints
+from export.sadtalker.networks.pose import STYLES
 
 Arrays = Mapping[str, Array]
 

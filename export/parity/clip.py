@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.signal import savgol_filter
 
-from export.networks.pose import BLOCK, STYLES
 from export.parity.compare import Array
 from export.parity.stages import Stages
-from streamer.config import SAMPLES_PER_FRAME
-from streamer.mel import mel_spectrogram
-from streamer.window import clip_windows
+from export.sadtalker.networks.pose import BLOCK, STYLES
+from streamer.core.rates import SAMPLES_PER_FRAME
+from streamer.stages.mel import mel_spectrogram
+from streamer.stages.mel_windows import clip_windows
 
 PCM_SCALE = np.float32(1 / 32768)
 EXPRESSION, POSE = 64, 6

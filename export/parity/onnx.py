@@ -14,12 +14,12 @@ import numpy as np
 
 from engines.manifest import Manifest
 from engines.runtime import Engines, find_backend
-from export.acceptance import Acceptance
-from export.family import write_family
-from export.lip_motion import CORRELATION, RATIO, LipMotion
-from export.networks.generator import Generator
-from export.networks.registry import Networks
 from export.parity.compare import Array, Comparison
+from export.sadtalker.acceptance import Acceptance
+from export.sadtalker.family import write_family
+from export.sadtalker.lip_motion import CORRELATION, RATIO, LipMotion
+from export.sadtalker.networks.generator import Generator
+from export.sadtalker.networks.registry import Networks
 
 BACKEND = "onnxruntime"
 THREADS = 2

@@ -12,13 +12,13 @@ from typing import Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from export.networks.audio import ExpNet
-from export.networks.face_recon import FaceRecon
-from export.networks.generator import Appearance, Generator
-from export.networks.keypoints import KeypointDetector
-from export.networks.mapping import MappingNet, degrees, move_keypoints
-from export.networks.pose import PoseVAE
 from export.parity.compare import Array
+from export.sadtalker.networks.audio import ExpNet
+from export.sadtalker.networks.face_recon import FaceRecon
+from export.sadtalker.networks.generator import Appearance, Generator
+from export.sadtalker.networks.keypoints import KeypointDetector
+from export.sadtalker.networks.mapping import MappingNet, degrees, move_keypoints
+from export.sadtalker.networks.pose import PoseVAE
 
 N = TypeVar("N", bound=nn.Module)
 

@@ -10,20 +10,20 @@ import numpy as np
 
 from engines.manifest import CoefficientLayout, GraphSpec, Manifest, StageSpec, TensorSpec
 from engines.runtime import Engines
-from export.networks.audio import EXPRESSION
-from export.networks.pose import BLOCK, STYLES
 from export.parity.compare import Array
 from export.parity.stages import Stages
-from streamer.avatar import Avatar
-from streamer.avatar_catalogue import AvatarInfo
-from streamer.config import FPS, MEL_BANDS, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_MEL_FRAMES
-from streamer.core_options import FaceOptions
-from streamer.frames import Script
-from streamer.motion import MotionStage
+from export.sadtalker.networks.audio import EXPRESSION
+from export.sadtalker.networks.pose import BLOCK, STYLES
+from streamer.avatar.bundle import Avatar
+from streamer.avatar.catalogue import AvatarInfo
+from streamer.core.frames import Script
+from streamer.core.options import FaceOptions
+from streamer.core.rates import FPS, MEL_BANDS, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_MEL_FRAMES
 from streamer.pipeline import CoefficientStream, PipelineOptions
-from streamer.pose import POSE_NAMES
-from streamer.pose_vae import PoseBlocks, PoseVae
-from streamer.window import MelWindows
+from streamer.stages.idle_pose import POSE_NAMES
+from streamer.stages.mel_windows import MelWindows
+from streamer.stages.motion import MotionStage
+from streamer.stages.vae_pose import PoseBlocks, PoseVae
 
 CONTEXT, CONTEXT_MS, EXPRESSION_MS = 13, 520, 145
 POSE, POINTS = len(POSE_NAMES), 15

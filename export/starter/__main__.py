@@ -5,7 +5,7 @@
 Every step keeps what it made in --work and goes on from there when started again. The generator begins with the
 released weights (export/starter/data/generator.npz) unless --from-scratch. The expression network is the family's own
 unless --kokoro names the voices to train it from anew. The portraits that lie in the family's folder are used as they
-are; export.starter.portraits renders them anew.
+are; export.starter.rendering.portraits renders them anew.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import torch
 
-from export.starter.family import assemble
-from export.starter.generator import Generator
-from export.starter.rig import AssetError
-from export.starter.weights import save_weights
+from export.starter.assembly.family import assemble
+from export.starter.rendering.rig import AssetError
+from export.starter.training.generator import Generator
+from export.starter.training.weights import save_weights
 
 RELEASED = Path(__file__).parent / "data" / "generator.npz"
 BUNDLED_SHARE = 0.08  # of the rendering time goes to the two bundled characters
@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--render-minutes", type=float, default=25, help="spent on pictures (default: 25)")
     parser.add_argument("--train-minutes", type=float, default=90, help="spent on the generator (default: 90)")
     parser.add_argument("--from-scratch", action="store_true", help="do not begin with the released weights")
-    parser.add_argument("--kokoro", type=Path, help="neural voices (see export/starter/kokoro.py)")
+    parser.add_argument("--kokoro", type=Path, help="neural voices (see export/starter/voices/kokoro.py)")
     args = parser.parse_args()
     try:
         make(args)
@@ -55,19 +55,29 @@ def make(args: argparse.Namespace) -> None:
     pictures, checkpoint, weights = work / "pictures", work / "generator.pt", work / "generator.npz"
     if not pictures.is_dir():
         minutes = args.render_minutes
-        _run("dataset", *assets, "--out", pictures, "--minutes", minutes * (1 - BUNDLED_SHARE), "--seed", 1)
-        _run("dataset", *assets, "--out", pictures, "--minutes", minutes * BUNDLED_SHARE, "--seed", 2, "--bundled")
+        _run("rendering.dataset", *assets, "--out", pictures, "--minutes", minutes * (1 - BUNDLED_SHARE), "--seed", 1)
+        _run(
+            "rendering.dataset",
+            *assets,
+            "--out",
+            pictures,
+            "--minutes",
+            minutes * BUNDLED_SHARE,
+            "--seed",
+            2,
+            "--bundled",
+        )
     start = [] if args.from_scratch or checkpoint.exists() else ["--start", RELEASED]
     minutes = args.train_minutes
     times = ["--minutes", minutes, "--critic-minutes", minutes * CRITIC_SHARE]
-    _run("train_generator", *assets, "--data", pictures, "--out", checkpoint, *times, *start)
+    _run("training.train_generator", *assets, "--data", pictures, "--out", checkpoint, *times, *start)
     model = Generator()
     model.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
     save_weights(weights, model)
     if args.kokoro:
         graph = work / "expression.onnx"
         if not graph.exists():
-            _run("train_expression", "--kokoro", args.kokoro, "--work", work / "speech", "--out", graph)
+            _run("training.train_expression", "--kokoro", args.kokoro, "--work", work / "speech", "--out", graph)
         (args.out / "expression.onnx").write_bytes(graph.read_bytes())
     assemble(args.assets, weights, args.out)
 

@@ -1,0 +1,1 @@
+"""The backends an engine runs on: OpenVINO, ONNX Runtime, TensorRT."""

@@ -1,0 +1,129 @@
+"""Graphs through ONNX Runtime: on the CPU, where OpenVINO is absent and as the reference; on NVIDIA GPUs, where
+TensorRT is absent.
+
+Values stay where they are computed: between the graphs of a stage nothing is copied, on either device.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import DTypeLike
+
+from engines.backends.gpu import require_gpu
+from engines.chain import DeviceTensor, GraphRequest, Tensor, check_graph
+from engines.errors import EngineError
+from engines.manifest import GraphSpec
+
+CPU, CUDA = "cpu", "cuda"
+_PROVIDERS: dict[str, list[Any]] = {
+    CPU: ["CPUExecutionProvider"],
+    # TF32 would round coordinates to 10 bits; what may be rounded is float16 in the graph's own types.
+    CUDA: [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"],
+}
+_ERRORS_ONLY = 3  # ONNX Runtime's severity scale
+
+
+def precision_used(graph: GraphSpec) -> str:
+    """The precision a graph is computed in on the CPU: float32 unless its own types are others."""
+    return "fp16" if graph.precision == "fp16" else "fp32"
+
+
+def has_cuda() -> bool:
+    """Whether the ONNX Runtime installed here was built for NVIDIA GPUs."""
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def require_cuda() -> None:
+    """Make sure that graphs can run on a GPU.
+
+    Raises:
+        EngineError: no GPU, or an ONNX Runtime without support for it.
+    """
+    require_gpu()
+    if not has_cuda():
+        raise EngineError(
+            f"ONNX Runtime {onnxruntime.__version__} here has no CUDA provider, only "
+            f"{', '.join(onnxruntime.get_available_providers())}; "
+            "run `pip uninstall onnxruntime` and `pip install onnxruntime-gpu`"
+        )
+
+
+class OrtGraph:
+    """`engines.chain.CompiledGraph` on ONNX Runtime. device: CPU or CUDA."""
+
+    def __init__(self, graph: GraphSpec, threads: int, device: str = CPU) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _ERRORS_ONLY
+        # Idle threads that spin would take the cores from audio.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._graph = graph
+        self._device = device
+        try:
+            self._session = onnxruntime.InferenceSession(str(graph.path), options, providers=_PROVIDERS[device])
+        except Exception as error:  # its exception classes share no base but Exception
+            raise EngineError(f"{graph.path}: ONNX Runtime cannot load it: {_reason(error)}") from error
+        if device == CUDA and "CUDAExecutionProvider" not in self._session.get_providers():
+            raise EngineError(
+                f"{graph.path}: ONNX Runtime could not start its CUDA provider; the CUDA and cuDNN libraries that "
+                f"onnxruntime-gpu {onnxruntime.__version__} asks for may be missing"
+            )
+        check_graph(
+            graph,
+            {port.name: [size if isinstance(size, int) else None for size in port.shape] for port in self._inputs()},
+            [port.name for port in self._session.get_outputs()],
+        )
+
+    def _inputs(self) -> list[onnxruntime.NodeArg]:
+        inputs: list[onnxruntime.NodeArg] = self._session.get_inputs()
+        return inputs
+
+    def request(self) -> GraphRequest:
+        """A new set of inputs; sessions can be shared by any number of them."""
+        return _Request(self._session, self._graph, self._device)
+
+
+class _Value:
+    """`engines.chain.DeviceTensor`: an output of ONNX Runtime, in the memory it was computed in."""
+
+    def __init__(self, value: onnxruntime.OrtValue) -> None:
+        self.value = value
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Tensor:
+        array: Tensor = np.asarray(self.value.numpy(), dtype)
+        return array.copy() if copy else array
+
+
+class _Request:
+    def __init__(self, session: onnxruntime.InferenceSession, graph: GraphSpec, device: str) -> None:
+        self._session = session
+        self._outputs = tuple(graph.outputs)
+        self._device = device
+        self._binding = session.io_binding()
+        self._held: dict[str, Tensor] = {}
+
+    def set(self, name: str, value: Tensor | DeviceTensor) -> None:
+        if isinstance(value, _Value):
+            self._binding.bind_ortvalue_input(name, value.value)
+            return
+        array = np.asarray(value)
+        self._held[name] = array  # on the CPU the value shares the array's memory
+        self._binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0))
+
+    def run(self) -> dict[str, _Value]:
+        for name in self._outputs:  # bound anew, as a result's shape may differ from the last one's
+            self._binding.bind_output(name, self._device)
+        self._session.run_with_iobinding(self._binding)
+        return dict(zip(self._outputs, map(_Value, self._binding.get_outputs()), strict=True))
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def describe(device: str = CPU) -> str:
+    """Backend, version and device, for people."""
+    return f"ONNX Runtime {onnxruntime.__version__} on {require_gpu().name if device == CUDA else 'CPU'}"

@@ -1,0 +1,140 @@
+"""From the official checkpoints to a family of engines that serves.
+
+    python -m export.sadtalker.build --checkpoints DIR [--size 256|512] [--precision fp16|fp32] [--target tensorrt|onnx]
+
+Every graph is compared with the network it comes from, and no build is accepted whose lips do not move as the float32
+reference's do (`export.sadtalker.lip_motion`). The finished family takes its place at the very end, so a folder that
+exists is complete.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engines.backends.tensorrt_plan import FOLDER as PLANS
+from engines.fields import sha256
+from engines.manifest import Manifest
+from export.sadtalker.acceptance import Acceptance, accept
+from export.sadtalker.checkpoints import SIZES, Checkpoints, load_checkpoints
+from export.sadtalker.family import PRECISIONS, Origin, replacing, write_family
+from export.sadtalker.lip_motion import FRAMES
+from export.sadtalker.networks.registry import BUILDERS, Networks
+from export.tools import command, to_tensorrt
+from export.tools.onnx_file import ExportError
+
+TARGETS = ("tensorrt", "onnx")
+BUILT = Path("engines") / "built"
+SPACE = 2.5  # times the weights: float32 and float16 graphs, and the largest of them twice for a moment
+ENGINE_SPACE = 1.0  # more for TensorRT's
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """See the command's help. width: below 1 only for stand-in checkpoints; frames: of the lip-motion check."""
+
+    checkpoints: Path
+    out: Path = BUILT
+    size: int = 256
+    precision: str = "fp16"
+    target: str = "onnx"
+    width: float = 1.0
+    threads: int = 2
+    frames: int = FRAMES
+
+
+def export_engines(options: Options, say: Say) -> Path:
+    """Build the family `sadtalker-<size>` in `options.out` and return its folder.
+
+    Raises:
+        AvatarError: checkpoints that are missing or wrong, no space, no GPU for TensorRT, or a build that is refused.
+    """
+    tensorrt = options.target == "tensorrt"
+    if tensorrt:
+        to_tensorrt.load_builder("tensorrt")  # refuse before anything that takes long
+    torch.set_num_threads(options.threads)
+    checkpoints = load_checkpoints(options.checkpoints, options.size, options.width, say)
+    _check_space(options, checkpoints.networks)
+    folder = options.out / f"sadtalker-{options.size}"
+    with replacing(folder) as work:
+        write_family(
+            checkpoints.networks,
+            work,
+            origin=_origin(checkpoints),
+            size=options.size,
+            precision=options.precision,
+            say=say,
+        )
+        if tensorrt:
+            _build_engines(work, folder, say)
+        acceptance = Acceptance(Manifest.load(work), options.threads, options.frames)
+        half = options.precision == "fp16"
+        accept(work, checkpoints.networks.generator, half=half, tensorrt=tensorrt, acceptance=acceptance, say=say)
+    return folder
+
+
+def _check_space(options: Options, networks: Networks) -> None:
+    """Raises ExportError where the disk is too full for all that will be written."""
+    weights = sum(tensor.nbytes for name in BUILDERS for tensor in getattr(networks, name).state_dict().values())
+    needed = weights * (SPACE + ENGINE_SPACE * (options.target == "tensorrt"))
+    options.out.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(options.out).free
+    if free < needed:
+        raise ExportError(f"{options.out}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free")
+
+
+def _origin(checkpoints: Checkpoints) -> Origin:
+    """The files by name, and one hash over the hashes of all."""
+    hashes = {path.name: sha256(path) for path in sorted(set(checkpoints.files.values()))}
+    digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+    return Origin(digest, ", ".join(hashes))
+
+
+def _build_engines(work: Path, folder: Path, say: Say) -> None:
+    """TensorRT engines beside the graphs; layers that an earlier build has timed are not timed again."""
+    timings = folder / PLANS / to_tensorrt.TIMINGS
+    if timings.is_file():
+        (work / PLANS).mkdir()
+        shutil.copy(timings, work / PLANS)
+    to_tensorrt.build_engines(Manifest.load(work), say=say, done=lambda build: say(str(build)))
+
+
+def main() -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the official files")
+    parser.add_argument("--size", type=int, choices=SIZES, default=256, help="pixels (default: 256)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp16", help="of the large networks (default: fp16)")
+    parser.add_argument(
+        "--target", choices=TARGETS, default="onnx", help="tensorrt: engines for this machine's GPU, too"
+    )
+    parser.add_argument("--out", type=Path, default=BUILT, help=f"where families lie (default: {BUILT})")
+    parser.add_argument("--threads", type=command.count, default=2, help="of the CPU, for the checks (default: 2)")
+    parser.add_argument("--width", type=float, default=1.0, help=argparse.SUPPRESS)  # of stand-in checkpoints
+    parser.add_argument("--frames", type=int, default=FRAMES, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    start = time.monotonic()
+
+    def say(message: str) -> None:
+        print(f"[{time.monotonic() - start:4.0f} s] {message}", flush=True)
+
+    def job() -> None:
+        folder = export_engines(Options(**vars(args)), say)
+        say(f"done: {folder}; run it with `avatar serve --engines {folder}`")
+
+    return command.run(job, "interrupted; nothing was changed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""Builds a family of engines from the official networks: ONNX graphs and the manifest that ties them together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from torch import Tensor, nn
+
+from engines.manifest import FILE_NAME, FORMAT
+from export.sadtalker.graphs.plans import WINDOW, stage_plans
+from export.sadtalker.networks.audio import EXPRESSION
+from export.sadtalker.networks.registry import BUILDERS, Networks
+from export.tools.half import to_half
+from export.tools.onnx_file import (
+    HALF_TOLERANCE,
+    TOOLS,
+    GraphPlan,
+    check_numbers,
+    file_entry,
+    run_module,
+    save,
+    tensor_entries,
+    trace,
+)
+
+SIZES = (256, 512)
+PRECISIONS = ("fp32", "fp16")
+FPS, SAMPLE_RATE = 25, 16000
+POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
+EXPRESSION_LOOKAHEAD_MS = 145  # from a frame's start to the end of its mel window
+CONTEXT = WINDOW // 2  # frames before and after
+MOTION_LOOKAHEAD_MS = CONTEXT * 1000 // FPS
+LICENCE = "that of the checkpoints it was made from"
+ON_GPU = ("appearance", "render")  # the stages that a GPU is worth it for
+GPU_BACKENDS = ("tensorrt", "onnxruntime-gpu")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a family's weights come from. checkpoint: a hash of them; text: for people."""
+
+    checkpoint: str
+    text: str
+
+
+def build_family(
+    networks: Networks,
+    folder: Path,
+    *,
+    origin: Origin | None = None,
+    size: int = 256,
+    precision: str = "fp16",
+    say: Say = lambda _: None,
+) -> Path:
+    """Write the family `sadtalker-<size>` and put it into the place of `folder` when it is complete."""
+    with replacing(folder) as work:
+        write_family(networks, work, origin=origin, size=size, precision=precision, say=say)
+    return folder
+
+
+def write_family(
+    networks: Networks,
+    folder: Path,
+    *,
+    origin: Origin | None = None,
+    size: int = 256,
+    precision: str = "fp16",
+    say: Say = lambda _: None,
+) -> None:
+    """Write the graphs and the manifest of `sadtalker-<size>` into an empty folder.
+
+    precision: what the per-frame networks may be computed in; "fp16" adds float16 graphs for GPUs, and lets CPUs that
+    have it use bfloat16.
+
+    Raises:
+        AvatarError: a graph does not compute what its network does, or weights do not fit float16.
+    """
+    origin = origin or Origin(weights_hash(networks), "weights of unknown origin")
+    writer = _Writer(folder, f"sadtalker-{size}", origin, precision == "fp16")
+    stages = {}
+    for stage, plans in stage_plans(networks, size).items():
+        stages[stage] = {"graphs": [writer.write(stage, plan, say) for plan in plans], **_about(stage)}
+    (folder / FILE_NAME).write_text(json.dumps(_manifest(size, origin, stages), indent=1) + "\n")
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder`, which takes its place at the end, or goes away if there is an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+        work = Path(name) / "new"
+        work.mkdir()
+        yield work
+        if folder.exists():
+            folder.rename(Path(name) / "old")
+        work.rename(folder)
+
+
+class _Writer:
+    """Writes graphs of one family and describes them for its manifest."""
+
+    def __init__(self, folder: Path, family: str, origin: Origin, half: bool) -> None:
+        self._folder, self._half = folder, half
+        self._labels = {"family": family, "checkpoint_sha256": origin.checkpoint, "tools": TOOLS}
+
+    def write(self, stage: str, plan: GraphPlan, say: Say) -> dict[str, Any]:
+        """Write a graph in all its forms and return its entry."""
+        half = plan.half and self._half
+        made = run_module(plan)
+        path = self._folder / f"{plan.name}.onnx"
+        model = self._write(stage, plan, plan.module, path)
+        error = check_numbers(path, plan, made)
+        entry = file_entry(path, "bf16" if half else "fp32")
+        alternatives = {}
+        if stage in ON_GPU:
+            alternatives = dict.fromkeys(GPU_BACKENDS, self._for_gpu(stage, plan, model, half, made) or entry)
+        if plan.openvino is not None:
+            path = self._folder / f"{plan.name}_openvino.onnx"
+            self._write(stage, plan, plan.openvino, path)
+            alternatives["openvino"] = file_entry(path, str(entry["precision"]))
+        say(f"{plan.name}: {', '.join(self._forms(plan, half))}; at most {error:.0e} of the range off torch")
+        return entry | tensor_entries(plan, made) | ({"alternatives": alternatives} if alternatives else {})
+
+    def _for_gpu(
+        self, stage: str, plan: GraphPlan, model: onnx.ModelProto, half: bool, made: Mapping[str, Tensor]
+    ) -> dict[str, Any] | None:
+        """Write what a GPU loads, if that is another file."""
+        if plan.gpu is None and not half:
+            return None
+        path = self._folder / f"{plan.name}_{'fp16' if half else 'gpu'}.onnx"
+        if plan.gpu is not None:
+            model = self._write(stage, plan, plan.gpu, path)
+            check_numbers(path, plan, made)
+        if half:
+            save(to_half(model), path, self._labels | {"stage": stage, "precision": "fp16"})
+            check_numbers(path, plan, made, HALF_TOLERANCE)
+        return file_entry(path, "fp16" if half else "fp32")
+
+    def _write(self, stage: str, plan: GraphPlan, module: nn.Module, path: Path) -> onnx.ModelProto:
+        model = trace(module, plan, path)
+        save(model, path, self._labels | {"stage": stage, "precision": "fp32"})
+        return model
+
+    @staticmethod
+    def _forms(plan: GraphPlan, half: bool) -> list[str]:
+        return ["float32", *["float16"] * half, *["for OpenVINO"] * (plan.openvino is not None)]
+
+
+def _about(stage: str) -> dict[str, Any]:
+    """What the manifest says of a stage besides its graphs."""
+    if stage == "expression":
+        return {"lookahead_ms": EXPRESSION_LOOKAHEAD_MS}
+    if stage.startswith("motion"):
+        return {"lookahead_ms": MOTION_LOOKAHEAD_MS, "context": {"past": CONTEXT, "future": CONTEXT}}
+    if stage == "pose":
+        return {"lookahead_ms": 0, "process": "pose-vae"}  # made a block ahead, from past sound
+    return {"lookahead_ms": 0}
+
+
+def _manifest(size: int, origin: Origin, stages: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "family": f"sadtalker-{size}",
+        "version": origin.checkpoint[:12],
+        "licence": LICENCE,
+        "built_by": f"export.sadtalker.family, {TOOLS}, from {origin.text}",
+        "fps": FPS,
+        "sample_rate": SAMPLE_RATE,
+        "size": size,
+        "coefficients": {"expression": [f"exp_{i}" for i in range(EXPRESSION)], "pose": list(POSE)},
+        "stages": dict(stages),
+        "files": [],
+        "default_avatar": "",
+        "avatars": [],
+    }
+
+
+def weights_hash(networks: Networks) -> str:
+    """SHA-256 over the names and values of all weights: the same for every file that holds them."""
+    digest = hashlib.sha256()
+    for network in sorted(BUILDERS):
+        for key, value in sorted(getattr(networks, network).state_dict().items()):
+            digest.update(f"{network}.{key}{list(value.shape)}".encode())
+            digest.update(value.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""The official networks cut and rewritten into the graphs that are exported."""

@@ -1,0 +1,1 @@
+"""The starter family: rendering, voices, training, assembly."""

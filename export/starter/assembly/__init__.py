@@ -1,0 +1,1 @@
+"""Putting the trained networks together as a family."""

@@ -1,0 +1,111 @@
+"""Avatar bundles of rendered characters: the face model is the rig's own, exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from export.starter.assembly.stages import WINDOW_HEIGHT, WINDOW_WIDTH
+from export.starter.rendering.gl import SUPERSAMPLING, Camera, Light, Renderer
+from export.starter.rendering.meshio import Floats
+from export.starter.rendering.people import Character, portrait_camera
+from export.starter.rendering.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE, PointSet
+from export.starter.rendering.rig import Person, Rig
+from streamer.avatar import matte
+
+SIZE = 256
+WINDOW_STEP = 8
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def face_model(person: Person, points: PointSet, camera: Camera, expression: Mapping[str, float]) -> Arrays:
+    """The motion stage's constants: zero coefficients give the portrait, with its `expression`."""
+
+    def place(units: Mapping[str, float]) -> Floats:
+        return camera.to_picture(points.gather(person, person.express(units)))
+
+    neutral = place(expression)
+    plain = place({})
+    basis = np.stack([place({name: 1.0}) - plain for name in sorted(person.rig.units)])
+    distance = camera.distance / camera.half_extent
+    source = neutral.copy()
+    source[:, :2] /= 1 - neutral[:, 2:] / distance
+    arrays = {
+        "neutral": neutral,
+        "basis": basis,
+        "rigidity": points.gather_scalar(person.rigidity),
+        "pivot": camera.to_picture(person.neck[None])[0],
+        "distance": np.array([distance]),
+        "source_keypoints": source,
+        "windows": paint_windows(source),
+    }
+    return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+
+
+def paint_windows(keypoints: Floats) -> NDArray[np.float64]:
+    """Where to repaint, [2, 2] of (top, left): about both eyes, and about the mouth with room for the jaw to drop."""
+    pixels = (keypoints[:, :2] + 1) * SIZE / 2
+    eyes = pixels[[*RIGHT_EYE, *LEFT_EYE]].mean(0) + np.array([0, -4])
+    mouth = pixels[list(INNER_LIPS)].mean(0) + np.array([0, 10])
+    corners = np.array([eyes, mouth])[:, ::-1] - (WINDOW_HEIGHT / 2, WINDOW_WIDTH / 2)
+    most = (SIZE - WINDOW_HEIGHT, SIZE - WINDOW_WIDTH)
+    return np.clip(np.round(corners / WINDOW_STEP) * WINDOW_STEP, 0, most)
+
+
+def write_bundle(
+    folder: Path,
+    character: Character,
+    portrait: NDArray[np.uint8],
+    cover: NDArray[np.float32],
+    arrays: Arrays,
+    family: str,
+) -> None:
+    """Write avatar.json, portrait.png, matte.png and arrays.npz, each atomically.
+
+    `portrait` is [256, 256, 3] RGB; `cover` [256, 256]: how much of each of its pixels is the person.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {
+        "format": 1,
+        "name": character.name,
+        "title": character.title,
+        "family": family,
+        "description": character.description,
+        "licence": "CC0-1.0",
+    }
+    _replace(folder / "avatar.json", (json.dumps(about, indent=2) + "\n").encode())
+    _replace(folder / "portrait.png", cv2.imencode(".png", portrait[..., ::-1])[1].tobytes())
+    matte.write_matte(folder / matte.FILE, cover)
+    temporary = folder / "arrays.partial"
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    temporary.replace(folder / "arrays.npz")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".partial")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def character_cover(rig: Rig, character: Character) -> NDArray[np.float32]:
+    """How much of each pixel of a bundled character's portrait is the character, [SIZE, SIZE]: known from the rig."""
+    person = Person(rig, character.look)
+    posed = person.express(character.expression)
+    renderer, nothing = Renderer(SIZE), np.zeros(3)
+    light = Light(np.array([0.0, 0.0, 1.0]), nothing, nothing, nothing, np.array([0.0, 0.0, -1.0]), nothing)
+    backdrop = np.zeros((SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING, 3), np.float32)
+    renderer.draw(person, posed, posed, portrait_camera(person), light, backdrop)
+    return renderer.coverage()
+
+
+def character_arrays(rig: Rig, points: PointSet, character: Character) -> Arrays:
+    """The face model of a bundled character."""
+    person = Person(rig, character.look)
+    return face_model(person, points, portrait_camera(person), character.expression)

@@ -1,0 +1,158 @@
+"""Assembles the starter family: graphs, topology, bundled avatars and the manifest that ties them together.
+
+    python -m export.starter.assembly.family --assets DIR --weights export/starter/data/generator.npz \
+        --out engines/starter
+
+The expression graph must already lie in the folder (see export.starter.training.train_expression), and so must the
+portraits (avatars/NAME/portrait.png; see export.starter.rendering.portraits). The face rig (rig.npz) is made if it
+is not there.
+
+    python -m export.starter.assembly.family --expression --out engines/starter
+
+takes a new expression graph into a family that is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import torch
+
+from export.starter.assembly import face_rig
+from export.starter.assembly.bundle import character_arrays, character_cover, write_bundle
+from export.starter.assembly.onnx_graphs import export_graph, file_hash, motion_plan, picture_plans
+from export.starter.rendering.dataset import PLAIN
+from export.starter.rendering.people import CHARACTERS
+from export.starter.rendering.points import choose_points, topology
+from export.starter.rendering.rig import Person, Rig
+from export.starter.training.expression_net import WINDOW
+from export.starter.training.generator import Generator
+from export.starter.training.weights import load_weights
+from streamer.core.rates import MEL_BANDS
+
+FAMILY, VERSION = "starter", "0"
+EXPRESSION_LOOKAHEAD_MS = 185  # SadTalker's 145, and AHEAD hops rounded up
+MOTION_LOOKAHEAD_MS = 40
+POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
+
+
+def expression_entry(folder: Path, units: int) -> dict[str, Any]:
+    """The manifest's entry of the expression graph that lies in the folder. Raises FileNotFoundError."""
+    path = folder / "expression.onnx"
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    return {
+        "file": path.name,
+        "sha256": file_hash(path),
+        "precision": "fp32",
+        "inputs": {"mel": ["n", 1, MEL_BANDS, WINDOW]},
+        "outputs": {"expression": ["n", units]},
+    }
+
+
+def replace_expression(folder: Path) -> None:
+    """Put the expression graph that lies in an assembled family's folder into its manifest; all else stays."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    stage = manifest["stages"]["expression"]
+    stage["graphs"] = [expression_entry(folder, len(manifest["coefficients"]["expression"]))]
+    stage["lookahead_ms"] = EXPRESSION_LOOKAHEAD_MS
+    _write(path, manifest)
+
+
+def assemble(assets: Path, weights: Path, folder: Path) -> None:
+    """Write the whole family into `folder`."""
+    rig = Rig(assets)
+    plain = Person(rig, PLAIN)
+    points = choose_points(rig, plain)
+    units = sorted(rig.units)
+    model = Generator()
+    load_weights(weights, model)
+    appearance, render = picture_plans(model.eval(), len(points))
+    stages: dict[str, Any] = {
+        "expression": {"graphs": [expression_entry(folder, len(units))], "lookahead_ms": EXPRESSION_LOOKAHEAD_MS},
+        "pose": {"process": "idle-and-speech", "lookahead_ms": 0},
+        "motion": {
+            "graphs": [export_graph(motion_plan(len(units), len(points)), folder)],
+            "context": {"past": 1, "future": 1},
+            "lookahead_ms": MOTION_LOOKAHEAD_MS,
+        },
+        "appearance": {"graphs": [export_graph(appearance, folder)], "lookahead_ms": 0},
+        "render": {
+            "graphs": [export_graph(plan, folder) for plan in render],
+            "lookahead_ms": 0,
+            "conditions": "topology.npz",
+        },
+        "coefficients": {"process": "fit-rig", "rig": face_rig.FILE, "lookahead_ms": 0},
+    }
+    if not (folder / face_rig.FILE).is_file():
+        face_rig.write(assets, folder)
+    with (folder / "topology.partial").open("wb") as file:
+        np.savez(file, **topology(points, plain))  # type: ignore[arg-type]
+    (folder / "topology.partial").replace(folder / "topology.npz")
+    for character in CHARACTERS:
+        home = folder / "avatars" / character.name
+        portrait = cv2.imread(str(home / "portrait.png"), cv2.IMREAD_COLOR)
+        if portrait is None:
+            raise FileNotFoundError(
+                f"{home / 'portrait.png'}: render it with python -m export.starter.rendering.portraits"
+            )
+        arrays = character_arrays(rig, points, character)
+        cover = character_cover(rig, character)
+        write_bundle(home, character, np.asarray(portrait[..., ::-1], np.uint8), cover, arrays, FAMILY)
+    _write_manifest(folder, units, stages)
+
+
+def _write_manifest(folder: Path, units: list[str], stages: dict[str, Any]) -> None:
+    names = [character.name for character in CHARACTERS]
+    files = [folder / "topology.npz", folder / face_rig.FILE]
+    parts = ("avatar.json", "portrait.png", "matte.png", "arrays.npz")
+    files += [folder / "avatars" / name / part for name in names for part in parts]
+    manifest = {
+        "format": 1,
+        "family": FAMILY,
+        "version": VERSION,
+        "licence": "Apache-2.0",
+        "built_by": f"export.starter.assembly.family, torch {torch.__version__}, onnx {onnx.__version__}",
+        "fps": 25,
+        "sample_rate": 16000,
+        "size": 256,
+        "coefficients": {"expression": units, "pose": list(POSE)},
+        "stages": stages,
+        "files": [{"file": path.relative_to(folder).as_posix(), "sha256": file_hash(path)} for path in files],
+        "default_avatar": names[0],
+        "avatars": names,
+    }
+    _write(folder / "manifest.json", manifest)
+
+
+def _write(path: Path, manifest: dict[str, Any]) -> None:
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(manifest, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--assets", type=Path, help="folder of MakeHuman's CC0 assets")
+    parser.add_argument("--weights", type=Path, help="the generator's weights (.npz)")
+    parser.add_argument("--out", type=Path, required=True, help="the family's folder")
+    parser.add_argument("--expression", action="store_true", help="only take in a new expression graph")
+    args = parser.parse_args()
+    if args.expression:
+        replace_expression(args.out)
+    elif args.assets and args.weights:
+        assemble(args.assets, args.weights, args.out)
+    else:
+        parser.error("--assets and --weights are needed, or --expression")
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Exports the starter stages to ONNX and describes each graph for the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from export.starter.assembly.stages import Appearance, Compose, Decode, DrivingKeypoints, Look, Refine, Warp
+from export.starter.training.generator import CONDITIONS, SIZE, Generator
+
+OPSET = 17
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """A module to export: example inputs and output names; `batched` inputs and outputs have a free first dimension."""
+
+    file: str
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    precision: str = "fp32"
+    batched: tuple[str, ...] = ()
+
+
+def export_graph(plan: GraphPlan, folder: Path) -> dict[str, Any]:
+    """Write one graph, atomically, and return its manifest entry."""
+    module = plan.module.eval()
+    path = folder / plan.file
+    temporary = path.with_suffix(".partial")
+    with torch.no_grad():
+        made = module(*plan.inputs.values())
+        torch.onnx.export(
+            module,
+            tuple(plan.inputs.values()),
+            str(temporary),
+            input_names=list(plan.inputs),
+            output_names=list(plan.outputs),
+            dynamic_axes={name: {0: "n"} for name in plan.batched},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    onnx.checker.check_model(onnx.load(temporary), full_check=True)
+    temporary.replace(path)
+    results = (made,) if isinstance(made, Tensor) else tuple(made)
+    return {
+        "file": plan.file,
+        "sha256": file_hash(path),
+        "precision": plan.precision,
+        "inputs": {name: _describe(name, tensor, plan.batched) for name, tensor in plan.inputs.items()},
+        "outputs": {
+            name: _describe(name, tensor, plan.batched) for name, tensor in zip(plan.outputs, results, strict=True)
+        },
+    }
+
+
+def _describe(name: str, tensor: Tensor, batched: tuple[str, ...]) -> Any:
+    shape: list[int | str] = list(tensor.shape)
+    if name in batched:
+        shape[0] = "n"
+    return {"shape": shape, "dtype": "uint8"} if tensor.dtype == torch.uint8 else shape
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def motion_plan(units: int, points: int) -> GraphPlan:
+    """Coefficients to keypoints."""
+    inputs = {
+        "coefficients": torch.rand(2, units + 6, 3),
+        "neutral": torch.rand(points, 3),
+        "basis": torch.rand(units, points, 3),
+        "rigidity": torch.rand(points),
+        "pivot": torch.zeros(3),
+        "distance": torch.tensor([10.0]),
+    }
+    return GraphPlan("motion.onnx", DrivingKeypoints(), inputs, ("keypoints",), batched=("coefficients", "keypoints"))
+
+
+def picture_plans(model: Generator, points: int) -> tuple[GraphPlan, list[GraphPlan]]:
+    """The appearance graph, and the render stage's five, in order."""
+    keypoints = torch.rand(1, points, 3)
+    known = {
+        "portrait": torch.rand(1, 3, SIZE, SIZE),
+        "source_conditions": torch.rand(1, CONDITIONS, SIZE, SIZE),
+        "source_keypoints": keypoints,
+        "driving_keypoints": keypoints + 0.01,
+        "driving_conditions": torch.rand(1, CONDITIONS, SIZE, SIZE),
+        "windows": torch.tensor([[40.0, 64.0], [144.0, 64.0]]),
+    }
+
+    def plan(file: str, module: nn.Module, inputs: str, outputs: str, precision: str = "fp32") -> GraphPlan:
+        """Plan a graph on values known so far, and make its results known to the next."""
+        given = {name: known[name] for name in inputs.split()}
+        names = tuple(outputs.split())
+        with torch.no_grad():
+            made = module.eval()(*given.values())
+        known.update(zip(names, (made,) if isinstance(made, Tensor) else made, strict=True))
+        return GraphPlan(file, module, given, names, precision)
+
+    features = "features_half features_quarter features_eighth"
+    sampled = "half quarter eighth near pictures conditions"
+    appearance = plan("appearance.onnx", Appearance(model), "portrait source_conditions", f"{features} small")
+    render = [
+        plan(
+            "render_look.onnx",
+            Look(model),
+            "small source_keypoints driving_keypoints driving_conditions",
+            "seen flow",
+        ),
+        plan("render_refine.onnx", Refine(model), "seen", "context refined", "bf16"),
+        plan(
+            "render_warp.onnx",
+            Warp(),
+            f"portrait source_conditions {features} driving_conditions windows flow context refined",
+            f"warped {sampled}",
+        ),
+        plan("render_decode.onnx", Decode(model), sampled, "painted", "bf16"),
+        plan("render_compose.onnx", Compose(), "warped painted windows", "frame"),
+    ]
+    return appearance, render

@@ -1,0 +1,1 @@
+"""Rendered people: meshes, rig, scenes, data sets."""

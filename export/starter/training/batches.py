@@ -1,0 +1,208 @@
+"""Training batches for the generator: pairs of pictures of one person, augmented alike."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from export.starter.rendering.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE
+from streamer.avatar.condition_maps import ConditionRasterizer
+
+SIZE = 256
+FLOW_SIZE = 64
+WINDOW = 96  # decoded in training, pixels
+WINDOW_STEP = 8
+QUEUE_BATCHES = 6
+OTHER_SOURCE = 0.1  # how often another picture of the person than the portrait is the source
+SAME_PICTURE = 0.06  # how often the target is the source itself: a face at rest is its photo, to the pixel
+
+Bytes = NDArray[np.uint8]
+Floats32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures are [B, C, 256, 256] bytes; flows and parts belong to the target."""
+
+    source: Tensor
+    target: Tensor
+    source_conditions: Tensor
+    target_conditions: Tensor
+    source_points: Tensor  # [B, K, 2]
+    target_points: Tensor
+    flow: Tensor  # [B, 2, 64, 64]
+    parts: Tensor  # [B, 1, 64, 64]
+    has_flow: Tensor  # [B]
+    windows: list[tuple[int, int]]
+
+
+class People:
+    """All shards of a folder, pictures still compressed; one person's pictures are together, the portrait first."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises FileNotFoundError when the folder holds no shard."""
+        paths = sorted(folder.glob("people-*.npz"))
+        if not paths:
+            raise FileNotFoundError(
+                f"no people-*.npz in {folder}: render them with python -m export.starter.rendering.dataset"
+            )
+        self._jpegs: list[Bytes] = []
+        tables: dict[str, list[NDArray[np.generic]]] = {"keypoints": [], "flow": [], "parts": []}
+        self.people: list[NDArray[np.int64]] = []
+        for path in paths:
+            with np.load(path, allow_pickle=False) as shard:
+                first = len(self._jpegs)
+                self._jpegs += np.split(shard["jpeg"], shard["jpeg_ends"][:-1])
+                for name, table in tables.items():
+                    table.append(shard[name])
+                owner = shard["person"]
+                self.people += [first + np.flatnonzero(owner == number) for number in np.unique(owner)]
+        self.keypoints: Floats32 = np.concatenate(tables["keypoints"]).astype(np.float32)
+        self.flow = np.concatenate(tables["flow"])
+        self.parts: Bytes = np.concatenate(tables["parts"]).astype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._jpegs)
+
+    def picture(self, index: int) -> Bytes:
+        """One picture, [256, 256, 3] RGB."""
+        decoded = cv2.imdecode(self._jpegs[index], cv2.IMREAD_COLOR)
+        if decoded is None:
+            raise ValueError(f"picture {index} of the shards is damaged: render them again")
+        return np.asarray(decoded[..., ::-1], np.uint8)
+
+
+@dataclass(frozen=True)
+class _Affine:
+    """One random rotation, scale and shift for both pictures of a pair, in -1..1 coordinates."""
+
+    matrix: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> _Affine:
+        angle = np.radians(rng.normal() * 4)
+        scale = np.diag(np.exp(rng.normal(size=2) * 0.05) * rng.uniform(0.88, 1.22))
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        return cls(turn @ scale, rng.normal(size=2) * 0.05)
+
+    def image(self, image: NDArray[Any], nearest: bool = False, constant: bool = False) -> NDArray[Any]:
+        size = image.shape[0]
+        middle = np.array([(size - 1) / 2] * 2)
+        offset = middle - self.matrix @ middle + self.shift * size / 2
+        table = np.concatenate([self.matrix, offset[:, None]], 1).astype(np.float32)
+        border = cv2.BORDER_CONSTANT if constant else cv2.BORDER_REFLECT_101
+        flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+        return np.asarray(cv2.warpAffine(image, table, (size, size), flags=flags, borderMode=border))
+
+    def points(self, points: Floats32) -> Floats32:
+        return (points @ self.matrix.T + self.shift).astype(np.float32)
+
+
+def photographic(pair: Sequence[Bytes], rng: np.random.Generator) -> list[Bytes]:
+    """The same camera for both: exposure, contrast, colour, softness, noise, compression."""
+    x = np.stack(pair).astype(np.float32) / 255
+    x = x ** np.exp(rng.normal() * 0.25) * np.exp(rng.normal() * 0.18) * np.exp(rng.normal(size=3) * 0.12)
+    grey = x.mean(-1, keepdims=True)
+    x = grey + (x - grey) * np.exp(rng.normal() * 0.25)
+    if rng.random() < 0.2:
+        sigma = rng.uniform(0.4, 1.0)
+        x = np.stack([cv2.GaussianBlur(picture, (0, 0), sigma) for picture in x])
+    if rng.random() < 0.15:
+        x = x + rng.normal(size=(1, SIZE, SIZE, 1)) * rng.uniform(0.005, 0.02)
+    pictures = [np.asarray(p, np.uint8) for p in (x.clip(0, 1) * 255)]
+    if rng.random() < 0.15:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(45, 92))]
+        pictures = [np.asarray(cv2.imdecode(cv2.imencode(".jpg", p, quality)[1], 1), np.uint8) for p in pictures]
+    return pictures
+
+
+def choose_window(points: Floats32, rng: np.random.Generator) -> tuple[int, int]:
+    """Where to decode: around the mouth or an eye, sometimes anywhere."""
+    kind = rng.random()
+    if kind < 0.5:
+        middle = points[list(INNER_LIPS)].mean(0)
+    elif kind < 0.9:
+        middle = points[list(RIGHT_EYE if rng.random() < 0.5 else LEFT_EYE)].mean(0)
+    else:
+        middle = rng.uniform(-0.8, 0.8, 2)
+    corner = (middle + 1) * SIZE / 2 - WINDOW / 2 + rng.normal(size=2) * 10
+    left, top = np.clip(np.round(corner / WINDOW_STEP) * WINDOW_STEP, 0, SIZE - WINDOW).astype(int)
+    return int(top), int(left)
+
+
+class BatchMaker:
+    """Draws random pairs in a thread of its own (OpenCV releases the interpreter lock)."""
+
+    def __init__(self, people: People, held_out: int, rasterizer: ConditionRasterizer, size: int, seed: int) -> None:
+        self._people = people
+        self._trained = people.people[held_out:]
+        self._rasterizer = rasterizer
+        self._size = size
+        self._rng = np.random.default_rng(seed)
+        self._queue: queue.Queue[Batch] = queue.Queue(QUEUE_BATCHES)
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def next(self) -> Batch:
+        """The next batch; raises queue.Empty if none was made in a minute."""
+        return self._queue.get(timeout=60)
+
+    def _run(self) -> None:
+        while True:
+            self._queue.put(self._batch())
+
+    def _batch(self) -> Batch:
+        samples = [self._sample() for _ in range(self._size)]
+        columns = list(zip(*samples, strict=True))
+
+        def images(column: int) -> Tensor:
+            stacked = torch.from_numpy(np.stack(columns[column]))
+            return stacked.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+        def arrays(column: int) -> Tensor:
+            return torch.from_numpy(np.stack(columns[column]))
+
+        return Batch(
+            source=images(0),
+            target=images(1),
+            source_conditions=images(2),
+            target_conditions=images(3),
+            source_points=arrays(4),
+            target_points=arrays(5),
+            flow=images(6),
+            parts=arrays(7)[:, None],
+            has_flow=torch.tensor(columns[8], dtype=torch.float32),
+            windows=list(columns[9]),
+        )
+
+    def _sample(self) -> tuple[object, ...]:
+        rng, people = self._rng, self._people
+        pictures = self._trained[rng.integers(len(self._trained))]
+        target = int(pictures[rng.integers(1, len(pictures))])
+        source = int(pictures[0] if rng.random() > OTHER_SOURCE else rng.choice(pictures))
+        if rng.random() < SAME_PICTURE:
+            target = source
+        move = _Affine.random(rng)
+        pair = [np.asarray(move.image(people.picture(index)), np.uint8) for index in (source, target)]
+        source_points = move.points(people.keypoints[source])
+        target_points = move.points(people.keypoints[target])
+        if rng.random() < 0.5:  # a photo's landmarks are never exact; the rig's motion added to them is
+            error = rng.normal(size=source_points.shape).astype(np.float32) * 0.003
+            source_points, target_points = source_points + error, target_points + error
+        flow = move.image(people.flow[target].astype(np.float32)) @ move.matrix.T.astype(np.float32)
+        parts = move.image(people.parts[target], nearest=True, constant=True)
+        shot, shot_target = photographic(pair, rng)
+        maps = [self._rasterizer.draw_bytes(p).transpose(1, 2, 0) for p in (source_points, target_points)]
+        has_flow = float(source == pictures[0])
+        window = choose_window(target_points, rng)
+        return (shot, shot_target, *maps, source_points, target_points, flow, parts, has_flow, window)

@@ -1,0 +1,158 @@
+"""The takes of a run, made in several processes, kept on disk, and served as runs of consecutive windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from export.starter.training.expression_net import AHEAD, WINDOW
+from export.starter.voices.shards import make_all
+from export.starter.voices.takes import TakeMaker
+from export.starter.voices.visemes import FIELDS
+from export.starter.voices.voice_bank import VoiceBank
+from streamer.core.rates import FPS, MEL_BANDS, WINDOW_MEL_FRAMES, window_start
+
+SHARD_MINUTES = 5
+EDGE = 2 * WINDOW_MEL_FRAMES  # mel frames repeated at both ends of a take, so that no window needs clamping
+PAST = WINDOW - WINDOW_MEL_FRAMES - AHEAD
+CLOSE_WEIGHTS = {
+    "contact": 1.6,
+    "tuck": 1.2,
+    "jaw": 2.0,
+    "pucker": 1.5,
+    "funnel": 1.5,
+    "tongue": 0.6,
+    "smile": 0.6,
+}  # of the other fields: 1
+
+
+def make_shard(path: Path, seed: int, held_out: bool, clean: bool, bank: Path | None) -> Path:
+    """Write one shard of about SHARD_MINUTES: mel [t, 80], fields [n, len(FIELDS)], takes' frame counts."""
+    maker = TakeMaker(seed, held_out, clean, VoiceBank(bank) if bank else None)
+    takes, frames = [], 0
+    while frames < SHARD_MINUTES * 60 * FPS:
+        takes.append(maker.make())
+        frames += len(takes[-1].fields)
+    mel = np.concatenate([np.pad(take.mel, ((EDGE, EDGE), (0, 0)), mode="edge") for take in takes])
+    partial = path.with_suffix(".partial.npz")
+    np.savez(
+        partial,
+        mel=mel,
+        fields=np.concatenate([take.fields for take in takes]),
+        frames=np.array([len(take.fields) for take in takes]),
+        mel_frames=np.array([len(take.mel) + 2 * EDGE for take in takes]),
+    )
+    partial.rename(path)
+    return path
+
+
+def make_shards(
+    folder: Path,
+    minutes: int,
+    seed: int,
+    held_out: bool = False,
+    clean: bool = False,
+    bank: Path | None = None,
+    workers: int = 2,
+) -> list[Path]:
+    """All shards of a set; those already on disk are kept. Shows progress on standard error."""
+    count = -(-minutes // SHARD_MINUTES)
+    return make_all(make_shard, folder, count, seed, (held_out, clean, bank), workers)
+
+
+class WindowSet:
+    """Windows of many takes in memory: `mel` [t, 80] and, for each video frame, where its window starts."""
+
+    def __init__(self, shards: list[Path]) -> None:
+        mels, fields, starts, takes = [], [], [], []
+        at, take = 0, 0
+        for path in shards:
+            with np.load(path, allow_pickle=False) as shard:
+                mels.append(shard["mel"])
+                fields.append(shard["fields"])
+                for frames, length in zip(shard["frames"], shard["mel_frames"], strict=True):
+                    starts.append(np.array([window_start(i) for i in range(frames)]) + at + EDGE - PAST)
+                    takes.append(np.full(frames, take))
+                    at, take = at + int(length), take + 1
+        self._mel = torch.from_numpy(np.concatenate(mels))
+        self._fields = torch.from_numpy(np.concatenate(fields))
+        self._starts = torch.from_numpy(np.concatenate(starts))
+        self.take = np.concatenate(takes)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def windows(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frame numbers [n] -> mel [n, 1, 80, WINDOW] and fields [n, len(FIELDS)], float32."""
+        spans = self._starts[frames][:, None] + torch.arange(WINDOW)
+        return self._mel[spans].float().transpose(1, 2)[:, None], self._fields[frames].float()
+
+    def stretch(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Runs of consecutive frames [n, run] -> what their windows lie in, mel [n, 1, 80, t], where each window starts
+        there [n, run], and fields [n, run, len(FIELDS)]."""
+        starts = self._starts[frames]
+        first = starts[:, :1]
+        length = int((starts - first).max()) + WINDOW
+        spans = (first + torch.arange(length)).clamp(max=len(self._mel) - 1)
+        return self._mel[spans].float().transpose(1, 2)[:, None], starts - first, self._fields[frames].float()
+
+    def runs(self, rng: np.random.Generator, runs: int, length: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Endless batches of `runs` stretches of `length` consecutive frames of one take, in random order."""
+        first: NDArray[np.int64] = np.flatnonzero(self.take[: len(self) - length + 1] == self.take[length - 1 :])
+        while True:
+            order = rng.permutation(first)
+            for index in range(0, len(order) - runs + 1, runs):
+                frames = order[index : index + runs, None] + np.arange(length)
+                yield self.stretch(torch.from_numpy(frames))
+                if index > len(order) // length:  # neighbours overlap: this many runs have seen every frame once
+                    break
+
+
+def vary_features(mel: Tensor) -> Tensor:
+    """Cheap variation of mel stretches [n, 1, 80, t]: speaker, microphone, room, lost bands.
+
+    Synthetic voices are few; this makes up for some of it. 8 units of the features are 100 dB.
+    """
+    x = _warp_bands(mel)
+    runs, ramp = len(x), torch.linspace(-1, 1, MEL_BANDS)
+    colour = torch.nn.functional.interpolate(_spread(runs, 1, 7) * 0.6, MEL_BANDS, mode="linear", align_corners=True)
+    level = _spread(runs, 1) * 0.7 + _spread(runs, 1) * 0.5 * ramp + colour[:, 0] * torch.rand(runs, 1)
+    louder = ((x + 4) * (1 + _spread(runs, 1, 1, 1) * 0.12) - 4 + level[:, None, :, None]).clamp(-4, 4)
+    x = torch.where(x <= -3.99, x, louder)  # below the floor nothing comes up again
+    hiss = 3 * torch.rand(runs, 1, 1, 1) - 4 + _spread(runs, 1, 1, 1) * 0.7 * ramp[:, None] + 0.2 * torch.randn_like(x)
+    x = torch.where(torch.rand(runs, 1, 1, 1) < 0.35, torch.maximum(x, hiss.clamp(-4, 4)), x)
+    return _lose_bands(x)
+
+
+def _spread(*shape: int) -> Tensor:
+    return torch.rand(shape) * 2 - 1
+
+
+def _warp_bands(x: Tensor) -> Tensor:
+    """Resonances moved by up to 10 % and two bands, as by another vocal tract; x [runs, run, band, time]."""
+    runs, run, bands, _ = x.shape
+    at = (torch.arange(bands) + 0.5) * (1 + _spread(runs, 1) * 0.1) + _spread(runs, 1) * 2 - 0.5
+    at = at.clamp(0, bands - 1)
+    below = at.floor().long().clamp(max=bands - 2)
+    share = (at - below)[:, None, :, None]
+    index = below[:, None, :, None].expand(-1, run, -1, x.shape[3])
+    return x.gather(2, index) * (1 - share) + x.gather(2, index + 1) * share
+
+
+def _lose_bands(x: Tensor, widest: int = 14) -> Tensor:
+    """In two runs of five, up to `widest` neighbouring bands say nothing of their own."""
+    runs, _, bands, _ = x.shape
+    width, first = (torch.rand(runs, 1) * widest).long(), (torch.rand(runs, 1) * (bands - widest)).long()
+    band = torch.arange(bands)
+    lost = (band >= first) & (band < first + width) & (torch.rand(runs, 1) < 0.4)
+    return torch.where(lost[:, None, :, None], x.mean(dim=2, keepdim=True), x)
+
+
+def field_weights() -> Tensor:
+    """Weight of each field in the loss, [len(FIELDS)]."""
+    return torch.tensor([CLOSE_WEIGHTS.get(name, 1.0) for name in FIELDS])

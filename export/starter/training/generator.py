@@ -1,0 +1,235 @@
+"""The starter generator: warp the portrait along its keypoints' motion, then repaint what a warp cannot make.
+
+A motion prior interpolated from keypoints is refined by a small U-Net into a backward flow with an occlusion map; image
+features warped by it, and condition maps (lips, lids, teeth, tongue), are decoded in a window over the face and blended
+over the warped picture. One-shot warp-and-paint goes back to Monkey-Net and the First Order Motion Model (Siarohin et
+al., 2019); explicit keypoints replace their unsupervised ones, since the rig knows where its points are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from export.starter.rendering import points
+
+SIZE = 256
+GRID = 64  # the flow's resolution
+WINDOW_STEP = 8  # windows start at multiples of the coarsest feature's pixel
+CONDITIONS = 7
+RESIDUAL_SCALE = 0.25
+
+# Prior: standard deviations of the interpolation, coarse to fine, and the weight at which a level is half trusted.
+LEVELS = ((0.12, 1.0), (0.05, 0.5), (0.025, 0.5))
+
+
+def prior_points() -> list[int]:
+    """Keypoints that move the prior: all lip and lid points, a third of the rest of the face, head and shoulders."""
+    core = {*points.INNER_LIPS, *points.OUTER_LIPS, *points.RIGHT_EYE, *points.LEFT_EYE}
+    rest = [index for index in range(468) if index not in core]
+    body = range(points.FACE_POINTS, points.FACE_POINTS + points.HEAD_POINTS + points.SHOULDER_POINTS)
+    return [*sorted(core), *rest[::3], *body]
+
+
+def pixel_grid(size: int) -> Tensor:
+    """Pixel centres of a square picture, [size, size, 2] as (x, y) in -1..1."""
+    line = (torch.arange(size) + 0.5) / size * 2 - 1
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
+
+
+def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch norm (folded at export), SiLU. Batch norm, unlike group norm, is the same on a crop."""
+    conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs, momentum=0.03), nn.SiLU())
+
+
+def double(x: Tensor) -> Tensor:
+    """Nearest-neighbour upsampling by two."""
+    return F.interpolate(x, scale_factor=2.0)
+
+
+class MotionPrior(nn.Module):
+    """Backward flow from keypoint displacements, by Gaussian-weighted averages from coarse to fine."""
+
+    chosen: Tensor
+    line: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("chosen", torch.tensor(prior_points()), persistent=False)
+        self.register_buffer("line", (torch.arange(GRID) + 0.5) / GRID * 2 - 1, persistent=False)
+
+    def forward(self, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints [B, K, 2+] -> flow [B, 2, G, G] (source minus here) and confidence [B, 1, G, G].
+
+        A Gaussian of distance is a product of one in x and one in y, so each sum over keypoints is a matrix product.
+        """
+        here = driving[:, self.chosen, :2]
+        shift = source[:, self.chosen, :2] - here
+        flow = torch.zeros(here.shape[0], 2, GRID, GRID)
+        trust = torch.zeros(here.shape[0], 1, GRID, GRID)
+        for level, (sigma, half) in enumerate(LEVELS):
+            along_x = torch.exp((here[..., 0:1] - self.line).square() * (-0.5 / sigma**2))
+            along_y = torch.exp((here[..., 1:2] - self.line).square() * (-0.5 / sigma**2)).transpose(1, 2)
+            weight = (along_y @ along_x)[:, None]
+            moved = torch.stack([(along_y * shift[:, None, :, k]) @ along_x for k in range(2)], 1)
+            mix = weight / (weight + half)
+            flow = flow * (1 - mix) + moved / (weight + 1e-4) * mix
+            trust = mix if level == 0 else trust
+        return flow, trust
+
+
+@dataclass(frozen=True)
+class Features:
+    """The portrait's features at 1/2, 1/4 and 1/8 of its size: [B, 32|64|128, ...]."""
+
+    half: Tensor
+    quarter: Tensor
+    eighth: Tensor
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Backward sampling grid and occlusion [B, 3, G, G] (x, y, then 0..1), the flow part alone, and context."""
+
+    grid: Tensor
+    flow: Tensor
+    context: Tensor
+
+
+@dataclass(frozen=True)
+class Painting:
+    """The finished window, the warped picture in it, and the blend weight of what was painted."""
+
+    picture: Tensor
+    warped: Tensor
+    alpha: Tensor
+
+
+class Generator(nn.Module):
+    """Portrait and keypoints to frame. Windows are (top, left, height, width) in pixels, multiples of WINDOW_STEP."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prior = MotionPrior()
+        self.enter = block(3 + CONDITIONS, 16)
+        self.down = nn.ModuleList([block(16, 32, 2), block(32, 64, 2), block(64, 128, 2)])
+        looked_at = 3 + (3 + CONDITIONS) + 3 + CONDITIONS
+        self.motion_in = block(looked_at, 32)
+        self.motion_down = nn.ModuleList([block(32, 64, 2), block(64, 96, 2)])
+        self.motion_up = nn.ModuleList([block(96 + 64, 64), block(64 + 32, 32)])
+        self.motion_out = nn.Conv2d(32, 3, 3, 1, 1)
+        nn.init.zeros_(self.motion_out.weight)
+        nn.init.zeros_(self.motion_out.bias)  # type: ignore[arg-type]
+        self.context = block(32, 48, 2)
+        self.at_eighth = nn.Sequential(block(128 + 48, 128), block(128, 128))
+        self.at_quarter = block(128 + 64, 64)
+        self.at_half = block(64 + 32 + CONDITIONS, 32)
+        self.at_full = nn.Sequential(block(32 + 3 + 2 * CONDITIONS, 24), block(24, 24))
+        self.paint = nn.Conv2d(24, 4, 3, 1, 1)
+
+    def appearance(self, portrait: Tensor, conditions: Tensor) -> Features:
+        """Once per avatar: portrait [B, 3, 256, 256] in 0..1 and its condition maps."""
+        half = self.down[0](self.enter(torch.cat([portrait, conditions], 1)))
+        quarter = self.down[1](half)
+        return Features(half, quarter, self.down[2](quarter))
+
+    def look(self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
+        """What the motion network sees [B, 23, 64, 64], and the prior's flow [B, 2, 64, 64].
+
+        `small`: portrait and conditions at 1/4 [B, 10, 64, 64]; driving conditions at 1/4; keypoints [B, K, 2+].
+        """
+        with torch.autocast("cpu", enabled=False):
+            flow, trust = self.prior(source, driving)
+            guess = sample(small, pixel_grid(GRID).permute(2, 0, 1)[None] + flow)
+        return torch.cat([small[:, :3], guess, flow * 4, trust, small_driving], 1), flow
+
+    def refine(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Context for the decoder [B, 32, 64, 64], and corrections of flow and occlusion [B, 3, 64, 64]."""
+        top = self.motion_in(seen)
+        middle = self.motion_down[0](top)
+        low = self.motion_down[1](middle)
+        middle = self.motion_up[0](torch.cat([double(low), middle], 1))
+        top = self.motion_up[1](torch.cat([double(middle), top], 1))
+        return top, self.motion_out(top)
+
+    def motion(self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor) -> Motion:
+        """`look`, `refine` and `correct` in one."""
+        seen, flow = self.look(small, small_driving, source, driving)
+        context, refined = self.refine(seen)
+        flow = flow + refined[:, :2].float() * RESIDUAL_SCALE
+        return Motion(correct(flow, refined), flow, context)
+
+    def decode(self, warped: Features, context: Tensor, picture: Tensor, driving: Tensor) -> Tensor:
+        """Warped features, motion context (1/4), warped picture and conditions, driving conditions, all of one window.
+
+        Returns painted RGB logits and blend logits [B, 4, h, w].
+        """
+        x = self.at_eighth(torch.cat([warped.eighth, self.context(context)], 1))
+        x = self.at_quarter(torch.cat([double(x), warped.quarter], 1))
+        x = self.at_half(torch.cat([double(x), warped.half, F.avg_pool2d(driving, 2)], 1))
+        painted: Tensor = self.paint(self.at_full(torch.cat([double(x), picture, driving], 1)))
+        return painted
+
+
+def correct(flow: Tensor, refined: Tensor) -> Tensor:
+    """Corrected flow [B, 2, G, G] to a sampling grid with occlusion, [B, 3, G, G]."""
+    base = pixel_grid(GRID).permute(2, 0, 1)[None]
+    return torch.cat([base + flow, torch.sigmoid(refined[:, 2:].float() + 1)], 1)
+
+
+def sample(image: Tensor, grid: Tensor) -> Tensor:
+    """Bilinear samples of image [B, C, H, W] at grid [B, 2, h, w] (-1..1, border repeated), in float32."""
+    places = grid.permute(0, 2, 3, 1)
+    return F.grid_sample(image.float(), places, align_corners=False, padding_mode="border")
+
+
+def resize(grid: Tensor, size: int) -> Tensor:
+    """The sampling grid at another resolution."""
+    return F.interpolate(grid, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def crop(x: Tensor, windows: list[tuple[int, int]], extent: tuple[int, int]) -> Tensor:
+    """Cut each sample's window (top, left in full-size pixels) of `extent` pixels from maps of any resolution."""
+    scale = SIZE // x.shape[-1]
+    height, width = extent[0] // scale, extent[1] // scale
+    return torch.stack(
+        [x[i, :, y // scale : y // scale + height, z // scale : z // scale + width] for i, (y, z) in enumerate(windows)]
+    )
+
+
+def blend(painted: Tensor, warped: Tensor) -> Painting:
+    """Compose the painted logits over the warped picture."""
+    alpha = torch.sigmoid(painted[:, 3:].float() - 1)
+    colour = torch.sigmoid(painted[:, :3].float())
+    return Painting(warped * (1 - alpha) + colour * alpha, warped, alpha)
+
+
+def render_windows(
+    model: Generator,
+    portrait: Tensor,
+    source_conditions: Tensor,
+    source: Tensor,
+    driving: Tensor,
+    driving_conditions: Tensor,
+    windows: list[tuple[int, int]],
+    extent: tuple[int, int],
+) -> tuple[Painting, Motion]:
+    """The whole model, decoding one window of each sample."""
+    both = torch.cat([portrait, source_conditions], 1)
+    motion = model.motion(F.avg_pool2d(both, 4), F.avg_pool2d(driving_conditions, 4), source, driving)
+    features = model.appearance(portrait, source_conditions)
+
+    def warp(image: Tensor, occluded: bool) -> Tensor:
+        grid = crop(resize(motion.grid, image.shape[-1]), windows, extent)
+        warped = sample(image, grid[:, :2])
+        return warped * grid[:, 2:] if occluded else warped
+
+    warped = Features(warp(features.half, True), warp(features.quarter, True), warp(features.eighth, True))
+    picture = warp(both, False)
+    conditions = crop(driving_conditions, windows, extent)
+    painted = model.decode(warped, crop(motion.context, windows, extent), picture, conditions)
+    return blend(painted, picture[:, :3]), motion

@@ -1,0 +1,100 @@
+"""What the generator is asked for: the picture (above all mouth and eyes), edges, the true flow, believable teeth."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from export.starter.rendering import points
+from export.starter.rendering.gl import PART_NUMBERS
+from export.starter.training.batches import SIZE, WINDOW, Batch
+from export.starter.training.generator import Motion, Painting, crop
+
+FACE_WEIGHT = 7.0  # extra weight of a pixel at the middle of a mouth or an eye
+FLOW_WEIGHT = 6.0
+EDGE_WEIGHT = 1.5
+MARGIN = 3  # pixels at a window's border, which see padding instead of neighbours
+FLOW_WEIGHTS = {0: 0.5, PART_NUMBERS["skin"]: 4.0, PART_NUMBERS["shirt"]: 1.5, PART_NUMBERS["hair"]: 1.5}
+CRITIC_PATCH = 64
+
+
+def window_pixels(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Pixel centres of each sample's window in picture pixels, (x, y) of shape [B, 1, h, w]."""
+    corner = torch.tensor(batch.windows, dtype=torch.float32)
+    line = torch.arange(WINDOW, dtype=torch.float32)
+    x = (corner[:, 1, None] + line)[:, None, None, :].expand(-1, 1, WINDOW, WINDOW)
+    y = (corner[:, 0, None] + line)[:, None, :, None].expand(-1, 1, WINDOW, WINDOW)
+    return x, y
+
+
+def face_weights(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Soft masks of the mouth and of the eyes in the window, [B, 1, h, w] in 0..1."""
+    x, y = window_pixels(batch)
+    keypoints = (batch.target_points + 1) * (SIZE / 2) - 0.5
+
+    def blob(outline: tuple[int, ...], first: int, last: int) -> Tensor:
+        middle = keypoints[:, list(outline)].mean(1)[:, :, None, None, None]
+        width = (keypoints[:, first] - keypoints[:, last]).norm(dim=-1)[:, None, None, None].clamp(8, 60)
+        distance = ((x - middle[:, 0]) / width / 0.75).square() + ((y - middle[:, 1]) / width / 0.75).square()
+        return torch.exp(-distance.square())
+
+    mouth = blob(points.INNER_LIPS, 61, 291)
+    eyes = blob(points.RIGHT_EYE, 33, 133) + blob(points.LEFT_EYE, 263, 362)
+    return mouth, eyes.clamp(max=1)
+
+
+def flow_weights(batch: Batch) -> Tensor:
+    """Weight of the flow's error, [B, 1, 64, 64]: surfaces that a warp can bring over, and the still ground."""
+    weights = torch.zeros_like(batch.parts, dtype=torch.float32)
+    for part, weight in FLOW_WEIGHTS.items():
+        weights = weights + weight * (batch.parts == part)
+    return weights * batch.has_flow[:, None, None, None]
+
+
+def losses(painting: Painting, motion: Motion, target: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """Loss terms (to be summed) and, under names starting with '-', plain errors to watch."""
+    extent = (WINDOW, WINDOW)
+    wanted = crop(target, batch.windows, extent)
+    mouth, eyes = face_weights(batch)
+    inner = torch.zeros_like(mouth)
+    inner[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN] = 1
+    weight = (1 + FACE_WEIGHT * (mouth + eyes)) * inner
+    error = painting.picture - wanted
+    across = (error[..., 1:] - error[..., :-1]).abs() * weight[..., 1:]
+    down = (error[..., 1:, :] - error[..., :-1, :]).abs() * weight[..., 1:, :]
+    trusted = flow_weights(batch)
+    movable = crop(F.interpolate((trusted > 0).float(), size=(SIZE, SIZE)), batch.windows, extent)
+    return {
+        "picture": (error.abs() * weight).mean(),
+        "coarse": (F.avg_pool2d(error, 4).abs() * F.avg_pool2d(weight, 4)).mean(),
+        "edges": EDGE_WEIGHT * (across.mean() + down.mean()),
+        "warp": ((painting.warped - wanted).abs() * movable * (1 - mouth)).mean(),
+        "flow": FLOW_WEIGHT * ((motion.flow - batch.flow).abs() * trusted).sum() / (2 * trusted.sum() + 1),
+        "-mouth": (error.abs() * mouth).sum() / (3 * mouth.sum() + 1),
+        "-eyes": (error.abs() * eyes).sum() / (3 * eyes.sum() + 1),
+        "-alpha": (painting.alpha * mouth).sum() / (mouth.sum() + 1),
+    }
+
+
+class Critic(nn.Module):
+    """A small patch discriminator: a mouth or an eye, and where its parts should be (conditional GAN, pix2pix)."""
+
+    def __init__(self, conditions: int) -> None:
+        super().__init__()
+        norm = nn.utils.parametrizations.spectral_norm
+        layers: list[nn.Module] = []
+        for inputs, outputs, stride in ((3 + conditions, 32, 2), (32, 64, 2), (64, 96, 1)):
+            layers += [norm(nn.Conv2d(inputs, outputs, 4, stride, 1)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, norm(nn.Conv2d(96, 1, 3, 1, 1)))
+
+    def forward(self, picture: Tensor, conditions: Tensor) -> Tensor:
+        """Scores per patch; pictures in 0..1."""
+        scores: Tensor = self.layers(torch.cat([picture * 2 - 1, conditions], 1))
+        return scores
+
+
+def middle_patch(x: Tensor) -> Tensor:
+    """What the critic sees of windows [B, C, WINDOW, WINDOW]: the middle, where the mouth or the eye is."""
+    first = (WINDOW - CRITIC_PATCH) // 2
+    return x[:, :, first : first + CRITIC_PATCH, first : first + CRITIC_PATCH]

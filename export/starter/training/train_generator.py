@@ -1,0 +1,195 @@
+"""Trains the starter generator; resumes from its checkpoint.
+
+    python -m export.starter.training.train_generator --data DIR --out generator.pt --minutes 90 [--critic-minutes 25]
+
+Two CPU cores see 12-20 samples a second. `--start` begins from released weights (see export.starter.training.weights).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.starter.rendering.dataset import PLAIN
+from export.starter.rendering.points import choose_points, topology
+from export.starter.rendering.rig import Person, Rig
+from export.starter.training.batches import WINDOW, Batch, BatchMaker, People
+from export.starter.training.generator import CONDITIONS, Generator, crop, render_windows
+from export.starter.training.losses import Critic, losses, middle_patch
+from export.starter.training.weights import load_weights
+from streamer.avatar.condition_maps import ConditionRasterizer, Topology
+
+BATCH = 8
+HELD_OUT = 24  # people
+PEAK_RATE = 1.5e-3
+CRITIC_RATE = 4e-4
+CRITIC_WEIGHT = 0.04
+EMA = 0.998
+SAVE_EVERY = 120.0  # seconds
+REPORT_EVERY = 50  # steps
+
+
+@dataclass
+class State:
+    """All that a checkpoint holds."""
+
+    model: Generator
+    average: Generator
+    critic: Critic
+    optimizer: torch.optim.Optimizer
+    critic_optimizer: torch.optim.Optimizer
+    step: int = 0
+    trained_s: float = 0.0
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint atomically."""
+        for name, buffer in self.average.named_buffers():
+            buffer.copy_(self.model.get_buffer(name))
+        parts = {name: getattr(self, name).state_dict() for name in STATEFUL}
+        temporary = path.with_suffix(".partial")
+        torch.save({**parts, "step": self.step, "trained_s": self.trained_s}, temporary)
+        temporary.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint."""
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        for name in STATEFUL:
+            getattr(self, name).load_state_dict(saved[name])
+        self.step, self.trained_s = int(saved["step"]), float(saved["trained_s"])
+
+
+STATEFUL = ("model", "average", "critic", "optimizer", "critic_optimizer")
+
+
+def new_state(start: Path | None) -> State:
+    """Fresh weights, or released ones."""
+    model = Generator()
+    if start is not None:
+        load_weights(start, model)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    critic = Critic(CONDITIONS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return State(
+        model,
+        copy.deepcopy(model),
+        critic,
+        torch.optim.AdamW(model.parameters(), PEAK_RATE, betas=(0.9, 0.98), weight_decay=1e-3),
+        torch.optim.AdamW(critic.parameters(), CRITIC_RATE, betas=(0.5, 0.98)),
+    )
+
+
+def unpack(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Source, target and their conditions as floats in 0..1."""
+    pictures = (batch.source, batch.target, batch.source_conditions, batch.target_conditions)
+    source, target, before, after = (picture.float() / 255 for picture in pictures)
+    return source, target, before, after
+
+
+def train_step(state: State, batch: Batch, rate: float, critical: bool) -> dict[str, float]:
+    """One step of the generator and, when `critical`, of its critic."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    source, target, before, after = unpack(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        painting, motion = render_windows(
+            state.model,
+            source,
+            before,
+            batch.source_points,
+            batch.target_points,
+            after,
+            batch.windows,
+            (WINDOW, WINDOW),
+        )
+    terms = losses(painting, motion, target, batch)
+    total = torch.stack([value for name, value in terms.items() if not name.startswith("-")]).sum()
+    if critical:
+        extra, seen = _criticise(state, batch, painting.picture, target, after)
+        total = total + extra
+        terms |= seen
+    state.optimizer.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
+    state.optimizer.step()
+    state.step += 1
+    decay = min(EMA, 1 - 1 / (state.step / 8 + 2))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(state.average.parameters()), list(state.model.parameters()), 1 - decay)
+    return {name: float(value) for name, value in terms.items()}
+
+
+def _criticise(
+    state: State, batch: Batch, made: Tensor, target: Tensor, after: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Least-squares GAN (Mao et al., 2017): train the critic, return the generator's term."""
+
+    def seen(x: Tensor) -> Tensor:
+        return middle_patch(crop(x, batch.windows, (WINDOW, WINDOW)))
+
+    conditions, true, false = seen(after), seen(target), middle_patch(made)
+    real, fake = state.critic(true, conditions), state.critic(false.detach(), conditions)
+    critic_loss = ((real - 1).square().mean() + fake.square().mean()) / 2
+    state.critic_optimizer.zero_grad(set_to_none=True)
+    critic_loss.backward()
+    state.critic_optimizer.step()
+    term = CRITIC_WEIGHT * (state.critic(false, conditions) - 1).square().mean()
+    return term, {"-critic": critic_loss.detach()}
+
+
+def plain_rasterizer(rig: Rig) -> ConditionRasterizer:
+    """The family's condition maps."""
+    person = Person(rig, PLAIN)
+    arrays = topology(choose_points(rig, person), person)
+    return ConditionRasterizer(Topology.from_arrays(arrays, "starter topology"))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
+    parser.add_argument("--data", type=Path, required=True, help="shards of export.starter.rendering.dataset")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint; resumed if it exists")
+    parser.add_argument("--minutes", type=float, default=90, help="of training in all, earlier runs not counted")
+    parser.add_argument("--critic-minutes", type=float, default=25, help="the last so many with the critic")
+    parser.add_argument("--peak", type=float, default=PEAK_RATE)
+    parser.add_argument("--start", type=Path, help="released weights to begin from")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+    state = new_state(args.start)
+    if args.out.exists():
+        state.load(args.out)
+    people = People(args.data)
+    maker = BatchMaker(people, HELD_OUT, plain_rasterizer(Rig(args.assets)), BATCH, int(time.time()))
+    print(f"{len(people)} pictures of {len(people.people)} people; from step {state.step}", flush=True)
+    start = saved = time.monotonic()
+    earlier, smooth, first = state.trained_s, dict[str, float](), state.step
+    while (elapsed := time.monotonic() - start) < 60 * args.minutes:
+        progress = elapsed / (60 * args.minutes)
+        warm = min(1.0, (state.step - first + 1) / 60)
+        rate = args.peak * warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+        critical = elapsed > 60 * (args.minutes - args.critic_minutes)
+        terms = train_step(state, maker.next(), float(rate), critical)
+        state.trained_s = earlier + elapsed
+        smooth = {name: 0.97 * smooth.get(name, value) + 0.03 * value for name, value in terms.items()}
+        if state.step % REPORT_EVERY == 0:
+            shown = " ".join(f"{name} {value:.4f}" for name, value in smooth.items())
+            speed = (state.step - first) * BATCH / (elapsed + 1e-9)
+            print(f"step {state.step} {elapsed / 60:.1f} min {speed:.1f}/s {shown}", flush=True)
+        if time.monotonic() - saved > SAVE_EVERY:
+            state.save(args.out)
+            saved = time.monotonic()
+    state.save(args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Synthetic voices and the mouth shapes of their phones."""

@@ -1,0 +1,258 @@
+"""Phones with times -> what a mouth does, 25 times a second: hand-written mouth shapes and a dominance model.
+
+Every phoneme class has a target per articulator (jaw, lip height, lip contact, rounding, spread, tongue) and a
+dominance: how much it insists. Targets of all neighbours are mixed, weighted by dominance that falls off exponentially
+before and after each phone, separately per articulator (Cohen & Massaro 1993, "Modeling coarticulation in synthetic
+visual speech"). So rounding spreads over the consonants before it and /t/ and /k/ take the lip shape of their vowels.
+Lip contact (/p b m/) and the tucked lip of /f v/ are not mixed but reached, whatever stands beside them. The figures
+are hand-chosen against a rig whose lips meet at neutral, whose jawOpen 1.0 opens them by 0.69 of the mouth's width,
+and whose pucker is weak.
+
+Convention: value i of a track is the shape at time (i + 0.5) * 40 ms.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.starter.voices.speech import BREATH, SILENCE, Phone
+from streamer.core.rates import FPS
+
+ARTICULATORS = ("jaw", "height", "round", "spread", "tongue")
+MIXED = {
+    "jaw": ("jaw",), "height": ("lower", "upper"), "round": ("pucker", "funnel"), "spread": ("stretch", "smile"),
+    "tongue": ("tongue",),
+}  # fmt: skip
+REACHED = ("contact", "tuck", "rest")  # lips together; lower lip under the upper teeth; nobody speaks
+FIELDS = (*(field for articulator in ARTICULATORS for field in MIXED[articulator]), *REACHED)
+# Seconds for an articulator's dominance to fall to 1/e before (anticipation) and after (carry-over) its phone.
+AHEAD = {"jaw": 0.045, "height": 0.045, "round": 0.090, "spread": 0.070, "tongue": 0.030}
+AFTER = {"jaw": 0.050, "height": 0.050, "round": 0.070, "spread": 0.070, "tongue": 0.030}
+LIP_TRAVEL = 0.055  # s the lips take to meet, and to part
+SETTLE = 0.16  # s a mouth takes to come to rest after speech
+READY = 0.14  # s before speech at which it starts to leave rest
+EDGE = 0.2  # of a phone at either side belongs to the transition, not to the hold
+RELEASE = 0.65  # of a stop's length is closure; then it bursts
+
+
+@dataclass(frozen=True)
+class Viseme:
+    """Targets 0..1 and dominances of one phoneme class; a dominance of 0 leaves the articulator to the neighbours."""
+
+    jaw: float = 0.0
+    lower: float = 0.0  # mouthLowerDown: shows the lower teeth
+    upper: float = 0.0  # mouthUpperUp
+    contact: float = 0.0  # 1: lips together
+    tuck: float = 0.0  # lower lip under the upper teeth
+    rest: float = 0.0  # 1: shut, whatever the other targets
+    pucker: float = 0.0
+    funnel: float = 0.0
+    stretch: float = 0.0
+    smile: float = 0.0
+    tongue: float = 0.0
+    dominance: tuple[float, float, float, float, float] = (1.0, 1.0, 1.0, 1.0, 1.0)
+    stop: bool = False  # held only until its release
+
+
+# dominance: jaw, height, round, spread, tongue
+_VOWEL = (1.0, 1.0, 1.0, 1.0, 0.6)
+_ROUNDED = (1.0, 1.0, 1.8, 1.0, 0.6)
+_LAX = (0.6, 0.6, 0.4, 0.4, 0.6)
+_ALVEOLAR = (0.9, 0.7, 0.15, 0.3, 1.0)
+_SIBILANT = (1.8, 1.2, 0.3, 0.6, 1.0)
+_VELAR = (0.35, 0.2, 0.1, 0.1, 0.5)
+_BILABIAL = (0.7, 0.5, 0.3, 0.3, 1.0)
+_REST = (0.9, 0.9, 0.6, 0.6, 0.6)
+
+VISEMES: dict[str, Viseme] = {
+    "rest": Viseme(rest=1.0, smile=0.06, dominance=_REST),
+    "a": Viseme(jaw=0.50, lower=0.40, upper=0.24, stretch=0.06, dominance=_VOWEL),
+    "ae": Viseme(jaw=0.42, lower=0.46, upper=0.30, stretch=0.22, smile=0.08, dominance=_VOWEL),
+    "aw": Viseme(jaw=0.44, lower=0.26, upper=0.10, funnel=0.42, pucker=0.20, dominance=_ROUNDED),
+    "eh": Viseme(jaw=0.32, lower=0.42, upper=0.26, stretch=0.22, smile=0.08, dominance=_VOWEL),
+    "e": Viseme(jaw=0.24, lower=0.44, upper=0.26, stretch=0.28, smile=0.12, dominance=_VOWEL),
+    "i": Viseme(jaw=0.12, lower=0.46, upper=0.26, stretch=0.34, smile=0.18, dominance=_VOWEL),
+    "ih": Viseme(jaw=0.18, lower=0.38, upper=0.22, stretch=0.20, smile=0.08, dominance=_VOWEL),
+    "uh": Viseme(jaw=0.24, lower=0.32, upper=0.16, stretch=0.04, dominance=_LAX),
+    "uhh": Viseme(jaw=0.36, lower=0.36, upper=0.20, stretch=0.06, dominance=_VOWEL),
+    "o": Viseme(jaw=0.28, lower=0.10, funnel=0.64, pucker=0.70, dominance=_ROUNDED),
+    "u": Viseme(jaw=0.10, lower=0.02, funnel=0.50, pucker=1.00, dominance=_ROUNDED),
+    "uu": Viseme(jaw=0.15, lower=0.08, funnel=0.42, pucker=0.75, dominance=_ROUNDED),
+    "y": Viseme(jaw=0.10, lower=0.08, funnel=0.50, pucker=0.90, dominance=_ROUNDED),
+    "w": Viseme(jaw=0.06, funnel=0.34, pucker=1.00, dominance=(1.2, 1.2, 2.4, 1.0, 0.6)),
+    "breath": Viseme(jaw=0.30, lower=0.28, upper=0.12, dominance=_VOWEL),
+    "m": Viseme(contact=1.0, dominance=_BILABIAL),
+    "p": Viseme(contact=1.0, dominance=_BILABIAL, stop=True),
+    "f": Viseme(jaw=0.05, upper=0.34, tuck=1.0, dominance=(1.8, 1.8, 0.3, 0.5, 1.0)),
+    "s": Viseme(jaw=0.08, lower=0.52, upper=0.32, stretch=0.20, smile=0.06, funnel=0.06, dominance=_SIBILANT),
+    "sh": Viseme(jaw=0.10, lower=0.32, upper=0.22, funnel=0.72, pucker=0.30,
+                 dominance=(1.8, 1.2, 2.0, 0.8, 1.0)),
+    "t": Viseme(jaw=0.12, lower=0.38, upper=0.22, stretch=0.10, dominance=_ALVEOLAR),
+    "l": Viseme(jaw=0.20, lower=0.34, upper=0.20, stretch=0.06, tongue=0.10, dominance=_ALVEOLAR),
+    "th": Viseme(jaw=0.16, lower=0.40, upper=0.20, stretch=0.06, tongue=0.34,
+                 dominance=(1.4, 1.0, 0.2, 0.3, 2.5)),
+    "r": Viseme(jaw=0.16, lower=0.28, upper=0.12, funnel=0.38, pucker=0.28,
+                dominance=(0.9, 0.9, 0.9, 0.5, 0.6)),
+    "k": Viseme(jaw=0.22, lower=0.30, upper=0.16, dominance=_VELAR),
+    "h": Viseme(jaw=0.26, lower=0.32, upper=0.18, dominance=(0.15, 0.15, 0.05, 0.05, 0.3)),
+    "j": Viseme(jaw=0.14, lower=0.40, upper=0.22, stretch=0.26, smile=0.12,
+                dominance=(0.8, 0.7, 0.4, 0.6, 0.6)),
+}  # fmt: skip
+
+_CLASS_OF = {
+    "a": "aäɑɐ", "ae": "æ", "aw": "ɔɒ", "eh": "ɛ", "e": "e", "i": "i", "ih": "ɪɨ", "uh": "əɜɘɯᵻ", "uhh": "ʌɤɝɚ",
+    "o": "oɵ", "u": "u", "uu": "ʊʉ", "y": "yøœʏɶ", "w": "wɥʍ", "m": "m", "p": "pbɓβ", "f": "fvʋɱɸ", "s": "szɕʑ",
+    "sh": "ʃʒʂʐ", "t": "tdnɾɽɳʈɖɲȵ", "l": "lɫɭʎɬ", "th": "θð", "r": "ɹɻɚɝ", "k": "kɡgŋqxɣχʁrɢcɟçʀħʕɴ", "h": "hɦʔ?",
+    "j": "jʝ", "breath": BREATH,
+}  # fmt: skip
+CLASS_OF_LETTER = {letter: name for name, letters in _CLASS_OF.items() for letter in letters}
+VOWELS = frozenset(("a", "ae", "aw", "eh", "e", "i", "ih", "uh", "uhh", "o", "u", "uu", "y"))
+
+
+def classify(symbol: str) -> list[str]:
+    """Classes of an IPA symbol in order: one for most, two for diphthongs, none for a bare modifier.
+
+    An affricate is its fricative: lips take the shape of /ʃ/ already during the closure of /tʃ/.
+    """
+    if symbol == SILENCE:
+        return ["rest"]
+    base = [c for c in unicodedata.normalize("NFD", symbol) if not unicodedata.combining(c)]
+    classes = [CLASS_OF_LETTER[c] for c in base if c in CLASS_OF_LETTER]
+    if len(classes) > 1 and classes[0] == "t" and classes[1] in ("s", "sh"):
+        return classes[1:]
+    if len(classes) > 1 and classes[1] == "h":  # an aspirated stop
+        return classes[:1]
+    return classes
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A viseme held from `start` to `end` (s); `effort` scales how far vowels open."""
+
+    name: str
+    start: float
+    end: float
+    effort: float = 1.0
+
+
+def segments(phones: Sequence[Phone], effort: Sequence[float] | None = None) -> list[Segment]:
+    """Phones -> held visemes: diphthongs split, pauses shortened by settling and readiness, stops until release."""
+    held: list[Segment] = []
+    for index, phone in enumerate(phones):
+        names = classify(phone.symbol)
+        length = phone.end - phone.start
+        scale = 1.0 if effort is None else effort[index]
+        if names == ["rest"]:
+            start = phone.start + (SETTLE if index else 0.0)
+            end = phone.end - (READY if index + 1 < len(phones) else 0.0)
+            if end > start:  # a shorter pause leaves the mouth on its way between its neighbours
+                held.append(Segment("rest", start, end))
+            continue
+        for part, name in enumerate(names):
+            start, end = phone.start + length * part / len(names), phone.start + length * (part + 1) / len(names)
+            if VISEMES[name].stop:
+                held.append(Segment(name, start, start + RELEASE * (end - start), scale))
+            else:
+                held.append(Segment(name, start + EDGE * (end - start), end - EDGE * (end - start), scale))
+    return held or [Segment("rest", 0.0, phones[-1].end if phones else 0.0)]
+
+
+def _dominance(held: Sequence[Segment], times: NDArray[np.float64], articulator: int) -> NDArray[np.float64]:
+    """Normalised weight [segment, time] of every segment for one articulator."""
+    name = ARTICULATORS[articulator]
+    start = np.array([s.start for s in held])[:, None]
+    end = np.array([s.end for s in held])[:, None]
+    strength = np.array([VISEMES[s.name].dominance[articulator] for s in held])[:, None]
+    fall = np.maximum(start - times, 0) / AHEAD[name] + np.maximum(times - end, 0) / AFTER[name]
+    fall -= fall.min(axis=0)  # far from everything the nearest segment decides, without underflow
+    weight = (strength + 1e-9) * np.exp(-fall)
+    return np.asarray(weight / weight.sum(axis=0), dtype=np.float64)
+
+
+def _mix(
+    held: Sequence[Segment], times: NDArray[np.float64], contact_times: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """Each viseme field over time, before contact is worked out; fields of REACHED at times of their own."""
+    mixed = {}
+    for index, articulator in enumerate(ARTICULATORS):
+        weight = _dominance(held, times, index)
+        for field in MIXED[articulator]:
+            target = np.array([getattr(VISEMES[s.name], field) for s in held])
+            if articulator in ("jaw", "height"):
+                target = target * np.array([s.effort if s.name in VOWELS else 1.0 for s in held])
+            mixed[field] = target @ weight
+    for field in REACHED:
+        mixed[field] = _reach([s for s in held if getattr(VISEMES[s.name], field)], contact_times)
+    return mixed
+
+
+def _reach(held: Sequence[Segment], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 while a segment is held, falling to 0 over the lips' travel before and after: a closure is not negotiable."""
+    reached = np.zeros_like(times)
+    for segment in held:
+        away = np.maximum(segment.start - times, 0) + np.maximum(times - segment.end, 0)
+        reached = np.maximum(reached, 1 - away / LIP_TRAVEL)
+    return smoothstep(0.0, 1.0, reached)
+
+
+def smoothstep(low: float, high: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0 below `low`, 1 above `high`, smooth between."""
+    x = np.clip((value - low) / (high - low), 0, 1)
+    return np.asarray(x * x * (3 - 2 * x), dtype=np.float64)
+
+
+def mouth_fields(
+    phones: Sequence[Phone],
+    frames: int,
+    effort: Sequence[float] | None = None,
+    lead: float = 0.0,
+    contact_lead: float | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """Viseme fields over time: one array [frames] for each of FIELDS.
+
+    Args:
+        phones: what is spoken, with times in seconds.
+        frames: how many; value i is for (i + 0.5) / 25 s, plus `lead` seconds.
+        effort: one factor per phone for how far vowels open (1 = plain).
+        lead: seconds the mouth runs ahead of the sound.
+        contact_lead: the same of lip contact and the tucked lip; None is `lead`.
+    """
+    middles = (np.arange(frames) + 0.5) / FPS
+    contact_times = middles + (lead if contact_lead is None else contact_lead)
+    return _mix(segments(phones, effort), middles + lead, contact_times)
+
+
+def units(field: Mapping[str, Any]) -> dict[str, Any]:
+    """Viseme fields -> face units named without Left/Right, with lips that truly meet where contact says so.
+
+    Plain arithmetic, so that it works on numpy arrays here and on tensors inside the exported graph.
+    """
+    contact, tuck, speaking = field["contact"], field["tuck"], 1 - field["rest"]
+    apart = speaking * (1 - contact)
+    jaw = field["jaw"] * speaking * (1 - 0.85 * contact)
+    return {
+        "jawOpen": jaw,
+        "mouthClose": jaw * contact,  # on this rig it undoes exactly the lips' part of jawOpen
+        "mouthLowerDown": field["lower"] * apart * (1 - tuck),
+        "mouthUpperUp": field["upper"] * apart,
+        "mouthFunnel": field["funnel"] * apart,
+        "mouthPucker": field["pucker"] * speaking,
+        "mouthPress": 0.30 * contact,
+        "mouthRollLower": 0.16 * contact + 0.55 * tuck,
+        "mouthRollUpper": 0.12 * contact,
+        "mouthShrugLower": 0.12 * contact + 0.10 * tuck,
+        "mouthStretch": field["stretch"] * speaking * (1 - 0.6 * contact),
+        "mouthSmile": field["smile"],
+        "tongueOut": field["tongue"] * apart,
+    }
+
+
+def unsided(name: str) -> str:
+    """A unit's name without its side: speech moves both sides alike."""
+    return name.removesuffix("Left").removesuffix("Right")

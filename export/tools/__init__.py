@@ -1,0 +1,1 @@
+"""Tools of every export: ONNX files, TensorRT builds, downloads."""

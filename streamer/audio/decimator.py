@@ -1,0 +1,42 @@
+"""From what was said (48 kHz stereo) to what the networks hear (16 kHz mono), sample for sample on the same clock."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.audio.format import CHANNELS, RATE, Samples
+from streamer.core.frames import FloatArray
+from streamer.core.rates import SAMPLE_RATE, exact_div
+
+FACTOR = exact_div(RATE, SAMPLE_RATE)
+TAPS = 63  # odd, so that the filter has a centre and moves nothing in time
+REACH = TAPS // 2  # samples at RATE it waits for: 0.65 ms
+
+
+def _low_pass() -> NDArray[np.float32]:
+    """Windowed sinc (Blackman), cut off a little below the new Nyquist frequency; gain 1 at 0 Hz."""
+    n = np.arange(TAPS) - REACH
+    taps = np.sinc(n * 0.9 / FACTOR) * np.blackman(TAPS)
+    return np.asarray(taps / taps.sum(), np.float32)
+
+
+class Decimator:
+    """Output sample k is the filtered input around sample `FACTOR` * k, whatever the chunks."""
+
+    def __init__(self) -> None:
+        self._taps = _low_pass()
+        self._pending: FloatArray = np.zeros(REACH, np.float32)  # the filter's past starts as silence
+
+    def push(self, samples: Samples) -> FloatArray:
+        """Take int16 [n, 2]; return float32 [m] in [-1, 1]."""
+        mono = samples.sum(axis=1, dtype=np.int32).astype(np.float32) / (CHANNELS * 32768)
+        pending = np.concatenate([self._pending, mono])
+        ready = max(0, (len(pending) - TAPS) // FACTOR + 1)
+        if ready == 0:
+            self._pending = pending
+            return np.zeros(0, np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(pending, TAPS)[::FACTOR][:ready]
+        self._pending = pending[ready * FACTOR :]
+        heard: FloatArray = windows @ self._taps
+        return heard

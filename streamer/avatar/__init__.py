@@ -1,0 +1,1 @@
+"""An avatar that exists: its bundle, gallery, background and condition maps."""

@@ -1,0 +1,158 @@
+"""Another background behind an avatar's pictures, by the matte made once of its portrait.
+
+The matte follows the head, roughly, by its keypoints; what is then decided pixel by pixel is only a band about the
+outline, and there the picture itself tells: the portrait's background does not move, so that a pixel is a mixture of
+that background and of the person's colour nearby, in a share that can be solved for. The same share gives the person's
+colour without the old background in it, or its light would shine about the hair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.avatar.background import BLUR, TRANSPARENT, colour_of
+from streamer.avatar.bundle import Avatar
+from streamer.avatar.matte import matte_of, portrait_of
+from streamer.avatar.matte_motion import MatteMotion
+from streamer.core.frames import ByteArray, FloatArray
+
+BLUR_RADIUS = 0.035  # of the picture's side
+BAND = 5 / 256  # of the side: how far from the outline, within and without, pixels are decided anew
+FULLY = 0.08  # share of the matte about a pixel from which, on either side, it is; a hard band would flicker
+HOLE = 2 / 256  # of the side: half a hole's size
+WELL_WITHIN = (0.85, 0.95)  # such shares between which holes come to be closed
+NEARBY = 6 / 256  # of the side: over which the person's colour is averaged
+TOO_ALIKE, ALIKE = 10.0, 20.0  # of 255: between colours of person and background that tell nothing, and about half
+SEEN = 0.02  # of what is nearby: so much of the person alone must be there to know its colour
+NOBODY, SOMEBODY = 0.08, 0.80  # shares taken for 0 and for 1: hair and skin are not of one colour
+SOLVED = (0.2, 0.6)  # share of the person from which, and from which fully, its colour is solved for
+LEAST_SHARE = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class _Band:
+    """The pixels about the outline: their places, counted through the picture, their shares and person's colours.
+
+    within: how much each is well inside the person by the matte, 0..1.
+    """
+
+    places: NDArray[np.intp]
+    within: FloatArray
+    shares: FloatArray
+    colours: FloatArray
+
+
+class Backdrop:
+    """Puts one background behind the pictures of one avatar."""
+
+    def __init__(
+        self, portrait: ByteArray, matte: FloatArray, background: str, motion: MatteMotion | None = None
+    ) -> None:
+        """portrait: uint8 [S, S, 3]; matte: float32 [S, S], 1 where the person is; background: of `background.read`.
+
+        motion: how the matte moves; without it, pictures must be as the portrait.
+        """
+        self._matte = matte
+        self._motion = motion
+        self._clean = clean_plate(portrait, matte)
+        self._transparent = background == TRANSPARENT
+        if background == BLUR:
+            self._behind = cv2.GaussianBlur(self._clean, (0, 0), BLUR_RADIUS * portrait.shape[0])
+        elif not self._transparent:
+            self._behind = np.broadcast_to(colour_of(background).astype(np.float32), portrait.shape)
+        self._width = 2 * max(1, round(BAND * portrait.shape[0])) + 1
+        hole = 2 * max(1, round(HOLE * portrait.shape[0])) + 1
+        self._disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (hole, hole))
+
+    @classmethod
+    def of(cls, avatar: Avatar, background: str) -> Backdrop:
+        """For the pictures of an avatar. Raises BundleError when its matte is damaged."""
+        portrait = portrait_of(avatar)
+        return cls(portrait, matte_of(avatar), background, MatteMotion(avatar.constants, portrait.shape[0]))
+
+    def put(self, rgb: ByteArray, keypoints: FloatArray | None = None) -> ByteArray:
+        """uint8 [S, S, 3] on the background; [S, S, 4] with straight alpha where that is transparent.
+
+        keypoints: of the frame, [K, 3]; None for the portrait itself.
+        """
+        matte = self._matte
+        if self._motion is not None and keypoints is not None:
+            matte = self._motion.follow(matte, keypoints)
+        band = self._band(rgb, matte)
+        share = self._shares(matte, band)
+        person = rgb.astype(np.float32)
+        person.reshape(-1, 3)[band.places] = band.colours
+        if self._transparent:
+            return np.dstack([person + np.float32(0.5), share * 255 + np.float32(0.5)]).astype(np.uint8)
+        mixed = cv2.blendLinear(person, self._behind, share, 1 - share)
+        return np.asarray(mixed + np.float32(0.5), np.float32).astype(np.uint8)
+
+    def _shares(self, matte: FloatArray, band: _Band) -> FloatArray:
+        share = matte.copy()
+        flat = share.reshape(-1)
+        flat[band.places] = band.shares
+        if band.within.any():  # inside a person there are no holes, however like the background a highlight is
+            closed = cv2.morphologyEx(share, cv2.MORPH_CLOSE, self._disc, borderType=cv2.BORDER_REPLICATE).reshape(-1)
+            flat[band.places] += (closed[band.places] - band.shares) * band.within
+        return share
+
+    def _band(self, rgb: ByteArray, matte: FloatArray) -> _Band:
+        about = cv2.blur(matte, (self._width, self._width))
+        # Where the head was or came counts, too: it may have gone less far.
+        doubt = np.maximum(np.minimum(about, 1 - about) / FULLY, np.abs(matte - self._matte))
+        places = np.flatnonzero(doubt > 0.02)
+        known = matte.reshape(-1)[places]
+        nearby, sure = self._nearby(rgb, matte)
+        behind = self._clean.reshape(-1, 3)[places]
+        seen = rgb.reshape(-1, 3)[places].astype(np.float32)
+        sure = sure.reshape(-1)[places]
+        person = seen + (nearby.reshape(-1, 3)[places] - seen) * sure[:, None]
+        apart = person - behind
+        square = (apart * apart).sum(1)
+        found = ((seen - behind) * apart).sum(1) / (square + 1)
+        found = ((found - NOBODY) / (SOMEBODY - NOBODY)).clip(0, 1)
+        doubt = np.minimum(doubt.reshape(-1)[places], 1)
+        told = doubt * sure * np.maximum(square - TOO_ALIKE**2, 0) / (square + ALIKE**2)
+        shares = known + (found - known) * told
+        part = shares[:, None]
+        solved = ((seen - (1 - part) * behind) / np.maximum(part, LEAST_SHARE)).clip(0, 255)
+        trust = ((part - SOLVED[0]) / (SOLVED[1] - SOLVED[0])).clip(0, 1)
+        colours = np.asarray(person + (solved - person) * trust, np.float32)
+        low, high = WELL_WITHIN
+        within = ((about.reshape(-1)[places] - low) / (high - low)).clip(0, 1)
+        return _Band(places, np.asarray(within, np.float32), np.asarray(shares, np.float32), colours)
+
+    def _nearby(self, rgb: ByteArray, matte: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The person's colour about each pixel, [S, S, 3], from where there is only the person; how sure it is, [S, S].
+
+        At half the size, for speed.
+        """
+        size = rgb.shape[0]
+        half = (size // 2, size // 2)
+        alone = (cv2.resize(matte, half, interpolation=cv2.INTER_AREA) > 0.97).astype(np.float32)
+        colours = cv2.resize(rgb, half, interpolation=cv2.INTER_AREA).astype(np.float32)
+        reach = NEARBY / 2 * size
+        summed = cv2.GaussianBlur(np.dstack([colours * alone[..., None], alone]), (0, 0), reach)
+        whole = cv2.resize(summed, (size, size), interpolation=cv2.INTER_LINEAR)
+        total = np.asarray(whole[..., 3:], np.float32)
+        return np.asarray(whole[..., :3] / (total + np.float32(1e-6)), np.float32), (total[..., 0] / SEEN).clip(0, 1)
+
+
+def clean_plate(portrait: ByteArray, matte: FloatArray) -> FloatArray:
+    """The portrait's background, [S, S, 3] in 0..255, as if nobody stood there: what is near goes on behind."""
+    known = (cv2.dilate(matte, np.ones((3, 3))) < 0.02).astype(np.float32)
+    if not known.any():
+        known = (matte <= matte.min()).astype(np.float32)
+    seen = portrait * known[..., None]
+    plate, covered, reach = seen.copy(), known.copy(), 1.5
+    while covered.min() < 0.999 and reach < 2 * portrait.shape[0]:
+        total = cv2.GaussianBlur(known, (0, 0), reach)
+        share = (20 * total).clip(0, 1) * (1 - covered)
+        plate += (share / (total + 1e-6))[..., None] * cv2.GaussianBlur(seen, (0, 0), reach)
+        covered += share
+        reach *= 2
+    return np.asarray(plate / np.maximum(covered, 1e-3)[..., None], np.float32)

@@ -1,0 +1,54 @@
+"""The background option: a colour, the portrait's own blurred, or none at all; its text, and who can show it."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from streamer.core.errors import ConfigError
+from streamer.core.frames import ByteArray
+
+BLUR, TRANSPARENT, NONE = "blur", "transparent", "none"
+EXPECTED = f"a colour such as #00b140, {BLUR}, {TRANSPARENT} or {NONE}"
+_COLOUR = re.compile(r"#?([0-9a-f]{6})", re.ASCII)
+
+
+def read(text: str) -> str | None:
+    """A background as it is handed on: `#rrggbb`, BLUR or TRANSPARENT; NONE is None, the portrait's own.
+
+    Raises:
+        ValueError: it is none of these; with what is expected.
+    """
+    plain = text.strip().lower()
+    if plain == NONE:
+        return None
+    if plain in (BLUR, TRANSPARENT):
+        return plain
+    found = _COLOUR.fullmatch(plain)
+    if found is None:
+        raise ValueError(EXPECTED)
+    return f"#{found[1]}"
+
+
+def check(background: str | None) -> None:
+    """Whether it is one, where it comes from Python. Raises ConfigError."""
+    try:
+        if background is not None and read(background) is None:  # None itself is said so
+            raise ValueError(EXPECTED)
+    except ValueError as error:
+        raise ConfigError(f"background {background!r}, expected {error}") from None
+
+
+def colour_of(background: str) -> ByteArray:
+    """[3] RGB, of a background that is a colour."""
+    return np.frombuffer(bytes.fromhex(background.removeprefix("#")), np.uint8)
+
+
+def refuse_transparent(background: str | None, where: str) -> None:
+    """For what has no transparency: `where` is its name, at the start of a sentence. Raises ConfigError."""
+    if background == TRANSPARENT:
+        raise ConfigError(
+            f"{where} carries no transparency; the page /obs, the page of `avatar mic` and files that end in .webm do, "
+            "or take a colour to be keyed out: --background '#00b140'"
+        )

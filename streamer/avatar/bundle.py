@@ -1,0 +1,178 @@
+"""Avatars: a folder with a portrait and its face model, and what is computed from it once.
+
+A bundle is `avatar.json` (format, name, title, family, description, licence, and how the portrait was cut out:
+mode), `portrait.png` (RGB, the family's size), `matte.png` (grey, how much of each pixel is the person; made anew where
+it is missing, as in bundles of before) and `arrays.npz` (the constants of the stages, by the manifest's names;
+for a family with a face model, `reference` [1, R]: the portrait's own coefficients, in the manifest's order, and what
+its motion stage takes beyond them). Bundles lie in the family's `avatars/` and, the user's own, in AVATAR_HOME's.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+
+from engines.errors import EngineError
+from engines.manifest import Manifest, StageSpec
+from engines.runtime import Engine, Engines
+from streamer.avatar.catalogue import WHOLE_MODES, AvatarInfo, default_name, find_avatar
+from streamer.avatar.condition_maps import ConditionRasterizer
+from streamer.core.errors import BundleError
+from streamer.core.frames import FloatArray
+
+# What changes from frame to frame, or with a session's options; all other inputs of these stages are the avatar's.
+VARYING = {
+    "expression": {"mel", "blink"},
+    "pose": {"mel", "noise", "style"},
+    "motion": {"coefficients", "view", "view_on"},
+    "motion_full": {"coefficients", "view", "view_on"},
+    "render": {"driving_keypoints", "driving_conditions"},
+}
+PREPARING = frozenset({"coefficients"})  # stages that only the making of an avatar needs
+_MAX_ARRAYS_BYTES = 256 << 20
+_LARGEST = 1e5  # coordinates are of the order of 1, places in photos thousands of pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Avatar:
+    """A face ready to be driven. `constants` holds every value that does not change between frames, by name."""
+
+    info: AvatarInfo
+    constants: Mapping[str, FloatArray]
+
+    @property
+    def name(self) -> str:
+        """The name it is asked for by."""
+        return self.info.name
+
+    @classmethod
+    def load(cls, engines: Engines, name: str | None = None) -> Avatar:
+        """Read the bundle `name` (None: the family's default) and compute its appearance.
+
+        Raises:
+            BundleError: no such avatar (the message lists those there are), or a damaged one.
+        """
+        manifest = engines.manifest
+        return cls.open(engines, find_avatar(manifest, default_name(manifest) if name is None else name))
+
+    @classmethod
+    def open(cls, engines: Engines, info: AvatarInfo) -> Avatar:
+        """Read a bundle, wherever it lies, and compute its appearance. Raises BundleError when it is damaged."""
+        manifest = engines.manifest
+        avatar = cls(info, _read_constants(info.folder, manifest))
+        try:
+            appearance = engines["appearance"].infer(avatar.constants_of(manifest.stage("appearance")))
+            avatar = cls(info, {**avatar.constants, **appearance})
+            for stage in ("expression", "pose", avatar.motion_stage, "render"):  # checked now, not in the first frame
+                if manifest.stage(stage).graphs:
+                    avatar._check(engines[stage], len(manifest.coefficients))
+        except EngineError as error:
+            raise BundleError(f"{info.folder}: does not fit family {manifest.family}: {error}") from error
+        return avatar
+
+    @property
+    def motion_stage(self) -> str:
+        """Name of its motion stage: a face model has another one for pictures of a whole scene."""
+        return "motion_full" if self.info.mode in WHOLE_MODES and "reference" in self.constants else "motion"
+
+    def rest_pose(self, size: int) -> FloatArray:
+        """The portrait's own pose, float32 [size]; zeros for a family that counts from the portrait."""
+        reference = self.constants.get("reference_pose")
+        return np.zeros(size, np.float32) if reference is None else reference[0]
+
+    def _check(self, engine: Engine, coefficients: int) -> None:
+        """Whether the stage has all it needs. Raises EngineError."""
+        spec = engine.spec
+        if missing := spec.inputs.keys() - self.constants.keys() - VARYING[spec.name]:
+            raise EngineError(f"stage {spec.name} needs {', '.join(sorted(missing))}")
+        engine.bind(self.constants_of(spec))
+        if "coefficients" in spec.inputs:
+            rows, rest = spec.inputs["coefficients"].shape[1], self.constants.get("reference_rest")
+            found = coefficients + (0 if rest is None else rest.shape[1])
+            if isinstance(rows, int) and not coefficients <= rows <= found:
+                raise EngineError(f"stage {spec.name} takes {rows} coefficients, there are {coefficients} to {found}")
+
+    def constants_of(self, spec: StageSpec) -> dict[str, FloatArray]:
+        """The constants that a stage takes."""
+        return {name: self.constants[name] for name in spec.inputs if name in self.constants}
+
+
+def open_rasterizer(render: StageSpec) -> ConditionRasterizer | None:
+    """What draws the render stage's condition maps, where it takes any; their size is the stage's."""
+    if render.conditions is None:
+        return None
+    size = render.inputs["driving_conditions"].shape[-1]
+    return ConditionRasterizer(render.conditions, int(size))
+
+
+def _read_constants(folder: Path, manifest: Manifest) -> dict[str, FloatArray]:
+    """What the bundle's files give, and the condition maps of the portrait itself."""
+    path = folder / "arrays.npz"
+    constants = _read_arrays(path)
+    constants["portrait"] = _read_portrait(folder / "portrait.png", manifest.size)
+    keypoints = constants.get("source_keypoints")
+    count = manifest.stage("render").inputs["driving_keypoints"].shape[1]
+    if keypoints is None or keypoints.shape not in ((count, 3), (1, count, 3)):
+        found = "none" if keypoints is None else list(keypoints.shape)
+        raise BundleError(f"{path}: source_keypoints is {found}, expected [{count}, 3]")
+    constants["source_keypoints"] = keypoints.reshape(1, -1, 3)
+    if (reference := constants.get("reference")) is not None:
+        constants |= _split(path, reference, manifest)
+    if rasterizer := open_rasterizer(manifest.stage("render")):
+        constants["source_conditions"] = rasterizer.draw(constants["source_keypoints"][0])[None]
+    return constants
+
+
+def _split(path: Path, reference: FloatArray, manifest: Manifest) -> dict[str, FloatArray]:
+    """The parts of the portrait's own coefficients that stages take by name."""
+    expression, total = len(manifest.coefficients.expression), len(manifest.coefficients)
+    if reference.ndim != 2 or reference.shape[0] != 1 or reference.shape[1] < total:
+        raise BundleError(f"{path}: reference is {list(reference.shape)}, expected [1, {total}] or more")
+    return {
+        "reference_expression": reference[:, :expression],
+        "reference_pose": reference[:, expression:total],
+        "reference_rest": reference[:, total:],
+    }
+
+
+def _read_portrait(path: Path, size: int) -> FloatArray:
+    """[1, 3, size, size] in 0..1."""
+    encoded = np.frombuffer(_read_bytes(path), np.uint8)
+    picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    if picture is None:
+        raise BundleError(f"{path}: not a picture")
+    height, width = picture.shape[:2]
+    if (height, width) != (size, size):
+        raise BundleError(f"{path}: {width}x{height} pixels, expected {size}x{size}")
+    rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32) / np.float32(255.0)
+
+
+def _read_arrays(path: Path) -> dict[str, FloatArray]:
+    if not path.is_file():
+        raise BundleError(f"{path}: missing")
+    if path.stat().st_size > _MAX_ARRAYS_BYTES:
+        raise BundleError(f"{path}: {path.stat().st_size >> 20} MiB, expected at most {_MAX_ARRAYS_BYTES >> 20}")
+    try:
+        # Opened here, as numpy leaves a file it cannot read open.
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
+            found = {name: np.asarray(arrays[name], np.float32) for name in arrays.files}
+    except (ValueError, TypeError, OSError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
+        raise BundleError(f"{path}: not a readable .npz file ({error})") from None
+    for name, values in found.items():
+        if not (np.abs(values) <= _LARGEST).all():  # neither is NaN
+            raise BundleError(f"{path}: {name} holds values that are no numbers, or beyond {_LARGEST:g}")
+    return found
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,127 @@
+"""Catalogue of avatars: where they are, their names and descriptions."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from engines.errors import ManifestError
+from engines.fields import Fields, read_object
+from engines.manifest import Manifest
+from streamer.core.errors import BundleError
+
+FORMAT = 1
+HOME_VARIABLE = "AVATAR_HOME"
+MODES = ("crop", "extcrop", "resize", "full", "extfull")  # how a portrait was cut out of its picture
+WHOLE_MODES = ("full", "extfull")  # frames can be pasted back into the whole picture
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_SHOWN_NAMES = 20
+
+
+@dataclass(frozen=True)
+class AvatarInfo:
+    """What a bundle says of itself."""
+
+    name: str
+    title: str
+    description: str
+    licence: str
+    folder: Path
+    mode: str = MODES[0]
+
+
+def list_avatars(manifest: Manifest) -> list[str]:
+    """Names of the family's avatars and of the user's own for it, the default one first."""
+    own = (path.parent.name for path in sorted(home_folder().glob("avatars/*/avatar.json")))
+    mine = [name for name in own if NAME_PATTERN.fullmatch(name) and name not in manifest.avatars]
+    theirs = sorted(manifest.avatars, key=lambda name: (name != manifest.default_avatar, name))
+    return [*theirs, *(name for name in mine if _belongs(manifest, name))]
+
+
+def default_name(manifest: Manifest) -> str:
+    """Who is meant when nobody is named: the family's default, else the first of the user's own.
+
+    Raises:
+        BundleError: there is nobody.
+    """
+    if names := list_avatars(manifest)[:1]:
+        return names[0]
+    raise BundleError(
+        f"family {manifest.family} has no avatar yet; make one of a picture with `avatar prepare PHOTO --name NAME`"
+    )
+
+
+def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
+    """The avatar called `name`: the family's, else the user's own.
+
+    Raises:
+        BundleError: no such avatar, not a possible name, or a damaged bundle.
+    """
+    folder = _folder(manifest, name) if NAME_PATTERN.fullmatch(name) else None
+    if folder is None:
+        known = list_avatars(manifest)
+        if not known:
+            default_name(manifest)  # says so
+        more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
+        hint = f"; for a photo, say first: avatar prepare {name[:80]}" if is_photo(name) else ""
+        raise BundleError(f"no avatar {name[:40]!r}; there are {', '.join(known[:_SHOWN_NAMES])}{more}{hint}")
+    return read_info(manifest, folder)
+
+
+def read_info(manifest: Manifest, folder: Path) -> AvatarInfo:
+    """What the bundle in `folder` says of itself. Raises BundleError when it is damaged or another family's."""
+    info, family = _read_info(folder)
+    if family != manifest.family:
+        raise BundleError(
+            f"avatar {info.name} was made for family {family}, the engines are of family {manifest.family}"
+        )
+    return info
+
+
+def is_photo(text: str) -> bool:
+    """Whether what is asked for as an avatar is the path of a picture and not a name."""
+    if NAME_PATTERN.fullmatch(text):
+        return False
+    try:
+        return Path(text).suffix != "" or Path(text).is_file()
+    except (OSError, ValueError):  # no possible path: too long, or with a zero in it
+        return False
+
+
+def home_folder() -> Path:
+    """Where the user's own data lies: AVATAR_HOME, else the platform's place for it."""
+    chosen = os.environ.get(HOME_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_data_path("avatar-streamer", appauthor=False)
+
+
+def _folder(manifest: Manifest, name: str) -> Path | None:
+    if name in manifest.avatars:
+        return manifest.folder / "avatars" / name
+    own = home_folder() / "avatars" / name
+    return own if (own / "avatar.json").is_file() else None
+
+
+def _belongs(manifest: Manifest, name: str) -> bool:
+    """Whether the user's own bundle is one of this family; a damaged one is left out of listings."""
+    try:
+        find_avatar(manifest, name)
+    except BundleError:
+        return False
+    return True
+
+
+def _read_info(folder: Path) -> tuple[AvatarInfo, str]:
+    try:
+        fields: Fields = read_object(folder / "avatar.json")
+        found = fields.integer("format")
+        if found != FORMAT:
+            raise fields.error(f"format {found}, this version reads format {FORMAT}")
+        mode = fields.choice("mode", MODES) if fields.has("mode") else MODES[0]
+        title, about, licence = (fields.text(name) for name in ("title", "description", "licence"))
+        return AvatarInfo(folder.name, title, about, licence, folder, mode), fields.text("family")
+    except ManifestError as error:
+        raise BundleError(str(error)) from None

@@ -1,0 +1,95 @@
+"""The avatars a server offers: what the picker shows, and the still that a session begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines.manifest import Manifest
+from streamer.avatar.backdrop import Backdrop
+from streamer.avatar.catalogue import find_avatar
+from streamer.avatar.matte import load_matte
+from streamer.core.errors import BundleError
+from streamer.core.frames import ByteArray
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """One avatar as the page sees it. `png` is its picture's file, `still` the same as uint8 [H, W, 3] RGB."""
+
+    name: str
+    title: str
+    description: str
+    png: bytes
+    still: ByteArray
+    folder: Path
+
+    def on(self, background: str | None) -> ByteArray:
+        """The still on a background (see `FaceOptions`); uint8 [H, W, 4] on a transparent one.
+
+        Raises:
+            BundleError: the avatar's matte is damaged.
+        """
+        if background is None:
+            return self.still
+        return Backdrop(self.still, load_matte(self.folder, self.still), background).put(self.still)
+
+
+class Gallery:
+    """Portraits by name, in the order they are shown; read once, so no request ever touches the disk."""
+
+    def __init__(self, portraits: Iterable[Portrait], default: str) -> None:
+        self._portraits = {portrait.name: portrait for portrait in portraits}
+        self.default = default
+
+    @classmethod
+    def load(cls, manifest: Manifest, names: Iterable[str], default: str) -> Gallery:
+        """The portraits of these avatars.
+
+        Raises:
+            BundleError: one of them is not there or has no readable picture.
+        """
+        return cls([_portrait(manifest, name) for name in names], default)
+
+    def add(self, manifest: Manifest, name: str) -> dict[str, object]:
+        """An avatar that has come to be; as it is listed. Raises BundleError."""
+        self._portraits[name] = portrait = _portrait(manifest, name)
+        return self._listed(portrait)
+
+    def find(self, name: str | None) -> Portrait:
+        """The portrait called `name`; None is the default. Raises BundleError naming those there are."""
+        chosen = self._portraits.get(self.default if name is None else name)
+        if chosen is None:
+            raise BundleError(f"no avatar {str(name)[:40]!r}; there are {', '.join(self._portraits)}")
+        return chosen
+
+    def listing(self) -> list[dict[str, object]]:
+        """For GET /avatars: name, title, description, picture (its address), default."""
+        return [self._listed(portrait) for portrait in self._portraits.values()]
+
+    def _listed(self, portrait: Portrait) -> dict[str, object]:
+        return {
+            "name": portrait.name,
+            "title": portrait.title,
+            "description": portrait.description,
+            "picture": f"/avatars/{portrait.name}.png",
+            "default": portrait.name == self.default,
+        }
+
+
+def _portrait(manifest: Manifest, name: str) -> Portrait:
+    info = find_avatar(manifest, name)
+    path = info.folder / "portrait.png"
+    try:
+        png = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from None
+    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) if png else None
+    if picture is None:
+        raise BundleError(f"{path}: not a picture")
+    still = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    return Portrait(info.name, info.title, info.description, png, still, info.folder)

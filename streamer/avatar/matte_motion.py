@@ -1,0 +1,80 @@
+"""An avatar's matte as its head moves: what of the motion of the keypoints the head's outline takes part in.
+
+The outline of a head is not a set of points on it: when it turns, others come to lie there. It moves as points would
+that lie some way behind the face, so the affine motion in space of the head's keypoints is taken at that depth. It
+fades towards the shoulders as the keypoints' own rigidity does, or else towards the picture's lower edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from streamer.core.frames import FloatArray
+
+Picture = cv2.typing.MatLike
+
+GRID = 32  # cells a side in which motion is computed; it is smooth
+HEAD = 0.9  # rigidity from which a point belongs to the head
+OUTLINE_DEPTH = 0.65  # of the neck's, from the eyes' plane: measured on silhouettes of the bundled characters' rig
+NEAR, FAR, LEAST = 0.08, 0.40, 1e-6  # widths over which rigidity is read off the points; the second where none is near
+FADE = (0.35, 1.0)  # height (down, -1..1) from which and until which a head's motion fades where nothing tells
+MOST = 0.25  # of the picture's half side: more is not a head's turn
+
+
+class MatteMotion:
+    """Warps pictures of `size` pixels as the head's outline moves.
+
+    constants: an avatar's: `source_keypoints`, and, where the family has them, `rigidity` and `pivot`.
+    """
+
+    def __init__(self, constants: Mapping[str, FloatArray], size: int) -> None:
+        points = constants["source_keypoints"].reshape(-1, 3)
+        rigidity = constants.get("rigidity")
+        chosen = np.ones(len(points), bool) if rigidity is None else rigidity.reshape(-1) > HEAD
+        self._head = chosen if chosen.any() else np.ones(len(points), bool)
+        head = points[self._head]
+        depth = OUTLINE_DEPTH * float(constants["pivot"].reshape(-1)[2]) if "pivot" in constants else head[:, 2].mean()
+        self._rest = head[:, :2].copy()
+        self._solve = np.linalg.pinv(np.c_[head, np.ones(len(head))]).astype(np.float32)
+        middles = (np.arange(GRID) + 0.5) / GRID * 2 - 1
+        x, y = (axis.ravel() for axis in np.meshgrid(middles, middles))
+        share = (
+            _fade(np.asarray(y, np.float32))
+            if rigidity is None
+            else _rigidity_at(np.stack([x, y], 1), points[:, :2], rigidity.reshape(-1))
+        )
+        places = np.stack([x, y, np.full_like(x, depth), np.ones_like(x)], 1)
+        self._places = np.asarray(places * share[:, None], np.float32)
+        self._size = size
+        self._rows, self._columns = np.mgrid[:size, :size].astype(np.float32)
+
+    def follow(self, matte: FloatArray, keypoints: FloatArray) -> FloatArray:
+        """The portrait's matte [S, S] as it is in a frame with these driving keypoints [K, 3]."""
+        moved = self._solve @ (keypoints[self._head, :2] - self._rest)
+        field = (self._places @ moved).clip(-MOST, MOST) * np.float32(self._size / 2)
+        if np.abs(field).max() < 1e-3:
+            return matte
+        coarse = np.asarray(field.reshape(GRID, GRID, 2), np.float32)
+        shift = cv2.resize(coarse, (self._size, self._size), interpolation=cv2.INTER_LINEAR)
+        # The shift is known where things come from, and wanted where they have gone.
+        return self._moved(matte, self._moved(shift, shift))
+
+    def _moved(self, values: Picture, shift: Picture) -> FloatArray:
+        """Values [S, S, ...] moved by [S, S, 2] pixels; beyond the edge they go on."""
+        x, y = self._columns - shift[..., 0], self._rows - shift[..., 1]
+        return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _rigidity_at(places: FloatArray, points: FloatArray, rigidity: FloatArray) -> FloatArray:
+    """Of places [n, 2]: that of the points near them."""
+    square = ((places[:, None] - points[None]) ** 2).sum(-1)
+    weight = np.exp(-square / (2 * NEAR**2)) + LEAST * np.exp(-square / (2 * FAR**2))
+    return np.asarray((weight @ rigidity) / (weight.sum(1) + 1e-12), np.float32)
+
+
+def _fade(y: FloatArray) -> FloatArray:
+    share = ((FADE[1] - y) / (FADE[1] - FADE[0])).clip(0, 1)
+    return np.asarray(share * share * (3 - 2 * share), np.float32)

@@ -1,0 +1,1 @@
+"""What everything rests on: rates, options, errors, files, console."""

@@ -1,0 +1,53 @@
+"""Errors of the streamer.
+
+AvatarError                  (engines.errors) shown to the person as one line
+  ├─ EngineError             (engines.errors)
+  │    └─ ManifestError      (engines.errors)
+  ├─ ConfigError             an option, or a combination of options, that cannot work
+  ├─ MediaError              a sound or video file that cannot be read or written
+  ├─ BundleError             an avatar that does not exist or is damaged
+  ├─ PhotoError              a photo that no avatar can be made of
+  ├─ DeviceError             a camera, microphone or loudspeaker that is not there, or its driver
+  ├─ SessionError            a peer or a session that cannot go on
+  └─ SpeechError             (streamer.session.speech_protocol) a message that the speech protocol does not allow
+"""
+
+from __future__ import annotations
+
+from engines.errors import AvatarError, EngineError, ManifestError
+
+__all__ = [
+    "AvatarError",
+    "BundleError",
+    "ConfigError",
+    "DeviceError",
+    "EngineError",
+    "ManifestError",
+    "MediaError",
+    "PhotoError",
+    "SessionError",
+]
+
+
+class ConfigError(AvatarError):
+    """An option, or a combination of options, that cannot work."""
+
+
+class MediaError(AvatarError):
+    """A sound or video file that cannot be read or written."""
+
+
+class BundleError(AvatarError):
+    """An avatar that does not exist, or whose folder is damaged."""
+
+
+class PhotoError(AvatarError):
+    """A photo that cannot be read, or that no avatar can be made of."""
+
+
+class DeviceError(AvatarError):
+    """A camera, microphone or loudspeaker that is not there or went away, or whose driver or package is missing."""
+
+
+class SessionError(AvatarError):
+    """A peer or a session that cannot go on."""

@@ -1,0 +1,25 @@
+"""Conversions of pictures: float to bytes, alpha."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamer.core.frames import ByteArray, FloatArray
+
+
+def to_bytes(picture: FloatArray | ByteArray) -> ByteArray:
+    """[H, W, 3] in 0..1 to uint8, rounded and clipped; uint8 passes through."""
+    if picture.dtype == np.uint8:
+        return np.asarray(picture, np.uint8)
+    scaled = np.asarray(picture, np.float32) * np.float32(255.0) + np.float32(0.5)
+    return np.asarray(np.clip(scaled, 0.0, 255.0), np.uint8)
+
+
+def opaque(rgb: ByteArray) -> ByteArray:
+    """uint8 [H, W, 3] as [H, W, 4] that nothing is seen through."""
+    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+
+
+def has_alpha(picture: ByteArray) -> bool:
+    """Whether a picture is RGBA."""
+    return bool(picture.shape[2] == 4)

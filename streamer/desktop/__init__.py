@@ -1,0 +1,1 @@
+"""`avatar camera` and `avatar mic`."""

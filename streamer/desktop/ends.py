@@ -1,0 +1,79 @@
+"""Where `avatar camera` sends its pictures and sound: a virtual camera and a sound device, or one muxed output."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from streamer.audio.format import Samples
+from streamer.core.console import say
+from streamer.core.letterbox import Fit
+from streamer.core.rates import FPS
+from streamer.devices.virtual_camera import VirtualCamera
+from streamer.output.destination import Destination
+from streamer.output.muxed_output import MuxedOutput
+from streamer.session.ends import PictureSink, SoundSink
+
+
+@dataclass(frozen=True)
+class CameraChoice:
+    """Which virtual camera, and the pictures' size; or an output in its place."""
+
+    fit: Fit = field(default_factory=lambda: Fit(1280, 720))
+    device: str | None = None
+    backend: str | None = None
+    output: Destination | None = None
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Open sinks. `begin` is told a session's delay in ms before its first picture."""
+
+    pictures: PictureSink
+    sound: SoundSink | None
+    begin: Callable[[int], None]
+
+
+class Both:
+    """One sound for an output, which goes by its numbers and may have it early, and for a device, which wants that."""
+
+    def __init__(self, output: MuxedOutput, device: SoundSink) -> None:
+        self.lead_s = device.lead_s
+        self._output = output
+        self._device = device
+
+    def play(self, block: int, samples: Samples) -> None:
+        """Raises DeviceError while the device is gone; the output has it all the same."""
+        self._output.play(block, samples)
+        self._device.play(block, samples)
+
+
+@contextlib.contextmanager
+def open_ends(
+    chosen: CameraChoice, device: SoundSink | None, transparent: bool, note: Callable[[str], None]
+) -> Iterator[Ends]:
+    """Open what was chosen, say so, and at the end say what became of it.
+
+    device: for the sound, open already. transparent: pictures are RGBA; for an output that takes that.
+
+    Raises:
+        DeviceError: no such camera, or no answer from a stream's address.
+        MediaError: the file cannot be written.
+    """
+    size = f"{chosen.fit.width}x{chosen.fit.height} at {FPS} a second"
+    if chosen.output is None:
+        with VirtualCamera(chosen.fit, chosen.device, chosen.backend) as camera:
+            say(f"avatar: camera {camera.name}, {size}")
+            yield Ends(camera, device, lambda delay_ms: None)
+        if camera.dropped:
+            note(f"{camera.dropped} pictures were too much for the camera's driver")
+        return
+    with MuxedOutput(chosen.output, chosen.fit, transparent) as output:
+        say(f"avatar: output {output.name}, {size}")
+        yield Ends(output, Both(output, device) if device is not None else output, output.begin)
+    if output.stats.dropped:
+        note(f"{output.stats.dropped} pictures were too much for {output.name}, or came while it was gone")
+    if chosen.output.path is not None:
+        written = f"{output.seconds:.1f} s written" if output.seconds else "no file, it ended before the first picture"
+        say(f"avatar: {output.name}: {written}")

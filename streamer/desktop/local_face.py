@@ -1,0 +1,179 @@
+"""`avatar camera` and `avatar mic`: devices, engines and session, from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.manifest import Manifest
+from streamer.avatar.catalogue import default_name, find_avatar
+from streamer.avatar.gallery import Gallery
+from streamer.core.aio import SWITCH_INTERVAL_S, Clock, MonotonicClock, until_first
+from streamer.core.console import fresh_line, note, say
+from streamer.core.errors import DeviceError
+from streamer.core.frames import ByteArray
+from streamer.core.letterbox import Fit
+from streamer.core.options import PLAIN_FACE, FaceOptions, RecordOptions
+from streamer.core.rates import FPS
+from streamer.core.signals import stop_event
+from streamer.desktop.local_session import LocalOptions, LocalSession
+from streamer.desktop.recorded_video import RecordedVideo
+from streamer.desktop.sources import FileSource, NoMicrophone
+from streamer.desktop.speech_server import LocalSpeech
+from streamer.devices.port_audio import port_audio
+from streamer.devices.sound import Loudspeaker, Microphone
+from streamer.inference.messages import WorkerSettings
+from streamer.inference.worker import InferenceWorker
+from streamer.recording.performance import About
+from streamer.recording.recorder import Recorder, check_target
+from streamer.session.ends import PictureSink, SoundSink, SoundSource
+from streamer.stages import face_options
+from streamer.stages.lookahead import live_lookahead_ms
+
+
+@dataclass(frozen=True)
+class FaceChoice:
+    """Whose face, and how it is made."""
+
+    family: Path
+    avatar: str | None = None
+    lookahead_ms: int | None = None
+    face: FaceOptions = PLAIN_FACE
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class SoundChoice:
+    """Where sound comes from and goes to; devices by number or name, None is the system's microphone and no output.
+
+    speech_port: of localhost, on which speech is pushed in place of a microphone.
+    """
+
+    file: Path | None = None
+    microphone: str | None = None
+    sound_device: str | None = None
+    speech_port: int | None = None
+
+
+def check(face: FaceChoice) -> Manifest:
+    """What can be told before any device is opened. Raises AvatarError."""
+    manifest = Manifest.load(face.family)
+    live_lookahead_ms(manifest, face.lookahead_ms)
+    face_options.check(manifest, face.face)
+    if face.avatar is not None:
+        find_avatar(manifest, face.avatar)
+    return manifest
+
+
+def open_source(sound: SoundChoice) -> SoundSource:
+    """The file, the microphone, or what is nobody's voice. Raises MediaError or DeviceError."""
+    if sound.speech_port is not None:
+        return NoMicrophone()
+    if sound.file is not None:
+        return FileSource(sound.file, MonotonicClock())
+    return Microphone(port_audio(), sound.microphone)
+
+
+def open_speaker(sound: SoundChoice, devices: contextlib.ExitStack) -> Loudspeaker | None:
+    """The device for the delayed sound, where one is asked for. Raises DeviceError."""
+    if sound.sound_device is None:
+        return None
+    return devices.enter_context(Loudspeaker(port_audio(), sound.sound_device))
+
+
+def open_speech(sound: SoundChoice, devices: contextlib.ExitStack) -> LocalSpeech | None:
+    """The port that speech is pushed to, where one is asked for. Raises ConfigError."""
+    return None if sound.speech_port is None else devices.enter_context(LocalSpeech(sound.speech_port))
+
+
+def open_recorder(
+    manifest: Manifest, face: FaceChoice, record: RecordOptions, devices: contextlib.ExitStack
+) -> Recorder | None:
+    """What records the session, where that is asked for. Raises ConfigError or MediaError."""
+    if (target := record.performance) is None:
+        return None
+    check_target(target)
+    name, dial = face.avatar or default_name(manifest), live_lookahead_ms(manifest, face.lookahead_ms)
+    return devices.enter_context(Recorder(lambda: target, About.of(manifest, name, dial, face.face), note))
+
+
+def open_video(
+    record: RecordOptions, fit: Fit, background: str | None, devices: contextlib.ExitStack
+) -> RecordedVideo | None:
+    """What records the session's video, where that is asked for. Raises ConfigError or MediaError."""
+    return None if record.video is None else devices.enter_context(RecordedVideo(record.video, fit, background, note))
+
+
+async def converse(
+    manifest: Manifest,
+    face: FaceChoice,
+    source: SoundSource,
+    pictures: PictureSink,
+    sound: SoundSink | None,
+    watch: Callable[[LocalSession], None] = lambda session: None,
+    stop: asyncio.Event | None = None,
+    speech: LocalSpeech | None = None,
+    recorder: Recorder | None = None,
+) -> None:
+    """Load the engines and talk until the source ends or the program is told to stop. `watch` gets the session.
+
+    stop: set from outside to end; else SIGINT and SIGTERM do.
+
+    Raises:
+        AvatarError: the engines cannot be started, or the file not be decoded.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    name = face.avatar or default_name(manifest)
+    portrait = Gallery.load(manifest, [name], name).find(None)
+    still = portrait.on(face.face.background)
+    worker = InferenceWorker(WorkerSettings(face.family, name, face.threads), manifest.size)
+    stop = stop or stop_event()
+    clock = MonotonicClock()
+
+    async def talk() -> None:
+        """Until the source ends; the portrait shows while the engines load."""
+        say(f"avatar: loading the engines of family {manifest.family} ...")
+        async with _shown(pictures, still, clock):
+            await worker.start()
+        options = LocalOptions(name, still, live_lookahead_ms(manifest, face.lookahead_ms), face=face.face)
+        session = LocalSession(options, worker, clock, pictures, sound, note, recorder)
+        watch(session)
+        after = f"{session.delay_ms} ms after it"
+        say(f"avatar: {portrait.title} speaks with the sound of {source.name}, {after}; Ctrl-C ends")
+        if speech is not None:
+            say(f"avatar: speech is taken at {speech.address}")
+        try:
+            async with speech.served(session) if speech else contextlib.nullcontext():
+                await session.run(source)
+        finally:
+            shown, late = session.stats.shown, session.stats.repeated
+            say(f"{fresh_line()}avatar: {shown} pictures, {late} of them late (the one before, again)")
+
+    try:
+        await until_first(talk(), stop.wait())
+    finally:
+        await worker.stop()
+
+
+@contextlib.asynccontextmanager
+async def _shown(pictures: PictureSink, still: ByteArray, clock: Clock) -> AsyncIterator[None]:
+    """Show the portrait meanwhile, as often as a picture: a camera without pictures is black."""
+
+    async def show() -> None:
+        start = clock.now()
+        for count in itertools.count():
+            await clock.sleep_until(start + count / FPS)
+            with contextlib.suppress(DeviceError):  # the session tells
+                pictures.show(-1, still)
+
+    showing = asyncio.create_task(show())
+    try:
+        yield
+    finally:
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)

@@ -1,0 +1,173 @@
+"""A conversation on this machine: sound from a device or a file, pictures and the delayed sound to devices.
+
+The same parts as behind WebRTC (`Conversation`, `Playout`, the schedules, the inference worker) between local ends, on
+one monotonic clock. Whatever fails, pictures and sound go on (`presenter`): a microphone that is gone is silence until
+it is back, an inference process that died stands still until the next one is warm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamer.core.aio import Clock, until_first
+from streamer.core.errors import SessionError
+from streamer.core.frames import AudioChunk, ByteArray
+from streamer.core.limits import SpeechLimits
+from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
+from streamer.desktop.presenter import Note, Presenter
+from streamer.inference.worker import Listener, PerformanceListener, WorkerState
+from streamer.recording.recorder import Recorder
+from streamer.session.conversation import Conversation
+from streamer.session.ends import PictureSink, SoundSink, SoundSource
+from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
+from streamer.session.speech_port import SpeechPort
+
+LOOK_S = 1.0  # between two looks at whether the worker is back
+
+
+class Worker(Protocol):
+    """What a local session needs of `worker.InferenceWorker`."""
+
+    state: WorkerState
+
+    def open(
+        self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
+    ) -> int:
+        """Prepare a session."""
+
+    def begin(self, session: int, generation: int, frame: int, origin: float) -> None:
+        """Sound of a new generation follows."""
+
+    def push(self, session: int, generation: int, chunk: AudioChunk) -> None:
+        """Hand over sound."""
+
+    def cut(self, session: int, generation: int, frame: int, resume: int) -> None:
+        """What was handed over is not heard from `frame` on."""
+
+    def close(self, session: int) -> None:
+        """The session wants nothing more."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalOptions:
+    """Who speaks, and how. `still` (uint8 [H, W, 3 or 4]) shows where there is no picture."""
+
+    avatar: str
+    still: ByteArray
+    lookahead_ms: int  # what the pipeline will really use
+    seed: int = 0
+    face: FaceOptions = PLAIN_FACE
+
+
+class LocalSession:
+    """One face on this machine. `note` is told, in one line each, of what goes wrong and of its being mended.
+
+    `speech` is where a program may push speech in place of the source's sound; `reason` says why there is no more.
+    A `recorder` gets all of it; who made it finishes it.
+    """
+
+    def __init__(
+        self,
+        options: LocalOptions,
+        worker: Worker,
+        clock: Clock,
+        pictures: PictureSink,
+        sound: SoundSink | None = None,
+        note: Note = print,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.speech = SpeechPort(SpeechLimits(), clock.now())
+        self.reason = ""
+        self._options = options
+        self._worker = worker
+        self._recorder = recorder
+        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, recorder)
+        self._presenter = Presenter(self._playout, options.still, clock, pictures, sound, note)
+        self._number: int | None = None  # of the worker's session
+        self._conversation: Conversation | None = None
+        self._ended = asyncio.Event()
+
+    @property
+    def delay_ms(self) -> int:
+        """From a sample's arrival to its leaving with its picture."""
+        return self._playout.delay_ms
+
+    @property
+    def stats(self) -> PlayoutStats:
+        """What was shown, repeated and missing so far."""
+        return self._playout.stats
+
+    async def run(self, source: SoundSource) -> None:
+        """Until the source has ended and its last sound has been played.
+
+        Raises:
+            MediaError: the source is a file that cannot be decoded.
+        """
+        start = self._presenter.begin()
+        self._open()
+        conversation = Conversation(self, self._playout, start, self.speech.pushed)
+        self._conversation = self.speech.conversation = conversation
+        playing = self._presenter.play(conversation.tick, self.speech.report)
+        try:
+            await until_first(
+                self._listen(source, conversation), playing, self._presenter.show(), self._keep_face(conversation)
+            )
+        finally:
+            self.reason = "the program ends"
+            self._ended.set()
+            if self._number is not None:
+                self._worker.close(self._number)
+
+    async def ended(self) -> None:
+        """Return when `run` has."""
+        await self._ended.wait()
+
+    def begin(self, generation: int, frame: int, origin: float) -> None:
+        """From the conversation: sound of a new generation follows."""
+        if self._number is not None:
+            self._worker.begin(self._number, generation, frame, origin)
+
+    def push(self, generation: int, chunk: AudioChunk) -> None:
+        """From the conversation: sound for the face."""
+        if self._number is not None:
+            self._worker.push(self._number, generation, chunk)
+
+    def cut(self, generation: int, frame: int, resume: int) -> None:
+        """From the conversation: what was handed over is not heard from `frame` on."""
+        if self._number is not None:
+            self._worker.cut(self._number, generation, frame, resume)
+
+    def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
+        """From the worker: a picture is ready."""
+        if self._conversation is not None:
+            self._conversation.take_picture(generation, index, rgb)
+
+    def on_worker_failure(self, reason: str) -> None:
+        """From the worker: no more pictures until it is back; the portrait shows meanwhile."""
+        self._number = None
+        self._presenter.trouble("face", f"the face stands still: {reason}")
+
+    async def _listen(self, source: SoundSource, conversation: Conversation) -> None:
+        """Hear the source until it ends and all of it has been played."""
+        presenter = self._presenter
+        await presenter.listen(source, lambda pts, samples: conversation.hear(pts, samples, presenter.now()))
+        await presenter.sleep(presenter.now() + self.delay_ms / 1000)
+
+    async def _keep_face(self, conversation: Conversation) -> None:
+        """Open the worker's session again once the worker has come back."""
+        while True:
+            await self._presenter.sleep(self._presenter.now() + LOOK_S)
+            if self._number is None and self._worker.state is WorkerState.READY:
+                self._open()
+                if self._number is not None:
+                    conversation.begin_again()
+                    self._presenter.mended("face", "the face moves again")
+
+    def _open(self) -> None:
+        pipeline = PipelineOptions(self._options.lookahead_ms, self._options.seed, self._options.face)
+        try:
+            self._number = self._worker.open(self._options.avatar, pipeline, self, self._recorder)
+        except SessionError as error:
+            self.on_worker_failure(str(error))

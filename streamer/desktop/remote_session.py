@@ -1,0 +1,187 @@
+"""A conversation whose face a running server makes: the microphone goes up, pictures and sound come back.
+
+The sibling of `local_session`, with the same devices. Whatever happens to the server or the way to it, pictures go on:
+the portrait shows, what is wrong is told in a line, and the server is called again until it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, VideoFrame
+
+from streamer.audio.format import AUDIO_PTIME_MS, CHANNELS, RATE
+from streamer.core.aio import Clock, until_first
+from streamer.core.errors import SessionError
+from streamer.core.frames import ByteArray
+from streamer.core.pictures import has_alpha, opaque
+from streamer.desktop.presenter import Note, Presenter
+from streamer.desktop.remote_sync import Reception
+from streamer.desktop.uplink import Uplink, UplinkTrack
+from streamer.session.ends import PictureSink, SoundSink, SoundSource
+from streamer.session.playout import Playout, PlayoutStats
+from streamer.session.timeline import MARGIN_MS
+from streamer.webrtc import audio_buffer, video_buffer
+from streamer.webrtc.alpha import joined
+from streamer.webrtc.call import Call, RefusedError
+from streamer.webrtc.tracks import VIDEO_CLOCK
+from streamer.webrtc.transit import Arrivals
+
+BUFFER_MS = 120  # from arrival to being shown and played: what the network may delay, and decoding
+PATIENCE_MS = BUFFER_MS - MARGIN_MS - AUDIO_PTIME_MS  # sound is waited for until it is asked for
+MOST_LEAD_MS = 400  # of a sound device; one that is slower is late
+GONE_S = 3.0  # a server sends 75 packets a second: one that sends none for so long is gone
+CONNECT_S = 15.0  # from the answer to the first packet
+NETWORK_S = 0.5  # at the end, for what is still under way
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 5.0  # before calling again; doubled each time
+LARGEST_SIDE = 4096  # pixels
+
+
+@dataclass(frozen=True, eq=False)
+class RemoteOptions:
+    """Which session of which server: `query` is that of POST /session.
+
+    still: uint8 [H, W, 3], shown while there is no face; [H, W, 4] where pictures are to be transparent.
+    microphone: False where speech is pushed to the server.
+    """
+
+    url: str
+    query: str
+    still: ByteArray
+    microphone: bool = True
+
+
+class RemoteSession:
+    """One face made elsewhere. `note` is told of troubles in a line each; `on_call` of each call that came about."""
+
+    def __init__(
+        self,
+        options: RemoteOptions,
+        clock: Clock,
+        pictures: PictureSink,
+        sound: SoundSink | None = None,
+        note: Note = print,
+        on_call: Callable[[Call], None] = lambda call: None,
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._on_call = on_call
+        lead_ms = 0 if sound is None else min(MOST_LEAD_MS, round(1000 * sound.lead_s))
+        self._playout = Playout(-(-(BUFFER_MS + lead_ms) // AUDIO_PTIME_MS) * AUDIO_PTIME_MS, options.still)
+        self._presenter = Presenter(self._playout, options.still, clock, pictures, sound, note)
+        self._reception = Reception(self._playout, self._presenter.schedule, PATIENCE_MS / 1000)
+        self._uplink = Uplink(clock)
+        self._call: Call | None = None
+        self._server_ms = 0
+        self._live = asyncio.Event()  # the first call has come about
+        self._heard = self._seen = False  # anything of the present call
+        self._gone = 0.0  # the moment at which the server is given up, if nothing comes until then
+
+    @property
+    def delay_ms(self) -> int:
+        """From a sample's leaving for the server to its being played with its picture, the network's time left out."""
+        return self._server_ms + self._playout.delay_ms
+
+    @property
+    def playout_ms(self) -> int:
+        """Of this, what passes between arrival and playing."""
+        return self._playout.delay_ms
+
+    @property
+    def stats(self) -> PlayoutStats:
+        """What was shown, repeated and missing since the first call came about."""
+        return self._playout.stats
+
+    async def run(self, source: SoundSource) -> None:
+        """Until the source has ended and its last sound has been played. The source begins when the server listens.
+
+        Raises:
+            SessionError: the server will never accept this session.
+            MediaError: the source is a file that cannot be decoded.
+        """
+        self._presenter.begin()
+        presenting = self._presenter.play(self._reception.tick), self._presenter.show()
+        await until_first(self._listen(source), *presenting, self._keep_calling())
+
+    async def _listen(self, source: SoundSource) -> None:
+        await self._live.wait()
+        await self._presenter.listen(source, self._uplink.push)
+        await self._presenter.sleep(self._presenter.now() + self.delay_ms / 1000 + NETWORK_S)
+
+    async def _keep_calling(self) -> None:
+        wait_s = 0.0
+        while True:
+            self._heard, self._seen, asked_s = False, False, 0.0
+            try:
+                await self._hold_a_call()
+                reason = f"{self._options.url}: the call has ended"
+            except RefusedError as error:
+                reason, asked_s = f"{self._options.url}: refused, {error}", error.retry_s or 0.0
+                if error.retry_s is None and not self._live.is_set():
+                    raise SessionError(reason) from None
+            except SessionError as error:
+                reason = str(error)
+            self._presenter.trouble("server", f"{reason}; the portrait shows while it is called again")
+            wait_s = FIRST_WAIT_S if self._heard else min(max(2 * wait_s, FIRST_WAIT_S), LONGEST_WAIT_S)
+            await self._presenter.sleep(self._presenter.now() + max(wait_s, min(asked_s, LONGEST_WAIT_S)))
+
+    async def _hold_a_call(self) -> None:
+        """Until it ends.
+
+        Raises:
+            SessionError: it did not come about, or nothing came of it any more.
+        """
+        track = UplinkTrack(self._uplink) if self._options.microphone else None
+        self._call = call = Call(self._options.url, self._options.query, track, self._take)
+        sound, pictures = Arrivals(RATE, self._clock), Arrivals(VIDEO_CLOCK, self._clock)
+        audio_buffer.install(call.audio.receiver, sound)
+        video_buffer.install(call.video.receiver, pictures)
+        self._reception.begin(sound, pictures)
+        async with call:
+            self._gone = self._clock.now() + CONNECT_S
+            self._server_ms = call.delay_ms
+            self._on_call(call)
+            await until_first(call.ended.wait(), self._silence())
+            if not call.ended.is_set():
+                raise SessionError(f"{self._options.url}: nothing comes from it any more")
+
+    async def _silence(self) -> None:
+        while self._clock.now() < self._gone:
+            await self._clock.sleep_until(self._gone)
+
+    async def _take(self, track: MediaStreamTrack) -> None:
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                self._gone = self._clock.now() + GONE_S
+                if isinstance(frame, AudioFrame) and frame.sample_rate == RATE:
+                    self._hear(frame)
+                elif isinstance(frame, VideoFrame) and max(frame.width, frame.height) <= LARGEST_SIDE:
+                    self._see(frame)
+
+    def _hear(self, frame: AudioFrame) -> None:
+        self._heard = True
+        if not self._live.is_set():
+            self._playout.stats = PlayoutStats()
+            self._live.set()
+        self._presenter.taken += 1
+        samples = np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS)
+        self._reception.hear(frame.pts or 0, samples, self._presenter.now())
+
+    def _see(self, frame: VideoFrame) -> None:
+        self._presenter.mended("server", "the face is back")
+        rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+        if self._call is not None and self._call.matte:
+            rgb = joined(rgb)
+        elif has_alpha(self._options.still):
+            rgb = opaque(rgb)
+        if not self._seen:  # the server begins with the portrait, as the session has it (background, size)
+            self._presenter.still = rgb
+            self._seen = True
+        self._reception.see(float((frame.pts or 0) * (frame.time_base or 0)), rgb)

@@ -1,0 +1,1 @@
+"""Microphones, sound devices, virtual cameras, terminals."""

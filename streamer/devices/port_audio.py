@@ -1,0 +1,218 @@
+"""PortAudio, through sounddevice: which devices there are, and streams that cannot hold up the program.
+
+A driver whose device was pulled out may never return from closing it (seen with JACK when its server ends). So streams
+are closed by threads of their own, which end with the program at the latest.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from streamer.audio.format import AUDIO_BLOCK, CHANNELS, RATE
+from streamer.core.errors import DeviceError
+
+PACKAGE = "sounddevice"
+INPUT, OUTPUT = "input", "output"
+NAME_WORDS = {INPUT: "microphone", OUTPUT: "sound device"}
+WASAPI = "Windows WASAPI"
+CLOSE_S = 1.0  # what a driver may take to let a device go
+
+
+@dataclass(frozen=True)
+class SoundDevice:
+    """One device as PortAudio lists it; how many channels it takes in and gives out."""
+
+    number: int
+    name: str
+    host: str  # the system's interface it is reached through; a device may be there once for each
+    inputs: int
+    outputs: int
+
+    def channels(self, kind: str) -> int:
+        """Of INPUT or OUTPUT."""
+        return self.inputs if kind == INPUT else self.outputs
+
+
+def choose(devices: Sequence[SoundDevice], kind: str, wanted: str | None, default: int = -1) -> SoundDevice:
+    """The device with this number or name; a part of a name does when it belongs to one name only.
+
+    `default` is the number of the system's own, taken when none is wanted (-1: there is none; then the first).
+
+    Raises:
+        DeviceError: there is none; the message lists those there are.
+    """
+    able = [device for device in devices if device.channels(kind) > 0]
+    what = NAME_WORDS[kind]
+    if not able:
+        raise DeviceError(f"no {what} on this machine; plug one in, and see `avatar mic --list-devices`")
+    if wanted is None:
+        return next((device for device in able if device.number == default), able[0])
+    if wanted.isdecimal():
+        matches = [device for device in able if device.number == int(wanted)]
+    else:
+        low = wanted.casefold()
+        matches = [device for device in able if device.name.casefold() == low]
+        matches = matches or [device for device in able if low in device.name.casefold()]
+    if len({device.name for device in matches}) == 1:
+        return matches[0]
+    found = "several are called" if matches else "none is called"
+    there = "; ".join(f"{device.number} {device.name}" for device in matches or able)
+    raise DeviceError(f"{what} {wanted[:60]!r}: {found} so; there are {there}")
+
+
+def listing(devices: Sequence[SoundDevice]) -> str:
+    """One line a device, for people."""
+    if not devices:
+        return "no sound devices"
+    return "\n".join(
+        f"{device.number:3d}  {'in ' if device.inputs else '   '} {'out' if device.outputs else '   '}  "
+        f"{device.name} ({device.host})"
+        for device in devices
+    )
+
+
+class OpenStream:
+    """A running stream; `alive` until its device is gone or it is closed."""
+
+    def __init__(self) -> None:
+        self.alive = True
+        self.latency_s = 0.0  # of the device, as PortAudio knows it
+        self.inner: Any = None
+
+
+class PortAudio:
+    """The library, which knows only the devices that were there when it was initialised."""
+
+    def __init__(self, sounddevice: Any) -> None:
+        self._sd = sounddevice
+        self._streams: set[OpenStream] = set()
+        self._closing: set[threading.Thread] = set()
+        self._lock = threading.Lock()  # of the two; never held while the library is called
+
+    def devices(self) -> list[SoundDevice]:
+        """All there are."""
+        hosts = [str(host["name"]) for host in self._sd.query_hostapis()]
+        return [
+            SoundDevice(
+                number,
+                str(found["name"]),
+                hosts[found["hostapi"]],
+                int(found["max_input_channels"]),
+                int(found["max_output_channels"]),
+            )
+            for number, found in enumerate(self._sd.query_devices())
+        ]
+
+    def find(self, kind: str, wanted: str | None) -> SoundDevice:
+        """Raises DeviceError as `choose`."""
+        return choose(self.devices(), kind, wanted, int(self._sd.default.device[0 if kind == INPUT else 1]))
+
+    def check_input(self, device: SoundDevice) -> None:
+        """Raises DeviceError where the microphone cannot be opened as `open` does."""
+        with self._told(INPUT, device):
+            self._sd.check_input_settings(**self._settings(INPUT, device))
+
+    def open(
+        self, kind: str, device: SoundDevice, callback: Callable[..., None], ended: Callable[[], None]
+    ) -> OpenStream:
+        """A running stream of int16 in blocks of AUDIO_BLOCK; `ended` is told its end. Raises DeviceError."""
+        make = self._sd.InputStream if kind == INPUT else self._sd.OutputStream
+        stream = OpenStream()
+
+        def finished() -> None:
+            stream.alive = False
+            ended()
+
+        with self._told(kind, device):
+            stream.inner = make(
+                **self._settings(kind, device), blocksize=AUDIO_BLOCK, callback=callback, finished_callback=finished
+            )
+            stream.inner.start()
+            stream.latency_s = float(stream.inner.latency)
+        with self._lock:
+            self._streams.add(stream)
+        return stream
+
+    def close(self, stream: OpenStream) -> None:
+        """Let a stream go, without waiting for it."""
+        with self._lock:
+            if stream not in self._streams:
+                return
+            self._streams.remove(stream)
+            stream.alive = False
+            thread = threading.Thread(target=self._close, args=(stream,), name="sound-close", daemon=True)
+            self._closing.add(thread)
+            thread.start()
+
+    def look_again(self) -> None:
+        """See devices that came since. All streams end by it, and their owners open them anew. Waits up to CLOSE_S.
+
+        Raises:
+            DeviceError: the driver does not let go of a device.
+        """
+        for stream in list(self._streams):
+            self.close(stream)
+        if not self._all_closed():
+            raise DeviceError("the sound driver does not let go of a device that is gone; start avatar again")
+        self._sd._terminate()  # the one way there is (python-sounddevice issue 125)
+        self._sd._initialize()
+
+    def end(self) -> None:
+        """The program ends: do not let the library wait for what hangs."""
+        if not self._all_closed():
+            atexit.unregister(self._sd._exit_handler)
+
+    def _settings(self, kind: str, device: SoundDevice) -> dict[str, Any]:
+        channels = min(CHANNELS, device.channels(kind))
+        settings = {"device": device.number, "channels": channels, "samplerate": RATE, "dtype": "int16"}
+        if device.host == WASAPI:  # which converts rates only when asked to
+            settings["extra_settings"] = self._sd.WasapiSettings(auto_convert=True)
+        return settings
+
+    @contextlib.contextmanager
+    def _told(self, kind: str, device: SoundDevice) -> Iterator[None]:
+        try:
+            yield
+        except (self._sd.PortAudioError, ValueError) as error:
+            raise DeviceError(f"{NAME_WORDS[kind]} {device.name} cannot be opened ({_first_line(error)})") from None
+
+    def _close(self, stream: OpenStream) -> None:
+        with contextlib.suppress(self._sd.PortAudioError):
+            stream.inner.close()
+        with self._lock:
+            self._closing.discard(threading.current_thread())
+
+    def _all_closed(self) -> bool:
+        for thread in list(self._closing):
+            thread.join(CLOSE_S)
+        return not any(thread.is_alive() for thread in list(self._closing))
+
+
+@cache
+def port_audio() -> PortAudio:
+    """Raises DeviceError when the package or its library is missing."""
+    try:
+        import sounddevice
+    except ImportError:
+        raise DeviceError(
+            f"microphones and loudspeakers need the package {PACKAGE}, which is not installed: "
+            f"`{sys.executable} -m pip install {PACKAGE}`"
+        ) from None
+    except OSError:  # the wheel holds PortAudio for Windows and macOS only
+        raise DeviceError(
+            "the PortAudio library is not installed (Debian, Ubuntu: `sudo apt install libportaudio2`)"
+        ) from None
+    audio = PortAudio(sounddevice)
+    atexit.register(audio.end)  # runs before what sounddevice registered
+    return audio
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

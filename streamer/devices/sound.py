@@ -1,0 +1,183 @@
+"""Microphones and loudspeakers of this machine, as ends of a local session.
+
+PortAudio calls back on a thread of its own. What it brings waits in bounded queues; what is too much is dropped.
+Streams run at `timeline.RATE`; nearly every system's mixer converts to what the device does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+import numpy as np
+
+from streamer.audio.format import AUDIO_PTIME_MS, CHANNELS, Samples
+from streamer.core.errors import DeviceError
+from streamer.devices.port_audio import INPUT, OUTPUT, OpenStream, PortAudio
+from streamer.session.ends import Block
+
+WAITING = 25  # blocks of a microphone: half a second; the newest is dropped
+SILENT_S = 2.0  # a device that calls back no more is gone: some systems tell nothing else
+RESERVE = 2  # blocks a loudspeaker has in hand
+MOST_RESERVE = 6  # more came at once: back to RESERVE
+WATCHED = 50  # blocks; when there was one too many all along, the device's clock is the slower one: it is left out
+RETRY_S = 1.0
+
+
+class Microphone:
+    """A `SoundSource`. Each `blocks` looks for the device anew, so one that was plugged in again is found."""
+
+    def __init__(self, audio: PortAudio, wanted: str | None = None) -> None:
+        """Raises DeviceError when there is no such microphone, or it cannot be opened."""
+        self._audio = audio
+        self._wanted = wanted
+        self.dropped = 0  # blocks that nobody took in time
+        self._opened = False
+        device = audio.find(INPUT, wanted)
+        audio.check_input(device)
+        self.name = device.name
+
+    async def blocks(self) -> AsyncIterator[Block]:
+        """Blocks until the device is gone, which raises DeviceError."""
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Queue[Samples | None] = asyncio.Queue()
+
+        def take(samples: Samples | None) -> None:
+            if samples is not None and waiting.qsize() >= WAITING:
+                self.dropped += 1
+            else:
+                waiting.put_nowait(samples)
+
+        def heard(data: Samples, *_: object) -> None:
+            _on(loop, take, np.repeat(data, CHANNELS, axis=1) if data.shape[1] == 1 else data.copy())
+
+        stream = await _in_thread(partial(self._open, heard, lambda: _on(loop, take, None)))
+        count = 0
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(SILENT_S):
+                        samples = await waiting.get()
+                except TimeoutError:
+                    samples = None
+                if samples is None:
+                    raise DeviceError(f"microphone {self.name} is gone")
+                yield Block(count, samples)
+                count += len(samples)
+        finally:
+            self._audio.close(stream)
+
+    def _open(self, heard: Callable[..., None], ended: Callable[[], None]) -> OpenStream:
+        if self._opened:
+            self._audio.look_again()
+        # By name when it is to be found again: its number may be another then.
+        device = self._audio.find(INPUT, self.name if self._opened else self._wanted)
+        self._opened = True
+        return self._audio.open(INPUT, device, heard, ended)
+
+
+class Loudspeaker:
+    """A `SoundSink` and a context manager: a device that other programs hear, or people."""
+
+    def __init__(self, audio: PortAudio, wanted: str | None = None) -> None:
+        """Raises DeviceError when there is no such device or it cannot be opened."""
+        self._audio = audio
+        self._waiting: deque[Samples] = deque()
+        self._flowing = False
+        self._least = MOST_RESERVE  # waiting at any moment since it was looked at last
+        self._opening: threading.Thread | None = None
+        self.dropped = 0  # blocks: its clock is slower than ours
+        self.missed = 0  # times it ran dry
+        self.name = audio.find(OUTPUT, wanted).name
+        self._filled = self._tried = time.monotonic()  # when the device last asked for sound; when it was last opened
+        self._stream: OpenStream | None = self._open(wanted)
+        self.lead_s = self._stream.latency_s + RESERVE * AUDIO_PTIME_MS / 1000
+
+    def play(self, block: int, samples: Samples) -> None:
+        """Hand over a packet; raises DeviceError while the device is gone, and looks for it again by itself."""
+        now = time.monotonic()
+        if self._stream is None or not self._stream.alive or now - self._filled > SILENT_S:
+            if now - self._tried >= RETRY_S and (self._opening is None or not self._opening.is_alive()):
+                self._tried = now
+                self._opening = threading.Thread(target=self._open_again, name="loudspeaker", daemon=True)
+                self._opening.start()
+            raise DeviceError(f"sound device {self.name} is gone")
+        self._least = min(self._least, len(self._waiting))
+        self._waiting.append(samples)
+        if len(self._waiting) > MOST_RESERVE:
+            self._leave_out(len(self._waiting) - RESERVE)
+        elif block % WATCHED == 0:
+            self._leave_out(int(self._least >= RESERVE))
+            self._least = MOST_RESERVE
+
+    def close(self) -> None:
+        """Let the device go."""
+        if self._stream is not None:
+            self._audio.close(self._stream)
+
+    def __enter__(self) -> Loudspeaker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self, wanted: str | None) -> OpenStream:
+        device = self._audio.find(OUTPUT, wanted)
+        self._waiting.clear()
+        self._filled = time.monotonic()
+        return self._audio.open(OUTPUT, device, self._fill, lambda: None)
+
+    def _open_again(self) -> None:
+        with contextlib.suppress(DeviceError):  # tried again in a second
+            self.close()
+            self._stream = None
+            self._stream = self._open(self.name)
+
+    def _leave_out(self, blocks: int) -> None:
+        for _ in range(blocks):
+            self._waiting.popleft()
+        self.dropped += blocks
+
+    def _fill(self, out: Samples, *_: object) -> None:
+        """PortAudio's thread: the next block, or silence until there is a reserve again."""
+        self._filled = time.monotonic()
+        self._flowing = len(self._waiting) >= (1 if self._flowing else RESERVE)
+        if self._flowing:
+            out[:] = self._waiting.popleft()[:, : out.shape[1]]
+        else:
+            self.missed += 1
+            out[:] = 0
+
+
+def _on(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *values: object) -> None:
+    """Call on the event loop from another thread; nothing when the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *values)
+
+
+async def _in_thread(call: Callable[[], OpenStream]) -> OpenStream:
+    """The result of a call that may hang: a thread that the program need not wait for at its end."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[OpenStream] = loop.create_future()
+
+    def settle(stream: OpenStream | None, error: DeviceError | None) -> None:
+        if result.cancelled():
+            return
+        if stream is not None:
+            result.set_result(stream)
+        elif error is not None:
+            result.set_exception(error)
+
+    def run() -> None:
+        try:
+            _on(loop, settle, call(), None)
+        except DeviceError as error:
+            _on(loop, settle, None, error)
+
+    threading.Thread(target=run, name="sound-open", daemon=True).start()
+    return await result

@@ -1,0 +1,144 @@
+"""The inference process: loads a family once, then turns sound into pictures until it is told to stop.
+
+It is a process of its own because one busy Python thread in the server's process starves the sound (measured: 84 of
+500 packets arrived).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from engines.manifest import Manifest
+from streamer.avatar.bundle import PREPARING, Avatar
+from streamer.avatar.catalogue import list_avatars
+from streamer.avatar.matte import matte_of
+from streamer.core.errors import AvatarError, BundleError
+from streamer.core.frames import CoefficientWindow
+from streamer.core.options import PipelineOptions
+from streamer.core.rates import FPS, SAMPLES_PER_FRAME
+from streamer.core.signals import leave_to_the_program
+from streamer.inference.frame_ring import FrameRing
+from streamer.inference.messages import Failed, FrameReady, Load, Loaded, Ready, Stop, ToWorker, WorkerSettings
+from streamer.inference.scheduler import Inference
+from streamer.pipeline import CoefficientStream, Engines, FaceRenderer
+
+PULSE_S = 1.0  # between signs of life
+TIMED = 3  # pictures; what else the machine does rarely slows all of them
+MESSAGES_AT_ONCE = 64  # taken between two pictures, so that a flood of sound does not hold up the pictures
+
+logger = logging.getLogger(__name__)
+
+
+def run(pipe: Connection, ring: FrameRing, settings: WorkerSettings) -> None:
+    """Entry of the process; returns when told to stop or when the server is gone."""
+    leave_to_the_program()
+    logging.basicConfig(format="avatar: %(message)s")
+    try:
+        inference, ready, faces = load(settings)
+        pipe.send(ready)
+        _serve(pipe, ring, inference, faces)
+    except AvatarError as error:
+        pipe.send(Failed(str(error)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the server is gone; there is nobody left to tell
+
+
+def load(settings: WorkerSettings) -> tuple[Inference, Ready, Faces]:
+    """Load and warm up the family and all its avatars. An avatar that is damaged is left out, unless it is the default.
+
+    Raises:
+        AvatarError: the family or the default avatar cannot be used.
+    """
+    manifest = Manifest.load(settings.family)
+    faces = Faces(Engines.open(manifest, threads=settings.threads, without=PREPARING))
+    default = faces.add(settings.avatar)
+    for name in list_avatars(manifest):
+        if name not in faces.avatars:
+            try:
+                faces.add(name)
+            except BundleError as error:
+                logger.warning("avatar %s is left out: %s", name, error)
+    _warm_up(faces.engines, default, faces.renderers[default.name])
+    return Inference(faces.open_stream, faces.renderers), Ready(default.name, tuple(faces.avatars)), faces
+
+
+class Faces:
+    """The avatars of a family that sessions may be opened with, by name."""
+
+    def __init__(self, engines: Engines) -> None:
+        self.engines = engines
+        self.avatars: dict[str, Avatar] = {}
+        self.renderers: dict[str, FaceRenderer] = {}
+
+    def add(self, name: str | None) -> Avatar:
+        """Make one ready, anew where it was already; None is the default. Raises BundleError."""
+        avatar = Avatar.load(self.engines, name)
+        matte_of(avatar)  # checked, and made where there is none, now: when a session asks for it there is no time
+        self.avatars[avatar.name] = avatar
+        self.renderers[avatar.name] = FaceRenderer(self.engines, avatar)
+        return avatar
+
+    def load(self, message: Load) -> Loaded:
+        """As `add`, for the server."""
+        try:
+            self.add(message.avatar)
+        except AvatarError as error:
+            return Loaded(message.avatar, str(error))
+        return Loaded(message.avatar)
+
+    def open_stream(self, avatar: str, options: PipelineOptions) -> CoefficientStream:
+        """The way from sound to coefficients of a new session."""
+        return CoefficientStream(self.engines, self.avatars[avatar], options)
+
+
+def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> None:
+    """Run everything once: the first run of a graph allocates and may be many times slower than the next."""
+    stream = CoefficientStream(engines, avatar, PipelineOptions())
+    windows = stream.push(np.zeros(SAMPLES_PER_FRAME * FPS, np.float32))
+    renderer.render(windows[:1])
+    seconds = min(_timed(renderer, windows[index : index + 1]) for index in range(1, 1 + TIMED))
+    if seconds > 1 / FPS:
+        logger.warning(
+            "a picture of family %s takes %.0f ms on this machine, a conversation needs one every %.0f ms: the face "
+            "will lag or stand still (`avatar render` takes the time it needs)",
+            engines.manifest.family,
+            1000 * seconds,
+            1000 / FPS,
+        )
+
+
+def _timed(renderer: FaceRenderer, windows: Sequence[CoefficientWindow]) -> float:
+    start = time.perf_counter()
+    renderer.render(windows)
+    return time.perf_counter() - start
+
+
+def _serve(pipe: Connection, ring: FrameRing, inference: Inference, faces: Faces) -> None:
+    serial = 0
+    next_pulse = 0.0
+    while True:
+        if time.monotonic() >= next_pulse:
+            pipe.send(inference.pulse())
+            next_pulse = time.monotonic() + PULSE_S
+        for _ in range(MESSAGES_AT_ONCE):
+            if not pipe.poll(0 if inference.busy else max(0.0, next_pulse - time.monotonic())):
+                break
+            message: ToWorker = pipe.recv()
+            if isinstance(message, Stop):
+                return
+            if isinstance(message, Load):
+                pipe.send(faces.load(message))
+            elif (failure := inference.handle(message)) is not None:
+                pipe.send(failure)
+            for performance in inference.performances():
+                pipe.send(performance)
+        rendered = inference.step()
+        if rendered is not None:
+            ring.write(serial, rendered.frame.rgb)
+            pipe.send(FrameReady(rendered.session, rendered.generation, rendered.frame.index, serial))
+            serial += 1

@@ -1,0 +1,311 @@
+"""The inference worker as the server knows it: sessions are opened on it, it may die, it is started again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+from streamer.core.aio import Clock, MonotonicClock
+from streamer.core.errors import BundleError, EngineError, SessionError
+from streamer.core.frames import AudioChunk, ByteArray
+from streamer.core.limits import WorkerLimits
+from streamer.core.options import PipelineOptions
+from streamer.inference.link import Incoming, Picture, WorkerLink
+from streamer.inference.messages import (
+    Begin,
+    Close,
+    Cut,
+    Failed,
+    Load,
+    Loaded,
+    Open,
+    Performance,
+    Pulse,
+    Ready,
+    RunBegan,
+    RunEased,
+    RunWentOn,
+    SessionFailed,
+    Sound,
+    ToWorker,
+    WorkerSettings,
+)
+
+logger = logging.getLogger(__name__)
+
+WATCH_S = 1.0  # between two looks at whether the process still gives signs of life
+
+
+class WorkerSession:
+    """What a `conversation.Conversation` talks to; `number` is what `worker.open` gave."""
+
+    def __init__(self, worker: InferenceWorker, number: int) -> None:
+        self._worker = worker
+        self._number = number
+
+    def begin(self, generation: int, frame: int, origin: float) -> None:
+        """Sound of a new generation follows."""
+        self._worker.begin(self._number, generation, frame, origin)
+
+    def push(self, generation: int, chunk: AudioChunk) -> None:
+        """Hand over sound."""
+        self._worker.push(self._number, generation, chunk)
+
+    def cut(self, generation: int, frame: int, resume: int) -> None:
+        """What was handed over is not heard from `frame` on; the mouth is shut until `resume`."""
+        self._worker.cut(self._number, generation, frame, resume)
+
+
+class WorkerState(Enum):
+    """NEW -> STARTING -> READY -> STARTING (it died) -> ... -> FAILED (too often) or STOPPED."""
+
+    NEW = auto()
+    STARTING = auto()
+    READY = auto()
+    FAILED = auto()
+    STOPPED = auto()
+
+
+class Listener(Protocol):
+    """What a session wants to hear of the worker. All calls come on the event loop."""
+
+    def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
+        """Picture `index` of this generation is ready; uint8 [H, W, 3 or 4]."""
+
+    def on_worker_failure(self, reason: str) -> None:
+        """There will be no more pictures."""
+
+
+class PerformanceListener(Protocol):
+    """Who wants a session's coefficients. The call comes on the event loop and must not wait."""
+
+    def on_performance(self, message: Performance) -> None:
+        """The next of what the worker tells of them."""
+
+
+@dataclass
+class WorkerStats:
+    """Counts since the server's start."""
+
+    starts: int = 0
+    messages_dropped: int = 0  # the process did not keep up with its messages
+    pictures_overwritten: int = 0  # the server did not keep up with the pictures
+
+
+class InferenceWorker:
+    """The inference process, kept alive. `size` is a picture's side in pixels."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        size: int,
+        limits: WorkerLimits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.state = WorkerState.NEW
+        self.stats = WorkerStats()
+        self.failure = ""  # why the process ended last
+        self._settings = settings
+        self._size = size
+        self._limits = limits or WorkerLimits()
+        self._clock = clock or MonotonicClock()
+        self._ready: Ready | None = None
+        self._link: WorkerLink | None = None
+        self._listeners: dict[int, Listener] = {}
+        self._recorders: dict[int, PerformanceListener] = {}
+        self._loading: dict[str, asyncio.Future[str | None]] = {}
+        self._sessions = 0
+        self._changed = asyncio.Event()
+        self._heard = 0.0  # when the process last said anything
+        self._failed_starts = 0
+        self._pulse = Pulse()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None while there is none."""
+        return self._link.pid if self._link else None
+
+    @property
+    def pulse(self) -> Pulse:
+        """Counts of the running process."""
+        return self._pulse
+
+    async def start(self) -> Ready:
+        """Start the process and wait until it is warm.
+
+        Raises:
+            AvatarError: the family or the default avatar cannot be used, or loading took too long.
+        """
+        await self._launch()
+        self._spawn(self._watch())
+        try:
+            async with asyncio.timeout(self._limits.start_s):
+                while self.state is WorkerState.STARTING:
+                    await self._changed.wait()
+                    self._changed.clear()
+        except TimeoutError:
+            await self.stop()
+            raise EngineError(f"the engines were not ready after {self._limits.start_s:.0f} s") from None
+        if self._ready is None:
+            raise EngineError(self.failure)
+        return self._ready
+
+    async def stop(self) -> None:
+        """End the process; sessions are told."""
+        self._change(WorkerState.STOPPED)
+        for task in self._tasks:
+            task.cancel()
+        self._fail_sessions("the server is stopping")
+        if self._link is not None:
+            await asyncio.to_thread(self._link.stop)
+
+    async def load(self, avatar: str, patience_s: float) -> None:
+        """Make an avatar that has come to be ready for `open`.
+
+        Raises:
+            SessionError: the worker is not ready, or not in time.
+            BundleError: the avatar cannot be used.
+        """
+        if self.state is not WorkerState.READY:
+            raise SessionError("the engines are not ready; try again in a moment")
+        answer = self._loading.setdefault(avatar, asyncio.get_running_loop().create_future())
+        self._send(Load(avatar))
+        try:
+            async with asyncio.timeout(patience_s):
+                failure = await answer
+        except TimeoutError:
+            raise SessionError(f"avatar {avatar} was not ready after {patience_s:.0f} s") from None
+        finally:
+            self._loading.pop(avatar, None)
+        if failure is not None:
+            raise BundleError(failure)
+
+    def open(
+        self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
+    ) -> int:
+        """Prepare a session; its number is for the calls below. `recorder` is also told of its coefficients.
+
+        Raises:
+            SessionError: the worker is not ready.
+        """
+        if self.state is not WorkerState.READY:
+            raise SessionError("the engines are not ready; try again in a moment")
+        self._sessions += 1
+        self._listeners[self._sessions] = listener
+        if recorder is not None:
+            self._recorders[self._sessions] = recorder
+        self._send(Open(self._sessions, avatar, options, performed=recorder is not None))
+        return self._sessions
+
+    def begin(self, session: int, generation: int, frame: int, origin: float) -> None:
+        """Sound of a new generation follows, starting with `frame`; frame 0 of the session is shown at `origin`."""
+        self._send(Begin(session, generation, frame, origin))
+
+    def push(self, session: int, generation: int, chunk: AudioChunk) -> None:
+        """Hand over sound; dropped and counted while the process is too far behind."""
+        self._send(Sound(session, generation, chunk))
+
+    def cut(self, session: int, generation: int, frame: int, resume: int) -> None:
+        """What was pushed is not heard from `frame` on: the mouth eases shut, until `resume`. See `messages.Cut`."""
+        self._send(Cut(session, generation, frame, resume))
+
+    def close(self, session: int) -> None:
+        """The session wants nothing more."""
+        self._recorders.pop(session, None)
+        if self._listeners.pop(session, None) is not None:
+            self._send(Close(session))
+
+    async def _launch(self) -> None:
+        self._change(WorkerState.STARTING)
+        self.stats.starts += 1
+        self._heard = self._clock.now()
+        link = WorkerLink(
+            self._settings,
+            self._size,
+            self._limits,
+            on_message=lambda message: self._on_message(link, message),
+            on_end=lambda: self._on_end(link),
+        )
+        self._link = link
+        await asyncio.to_thread(link.start)
+
+    def _send(self, message: ToWorker) -> None:
+        if self.state is WorkerState.READY and self._link is not None and not self._link.send(message):
+            self.stats.messages_dropped += 1
+
+    def _on_message(self, link: WorkerLink, message: Incoming) -> None:
+        if link is not self._link or self.state is WorkerState.STOPPED:  # it may become ready while it is stopped
+            return
+        self._heard = self._clock.now()
+        match message:
+            case Picture(rgb=None):
+                self.stats.pictures_overwritten += 1
+            case Picture(rgb=rgb) if rgb is not None:
+                if (listener := self._listeners.get(message.session)) is not None:
+                    listener.on_picture(message.generation, message.index, rgb)
+            case RunBegan() | RunWentOn() | RunEased():
+                if (recorder := self._recorders.get(message.session)) is not None:
+                    recorder.on_performance(message)
+            case SessionFailed():
+                self._recorders.pop(message.session, None)
+                if (listener := self._listeners.pop(message.session, None)) is not None:
+                    listener.on_worker_failure(message.reason)
+            case Loaded():
+                if (answer := self._loading.get(message.avatar)) is not None and not answer.done():
+                    answer.set_result(message.failure)
+            case Pulse():
+                self._pulse = message
+                self._failed_starts = 0
+            case Ready():
+                self._ready = message
+                self._change(WorkerState.READY)
+            case Failed():
+                self.failure = message.reason
+                self._change(WorkerState.FAILED)
+
+    def _on_end(self, link: WorkerLink) -> None:
+        if link is not self._link or self.state in (WorkerState.STOPPED, WorkerState.FAILED):
+            return
+        self.failure = "the inference process ended unexpectedly"
+        self._failed_starts += 1
+        first_start = self._ready is None
+        self._fail_sessions(self.failure)
+        if first_start or self._failed_starts > self._limits.restarts:
+            logger.error("%s; not started again", self.failure)
+            self._change(WorkerState.FAILED)
+            return
+        logger.error("%s; starting it again", self.failure)
+        self._change(WorkerState.STARTING)
+        self._spawn(self._launch())
+
+    def _fail_sessions(self, reason: str) -> None:
+        self._recorders.clear()
+        listeners, self._listeners = self._listeners, {}
+        for listener in listeners.values():
+            listener.on_worker_failure(reason)
+
+    async def _watch(self) -> None:
+        """Kill a process that hangs; its end is then noticed like any other."""
+        while True:
+            await self._clock.sleep_until(self._clock.now() + WATCH_S)
+            patience = self._limits.hung_s if self.state is WorkerState.READY else self._limits.start_s
+            if self._link is not None and self._clock.now() - self._heard > patience:
+                logger.error("no sign of life from the inference process for %.0f s", patience)
+                self._heard = self._clock.now()
+                await asyncio.to_thread(self._link.kill)
+
+    def _change(self, state: WorkerState) -> None:
+        if self.state is not state:
+            logger.debug("worker: %s -> %s", self.state.name, state.name)
+            self.state = state
+            self._changed.set()
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

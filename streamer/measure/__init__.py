@@ -1,0 +1,1 @@
+"""`avatar bench`, `make soak`, `make score`."""

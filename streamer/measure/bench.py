@@ -1,0 +1,209 @@
+"""Live conversations with a server of our own, measured from outside: what a person gets, and what it costs.
+
+Callers without a browser (`caller`) speak vowels with pauses. A latency is the time from a vowel's beginning at the
+microphone to its being heard, and to the mouth's beginning to move in a picture that came back; skew is picture minus
+sound, so positive means lips late. What a browser adds (its playout buffers, some tens of ms) is not in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import platform
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urljoin
+
+import aiohttp
+import numpy as np
+
+from engines import SHIPPED_FAMILY
+from engines.manifest import Manifest
+from streamer.avatar.catalogue import find_avatar
+from streamer.core.errors import ConfigError
+from streamer.core.files import check_output, write_json
+from streamer.core.options import DEFAULT_THREADS
+from streamer.measure.caller import Caller, Recording
+from streamer.measure.launched_server import LaunchedServer, launch
+from streamer.measure.onsets import LEAD_S, PERIOD_S, SEARCH_S, beginnings, heard_after, seen_after, vowels
+from streamer.server import metrics
+from streamer.stages.lookahead import live_lookahead_ms
+from streamer.webrtc.ice import LOOPBACK, offer_only
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What `avatar bench` was asked for: for each number of sessions and each loss, `seconds_each` seconds of live
+    conversation. `loss`: percent of the microphone's packets that never arrive."""
+
+    sessions: tuple[int, ...] = (1,)
+    loss: tuple[float, ...] = (0.0,)
+    seconds_each: float = 20.0
+    json: Path | None = None
+    family: Path | None = None
+    avatar: str | None = None
+    lookahead_ms: int | None = None
+    threads: int = DEFAULT_THREADS
+
+
+FREEZE_S = 0.2  # without a new picture
+SETTLE_S = 1.0  # after connecting: not counted
+
+Counts = dict[str, float]
+
+
+def bench(options: BenchOptions) -> None:
+    """Measure, print a table, and write JSON where asked.
+
+    Raises:
+        ConfigError: too short a time to measure anything.
+        AvatarError: no such avatar, the JSON cannot be written, or the server does not start.
+    """
+    least = LEAD_S + PERIOD_S + SEARCH_S
+    if options.seconds_each < least:
+        raise ConfigError(f"{options.seconds_each:g} seconds are too few to measure in; at least {least:g}")
+    if options.json is not None:
+        check_output(options.json)
+    if options.avatar is not None:
+        find_avatar(Manifest.load(options.family or SHIPPED_FAMILY), options.avatar)
+    offer_only(LOOPBACK)
+    arguments = ["--sessions", str(max(options.sessions)), "--threads", str(options.threads)]
+    if options.family is not None:
+        arguments += ["--engines", str(options.family)]
+    runs = []
+    with launch(arguments) as server:
+        for sessions, loss in itertools.product(options.sessions, options.loss):
+            lossy = f", {loss:g} % of the microphone's packets lost," if loss else ""
+            print(f"avatar: {sessions} at once{lossy} for {options.seconds_each:g} s ...", flush=True)
+            runs.append(asyncio.run(_run(server, options, sessions, loss)))
+            print(_row(runs[-1]), flush=True)
+    if options.json is not None:
+        write_json(options.json, {"machine": _machine(), "runs": runs})
+
+
+async def _run(server: LaunchedServer, options: BenchOptions, sessions: int, loss: float) -> dict[str, Any]:
+    query = f"avatar={quote(options.avatar)}" if options.avatar else ""
+    if options.lookahead_ms is not None:
+        query += f"&lookahead={options.lookahead_ms}"
+    sound = vowels(options.seconds_each)
+    async with AsyncExitStack() as stack:
+        callers = [Caller(server.url, sound, query, loss=loss / 100) for _ in range(sessions)]
+        for caller in callers:
+            await stack.enter_async_context(caller)
+        await asyncio.sleep(SETTLE_S)
+        before, (cpu, _) = await counts(server), server.usage()
+        await asyncio.sleep(options.seconds_each - SETTLE_S)
+        after, (cpu_end, rss) = await counts(server), server.usage()
+        recordings = [caller.recording for caller in callers]
+    seconds = options.seconds_each - SETTLE_S
+    counted = {name: value - before.get(name, 0.0) for name, value in after.items()}
+    return {
+        "sessions": sessions,
+        "lookahead_ms": _lookahead_ms(options),
+        "loss": loss,
+        "packets_lost": round(counted["microphone_packets_lost_total"]),
+        "silence_ms": round(1000 * counted["microphone_silence_seconds_total"] / sessions),
+        "fps": round((counted["frames_shown_total"] - counted["frames_repeated_total"]) / seconds / sessions, 2),
+        "received_fps": round(sum(_received(recording, seconds) for recording in recordings) / sessions, 2),
+        "freezes": sum(_freezes(recording) for recording in recordings),
+        **_latencies(recordings, options.seconds_each),
+        "cpu_percent": round(100 * (cpu_end - cpu) / seconds, 1),
+        "rss_mb": round(rss, 1),
+        "stages_ms": _stages(counted),
+    }
+
+
+def _latencies(recordings: Sequence[Recording], seconds: float) -> dict[str, dict[str, float | int]]:
+    picture, sound, skew = [], [], []
+    for recording in recordings:
+        for moment in beginnings(recording.start, seconds):
+            seen, heard = seen_after(moment, recording.pictures), heard_after(moment, recording.sound)
+            picture += [seen] if seen is not None else []
+            sound += [heard] if heard is not None else []
+            skew += [seen - heard] if seen is not None and heard is not None else []
+    return {
+        "mic_to_picture_ms": percentiles(picture),
+        "mic_to_sound_ms": percentiles(sound),
+        "skew_ms": percentiles(skew),
+    }
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float | int]:
+    """p50, p95, p99 in ms and how many there were; only the count when there were none."""
+    if not seconds:
+        return {"count": 0}
+    values = 1000 * np.percentile(seconds, [50, 95, 99])
+    return {name: round(float(value), 1) for name, value in zip(("p50", "p95", "p99"), values, strict=True)} | {
+        "count": len(seconds)
+    }
+
+
+def _received(recording: Recording, seconds: float) -> float:
+    start = recording.start + SETTLE_S
+    return sum(start <= picture.moment < start + seconds for picture in recording.pictures) / seconds
+
+
+def _freezes(recording: Recording) -> int:
+    """Times nothing in the mouth region changed for FREEZE_S: a living face never holds so still."""
+    changed = [recording.start + SETTLE_S]
+    for last, picture in zip(recording.pictures, recording.pictures[1:], strict=False):
+        if picture.moment > changed[0] and not np.array_equal(last.mouth, picture.mouth):
+            changed.append(picture.moment)
+    return int(np.count_nonzero(np.diff(changed) > FREEZE_S))
+
+
+def _stages(counted: Counts) -> dict[str, float]:
+    """Mean time of a frame in each stage."""
+    names = [name.split('"')[1] for name in counted if name.startswith("stage_runs_total")]
+    return {
+        name: round(1000 * counted[f'stage_seconds_total{{stage="{name}"}}'] / runs, 2)
+        for name in names
+        if (runs := counted[f'stage_runs_total{{stage="{name}"}}']) > 0
+    }
+
+
+async def counts(server: LaunchedServer) -> Counts:
+    """The server's metrics now, by name."""
+    async with aiohttp.ClientSession() as http, http.get(urljoin(server.url, "metrics")) as response:
+        return metrics.parse(await response.text())
+
+
+def _lookahead_ms(options: BenchOptions) -> int:
+    manifest = Manifest.load(options.family or SHIPPED_FAMILY)
+    return live_lookahead_ms(manifest, options.lookahead_ms)
+
+
+def _machine() -> dict[str, object]:
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "load_before": load,
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _row(run: dict[str, Any]) -> str:
+    def middle(name: str) -> str:
+        return f"{run[name]['p50']:.0f} (p95 {run[name]['p95']:.0f}) ms" if run[name]["count"] else "not seen"
+
+    latencies = f"microphone to picture {middle('mic_to_picture_ms')}, to sound {middle('mic_to_sound_ms')}"
+    stages = ", ".join(f"{name} {value:.1f} ms" for name, value in run["stages_ms"].items())
+    lost = f"  {run['packets_lost']} packets lost, {run['silence_ms']} ms of silence a session made up,\n"
+    return (lost if run["loss"] else "") + (
+        f"  {run['fps']:.1f} new frames/s, {run['freezes']} freezes, {latencies}, skew {middle('skew_ms')},\n"
+        f"  {run['cpu_percent']:.0f} % CPU, {run['rss_mb']:.0f} MB, stages {stages}"
+    )

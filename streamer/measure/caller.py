@@ -1,0 +1,146 @@
+"""A caller without a browser: plays a sound as its microphone and notes what comes back, and when.
+
+It has no playout buffer: what it notes is the earliest moment at which a browser could show or play the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import TracebackType
+
+import numpy as np
+from aiortc import MediaStreamTrack, RTCDtlsTransport
+from aiortc.mediastreams import MediaStreamError
+from aiortc.rtp import is_rtcp
+from av import AudioFrame, VideoFrame
+from numpy.typing import NDArray
+
+from streamer.audio.format import AUDIO_BLOCK, RATE
+from streamer.core.aio import Clock, MonotonicClock
+from streamer.webrtc import audio_buffer
+from streamer.webrtc.call import Call
+
+MOUTH_ROWS, MOUTH_COLUMNS = (0.62, 0.88), (0.3, 0.7)  # of the picture: where a mouth is in a portrait
+
+Mono = NDArray[np.int16]
+Grey = NDArray[np.float32]
+
+
+@dataclass
+class Heard:
+    """A packet of sound that came back at `moment`: `level` is the peak (0..1) of every millisecond in it."""
+
+    moment: float
+    level: Grey
+
+
+@dataclass
+class Seen:
+    """A picture that came back at `moment`: its `size` (height, width) and its mouth region, grey 0..255."""
+
+    moment: float
+    size: tuple[int, int]
+    mouth: Grey
+
+
+@dataclass
+class Recording:
+    """All that came back. `start`: the moment at which the microphone's first sample was spoken."""
+
+    start: float = 0.0
+    sound: list[Heard] = field(default_factory=list)
+    pictures: list[Seen] = field(default_factory=list)
+
+
+class SoundTrack(MediaStreamTrack):
+    """Mono int16 at 48 kHz as a microphone would give it: each packet when its last sample has been spoken."""
+
+    kind = "audio"
+
+    def __init__(self, sound: Mono, recording: Recording, clock: Clock) -> None:
+        super().__init__()
+        self._sound, self._recording, self._clock = sound, recording, clock
+        self._block = 0
+
+    async def recv(self) -> AudioFrame:
+        """The next packet; silence after the sound's end."""
+        if self._block == 0:
+            self._recording.start = self._clock.now()
+        first = self._block * AUDIO_BLOCK
+        await self._clock.sleep_until(self._recording.start + (first + AUDIO_BLOCK) / RATE)
+        samples = self._sound[first : first + AUDIO_BLOCK]
+        frame = AudioFrame.from_ndarray(np.pad(samples, (0, AUDIO_BLOCK - len(samples)))[None], layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = RATE, first, Fraction(1, RATE)
+        self._block += 1
+        return frame
+
+
+class Caller:
+    """A call to the server at `url`, alive inside `async with`; what comes back is in `recording`.
+
+    `sound`: what its microphone hears; None is no microphone, for a session that speech is pushed into.
+    `loss`: share of the microphone's packets that never arrive, chosen at random.
+    """
+
+    def __init__(
+        self, url: str, sound: Mono | None, query: str = "", clock: Clock | None = None, loss: float = 0.0
+    ) -> None:
+        self.recording = Recording()
+        self._loss = loss
+        self._clock = clock or MonotonicClock()
+        microphone = None if sound is None else SoundTrack(sound, self.recording, self._clock)
+        self._call = Call(url, query, microphone, self._read)
+        audio_buffer.install(self._call.audio.receiver)
+
+    @property
+    def location(self) -> str:
+        """The session's address."""
+        return self._call.location
+
+    async def __aenter__(self) -> Caller:
+        """Call. Raises SessionError with the server's words when it refuses."""
+        await self._call.__aenter__()
+        if self._loss:
+            _lose(self._call.audio.sender.transport, self._loss)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._call.__aexit__(kind, error, trace)
+
+    async def vanish(self) -> None:
+        """Leave without a word, as a machine does that loses its network: nothing is sent any more."""
+        await self._call.vanish()
+
+    async def _read(self, track: MediaStreamTrack) -> None:
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                now = self._clock.now()
+                if isinstance(frame, AudioFrame):
+                    samples = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, RATE // 1000 * 2)
+                    self.recording.sound.append(Heard(now, np.abs(samples).max(axis=1) / 32768))
+                elif isinstance(frame, VideoFrame):
+                    self.recording.pictures.append(_seen(frame, now))
+
+
+def _lose(transport: RTCDtlsTransport, share: float) -> None:
+    """Drop RTP packets before they are encrypted; reports (RTCP) still go. Only our microphone sends any."""
+    send, random = transport._send_rtp, np.random.default_rng()
+
+    async def send_some(data: bytes) -> None:
+        if is_rtcp(data) or random.random() >= share:
+            await send(data)
+
+    transport._send_rtp = send_some  # type: ignore[method-assign]
+
+
+def _seen(frame: VideoFrame, now: float) -> Seen:
+    grey = frame.to_ndarray(format="gray")
+    height, width = grey.shape
+    rows = slice(round(MOUTH_ROWS[0] * height), round(MOUTH_ROWS[1] * height))
+    columns = slice(round(MOUTH_COLUMNS[0] * width), round(MOUTH_COLUMNS[1] * width))
+    return Seen(now, (height, width), np.asarray(grey[rows, columns], np.float32))

@@ -1,0 +1,60 @@
+"""A signal with sharp beginnings, and how long after them something is heard and seen: latency as a person has it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamer.audio.format import RATE
+from streamer.measure.caller import Grey, Heard, Mono, Seen
+
+PERIOD_S, VOICED_S = 1.6, 0.6  # a vowel, then a pause in which the mouth closes and the picture calms down
+LEAD_S = 2.0  # before the first one, for the connection to settle
+FORMANTS = (730, 1090, 2440)  # Hz, of an "ah", which opens the mouth widest
+SEARCH_S = 1.2  # after a beginning
+QUIET_S = 0.2  # after a beginning nothing of it can be back yet: what the mouth looks like closed
+LOUD = 0.05  # peak of full scale: sound has begun
+MOVED = 0.35  # of the largest change of the mouth region in the search: it has begun to open
+CLEAR = 2.0  # grey levels: a smaller largest change is no opening
+
+
+def vowels(seconds: float) -> Mono:
+    """A vowel every PERIOD_S, mono int16 at 48 kHz."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    harmonics = np.arange(1, 30)[:, None] * 130
+    gains = sum(np.exp(-np.abs(harmonics - formant) / 150) for formant in FORMANTS)
+    period = np.arange(round(RATE / 10)) / RATE  # all harmonics of 130 Hz repeat in it
+    wave = (gains * np.sin(2 * np.pi * harmonics * period)).sum(axis=0)
+    wave *= 0.4 / np.abs(wave).max()
+    inside = (t - LEAD_S) % PERIOD_S
+    envelope = np.clip(np.minimum(inside, VOICED_S - inside) / 0.01, 0, 1) * (t >= LEAD_S)
+    return np.asarray(32767 * envelope * np.resize(wave, len(t)), np.int16)
+
+
+def beginnings(start: float, seconds: float) -> list[float]:
+    """Moments at which the vowels of `vowels(seconds)` begin that have SEARCH_S after them."""
+    count = int((seconds - SEARCH_S - LEAD_S) / PERIOD_S) + 1
+    return [start + LEAD_S + PERIOD_S * number for number in range(count)]
+
+
+def heard_after(moment: float, sound: list[Heard]) -> float | None:
+    """Seconds from `moment` to the first loud millisecond that came back; None when there was none."""
+    for packet in sound:
+        if packet.moment > moment + SEARCH_S:
+            break
+        loud = np.flatnonzero(packet.level > LOUD)
+        if packet.moment > moment and loud.size:
+            return packet.moment + int(loud[0]) / 1000 - moment
+    return None
+
+
+def seen_after(moment: float, pictures: list[Seen]) -> float | None:
+    """Seconds from `moment` to the mouth's beginning to move; None when it did not, or not clearly."""
+    near = [picture for picture in pictures if moment <= picture.moment <= moment + SEARCH_S]
+    before = [picture.mouth for picture in near if picture.moment <= moment + QUIET_S]
+    if not before or len(near) == len(before):
+        return None
+    closed: Grey = np.mean(before, axis=0, dtype=np.float32)
+    changes = np.array([np.abs(picture.mouth - closed).mean() for picture in near])
+    if changes.max() < CLEAR:
+        return None
+    return near[int(np.argmax(changes > MOVED * changes.max()))].moment - moment

@@ -1,0 +1,115 @@
+"""Where `--output` goes: a stream's address or a file's name, understood and checked before anything is opened.
+
+FFmpeg knows many protocols, some of which read or write files, run through proxies or take commands in their
+addresses; only those named here are let through, and a file is opened as a file whatever its name looks like.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from streamer.core.errors import ConfigError, MediaError
+from streamer.core.files import check_output
+
+MPEGTS, FLV, MP4, MATROSKA, WEBM = "mpegts", "flv", "mp4", "matroska", "webm"
+
+SCHEMES = {"udp": MPEGTS, "tcp": MPEGTS, "rtmp": FLV, "rtmps": FLV}
+SUFFIXES = {".mp4": MP4, ".mkv": MATROSKA, ".webm": WEBM, ".ts": MPEGTS, ".flv": FLV}
+
+LONGEST = 2_000  # characters of an address; stream keys have some hundreds
+PACKET = 1316  # bytes of UDP: seven packets of MPEG-TS, which fit into an Ethernet frame
+
+_EXPECTED = "expected udp://HOST:PORT, rtmp://HOST/APP/KEY or a file's name that ends in " + ", ".join(SUFFIXES)
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A checked destination. name: for people, a stream's key left out; path: of a file, None for a stream.
+
+    url: for FFmpeg. partial: where a file is written before it has its name.
+    """
+
+    url: str
+    name: str
+    container: str
+    path: Path | None = None
+    partial: Path | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody is watching: late pictures are worth nothing."""
+        return self.path is None
+
+    @property
+    def alpha(self) -> bool:
+        """Whether pictures may be transparent."""
+        return self.container == WEBM
+
+    def keep(self) -> None:
+        """Give a file its name. Raises OSError, also when that was done before."""
+        if self.partial is not None and self.path is not None:
+            self.partial.replace(self.path)
+
+    @staticmethod
+    def parse(text: str) -> Destination:
+        """An address when there is `://` in it, a file's name otherwise.
+
+        Raises:
+            ConfigError: an address that no stream can be sent to, or a file of an unknown kind.
+            MediaError: the file exists, or its folder does not.
+        """
+        return _address(text) if "://" in text else _file(text)
+
+
+def _file(text: str) -> Destination:
+    path = Path(text)
+    container = SUFFIXES.get(path.suffix.lower())
+    if container is None:
+        raise ConfigError(f"--output {text}: {_EXPECTED}")
+    check_output(path)
+    if path.exists():
+        raise MediaError(f"{path}: exists already; choose another name, or delete it")
+    partial = path.absolute().with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    return Destination(f"file:{partial}", str(path), container, path, partial)
+
+
+def _address(text: str) -> Destination:
+    scheme = text.partition("://")[0].lower()
+    if scheme == "srt":
+        raise ConfigError(
+            "--output srt://..: the FFmpeg inside PyAV has no SRT; send to udp://127.0.0.1:PORT and let a program that "
+            "has it pass the stream on: `ffmpeg -i udp://127.0.0.1:PORT -c copy -f mpegts 'srt://..'`"
+        )
+    if scheme not in SCHEMES:
+        raise ConfigError(f"--output {scheme}://..: no such output; {_EXPECTED}")
+    if len(text) > LONGEST or not _PRINTABLE.fullmatch(text):
+        raise ConfigError(f"--output {scheme}://..: an address of at most {LONGEST} letters and signs expected")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"--output {scheme}://..: not an address ({error})") from None
+    if not host or port == 0:
+        raise ConfigError(f"--output {text.partition('?')[0]}: no host in it to send to, such as 127.0.0.1")
+    return _rtmp(scheme, text, parts) if SCHEMES[scheme] == FLV else _transport(scheme, parts)
+
+
+def _transport(scheme: str, parts: SplitResult) -> Destination:
+    if parts.port is None or parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
+        raise ConfigError(f"--output {scheme}://..: expected {scheme}://HOST:PORT and nothing more")
+    host = parts.netloc.rpartition(":")[0]
+    name = f"{scheme}://{host}:{parts.port}"
+    return Destination(f"{name}?pkt_size={PACKET}" if scheme == "udp" else name, name, MPEGTS)
+
+
+def _rtmp(scheme: str, text: str, parts: SplitResult) -> Destination:
+    app, _, key = parts.path.strip("/").partition("/")
+    if not app:
+        raise ConfigError(f"--output {scheme}://..: expected {scheme}://HOST/APP/KEY, as the service says")
+    place = parts.netloc.rpartition("@")[2]
+    return Destination(text, f"{scheme}://{place}/{app}" + "/…" * bool(key), FLV)

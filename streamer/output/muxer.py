@@ -1,0 +1,225 @@
+"""Pictures and sound into one stream or file, through PyAV: H.264 and AAC, or VP9 and Opus in a WebM.
+
+Both come with their moments in milliseconds of one clock that the caller counts, so that they stay together however
+late, early or incomplete they come. Blocking, and holding the interpreter's lock while it connects; for a process of
+its own (`muxer_process`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+from urllib.parse import urlsplit
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from streamer.audio.format import CHANNELS, MS, RATE, Samples
+from streamer.core.errors import MediaError
+from streamer.core.frames import ByteArray
+from streamer.core.letterbox import Fit
+from streamer.core.rates import FPS, FRAME_MS
+from streamer.output.destination import FLV, MP4, MPEGTS, WEBM, Destination
+
+THREADS = 2  # the face needs the processor, too
+LIVE_KEY_FRAME_S = 1  # whoever joins waits no longer
+FILE_KEY_FRAME_S = 2  # also the length of an MP4's fragments, what a crash may cost
+LIVE_BITS_PER_PIXEL = 0.18  # at most; 4 Mbit/s for 1280x720
+QUALITY = "20"  # x264's constant rate factor
+VP9_QUALITY = "30"  # of 0..63
+AUDIO_BIT_RATE = 160_000
+EARLY_SOUND = 100  # packets kept until the first picture comes
+SILENCE = RATE  # samples made at once where sound is missing
+LATE_SOUND = RATE // 2  # so many samples behind the pictures, sound is missing
+BT709 = 1  # primaries and transfer, as H.273 numbers them
+
+
+@dataclass(frozen=True)
+class MuxerJob:
+    """What to write, and where. transparent: pictures are RGBA, and stay so; only for `Destination.alpha`."""
+
+    destination: Destination
+    fit: Fit
+    transparent: bool = False
+
+
+class Muxer:
+    """An open destination; `close` finishes a file and gives it its name.
+
+    The first picture's moment is the beginning; sound before it is left out, sound that is missing is silence.
+    """
+
+    def __init__(self, job: MuxerJob) -> None:
+        """Opens it, connects, writes the header. Raises MediaError."""
+        self.pictures = 0  # written
+        self._job = job
+        self._origin: int | None = None  # ms
+        self._edge = 0  # sound written so far, in samples after the origin
+        self._last = -1  # picture written last, in frames after the origin
+        self._early: list[tuple[int, Samples]] = []
+        self._settled = False
+        destination = job.destination
+        try:
+            _find_host(destination)
+            options = _container_options(destination)
+            self._container = av.open(destination.url, "w", format=destination.container, container_options=options)
+            self._video, self._audio = self._add_video(), self._add_audio()
+            self._container.start_encoding()
+        except (av.error.FFmpegError, OSError) as error:
+            self._settle()
+            raise MediaError(_reason(error)) from None
+
+    @property
+    def seconds(self) -> float:
+        """Length of what was written."""
+        return (self._last + 1) / FPS
+
+    def picture(self, moment: int, rgb: ByteArray) -> None:
+        """Append uint8 [h, w, 3], or [h, w, 4] where it is transparent. Raises MediaError."""
+        if self._origin is None:
+            self._origin = moment
+        index = (moment - self._origin) // FRAME_MS
+        if index <= self._last:
+            return
+        fitted = self._job.fit.put(rgb)
+        kind = "rgba" if self._job.transparent else "rgb24"
+        frame = av.VideoFrame.from_ndarray(fitted, format=kind).reformat(
+            format=self._video.pix_fmt,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+        )
+        frame.pts, frame.time_base = index, Fraction(1, FPS)
+        self._mux(self._video, frame)
+        self._last = index
+        self.pictures += 1
+        early, self._early = self._early, []
+        for when, samples in early:
+            self.sound(when, samples)
+        self._fill((index + 1) * FRAME_MS * MS - LATE_SOUND)
+
+    def sound(self, moment: int, samples: Samples) -> None:
+        """Append int16 [n, 2] whose first sample belongs to `moment`. Raises MediaError."""
+        if self._origin is None:
+            self._early = [*self._early, (moment, samples)][-EARLY_SOUND:]
+            return
+        start = (moment - self._origin) * MS
+        self._fill(start)
+        if start + len(samples) > self._edge:
+            self._append(samples[self._edge - start :])
+
+    def close(self) -> None:
+        """Write what waits, and end. A file without a picture is removed. Raises MediaError; see `leave`."""
+        try:
+            self._mux(self._video, None)
+            self._mux(self._audio, None)
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """End without what waits: the destination failed. Raises MediaError; a file is kept as far as it got."""
+        try:
+            self._container.close()
+        except (av.error.FFmpegError, OSError) as error:
+            raise MediaError(_reason(error)) from None
+        finally:
+            self._settle()
+
+    def _fill(self, until: int) -> None:
+        """Silence up to there; a container would hold the pictures back until sound comes."""
+        while (gap := min(until - self._edge, SILENCE)) > 0:
+            self._append(np.zeros((gap, CHANNELS), np.int16))
+
+    def _append(self, samples: Samples) -> None:
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate = RATE
+        frame.pts, frame.time_base = self._edge, Fraction(1, RATE)
+        self._edge += len(samples)
+        self._mux(self._audio, frame)
+
+    def _mux(self, stream: Any, frame: av.VideoFrame | av.AudioFrame | None) -> None:
+        try:
+            self._container.mux(stream.encode(frame))
+        except (av.error.FFmpegError, OSError) as error:
+            raise MediaError(_reason(error)) from None
+
+    def _add_video(self) -> av.VideoStream:
+        job, fit = self._job, self._job.fit
+        codec = "libvpx-vp9" if job.destination.container == WEBM else "libx264"
+        stream = self._container.add_stream(codec, rate=FPS, options=_video_options(job))
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = fit.width, fit.height
+        stream.pix_fmt = "yuva420p" if job.transparent else "yuv420p"
+        stream.time_base = Fraction(1, FPS)
+        context = stream.codec_context
+        context.thread_count = THREADS
+        # Unmarked, players guess by the picture's size.
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        context.color_primaries = context.color_trc = BT709
+        if job.transparent:
+            stream.metadata["alpha_mode"] = "1"
+        return stream
+
+    def _add_audio(self) -> av.AudioStream:
+        codec = "libopus" if self._job.destination.container == WEBM else "aac"
+        stream = self._container.add_stream(codec, rate=RATE, layout="stereo")
+        assert isinstance(stream, av.AudioStream)
+        stream.bit_rate = AUDIO_BIT_RATE
+        return stream
+
+    def _settle(self) -> None:
+        """Give a file its name, or remove it when there is no picture in it."""
+        destination, settled, self._settled = self._job.destination, self._settled, True
+        if destination.partial is None or settled:
+            return
+        with contextlib.suppress(OSError):
+            if self.pictures:
+                destination.keep()
+            else:
+                destination.partial.unlink()
+
+
+def _find_host(destination: Destination) -> None:
+    """FFmpeg says "Input/output error" where a name is not known. Raises MediaError."""
+    if destination.live:
+        host = urlsplit(destination.url).hostname
+        try:
+            socket.getaddrinfo(host, None)
+        except OSError:
+            raise MediaError(f"no host {host} is known") from None
+
+
+def _container_options(destination: Destination) -> dict[str, str]:
+    options = {"flush_packets": "1"}  # each packet leaves when it is there
+    if destination.live:
+        options["max_interleave_delta"] = "200000"  # pictures and sound wait for each other so many µs, not 10 s
+    if destination.container == MP4:
+        # Playable up to the last fragment, should the program be killed; delay_moov: so that the first picture is at 0.
+        options["movflags"] = "hybrid_fragmented+delay_moov"
+    if destination.container == MPEGTS:
+        options["pes_payload_size"] = "0"  # otherwise the sound is gathered for 140 ms
+    if destination.container == FLV and destination.live:
+        options["flvflags"] = "no_duration_filesize"
+    return options
+
+
+def _video_options(job: MuxerJob) -> dict[str, str]:
+    live = job.destination.live
+    options = {"g": str(FPS * (LIVE_KEY_FRAME_S if live else FILE_KEY_FRAME_S))}
+    if job.destination.container == WEBM:
+        return options | {
+            "deadline": "realtime", "cpu-used": "8", "row-mt": "1", "auto-alt-ref": "0", "lag-in-frames": "0",
+            "crf": VP9_QUALITY, "b": "0",
+        }  # fmt: skip
+    options |= {"preset": "veryfast", "crf": QUALITY, "bf": "0"}
+    if live:
+        most = round(job.fit.width * job.fit.height * FPS * LIVE_BITS_PER_PIXEL)
+        options |= {"tune": "zerolatency", "sc_threshold": "0", "maxrate": str(most), "bufsize": str(most)}
+    return options
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).splitlines()[0]

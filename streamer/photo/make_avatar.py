@@ -1,0 +1,171 @@
+"""From a portrait to an avatar's constants, by what the family offers in its `coefficients` stage.
+
+A family whose stage follows "fit-rig" (the shipped one) has its face rig fitted to the landmarks. One whose stage is a
+network (SadTalker's) has coefficients read off an aligned crop of the face, and its own motion stage asked where they
+put the portrait's keypoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engines.manifest import Manifest
+from engines.runtime import Engine, open_stage
+from streamer.avatar.catalogue import MODES, WHOLE_MODES
+from streamer.avatar.condition_maps import Topology
+from streamer.avatar.paste import BOX, whole_picture
+from streamer.core.errors import ConfigError, PhotoError
+from streamer.core.frames import ByteArray, FloatArray
+from streamer.photo import sadtalker_crop
+from streamer.photo.head_square import cut_square, head_square
+from streamer.photo.portrait import Portrait
+from streamer.photo.rig_constants import face_model
+from streamer.photo.rig_fit import FaceRig, fit_face
+from streamer.vision.landmarks import LEFT_CORNERS, RIGHT_CORNERS, eye_middle
+from streamer.vision.matting import cut_out
+
+FIT_RIG = "fit-rig"
+LEAST_EYES = 8  # pixels between the eyes in the family's picture
+LITTLE_ROOM = 0.06  # of the picture's side drawn out beyond the photo's edge
+TIGHT = "there is little room about the head, so the photo's edge was drawn out; more room looks better"
+SCENE_ROWS = 3  # coefficients beyond the layout's: how the face was cut out; only whole-scene motion takes them
+# Where the 257 coefficients of a face hold what a family's layout names: expression, head angles, head translation.
+_EXPRESSION, _ANGLES, _TRANSLATION = slice(80, 144), slice(224, 227), slice(254, 257)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """An avatar's content. picture: [S, S, 3] RGB; landmarks: [478, 2] in its pixels; whole: the picture that frames
+    are pasted into, for the modes that do; matte: [S, S] in 0..1, how much of each pixel is the person.
+    """
+
+    picture: ByteArray
+    landmarks: FloatArray
+    mode: str
+    arrays: Mapping[str, FloatArray]
+    matte: FloatArray
+    whole: ByteArray | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def modes_of(manifest: Manifest) -> tuple[str, ...]:
+    """How a portrait may be cut out for the family, the usual way first; none where it cannot make avatars."""
+    spec = manifest.stages.get("coefficients")
+    if spec is None:
+        return ()
+    return ("crop", "full") if spec.process == FIT_RIG else MODES
+
+
+def make_avatar(manifest: Manifest, portrait: Portrait, mode: str | None = None, threads: int = 2) -> Made:
+    """Make what an avatar of this family consists of.
+
+    Raises:
+        ConfigError: the family makes no avatars, or not in this mode.
+        PhotoError: the face is too small in this mode.
+        EngineError: a network does not load.
+    """
+    modes = modes_of(manifest)
+    if not modes:
+        raise ConfigError(f"family {manifest.family} has no stage `coefficients`, so no avatars can be made for it")
+    chosen = mode or modes[0]
+    if chosen not in modes:
+        raise ConfigError(f"mode {chosen}; family {manifest.family} has {', '.join(modes)}")
+    if manifest.stage("coefficients").process == FIT_RIG:
+        return _fit_rig(manifest, portrait, chosen)
+    return _read_coefficients(manifest, portrait, chosen, threads)
+
+
+def _fit_rig(manifest: Manifest, portrait: Portrait, mode: str) -> Made:
+    spec, conditions = manifest.stage("coefficients"), manifest.stage("render").conditions
+    if spec.rig is None or conditions is None:
+        raise ConfigError(f"family {manifest.family}: making avatars needs a rig and conditions, and it lacks one")
+    names = manifest.coefficients.expression
+    fit = fit_face(FaceRig.load(spec.rig), names, portrait.landmarks)
+    height, width = portrait.picture.shape[:2]
+    square = head_square(fit.offset, fit.scale, fit.rig.extents, (width, height))
+    size = manifest.size
+    arrays = face_model(fit, names, Topology.load(conditions), portrait.landmarks, square, size)
+    landmarks = (square.to_picture(portrait.landmarks) + 1) * (size / 2)
+    picture = cut_square(portrait.picture, square, size)
+    matte = _matte(portrait, lambda photo: cut_square(photo, square, size), picture, landmarks)
+    notes = [TIGHT] if square.overhang((width, height)) > LITTLE_ROOM else []
+    if mode not in WHOLE_MODES:
+        return Made(picture, landmarks, mode, arrays, matte, notes=notes)
+    edges = (square.x - square.half, square.y - square.half, square.x + square.half, square.y + square.half)
+    whole, box = whole_picture(portrait.picture, edges, size)
+    return Made(picture, landmarks, mode, {**arrays, BOX: box.array()}, matte, whole, notes)
+
+
+def _matte(
+    portrait: Portrait, cut: Callable[[ByteArray], ByteArray], picture: ByteArray, landmarks: FloatArray
+) -> FloatArray:
+    """The matte of the picture that `cut` makes of the photo, with the landmarks in it: the photo's own, or made."""
+    if portrait.cut_out is None:
+        return cut_out(picture, landmarks)
+    told = cut(np.repeat(portrait.cut_out[..., None], 3, axis=2))[..., 0]
+    return np.asarray(told, np.float32) / np.float32(255)
+
+
+def _read_coefficients(manifest: Manifest, portrait: Portrait, mode: str, threads: int) -> Made:
+    height, width = portrait.picture.shape[:2]
+    box = sadtalker_crop.crop_box(mode, portrait.landmarks, width, height)
+    picture = box.cut(portrait.picture, manifest.size)
+    landmarks = box.to_picture(portrait.landmarks, manifest.size)
+    apart = float(np.linalg.norm(eye_middle(landmarks, LEFT_CORNERS) - eye_middle(landmarks, RIGHT_CORNERS)))
+    if apart < LEAST_EYES:
+        raise PhotoError(
+            f"in mode {mode} the face is {apart:.0f} pixels from eye to eye, expected at least {LEAST_EYES}; "
+            "use mode crop or full"
+        )
+    with _opened(manifest, "coefficients", threads) as stage:
+        values, cut_out = read_coefficients(stage, picture, landmarks)
+    reference = np.concatenate([values, cut_out])[None].astype(np.float32)
+    matte = _matte(portrait, lambda photo: box.cut(photo, manifest.size), picture, landmarks)
+    arrays = {"reference": reference, "source_keypoints": _own_keypoints(manifest, picture, reference, mode, threads)}
+    if mode not in WHOLE_MODES:
+        return Made(picture, landmarks, mode, arrays, matte)
+    edges = (box.left, box.top, box.right, box.bottom)
+    whole, place = whole_picture(portrait.picture, edges, manifest.size)
+    return Made(picture, landmarks, mode, {**arrays, BOX: place.array()}, matte, whole)
+
+
+def read_coefficients(stage: Engine, picture: ByteArray, landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A face's expression and pose, [E + P], and how it was cut out, [3]. landmarks: in the picture's pixels."""
+    face, cut_out = sadtalker_crop.face_input(picture, landmarks)
+    values = stage.infer({"face": face})["coefficients"][0]
+    return np.concatenate([values[_EXPRESSION], values[_ANGLES], values[_TRANSLATION]]), cut_out
+
+
+def _own_keypoints(
+    manifest: Manifest, picture: ByteArray, reference: FloatArray, mode: str, threads: int
+) -> FloatArray:
+    """Where the motion stage puts the keypoints of the portrait's own coefficients, [1, K, 3]."""
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / np.float32(255.0)
+    with _opened(manifest, "appearance", threads) as stage:
+        canonical = stage.infer({"portrait": planes})["canonical_keypoints"]
+    name = "motion_full" if mode in WHOLE_MODES else "motion"
+    spec = manifest.stage(name)
+    rows = len(manifest.coefficients) + (SCENE_ROWS if mode in WHOLE_MODES else 0)
+    width = sum(spec.context) + 1
+    coefficients = np.repeat(reference[:, :rows, None], width, axis=2)
+    still = np.zeros((1, 3), np.float32)
+    with _opened(manifest, name, threads) as stage:
+        inputs = {"coefficients": coefficients, "view": still, "view_on": still, "canonical_keypoints": canonical}
+        return stage.infer(inputs)["keypoints"]
+
+
+class _opened:  # noqa: N801 - used like a function
+    """One stage, active for as long as the block lasts."""
+
+    def __init__(self, manifest: Manifest, stage: str, threads: int) -> None:
+        self._engine = open_stage(manifest, stage, threads=threads)
+
+    def __enter__(self) -> Engine:
+        self._engine.activate()
+        return self._engine
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.deactivate()

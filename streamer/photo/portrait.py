@@ -1,0 +1,192 @@
+"""The face that an avatar is made of: found in the photo, chosen among several, and checked for what can be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamer.core.errors import PhotoError
+from streamer.core.frames import ByteArray, FloatArray
+from streamer.photo.photo_file import load_cut_out
+from streamer.vision.landmarks import Face, Landmarker
+
+MAIN_FACE = 1.6  # times as large as the next: no doubt who is meant
+LEAST_EYE_DISTANCE, FEW_EYE_DISTANCE = 16.0, 36.0  # pixels
+MOST_YAW, WIDE_YAW = 42.0, 25.0  # degrees
+MOST_ROLL = 20.0  # degrees a head may lean before the picture is turned upright
+SURE_PRESENCE, SURE_SCORE = 0.995, 0.8
+MOST_OUTSIDE = 0.08  # share of the landmarks that the models may put beyond the photo's edge
+MATTE_SLACK = 0.02  # that a matte's proportions may differ from the photo's
+LEAST_COVER = 0.8
+MOUTH_OPEN = 0.2  # height of the mouth's opening over its width: a laugh, or in the middle of a word
+LIDS_SHUT = 0.12  # height of an eye's opening over its width
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """A picture [H, W, 3] RGB, the landmarks [478, 3] of the chosen face in it, and remarks for the person.
+
+    cut_out: how much of each pixel is the person, [H, W] 0..255, where the photo or its owner told.
+    """
+
+    picture: ByteArray
+    landmarks: FloatArray
+    notes: list[str] = field(default_factory=list)
+    cut_out: ByteArray | None = None
+
+
+def read_portrait(path: Path, landmarker: Landmarker, chosen: int | None = None, matte: Path | None = None) -> Portrait:
+    """Load a photo and find the face to animate. `chosen` counts the faces from left to right, from 1.
+
+    matte: a picture in which the person is light, or the rest transparent; without one, the photo's own transparency.
+
+    Raises:
+        PhotoError: no picture, no face, several and none chosen, or one too small or too much from the side; a matte
+            of another shape, or that leaves out the face.
+    """
+    photo, cut_out = load_cut_out(path)
+    if matte is not None:
+        cut_out = load_matte(matte, photo)
+    picture, faces, quarters = _find_upright(photo, landmarker)
+    notes = ["the photo lies on its side or its head; it was turned upright"] if quarters else []
+    face = _choose(path, faces, chosen, notes)
+    notes += check_face(path, face, picture.shape[1], picture.shape[0])
+    if cut_out is not None:
+        cut_out = np.ascontiguousarray(np.rot90(cut_out, quarters))
+        if not covers(cut_out, face.points):
+            if matte is not None:
+                raise PhotoError(f"{matte}: leaves out the face; expected the person in white, the rest in black")
+            cut_out = None
+    roll = head_angles(face.points)[2]
+    if abs(roll) > MOST_ROLL:
+        notes.append(f"the head leans by {abs(roll):.0f} degrees; the picture was turned upright")
+        turned, points = _turn(picture, face.points, roll)
+        return Portrait(turned, points, notes, None if cut_out is None else _turn(cut_out, face.points, roll)[0])
+    return Portrait(picture, face.points, notes, cut_out)
+
+
+def load_matte(path: Path, photo: ByteArray) -> ByteArray:
+    """A matte for a photo [H, W, 3]: [H, W] 0..255. Raises PhotoError."""
+    picture, opacity = load_cut_out(path)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if opacity is None else opacity
+    (high, wide), (height, width) = grey.shape[:2], photo.shape[:2]
+    if abs(wide * height - high * width) > MATTE_SLACK * high * width:
+        raise PhotoError(f"{path}: {wide}x{high} pixels, the photo {width}x{height}; expected the same proportions")
+    return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def covers(cut_out: ByteArray, points: FloatArray) -> bool:
+    """Whether most of a face's landmarks [478, 2+] lie on the person."""
+    height, width = cut_out.shape
+    columns, rows = (points[:, axis].astype(int).clip(0, length - 1) for axis, length in ((0, width), (1, height)))
+    return bool(cut_out[rows, columns].mean() > LEAST_COVER * 255)
+
+
+def _find_upright(picture: ByteArray, landmarker: Landmarker) -> tuple[ByteArray, list[Face], int]:
+    """Faces, in the picture turned by the quarter turns in which they are clearest; how many those are.
+
+    The models take an upside-down face for an upright one, but are less sure of it: on fourteen portraits, upright
+    faces scored above 0.83 and 0.999, upside-down ones below 0.78 and 0.995.
+    """
+    faces = landmarker.find(picture)
+    if faces and faces[0].presence >= SURE_PRESENCE and faces[0].detection.score >= SURE_SCORE:
+        return picture, faces, 0
+    found = [(picture, faces)]
+    for quarters in (1, 2, 3):
+        turned = np.ascontiguousarray(np.rot90(picture, quarters))
+        found.append((turned, landmarker.find(turned)))
+    best = max(range(4), key=lambda k: _sureness(found[k][1]))
+    return (*found[best], best)
+
+
+def _sureness(faces: list[Face]) -> float:
+    return faces[0].presence * faces[0].detection.score if faces else 0.0
+
+
+def head_angles(points: FloatArray) -> tuple[float, float, float]:
+    """Rough yaw, pitch and roll of a face in degrees, from its landmarks [478, 3]."""
+    across = points[454] - points[234]  # between the ears
+    up = points[10] - points[152]  # chin to forehead
+    yaw = float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
+    pitch = float(np.degrees(np.arctan2(up[2], np.hypot(up[0], up[1]))))
+    eyes = points[[362, 263], :2].mean(0) - points[[33, 133], :2].mean(0)
+    return yaw, pitch, float(np.degrees(np.arctan2(eyes[1], eyes[0])))
+
+
+def _choose(path: Path, faces: list[Face], chosen: int | None, notes: list[str]) -> Face:
+    if not faces:
+        raise PhotoError(f"{path}: no face found; expected one that looks towards the camera and is not covered")
+    ordered = sorted(faces, key=lambda face: float(face.points[:, 0].mean()))
+    if chosen is not None:
+        if not 1 <= chosen <= len(ordered):
+            raise PhotoError(f"{path}: face {chosen} asked for, {_count(ordered)} found, counted from left to right")
+        return ordered[chosen - 1]
+    main = faces[0]
+    if len(faces) > 1:
+        place = ordered.index(main) + 1
+        if main.eye_distance < MAIN_FACE * faces[1].eye_distance:
+            raise PhotoError(
+                f"{path}: {_count(ordered)} found; choose one with --face 1 (the leftmost) to --face {len(ordered)}, "
+                "or cut the photo to one person"
+            )
+        notes.append(f"{_count(ordered)} found; took the largest, --face {place} from the left")
+    return main
+
+
+def _count(faces: list[Face]) -> str:
+    return "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+
+
+def check_face(path: Path, face: Face, width: int, height: int) -> list[str]:
+    """Remarks about a face in a photo of `width` x `height` pixels.
+
+    Raises:
+        PhotoError: it is too small, cut off, or too much from the side.
+    """
+    size = face.eye_distance
+    if size < LEAST_EYE_DISTANCE:
+        raise PhotoError(
+            f"{path}: the face is too small, {size:.0f} pixels between the eyes; expected at least "
+            f"{LEAST_EYE_DISTANCE:.0f}, better {2 * FEW_EYE_DISTANCE:.0f}"
+        )
+    outside = (face.points[:, :2] < 0) | (face.points[:, :2] > (width, height))
+    if outside.any(1).mean() > MOST_OUTSIDE:
+        raise PhotoError(f"{path}: the face is cut off by the photo's edge; expected all of it, with room about it")
+    yaw = abs(head_angles(face.points)[0])
+    if yaw > MOST_YAW:
+        raise PhotoError(
+            f"{path}: the face is seen from the side, turned by about {yaw:.0f} degrees; expected at most "
+            f"{MOST_YAW:.0f}, better a look into the camera"
+        )
+    notes = []
+    if size < FEW_EYE_DISTANCE:
+        notes.append(f"the face is small, {size:.0f} pixels between the eyes, and will look soft")
+    if yaw > WIDE_YAW:
+        notes.append(f"the face is turned by about {yaw:.0f} degrees; one that looks into the camera moves better")
+    if max(_openness(face.points, eye) for eye in ((159, 145, 33, 133), (386, 374, 362, 263))) < LIDS_SHUT:
+        notes.append("the eyes look closed, and will stay so; take a photo with open eyes")
+    if _openness(face.points, (13, 14, 61, 291)) > MOUTH_OPEN:
+        notes.append("the mouth is open; lips that touch in the photo speak better")
+    return notes
+
+
+def _openness(points: FloatArray, ends: tuple[int, int, int, int]) -> float:
+    """Height over width, by the points at the upper and lower edge and in both corners."""
+    upper, lower, one, other = points[list(ends), :2]
+    return float(np.linalg.norm(upper - lower)) / max(float(np.linalg.norm(one - other)), 1e-6)
+
+
+def _turn(picture: ByteArray, points: FloatArray, degrees: float) -> tuple[ByteArray, FloatArray]:
+    """Picture and landmarks turned by `-degrees` about the picture's middle, the canvas grown to hold all of it."""
+    height, width = picture.shape[:2]
+    table = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    cosine, sine = abs(table[0, 0]), abs(table[0, 1])
+    size = (int(height * sine + width * cosine), int(height * cosine + width * sine))
+    table[:, 2] += (size[0] / 2 - width / 2, size[1] / 2 - height / 2)
+    turned = cv2.warpAffine(picture, table, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = points.copy()
+    moved[:, :2] = points[:, :2] @ table[:, :2].T + table[:, 2]
+    return np.asarray(turned, np.uint8), moved.astype(np.float32)

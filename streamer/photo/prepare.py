@@ -1,0 +1,183 @@
+"""`avatar prepare`: an avatar bundle made of a photo, written at once or not at all."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import shutil
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines.manifest import Manifest
+from engines.runtime import Engines
+from streamer.avatar import matte, paste
+from streamer.avatar.bundle import Avatar
+from streamer.avatar.catalogue import FORMAT, NAME_PATTERN, home_folder, is_photo, read_info
+from streamer.avatar.condition_maps import SUBPIXEL_BITS
+from streamer.core.errors import BundleError, ConfigError
+from streamer.core.frames import ByteArray
+from streamer.photo.make_avatar import Made, make_avatar
+from streamer.photo.portrait import read_portrait
+from streamer.photo.rig_constants import LEFT_LIDS_RING, LIPS_RING, RIGHT_LIDS_RING
+from streamer.vision.landmarks import LEFT_IRIS, RIGHT_IRIS, shared_landmarker
+
+LICENCE = "that of the photo"
+PREVIEW = "preview.png"
+_PREVIEW_SIDE = 384
+_MOST_TITLE = 60  # characters
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What `avatar prepare` was asked for. name: None is made of the file's name; mode: None is the family's usual;
+    matte: None is the photo's own transparency, or made of it.
+    """
+
+    photo: Path
+    name: str | None = None
+    title: str | None = None
+    face: int | None = None
+    mode: str | None = None
+    matte: Path | None = None
+    force: bool = False
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Where the bundle lies, and remarks about the photo."""
+
+    name: str
+    folder: Path
+    notes: tuple[str, ...]
+
+    @property
+    def preview(self) -> Path:
+        """The portrait beside the same with the face's outlines as they were read."""
+        return self.folder / PREVIEW
+
+
+def prepare(manifest: Manifest, options: PrepareOptions) -> Prepared:
+    """Make an avatar of the user's own, under AVATAR_HOME.
+
+    Raises:
+        ConfigError: an impossible or a taken name; an impossible title; a mode that the family lacks.
+        PhotoError: no avatar can be made of the photo.
+        BundleError: the bundle cannot be written.
+    """
+    name = name_of(options.photo) if options.name is None else options.name
+    if not NAME_PATTERN.fullmatch(name):
+        raise ConfigError(f"{name[:40]!r} is no name for an avatar; use up to 40 of a-z, 0-9, _ and -: --name NAME")
+    if options.title is not None and not (options.title.isprintable() and 0 < len(options.title) <= _MOST_TITLE):
+        raise ConfigError(f"a title of {len(options.title)} characters; use one line of 1 to {_MOST_TITLE}")
+    if name in manifest.avatars:
+        raise ConfigError(f"{name} is an avatar of family {manifest.family} itself; choose another --name")
+    folder = home_folder() / "avatars" / name
+    if folder.exists() and not options.force:
+        raise ConfigError(f"there is an avatar {name} in {folder}; choose another --name, or replace it with --force")
+    partial = folder.with_name(f".{name}.{os.getpid()}.partial")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        notes = write_avatar(manifest, options, partial, name)
+        _replace(partial, folder)
+    except OSError as error:
+        raise BundleError(f"{folder}: cannot be written ({error.strerror})") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Prepared(name, folder, notes)
+
+
+@contextmanager
+def named_or_photo(
+    engines: Engines, asked: str | None, mode: str | None, face: int | None, say: Callable[[str], None]
+) -> Iterator[Avatar]:
+    """The avatar of a name (None: the default), or of a photo, made for as long as the block lasts.
+
+    mode, face: of PrepareOptions, for a photo; `say` is told the remarks about it.
+
+    Raises:
+        AvatarError: no such avatar; or as `prepare`.
+    """
+    if asked is None or not is_photo(asked):
+        if mode is not None or face is not None:
+            raise ConfigError("--mode and --face are for a photo; an avatar has them since it was made")
+        yield Avatar.load(engines, asked)
+        return
+    with tempfile.TemporaryDirectory(prefix="avatar-") as parent:
+        photo = Path(asked)
+        folder = Path(parent) / name_of(photo)
+        for note in write_avatar(engines.manifest, PrepareOptions(photo, mode=mode, face=face), folder, folder.name):
+            say(note)
+        yield Avatar.open(engines, read_info(engines.manifest, folder))
+
+
+def name_of(photo: Path) -> str:
+    """A name for the avatar of a photo, made of the file's."""
+    letters = unicodedata.normalize("NFKD", photo.stem.casefold()).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^a-z0-9_-]+", "-", letters).strip("-_")
+    return plain[:40].rstrip("-_") or "me"
+
+
+def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name: str) -> tuple[str, ...]:
+    """Make the bundle in `folder`, which is made; returns remarks about the photo. Raises as `prepare`, and OSError."""
+    portrait = read_portrait(options.photo, shared_landmarker(), options.face, options.matte)
+    made = make_avatar(manifest, portrait, options.mode, options.threads)
+    folder.mkdir(parents=True)
+    about = {
+        "format": FORMAT,
+        "name": name,
+        "title": options.title or name.replace("-", " ").replace("_", " ").title(),
+        "family": manifest.family,
+        "description": f"Made of a photo on {datetime.date.today().isoformat()}.",
+        "licence": LICENCE,
+        "mode": made.mode,
+    }
+    (folder / "avatar.json").write_text(json.dumps(about, indent=2) + "\n")
+    _write_png(folder / "portrait.png", made.picture)
+    matte.write_matte(folder / matte.FILE, made.matte)
+    _write_png(folder / PREVIEW, _preview(made))
+    if made.whole is not None:
+        _write_png(folder / paste.FILE, made.whole)
+    with (folder / "arrays.npz").open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **made.arrays)
+    return (*portrait.notes, *made.notes)
+
+
+def _replace(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`; there is always one or the other, complete."""
+    old = new.with_suffix(".old")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_png(path: Path, picture: ByteArray) -> None:
+    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+def _preview(made: Made) -> ByteArray:
+    side = _PREVIEW_SIDE
+    plain = np.asarray(cv2.resize(made.picture, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+    drawn = plain.copy()
+    points = made.landmarks * (side / made.picture.shape[0])
+    fixed = np.round(points * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    for ring, colour in (
+        (LIPS_RING, (255, 210, 60)),
+        (RIGHT_LIDS_RING, (80, 220, 255)),
+        (LEFT_LIDS_RING, (80, 220, 255)),
+    ):
+        cv2.polylines(drawn, [fixed[list(ring)]], True, colour, 1, cv2.LINE_AA, SUBPIXEL_BITS)
+    for iris in (RIGHT_IRIS, LEFT_IRIS):
+        middle = (int(fixed[iris, 0]), int(fixed[iris, 1]))
+        cv2.circle(drawn, middle, 3 << SUBPIXEL_BITS, (255, 90, 90), -1, cv2.LINE_AA, SUBPIXEL_BITS)
+    return np.concatenate([plain, drawn], axis=1)

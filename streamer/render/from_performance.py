@@ -1,0 +1,179 @@
+"""A performance played again: on the face that gave it, whose pictures are the same to the bit, or on another one."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from engines.manifest import Manifest
+from streamer.audio.sound_file import probe_sound, read_sound
+from streamer.avatar.background import TRANSPARENT
+from streamer.avatar.bundle import PREPARING
+from streamer.avatar.catalogue import list_avatars
+from streamer.core.errors import MediaError
+from streamer.core.frames import Coefficients, CoefficientWindow, FloatArray
+from streamer.core.options import PLAIN_FACE, FaceOptions
+from streamer.core.rates import FPS
+from streamer.core.signals import interruptible
+from streamer.photo.prepare import named_or_photo
+from streamer.pipeline import Avatar, Engines
+from streamer.recording.performance import Performance
+from streamer.recording.performance_file import open_performance
+from streamer.render import video_file
+from streamer.render.pictures import Pictures, StageTimes, check_outputs, draw
+from streamer.render.progress import Progress, note
+from streamer.render.video_file import VideoWriter
+from streamer.stages import face_options
+from streamer.stages.held_view import HeldView
+from streamer.stages.lookahead import Lookahead
+from streamer.stages.motion import MotionWindows
+from streamer.stages.mouth_easing import MouthEasing, mouth_rows
+
+AT_ONCE = 64  # rows that windows are made of at a time
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What is to be played, and on whose face: as in `offline.RenderOptions`; None is the avatar that performed it.
+
+    sound: in place of the recording's own. face: `still` and a view may be asked; None is as it was performed.
+    """
+
+    performance: Path
+    out: Path
+    avatar: str | None = None
+    photo_mode: str | None = None
+    photo_face: int | None = None
+    sound: Path | None = None
+    face: FaceOptions = PLAIN_FACE
+    threads: int = 2
+    stats: bool = False
+
+
+def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
+    """Make a video of a performance.
+
+    Raises:
+        AvatarError: the performance, the avatar, the engines or the output cannot be used; nothing is half-written.
+    """
+    check_outputs(options.out, None, options.avatar, (options.performance, options.sound))
+    video_file.check(options.out, options.face.background)
+    with open_performance(options.performance) as performance:
+        performance.fits(manifest, options.performance)
+        face = face_of(performance, options.face)
+        face_options.check(manifest, face)
+        _check_sound(options.sound, performance, options.performance)
+        sound = options.sound or performance.sound
+        name = options.avatar or _performer(manifest, performance)
+        count = _count(performance, sound)
+        times, progress = StageTimes(), Progress(count / FPS, sys.stderr)
+        progress.wait(f"loading the engines of family {manifest.family}")
+        with (
+            Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
+            named_or_photo(engines, name, options.photo_mode, options.photo_face, note) as avatar,
+        ):
+            pictures = Pictures(engines, avatar, face.background)
+            if sound is None:
+                note(f"{options.performance} holds no sound; the video is silent (--sound gives it one)")
+            progress.start()
+            clear = face.background == TRANSPARENT
+            with interruptible() as check_interrupt, VideoWriter(options.out, pictures.size, sound, clear) as writer:
+                for window in filled(windows(manifest, avatar, performance, face), count):
+                    check_interrupt()
+                    draw(window, pictures, writer, times)
+                    progress.show(writer.count)
+            progress.show(writer.count, last=True)
+    if options.stats:
+        print("\n".join(times.lines()), file=sys.stderr)
+
+
+def face_of(performance: Performance, asked: FaceOptions) -> FaceOptions:
+    """How a performance's face behaves: the view it was held at, unless another is asked."""
+    yaw, pitch, roll = performance.about.view
+    return replace(
+        asked,
+        yaw=yaw if asked.yaw is None else asked.yaw,
+        pitch=pitch if asked.pitch is None else asked.pitch,
+        roll=roll if asked.roll is None else asked.roll,
+    )
+
+
+def windows(
+    manifest: Manifest, avatar: Avatar, performance: Performance, face: FaceOptions
+) -> Iterator[CoefficientWindow]:
+    """The windows that the performance's pictures were made of, as a stream with its look-ahead makes them.
+
+    Raises:
+        ConfigError: a view that the family does not have.
+    """
+    about = performance.about
+    dial = None if about.lookahead_ms is None else min(about.lookahead_ms, manifest.lookahead_ms)
+    context, future = manifest.stage(avatar.motion_stage).context, Lookahead.of(manifest, dial).future
+    view = HeldView.of(manifest, face)
+    easing = MouthEasing(performance.rest, mouth_rows(about.expression_names))
+    pose = avatar.rest_pose(len(about.pose_names)) if face.still else None
+    for rows in performance.runs():
+        made = MotionWindows(context, future)
+        for start in range(rows.start, rows.stop, AT_ONCE):
+            part = slice(start, min(start + AT_ONCE, rows.stop))
+            ready = made.push(_coefficients(performance, part, start - rows.start, pose))
+            if part.stop == rows.stop:
+                ready += made.flush()
+            for window in view.hold(ready):
+                row = rows.start + window.index
+                eased = easing.shut_by(window, performance.freedom[row])
+                yield replace(eased, index=int(performance.index[row]))
+
+
+def filled(windows: Iterator[CoefficientWindow], count: int) -> Iterator[CoefficientWindow]:
+    """The windows of frames 0 to `count` - 1: where there is none, the one before stands still (or the first waits)."""
+    current = next(windows)
+    later = next(windows, None)
+    for frame in range(count):
+        while later is not None and later.index <= frame:
+            current, later = later, next(windows, None)
+        yield replace(current, index=frame)
+
+
+def _performer(manifest: Manifest, performance: Performance) -> str | None:
+    """The avatar that performed it, if it is here; else None, the default."""
+    name = performance.about.avatar
+    return name if name in list_avatars(manifest) else None
+
+
+def _coefficients(performance: Performance, rows: slice, first: int, pose: FloatArray | None) -> list[Coefficients]:
+    """Those rows, as frames from `first` on."""
+    expressions = np.asarray(performance.expression[rows])
+    poses = np.asarray(performance.pose[rows]) if pose is None else np.tile(pose, (len(expressions), 1))
+    return [Coefficients(first + i, *both) for i, both in enumerate(zip(expressions, poses, strict=True))]
+
+
+def _check_sound(asked: Path | None, performance: Performance, origin: Path) -> None:
+    """Whether the sound that is asked, or its own, can be played. Raises MediaError, which names `origin` for its own
+    and not the file that was unpacked.
+    """
+    sound = asked or performance.sound
+    if sound is None:
+        return
+    try:
+        with contextlib.closing(read_sound(sound)) as chunks:
+            next(chunks)
+    except MediaError:
+        if asked is not None:
+            raise
+        raise MediaError(f"{origin}: its sound is damaged; give it another with --sound") from None
+
+
+def _count(performance: Performance, sound: Path | None) -> int:
+    """Frames that are played: as long as the sound is, where that is known. (More were made than were shown: a
+    conversation hears ahead.)"""
+    seconds = probe_sound(sound).seconds if sound is not None else None
+    if seconds is None:
+        return int(performance.index[-1]) + 1
+    return max(1, ceil(round(seconds * FPS, 3)))

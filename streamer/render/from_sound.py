@@ -1,0 +1,105 @@
+"""`avatar render`: the live pipeline run on a file, as fast as the machine can."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engines.manifest import Manifest
+from streamer.audio.sound_file import probe_sound, read_sound
+from streamer.avatar.background import TRANSPARENT
+from streamer.avatar.bundle import PREPARING
+from streamer.core.errors import ConfigError
+from streamer.core.frames import CoefficientWindow, FloatArray
+from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
+from streamer.core.signals import interruptible
+from streamer.photo.prepare import named_or_photo
+from streamer.pipeline import CoefficientStream, Engines
+from streamer.recording.performance import About, Performance
+from streamer.recording.performance_file import save_performance
+from streamer.render import video_file
+from streamer.render.pictures import Pictures, StageTimes, check_outputs, draw
+from streamer.render.progress import Progress, note
+from streamer.render.reference_video import read_script
+from streamer.render.video_file import VideoWriter
+from streamer.stages import face_options
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What `avatar render` was asked for. avatar: a name or a photo; photo_mode, photo_face: for a photo."""
+
+    audio: Path
+    out: Path
+    avatar: str | None = None
+    photo_mode: str | None = None
+    photo_face: int | None = None
+    coefficients: Path | None = None
+    lookahead_ms: int | None = None
+    seed: int = 0
+    face: FaceOptions = PLAIN_FACE
+    reference_pose: Path | None = None
+    reference_blink: Path | None = None
+    threads: int = 2
+    stats: bool = False
+
+
+def render_file(manifest: Manifest, options: RenderOptions) -> None:
+    """Render a sound file to a talking video.
+
+    Raises:
+        AvatarError: the sound, the avatar, the engines or the output cannot be used; nothing is half-written.
+    """
+    sound = probe_sound(options.audio)
+    read = (options.audio, options.reference_pose, options.reference_blink)
+    check_outputs(options.out, options.coefficients, options.avatar, read)
+    video_file.check(options.out, options.face.background)
+    face = face_options.for_a_file(manifest, options.face)
+    face_options.check(manifest, face)  # before the engines are loaded, which takes a while
+    if face.still and options.reference_pose:
+        raise ConfigError("a still head and a reference pose exclude each other")
+    script = read_script(manifest, options.reference_pose, options.reference_blink, options.threads)
+    times, progress = StageTimes(), Progress(sound.seconds, sys.stderr)
+    progress.wait(f"loading the engines of family {manifest.family}")
+    with (
+        Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
+        named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, note) as avatar,
+    ):
+        stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face), script)
+        pictures = Pictures(engines, avatar, face.background)
+        progress.start()
+        recorded: list[FloatArray] = []
+        past = manifest.stage(avatar.motion_stage).context[0]
+        with (
+            interruptible() as check_interrupt,
+            VideoWriter(options.out, pictures.size, options.audio, face.background == TRANSPARENT) as writer,
+        ):
+            for windows in _windows(options.audio, stream, times):
+                if options.coefficients:
+                    recorded += [window.values[:, past] for window in windows]
+                for window in windows:
+                    check_interrupt()
+                    draw(window, pictures, writer, times)
+                    progress.show(writer.count)
+        progress.show(writer.count, last=True)
+    if options.coefficients:
+        about = About.of(manifest, avatar.name, options.lookahead_ms, face)
+        save_performance(options.coefficients, Performance.plain(about, np.array(recorded, np.float32)))
+    if options.stats:
+        print("\n".join(times.lines()), file=sys.stderr)
+
+
+def _windows(audio: Path, stream: CoefficientStream, times: StageTimes) -> Iterator[list[CoefficientWindow]]:
+    """Batches of coefficient windows as the file is decoded."""
+    for chunk in read_sound(audio):
+        start = time.perf_counter()
+        windows = stream.push(chunk)
+        if windows:
+            times.add("sound", time.perf_counter() - start, len(windows))
+        yield windows
+    yield stream.flush()

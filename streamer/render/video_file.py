@@ -1,0 +1,192 @@
+"""The kinds of video file that `avatar render` writes, by the end of the name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.audio.resampler import AudioResampler
+
+from streamer.audio.sound_file import _reason, _SoundFile
+from streamer.avatar.background import refuse_transparent
+from streamer.core.errors import ConfigError, MediaError
+from streamer.core.frames import ByteArray
+from streamer.core.rates import FPS
+
+AUDIO_RATE = 48_000
+AUDIO_BIT_RATE = 160_000
+
+
+class VideoWriter:
+    """Writes frames and a sound file's own sound (or none) into a video, under a temporary name until `close`.
+
+    Use as a context manager: leaving it by an exception removes the unfinished file.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], sound: Path | None, transparent: bool = False) -> None:
+        """`size` is (width, height) in pixels, even. transparent: frames are RGBA, for a kind of file that takes that.
+
+        Raises:
+            ConfigError: the name is of no kind of file that is written.
+            MediaError: the file cannot be made.
+        """
+        self._kind = format_of(path)
+        self._clear = self._kind.clear if transparent else None
+        if sound is not None and path.exists() and path.samefile(sound):
+            raise MediaError(f"{path}: is the sound to be rendered; choose another name for the video")
+        self._path = path
+        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+        self._open_files = contextlib.ExitStack()
+        self.count = 0  # frames written
+        try:
+            self._open(size, sound)
+        except BaseException:  # an interrupt, too
+            self.abandon()
+            raise
+
+    def _open(self, size: tuple[int, int], sound: Path | None) -> None:
+        with self._written():
+            self._partial.touch()  # PyAV would find out only at the first packet
+            self._container = av.open(str(self._partial), "w", options=dict(self._kind.container))
+        self._open_files.callback(self._container.close)
+        stream = self._container.add_stream(self._kind.video, rate=FPS, options=dict(self._kind.quality))
+        assert isinstance(stream, av.VideoStream)
+        self._video = stream
+        self._video.width, self._video.height = size
+        self._video.pix_fmt = self._clear or self._kind.pixels
+        self._video.time_base = Fraction(1, FPS)
+        if self._clear:
+            self._video.metadata["alpha_mode"] = "1"  # WebM's players look for it
+        self._sound = None
+        if sound is not None:
+            source = self._open_files.enter_context(_SoundFile(sound))
+            self._sound = _SoundCopy(source, self._container, self._kind.sound)
+
+    def write(self, rgb: ByteArray) -> None:
+        """Append a frame, uint8 [height, width, 3], or 4 where it is transparent, and the sound that goes with it."""
+        frame = av.VideoFrame.from_ndarray(rgb, format="rgba" if self._clear else "rgb24")
+        frame.pts = self.count
+        frame.time_base = Fraction(1, FPS)
+        with self._written():
+            self._container.mux(self._video.encode(frame))
+            self.count += 1
+            if self._sound is not None:
+                self._sound.copy_until(self.count / FPS)
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        with self._written():
+            self._container.mux(self._video.encode(None))
+            if self._sound is not None:
+                self._sound.finish(self.count / FPS)
+            self._open_files.close()
+            self._partial.replace(self._path)
+
+    def abandon(self) -> None:
+        """Remove the unfinished file."""
+        with contextlib.suppress(av.error.FFmpegError):
+            self._open_files.close()
+        with contextlib.suppress(OSError):
+            self._partial.unlink()
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.error.FFmpegError, OSError) as error:
+            raise MediaError(f"{self._path}: cannot be written ({_reason(error)})") from None
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            if self._partial.exists():
+                self.abandon()
+
+
+class _SoundCopy:
+    """Transcodes a file's sound into an open container, as far as the pictures have come."""
+
+    def __init__(self, sound: _SoundFile, output: av.container.OutputContainer, codec: str) -> None:
+        self._output = output
+        self._frames = sound.frames()
+        stream = output.add_stream(codec, rate=AUDIO_RATE, layout="stereo")
+        assert isinstance(stream, av.AudioStream)
+        self._stream = stream
+        self._stream.bit_rate = AUDIO_BIT_RATE
+        self._resampler = AudioResampler(format="fltp", layout="stereo", rate=AUDIO_RATE)
+        self._seconds = 0.0
+
+    def copy_until(self, seconds: float) -> None:
+        while self._seconds < seconds and (frame := next(self._frames, None)) is not None:
+            self._encode(frame)
+
+    def finish(self, seconds: float) -> None:
+        self.copy_until(seconds)
+        self._encode(None)
+        self._output.mux(self._stream.encode(None))
+
+    def _encode(self, frame: av.AudioFrame | None) -> None:
+        for part in self._resampler.resample(frame):
+            # Timestamps by count: pictures are counted in decoded samples too, so a gap must not part them.
+            part.pts = round(self._seconds * AUDIO_RATE)
+            part.time_base = Fraction(1, AUDIO_RATE)
+            self._seconds += part.samples / AUDIO_RATE
+            self._output.mux(self._stream.encode(part))
+
+
+@dataclass(frozen=True)
+class VideoFormat:
+    """Codecs and pixel formats as FFmpeg calls them; `clear` is the pixel format with transparency, where it has one.
+
+    container: options of the whole file; quality: of the video's codec.
+    """
+
+    name: str
+    video: str
+    pixels: str
+    sound: str
+    clear: str | None = None
+    container: Mapping[str, str] = field(default_factory=dict)
+    quality: Mapping[str, str] = field(default_factory=dict)
+
+
+FORMATS = {
+    ".mp4": VideoFormat("an MP4 file", "libx264", "yuv420p", "aac", None, {"movflags": "+faststart"}, {"crf": "18"}),
+    # Alpha is a second VP9 stream; frames that are hidden (auto-alt-ref) have none.
+    ".webm": VideoFormat(
+        "a WebM file",
+        "libvpx-vp9",
+        "yuv420p",
+        "libopus",
+        "yuva420p",
+        quality={"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "auto-alt-ref": "0"},
+    ),
+    ".mov": VideoFormat("a QuickTime file", "prores_ks", "yuv444p10le", "pcm_s16le", "yuva444p10le"),
+}
+
+
+def format_of(path: Path) -> VideoFormat:
+    """The kind of file that the name asks for. Raises ConfigError."""
+    found = FORMATS.get(path.suffix.lower())
+    if found is None:
+        raise ConfigError(f"{path}: no video is written under such a name; expected it to end in {', '.join(FORMATS)}")
+    return found
+
+
+def check(path: Path, background: str | None) -> None:
+    """Whether such a file can show the background. Raises ConfigError."""
+    if (found := format_of(path)).clear is None:
+        refuse_transparent(background, found.name)

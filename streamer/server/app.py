@@ -1,0 +1,116 @@
+"""The live server's life: bind, warm up, serve, end within two seconds of being told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from engines import SHIPPED_FAMILY
+from engines.manifest import Manifest
+from streamer.avatar.background import refuse_transparent
+from streamer.avatar.gallery import Gallery
+from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock
+from streamer.core.console import say
+from streamer.core.limits import Limits
+from streamer.core.options import RecordOptions
+from streamer.core.signals import stop_event
+from streamer.inference.messages import WorkerSettings
+from streamer.inference.worker import InferenceWorker
+from streamer.recording.recorder import Recordings
+from streamer.server.handlers import Handlers
+from streamer.server.options import ServeOptions
+from streamer.server.registry import Lobby
+from streamer.stages import face_options
+from streamer.stages.lookahead import live_lookahead_ms
+from streamer.web.guard import guard
+from streamer.web.listen import BACKLOG, address, listen
+from streamer.webrtc.codecs import set_bitrates
+from streamer.webrtc.ice import offer_only, offered_addresses
+
+logger = logging.getLogger(__name__)
+
+
+def serve(options: ServeOptions) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigError: an option that cannot work; the port is taken.
+        AvatarError: the family or the avatar cannot be used.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(options))
+
+
+async def _serve(options: ServeOptions) -> None:
+    limits = Limits()
+    family = options.family or SHIPPED_FAMILY
+    manifest = Manifest.load(family)
+    live_lookahead_ms(manifest, options.lookahead_ms)  # what is wrong is told now, not to the first visitor
+    face_options.check(manifest, options.face)
+    refuse_transparent(options.face.background, "the page that people talk on")
+    addresses = offered_addresses(options.host)
+    recordings = open_recordings(manifest, options.record)
+    listener = listen(options.host, options.port)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    offer_only(addresses)
+    set_bitrates()
+    worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), manifest.size)
+    lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
+    handlers = Handlers(manifest, worker, lobby, limits, options, recordings)
+    app = web.Application(middlewares=[guard(options.host, overlay="/obs")], client_max_size=limits.max_sdp_bytes)
+    app.add_routes(handlers.routes())
+    # Bodies are taken as they come: nothing that a client compressed is unpacked.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, auto_decompress=False)
+    logging.getLogger("aiohttp.server").addFilter(not_the_clients)
+    await runner.setup()
+    stop = stop_event()
+    try:
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        say(f"avatar: loading the engines of family {manifest.family} ...")
+        if await _warm_up(manifest, worker, handlers, stop):
+            say(f"avatar: ready at {address(options.host, listener)}")
+            await stop.wait()
+        say("avatar: stopped")
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limits.shutdown_s):
+                await asyncio.gather(lobby.close(), worker.stop())
+        await runner.cleanup()
+        if recordings is not None:
+            await asyncio.to_thread(recordings.close)
+
+
+async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handlers, stop: asyncio.Event) -> bool:
+    """Start the worker; False when the server is told to stop meanwhile."""
+    starting = asyncio.create_task(worker.start())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            return False
+        ready = await starting
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
+    handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
+    return True
+
+
+def open_recordings(manifest: Manifest, record: RecordOptions) -> Recordings | None:
+    """The recordings of all sessions, where they are asked for. Raises ConfigError or MediaError."""
+
+    def note(text: str) -> None:
+        say(f"avatar: {text}", sys.stderr)
+
+    return None if record.performance is None else Recordings(record.performance, manifest, note)
+
+
+def not_the_clients(record: logging.LogRecord) -> bool:
+    """A log filter: a request that is no HTTP is answered (400), and is no error of this server's to tell of."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)

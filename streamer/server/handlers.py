@@ -1,0 +1,266 @@
+"""The HTTP interface: the page, its avatars, sessions in the manner of WHIP, health and metrics.
+
+    GET    /                     the page; its script, style and icon beside it
+    GET    /obs                  the page for OBS's Browser Source
+    GET    /avatars              JSON: name, title, picture, default; recorded: whether sessions are; photos: whether
+                                 whoever asks may POST one
+    POST   /avatars              a photo in; 201 and JSON of its avatar out; on the server's own machine; ?title=TEXT
+    GET    /avatars/NAME.png     a portrait; ?background= as below
+    POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
+                                 face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
+                                 background=rrggbb|blur|transparent|none;
+                                 speech=1: it hears pushed speech only, and the offer needs no microphone; key=SECRET:
+                                 it is also at /session/SECRET for speech, and ends the session that was
+    GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md
+    DELETE /session/TOKEN        200 when it has ended; 410 when a newer call with its key had ended it
+    GET    /healthz              200 when the engines are warm, else 503
+    GET    /metrics              Prometheus text
+
+Refusals are one line of plain text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from pathlib import Path
+
+import cv2
+from aiohttp import web
+
+import clients
+from engines.manifest import Manifest
+from streamer.avatar.gallery import Gallery, Portrait
+from streamer.core.errors import BundleError, ConfigError
+from streamer.core.frames import ByteArray
+from streamer.core.limits import Limits
+from streamer.core.options import PLAIN_FACE
+from streamer.core.pictures import has_alpha
+from streamer.inference.worker import InferenceWorker, WorkerState
+from streamer.recording.recorder import Recordings
+from streamer.server import metrics
+from streamer.server.options import ServeOptions
+from streamer.server.peer_session import SessionOptions
+from streamer.server.photo_handlers import PhotoHandlers
+from streamer.server.registry import Lobby, NoRoomError, ReplacedError
+from streamer.stages import face_options
+from streamer.stages.lookahead import live_lookahead_ms
+from streamer.web.speech_socket import serve_speech
+from streamer.webrtc.alpha import LAYOUT
+from streamer.webrtc.offer import OfferError
+
+logger = logging.getLogger(__name__)
+
+SDP = "application/sdp"
+DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being sent back with its picture
+VIDEO_HEADER = "Avatar-Video"  # how pictures are laid out, where that is not as usual
+ASSETS = {
+    "/": "index.html",
+    "/obs": "obs.html",
+    **{f"/{name}": name for name in ("page.js", "photo.js", "page.css", "obs.js", "obs.css", "call.js", "matte.js")},
+    "/icon.svg": "icon.svg",
+}
+NO_SESSION = "no such session; it may have ended\n"
+REPLACED = "a newer call with the same key has taken this session's place\n"
+KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
+WEB = Path(clients.__file__).parent / "web"
+
+
+class Handlers:
+    """The handlers of one server. `gallery` is None until the engines are warm."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        worker: InferenceWorker,
+        lobby: Lobby,
+        limits: Limits,
+        options: ServeOptions,
+        recordings: Recordings | None = None,
+    ) -> None:
+        """`options`: what sessions have that do not choose; `recordings`: where they are recorded."""
+        self.gallery: Gallery | None = None
+        self._manifest = manifest
+        self._worker = worker
+        self._lobby = lobby
+        self._limits = limits
+        self._default = options
+        self._photos = PhotoHandlers(manifest, worker, options.host, options.photos)
+        self._refused = 0
+        self._recordings = recordings
+
+    def routes(self) -> list[web.RouteDef]:
+        """All routes of the interface."""
+        return [
+            *(web.get(path, self.asset) for path in ASSETS),
+            web.get("/avatars", self.avatars),
+            web.post("/avatars", self.add_avatar),
+            web.get("/avatars/{name}.png", self.picture),
+            web.post("/session", self.open),
+            web.delete("/session/{token}", self.close),
+            web.get("/session/{token}/speech", self.speech),
+            web.get("/healthz", self.health),
+            web.get("/metrics", self.metrics),
+        ]
+
+    async def asset(self, request: web.Request) -> web.StreamResponse:
+        """A file of a page. /obs begins by itself, so no link of another site may open it (browsers tell)."""
+        if request.path == "/obs" and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            raise web.HTTPForbidden(text="links of other sites do not open this page; type or paste its address\n")
+        return web.FileResponse(WEB / ASSETS[request.path], headers={"Cache-Control": "no-cache"})
+
+    async def avatars(self, request: web.Request) -> web.Response:
+        """The avatars there are, whether what is said to them is recorded, and whether a photo may become another."""
+        found = {
+            "avatars": self._warm_gallery().listing(),
+            "recorded": self._recordings is not None,
+            "photos": self._photos.takes(request),
+        }
+        return web.json_response(found, headers={"Cache-Control": "no-store"})
+
+    async def add_avatar(self, request: web.Request) -> web.Response:
+        """An avatar of a photo."""
+        return await self._photos.add(request, self._warm_gallery())
+
+    async def picture(self, request: web.Request) -> web.Response:
+        """A portrait, on a background where one is asked for."""
+        try:
+            portrait = self._warm_gallery().find(request.match_info["name"])
+            background = face_options.of_query(request.query, PLAIN_FACE).background
+        except BundleError as error:
+            raise web.HTTPNotFound(text=f"{error}\n") from None
+        except ConfigError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        png = portrait.png if background is None else await asyncio.to_thread(_png, portrait, background)
+        return web.Response(body=png, content_type="image/png", headers={"Cache-Control": "no-cache"})
+
+    async def open(self, request: web.Request) -> web.Response:
+        """Begin a session."""
+        try:
+            return await self._open(request)
+        except web.HTTPException:
+            self._refused += 1
+            raise
+
+    async def close(self, request: web.Request) -> web.Response:
+        """End a session."""
+        token = request.match_info["token"]
+        found = await self._lobby.dismiss(token)
+        if self._lobby.was_replaced(token):  # also while it is still closing: its page is not to call again
+            raise web.HTTPGone(text=REPLACED)
+        if not found:
+            raise web.HTTPNotFound(text=NO_SESSION)
+        return web.Response(text="ended\n")
+
+    async def speech(self, request: web.Request) -> web.StreamResponse:
+        """Speech for a session."""
+        session = self._lobby.find(request.match_info["token"])
+        if session is None:
+            raise web.HTTPNotFound(text=NO_SESSION)
+        return await serve_speech(session, request)
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Whether sessions can be opened."""
+        ready = self._worker.state is WorkerState.READY and self.gallery is not None
+        state = "ready" if ready else self._worker.failure or "starting"
+        return web.Response(status=200 if ready else 503, text=f"{state}\n", headers={"Cache-Control": "no-store"})
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """All counts."""
+        stats = self._worker.stats
+        server = metrics.ServerCounts(
+            ready=self._worker.state is WorkerState.READY,
+            open_sessions=self._lobby.open_sessions,
+            sessions=self._lobby.opened,
+            refused=self._refused,
+            worker_starts=stats.starts,
+            messages_dropped=stats.messages_dropped,
+            pictures_overwritten=stats.pictures_overwritten,
+            speech_clients=self._lobby.speech_clients,
+        )
+        text = metrics.render(server, self._lobby.counts(), self._worker.pulse)
+        return web.Response(text=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def _open(self, request: web.Request) -> web.Response:
+        if request.content_type != SDP:
+            raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
+        options, key = await self._session_options(request), _key(request)
+        offer = await self._read_offer(request)
+        try:
+            token, answer, delay_ms = await self._lobby.admit(offer, options, key)
+        except NoRoomError as error:
+            raise self._unavailable(str(error)) from None
+        except ReplacedError as error:
+            raise web.HTTPGone(text=f"{error}\n") from None
+        except OfferError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        headers = {"Location": f"/session/{token}", DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
+        if has_alpha(options.still):
+            headers[VIDEO_HEADER] = LAYOUT
+        return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
+
+    async def _session_options(self, request: web.Request) -> SessionOptions:
+        gallery = self._warm_gallery()
+        try:
+            portrait = gallery.find(request.query.get("avatar"))
+        except BundleError as error:
+            raise web.HTTPNotFound(text=f"{error}\n") from None
+        asked = request.query.get("lookahead")
+        if asked is not None and not (asked.isascii() and asked.isdigit() and len(asked) <= 5):
+            raise web.HTTPBadRequest(text=f"lookahead is {asked[:20]!r}, expected whole milliseconds\n")
+        try:
+            chosen = live_lookahead_ms(self._manifest, self._default.lookahead_ms if asked is None else int(asked))
+            face = face_options.of_query(request.query, self._default.face)
+            face_options.check(self._manifest, face)
+        except ConfigError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        if (speech := request.query.get("speech", "0")) not in ("0", "1"):
+            raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
+        still = await asyncio.to_thread(_still, portrait, face.background)  # it may make the avatar's matte
+        recorder = self._recordings.recorder(portrait.name, chosen, face) if self._recordings else None
+        microphone = speech == "0"
+        return SessionOptions(portrait.name, still, chosen, face=face, microphone=microphone, recorder=recorder)
+
+    async def _read_offer(self, request: web.Request) -> str:
+        most = self._limits.max_sdp_bytes
+        try:
+            async with asyncio.timeout(self._limits.negotiate_s):
+                return (await request.read()).decode()
+        except web.HTTPRequestEntityTooLarge:
+            raise web.HTTPRequestEntityTooLarge(
+                most, most, text=f"the SDP offer is larger than the {most} bytes accepted\n"
+            ) from None
+        except UnicodeDecodeError:
+            raise web.HTTPBadRequest(text="the request's body is not an SDP offer: it is not text\n") from None
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text="the request's body did not arrive in time\n") from None
+
+    def _warm_gallery(self) -> Gallery:
+        if self.gallery is None:
+            raise self._unavailable("the engines are not ready yet; try again in a moment")
+        return self.gallery
+
+    def _unavailable(self, reason: str) -> web.HTTPServiceUnavailable:
+        return web.HTTPServiceUnavailable(text=f"{reason}\n", headers={"Retry-After": str(self._limits.retry_after_s)})
+
+
+def _still(portrait: Portrait, background: str | None) -> ByteArray:
+    try:
+        return portrait.on(background)
+    except BundleError as error:
+        logger.error("%s", error)  # it names a file of this machine
+        raise web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n") from None
+
+
+def _png(portrait: Portrait, background: str) -> bytes:
+    picture = _still(portrait, background)
+    way = cv2.COLOR_RGBA2BGRA if has_alpha(picture) else cv2.COLOR_RGB2BGR
+    return cv2.imencode(".png", cv2.cvtColor(picture, way))[1].tobytes()
+
+
+def _key(request: web.Request) -> str | None:
+    key = request.query.get("key")
+    if key is not None and not KEY.fullmatch(key):  # it is a secret: not repeated
+        raise web.HTTPBadRequest(text="key must be 16 to 128 letters, digits, - or _\n")
+    return key

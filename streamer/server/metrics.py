@@ -1,0 +1,97 @@
+"""What the server counts, as Prometheus text. Counters are for all sessions since the start, the ended ones too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from streamer.audio.format import RATE
+from streamer.inference.messages import Pulse
+
+PREFIX = "avatar_"
+CONTENT_TYPE = "text/plain; version=0.0.4"
+
+
+@dataclass
+class SessionCounts:
+    """Of one session, or of several added up. Samples at `timeline.RATE`."""
+
+    frames_shown: int = 0
+    frames_repeated: int = 0  # the last picture again, because the next was late
+    frames_dropped: int = 0  # pictures that came after their moment
+    sound_missing: int = 0  # samples of silence played because there was no sound
+    packets_lost: int = 0  # of the microphone
+    packets_late: int = 0
+    silence: int = 0  # samples of the microphone made up because none came
+    clock_shifts: int = 0  # times the microphone's clock was tied to ours anew
+    speech_clients: int = 0  # connections that speech came by
+    speech_utterances: int = 0
+    speech_clears: int = 0
+    speech_heard_ms: int = 0
+
+    def add(self, other: SessionCounts) -> None:
+        """Add another session's counts to these."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+
+
+@dataclass(frozen=True)
+class ServerCounts:
+    """Of the server itself."""
+
+    ready: bool
+    open_sessions: int
+    sessions: int
+    refused: int
+    worker_starts: int
+    messages_dropped: int
+    pictures_overwritten: int
+    speech_clients: int  # now
+
+
+def render(server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> str:
+    """The text of GET /metrics."""
+    lines: list[str] = []
+    for name, kind, explanation, value in (
+        ("ready", "gauge", "1 when the engines are warm", int(server.ready)),
+        ("sessions_open", "gauge", "Sessions now", server.open_sessions),
+        ("sessions_total", "counter", "Sessions begun", server.sessions),
+        ("sessions_refused_total", "counter", "Offers refused", server.refused),
+        ("worker_starts_total", "counter", "Starts of the inference process", server.worker_starts),
+        ("worker_messages_dropped_total", "counter", "Messages it had no room for", server.messages_dropped),
+        ("worker_pictures_overwritten_total", "counter", "Pictures read too late", server.pictures_overwritten),
+        ("frames_rendered_total", "counter", "Pictures made", pulse.rendered),
+        ("frames_expired_total", "counter", "Pictures not made: their moment had passed", pulse.expired),
+        ("frames_overflowed_total", "counter", "Pictures not made: too many waited", pulse.overflowed),
+        ("frames_shown_total", "counter", "Pictures sent", sessions.frames_shown),
+        ("frames_repeated_total", "counter", "Repeats of a picture, the next being late", sessions.frames_repeated),
+        ("frames_dropped_total", "counter", "Pictures that came after their moment", sessions.frames_dropped),
+        ("sound_missing_seconds_total", "counter", "Silence sent for want of sound", sessions.sound_missing / RATE),
+        ("microphone_packets_lost_total", "counter", "Packets that never came", sessions.packets_lost),
+        ("microphone_packets_late_total", "counter", "Packets that came too late", sessions.packets_late),
+        ("microphone_silence_seconds_total", "counter", "Microphone silence made up", sessions.silence / RATE),
+        ("microphone_clock_shifts_total", "counter", "Times its clock was tied anew", sessions.clock_shifts),
+        ("speech_clients_open", "gauge", "Clients that may push speech now", server.speech_clients),
+        ("speech_clients_total", "counter", "Clients that came to push speech", sessions.speech_clients),
+        ("speech_utterances_total", "counter", "Utterances begun", sessions.speech_utterances),
+        ("speech_clears_total", "counter", "Times pushed speech was cut off", sessions.speech_clears),
+        ("speech_heard_seconds_total", "counter", "Pushed speech sent to be heard", sessions.speech_heard_ms / 1000),
+    ):
+        lines += _metric(name, kind, explanation, [("", value)])
+    runs = [(f'{{stage="{stage}"}}', count) for stage, (count, _) in pulse.stages.items()]
+    seconds = [(f'{{stage="{stage}"}}', total) for stage, (_, total) in pulse.stages.items()]
+    lines += _metric("stage_runs_total", "counter", "Frames a stage worked on", runs)
+    lines += _metric("stage_seconds_total", "counter", "Time it took", seconds)
+    return "\n".join(lines) + "\n"
+
+
+def parse(text: str) -> dict[str, float]:
+    """Values by name (labels included, the prefix not) of what `render` wrote."""
+    pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+    return {name.removeprefix(PREFIX): float(value) for name, value in pairs}
+
+
+def _metric(name: str, kind: str, explanation: str, values: Iterable[tuple[str, float]]) -> list[str]:
+    name = PREFIX + name
+    head = [f"# HELP {name} {explanation}", f"# TYPE {name} {kind}"]
+    return head + [f"{name}{labels} {value:.10g}" for labels, value in values]

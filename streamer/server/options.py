@@ -1,0 +1,27 @@
+"""Options of `avatar serve`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamer.core.options import DEFAULT_THREADS, NOTHING, PLAIN_FACE, FaceOptions, RecordOptions
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What `avatar serve` was asked for. `family` is a family folder; None means the one shipped with the package.
+
+    `lookahead_ms` and `face` hold for sessions that do not choose their own; None is `lookahead.live_lookahead_ms`.
+    """
+
+    host: str = "localhost"
+    port: int = 8080
+    family: Path | None = None
+    avatar: str | None = None
+    lookahead_ms: int | None = None
+    face: FaceOptions = PLAIN_FACE
+    threads: int = DEFAULT_THREADS
+    max_sessions: int = 4
+    record: RecordOptions = NOTHING
+    photos: bool = True  # avatars may be made on the page, by whoever sits at this machine

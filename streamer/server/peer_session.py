@@ -1,0 +1,304 @@
+"""One peer: offer and answer, microphone in, avatar out, and the end of it.
+
+Its states are in `session_state`. The session knows its worker and its owner by what it was given; nothing here knows
+about HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import numpy as np
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame
+
+from streamer.audio.format import CHANNELS, RATE, Samples
+from streamer.core.aio import Clock
+from streamer.core.frames import ByteArray
+from streamer.core.limits import Limits, SpeechLimits
+from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
+from streamer.inference.worker import InferenceWorker, WorkerSession
+from streamer.recording.recorder import Recorder
+from streamer.server.metrics import SessionCounts
+from streamer.session.conversation import Conversation
+from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
+from streamer.session.schedule import FrameSchedule, audio_schedule
+from streamer.session.speech_port import SpeechPort
+from streamer.webrtc import audio_buffer
+from streamer.webrtc.codecs import prefer_vp8
+from streamer.webrtc.offer import OfferError, check_offer
+from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
+
+
+class State(Enum):
+    """Of a session; see the module's head."""
+
+    NEW = auto()
+    CONNECTING = auto()
+    LIVE = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+TRANSITIONS = {
+    State.NEW: {State.CONNECTING, State.CLOSING},
+    State.CONNECTING: {State.LIVE, State.CLOSING},
+    State.LIVE: {State.CLOSING},
+    State.CLOSING: {State.CLOSED},
+    State.CLOSED: set[State](),
+}
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class SessionOptions:
+    """What makes one session differ from another. `still` (uint8 [H, W, 3 or 4]) shows
+    until the first picture is made.
+    """
+
+    avatar: str
+    still: ByteArray
+    lookahead_ms: int  # what the pipeline will really use
+    seed: int = 0
+    face: FaceOptions = PLAIN_FACE
+    ice_servers: tuple[RTCIceServer, ...] = ()
+    microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
+    recorder: Recorder | None = None  # the session is recorded
+
+
+class Session:
+    """A conversation with one peer over WebRTC. `on_closed` is called once, when everything has been let go."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        worker: InferenceWorker,
+        limits: Limits,
+        clock: Clock,
+        on_closed: Callable[[Session], None],
+    ) -> None:
+        self.state = State.NEW
+        self.reason = ""  # why it ended
+        self.microphone: audio_buffer.MicrophoneBuffer | None = None
+        self.conversation: Conversation | None = None
+        self.speech = SpeechPort(SpeechLimits(), clock.now())
+        self._microphone_wanted = options.microphone
+        self._worker = worker
+        self._limits = limits
+        self._clock = clock
+        self._on_closed = on_closed
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = asyncio.Event()
+        self._live = asyncio.Event()
+        self._heard = 0.0  # when the microphone last sent anything
+        pipeline = PipelineOptions(options.lookahead_ms, options.seed, options.face)
+        self._recorder = options.recorder
+        self._number = worker.open(options.avatar, pipeline, self, self._recorder)
+        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, self._recorder)
+        self._time = SessionTime(clock, self._begin)
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
+        self._audio = AvatarAudioTrack(self._time, audio_schedule(), self._pull_audio)
+        self._video = AvatarVideoTrack(self._time, FrameSchedule(self._playout.delay_ms), self._playout.pull_frame)
+        self._peer.on("track", self._on_track)
+        self._peer.on("connectionstatechange", self._on_connection_state)
+
+    @property
+    def delay_ms(self) -> int:
+        """From a sample's arrival at the server to its being sent back, with its picture."""
+        return self._playout.delay_ms
+
+    @property
+    def playout_stats(self) -> PlayoutStats:
+        """What was shown, repeated and missing so far."""
+        return self._playout.stats
+
+    def counts(self) -> SessionCounts:
+        """What happened so far."""
+        shown = self._playout.stats
+        counts = SessionCounts(shown.shown, shown.repeated, shown.dropped, shown.underrun)
+        spoken = self.speech.counts
+        counts.speech_clients, counts.speech_utterances = spoken.clients, spoken.utterances
+        counts.speech_clears, counts.speech_heard_ms = spoken.clears, spoken.heard_ms
+        if self.microphone is not None:
+            counts.packets_lost = self.microphone.order.lost
+            counts.packets_late = self.microphone.order.late
+        if self.conversation is not None:
+            heard = self.conversation.timeline.stats
+            counts.packets_late += heard.late
+            counts.silence = heard.silence
+            counts.clock_shifts = heard.shifts
+        return counts
+
+    async def answer(self, offer: str) -> str:
+        """Answer an offer: SDP with all candidates in it.
+
+        Raises:
+            OfferError: the offer cannot be answered; the session is closed.
+        """
+        try:
+            check_offer(offer, self._limits, self._microphone_wanted)
+            self._change(State.CONNECTING)
+            async with asyncio.timeout(self._limits.negotiate_s):
+                sdp = await self._negotiate(offer)
+        except OfferError as error:
+            await self.close(str(error))
+            raise
+        except TimeoutError:
+            await self.close("negotiation took too long")
+            raise OfferError(f"no answer to the offer after {self._limits.negotiate_s:.0f} s") from None
+        self._spawn(self._watch())
+        return sdp
+
+    async def close(self, reason: str) -> None:
+        """End the session: tracks first, then the peer connection, then the worker's part. Safe to call twice."""
+        if self.state in (State.CLOSING, State.CLOSED):
+            await self._closed.wait()
+            return
+        self.reason = reason
+        self._change(State.CLOSING)
+        logger.info("session ends: %s", reason)
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+        self._audio.stop()
+        self._video.stop()
+        try:
+            async with asyncio.timeout(self._limits.close_s):
+                await self._peer.close()
+        except TimeoutError:
+            logger.warning("the peer connection did not close within %.1f s", self._limits.close_s)
+        finally:
+            self._worker.close(self._number)
+            if self._recorder is not None:
+                self._recorder.finish()
+            self._change(State.CLOSED)
+            self._closed.set()
+            self._on_closed(self)
+
+    async def ended(self) -> None:
+        """Return when the session has."""
+        await self._closed.wait()
+
+    def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
+        """From the worker: a picture is ready."""
+        if self.conversation is not None:
+            self.conversation.take_picture(generation, index, rgb)
+
+    def on_worker_failure(self, reason: str) -> None:
+        """From the worker: no more pictures. Without a face there is nothing to stay for; the page may call again."""
+        self._spawn(self.close(reason))
+
+    async def _negotiate(self, offer: str) -> str:
+        audio = self._peer.addTransceiver(self._audio, "sendrecv")
+        video = self._peer.addTransceiver(self._video, "sendonly")
+        _only_opus(audio)
+        prefer_vp8(video)
+        self.microphone = audio_buffer.install(audio.receiver)
+        try:
+            await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await self._peer.setLocalDescription(await self._peer.createAnswer())
+        except TimeoutError:
+            raise
+        except Exception as error:  # aiortc meets what it did not expect in an offer with many kinds of exception
+            raise OfferError(
+                f"the SDP offer cannot be answered ({error or type(error).__name__}); "
+                "it must offer Opus and VP8 or H.264, bundled"
+            ) from error
+        return str(self._peer.localDescription.sdp)
+
+    def _begin(self, start: float) -> None:
+        self._heard = start
+        worker = WorkerSession(self._worker, self._number)
+        self.conversation = Conversation(worker, self._playout, start, self.speech.pushed)
+        self.speech.conversation = self.conversation
+
+    def _pull_audio(self, block: int, now: float) -> Samples:
+        """The audio track's tick is the session's heartbeat: time passes here even if the microphone is silent."""
+        if self.conversation is not None:
+            self.conversation.tick(now)
+        samples = self._playout.pull_audio(block)
+        self.speech.report(self._playout.position)
+        return samples
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        if track.kind == "audio":
+            self._spawn(self._listen(track))
+
+    async def _listen(self, track: MediaStreamTrack) -> None:
+        await self._live.wait()
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:
+                return
+            now = self._time.now()
+            self._heard = self._clock.now()
+            if not self._microphone_wanted:
+                continue  # read all the same: aiortc would keep it for ever
+            if self.conversation is not None and isinstance(frame, AudioFrame) and frame.sample_rate == RATE:
+                samples = np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS)
+                self.conversation.hear(frame.pts or 0, samples, now)
+
+    async def _on_connection_state(self) -> None:
+        match self._peer.connectionState:
+            case "connected" if self.state is State.CONNECTING:
+                self._change(State.LIVE)
+                self._live.set()
+            case "failed":
+                await self.close("the connection failed")
+            case "closed":
+                await self.close("the peer has gone")
+
+    async def _watch(self) -> None:
+        """End sessions that never connect, went silent or last for ever."""
+        try:
+            async with asyncio.timeout(self._limits.connect_s):
+                await self._live.wait()
+        except TimeoutError:
+            await self.close(f"not connected after {self._limits.connect_s:.0f} s")
+            return
+        end = self._clock.now() + self._limits.max_session_s
+        self._heard = self._clock.now()
+        while True:
+            silent_until = self._heard + self._limits.no_media_s
+            await self._clock.sleep_until(min(end, silent_until) if self._microphone_wanted else end)
+            if self._clock.now() >= end:
+                await self.close(f"the session lasted {self._limits.max_session_s / 3600:.1f} hours")
+                return
+            if self._clock.now() >= self._heard + self._limits.no_media_s:
+                await self.close(f"no sound from the microphone for {self._limits.no_media_s:.0f} s")
+                return
+
+    def _change(self, state: State) -> None:
+        if state not in TRANSITIONS[self.state]:
+            raise RuntimeError(f"a session cannot go from {self.state.name} to {state.name}")
+        logger.debug("session: %s -> %s", self.state.name, state.name)
+        self.state = state
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _only_opus(transceiver: RTCRtpTransceiver) -> None:
+    """The timeline is 48 kHz stereo, which the other codecs of aiortc are not."""
+    capabilities = RTCRtpReceiver.getCapabilities("audio")
+    assert capabilities is not None  # it is only for kinds of media that do not exist
+    transceiver.setCodecPreferences([codec for codec in capabilities.codecs if codec.mimeType.lower() == "audio/opus"])

@@ -1,0 +1,121 @@
+"""A photo that the page sends becomes an avatar, without the server being started anew.
+
+What comes is a stranger's file. It is bounded while it arrives, and read and decoded by `avatar prepare` in a process
+of its own, one at a time, with a time-out; this process only moves bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import re
+import sys
+import tempfile
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.manifest import Manifest
+from streamer.avatar.catalogue import list_avatars
+from streamer.core.errors import BundleError, PhotoError
+from streamer.core.limits import PhotoLimits
+
+NAME = "photo"  # of an avatar made on the page; then photo-2, ...
+LONGEST_TITLE = 60  # as `avatar prepare` takes
+_SAID = re.compile(r"^avatar: (error: )?")
+
+
+@dataclass(frozen=True)
+class NewAvatar:
+    """What was made, and remarks about the photo."""
+
+    name: str
+    notes: tuple[str, ...]
+
+
+class PhotoDesk:
+    """Takes photos for one family, one at a time."""
+
+    def __init__(self, manifest: Manifest, limits: PhotoLimits) -> None:
+        self._manifest = manifest
+        self._limits = limits
+        self._busy = asyncio.Lock()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a photo is being worked on: another has to wait."""
+        return self._busy.locked()
+
+    async def make(self, photo: AsyncIterable[bytes], title: str) -> NewAvatar:
+        """Make an avatar of a picture's file as it arrives.
+
+        title: what people see it called; made plain and short.
+
+        Raises:
+            PhotoError: too many bytes, or too slow; no avatar can be made of it. In words for whoever sent it.
+            BundleError: there are too many avatars, or the disk does not take another.
+        """
+        async with self._busy:
+            known = list_avatars(self._manifest)
+            if len(known) >= self._limits.avatars:
+                raise BundleError(f"there are {len(known)} avatars, which is as many as are kept; remove some first")
+            with tempfile.TemporaryDirectory(prefix="avatar-") as folder:
+                path = Path(folder) / "photo"
+                await self._save(photo, path)
+                name = next(name for name in _names() if name not in known)
+                return await self._prepare(path, name, plain_title(title) or name.replace("-", " ").title())
+
+    async def _save(self, photo: AsyncIterable[bytes], path: Path) -> None:
+        size = 0
+        try:
+            async with asyncio.timeout(self._limits.arrive_s):
+                with path.open("wb") as file:
+                    async for piece in photo:
+                        size += len(piece)
+                        if size > self._limits.bytes:
+                            raise PhotoError(f"the photo is larger than the {self._limits.bytes >> 20} MiB taken")
+                        file.write(piece)
+        except TimeoutError:
+            raise PhotoError(f"the photo did not arrive within {self._limits.arrive_s:.0f} s") from None
+        except OSError as error:
+            raise BundleError(f"the photo cannot be kept ({error.strerror})") from None
+        if not size:
+            raise PhotoError("an empty file, expected a picture")
+
+    async def _prepare(self, path: Path, name: str, title: str) -> NewAvatar:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "streamer", "prepare", str(path), "--name", name, f"--title={title}"),
+            *("--engines", str(self._manifest.folder), "--threads", "1"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the server's
+        )
+        with contextlib.suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, 10)  # conversations come first
+        try:
+            async with asyncio.timeout(self._limits.make_s):
+                out, said = await process.communicate()
+        except TimeoutError:
+            raise PhotoError(f"no face came out of the photo within {self._limits.make_s:.0f} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            lines = said.decode(errors="replace").strip().splitlines() or ["the photo cannot be used"]
+            raise PhotoError(_SAID.sub("", lines[-1]).replace(f"{path}: ", ""))
+        notes = [line.removeprefix("note: ") for line in out.decode().splitlines() if line.startswith("note: ")]
+        return NewAvatar(name, tuple(notes))
+
+
+def plain_title(text: str) -> str:
+    """One short printable line of what somebody called a photo; its file's ending is left out."""
+    stem = re.sub(r"\.[A-Za-z0-9]{2,5}$", "", text)
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in stem).split())[:LONGEST_TITLE]
+
+
+def _names() -> itertools.chain[str]:
+    return itertools.chain([NAME], (f"{NAME}-{number}" for number in itertools.count(2)))

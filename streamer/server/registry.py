@@ -1,0 +1,130 @@
+"""Who is being talked to: sessions by their secret address, how many there may be, and what they counted.
+
+A session may also be opened with a key, a secret of the caller's own: then it is found by that, too, whichever call it
+is. A newer call with the same key takes the older one's place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+
+from streamer.core.aio import Clock
+from streamer.core.errors import SessionError
+from streamer.core.limits import Limits
+from streamer.inference.worker import InferenceWorker, WorkerState
+from streamer.server.metrics import SessionCounts
+from streamer.server.peer_session import Session, SessionOptions
+from streamer.webrtc.offer import OfferError
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED = 64  # sessions whose place was taken, so that their pages can be told why
+
+
+class NoRoomError(SessionError):
+    """No session can be opened now; later one may."""
+
+
+class ReplacedError(SessionError):
+    """A newer call has the key of this one."""
+
+
+class Lobby:
+    """Opens sessions on a worker, at most `max_sessions` at a time, and closes them by their token."""
+
+    def __init__(self, worker: InferenceWorker, max_sessions: int, limits: Limits, clock: Clock) -> None:
+        self.opened = 0
+        self._worker = worker
+        self._max_sessions = max_sessions
+        self._limits = limits
+        self._clock = clock
+        self._sessions: dict[str, Session] = {}
+        self._keys: dict[str, str] = {}  # of sessions that have one, by token
+        self._replaced: deque[str] = deque(maxlen=REMEMBERED)
+        self._ended = SessionCounts()
+
+    @property
+    def open_sessions(self) -> int:
+        """Sessions now."""
+        return len(self._sessions)
+
+    @property
+    def speech_clients(self) -> int:
+        """Clients that push speech, now."""
+        return sum(session.speech.is_taken for session in self._sessions.values())
+
+    def counts(self) -> SessionCounts:
+        """Of all sessions, the ended ones too."""
+        total = SessionCounts()
+        total.add(self._ended)
+        for session in self._sessions.values():
+            total.add(session.counts())
+        return total
+
+    async def admit(self, offer: str, options: SessionOptions, key: str | None = None) -> tuple[str, str, int]:
+        """Open a session: its token, the SDP answer and the delay in ms. One that has this key ends first.
+
+        Raises:
+            NoRoomError: the engines are not ready, or there are too many sessions.
+            OfferError: the offer cannot be answered.
+            ReplacedError: a newer call came meanwhile.
+        """
+        if self._worker.state is not WorkerState.READY:
+            raise NoRoomError("the engines are not ready yet; try again in a moment")
+        while key is not None and (older := self._token_of(key)) is not None:  # others may come while it closes
+            self._replaced.append(older)
+            await self._sessions[older].close("a newer call has its key")
+        if len(self._sessions) >= self._max_sessions:
+            raise NoRoomError(f"all {self._max_sessions} places are taken; try again in a moment")
+        token = secrets.token_urlsafe(24)
+        session = Session(options, self._worker, self._limits, self._clock, lambda ended: self._forget(token, ended))
+        self._sessions[token] = session
+        if key is not None:
+            self._keys[token] = key
+        try:
+            answer = await session.answer(offer)
+        except OfferError:
+            if self.was_replaced(token):
+                raise ReplacedError("a newer call with the same key has taken this session's place") from None
+            raise
+        self.opened += 1
+        return token, answer, session.delay_ms
+
+    def find(self, token_or_key: str) -> Session | None:
+        """The session with this token, or this key."""
+        found = self._sessions.get(token_or_key)
+        if found is None and (token := self._token_of(token_or_key)) is not None:
+            found = self._sessions[token]
+        return found
+
+    def was_replaced(self, token: str) -> bool:
+        """Whether a newer call with the same key has ended this session."""
+        return token in self._replaced
+
+    async def dismiss(self, token: str) -> bool:
+        """Close a session; False when there is none with this token."""
+        session = self._sessions.get(token)
+        if session is None:
+            return False
+        await session.close("the client left")
+        return True
+
+    async def close(self) -> None:
+        """Close all sessions at once."""
+        await asyncio.gather(*(session.close("the server is stopping") for session in list(self._sessions.values())))
+
+    def _token_of(self, key: str) -> str | None:
+        """Every key is looked at, and each as long whatever is right of it: how long this takes tells nothing."""
+        found = None
+        for token, known in self._keys.items():
+            if secrets.compare_digest(known.encode(), key.encode()):
+                found = token
+        return found
+
+    def _forget(self, token: str, session: Session) -> None:
+        self._keys.pop(token, None)
+        if self._sessions.pop(token, None) is not None:
+            self._ended.add(session.counts())

@@ -1,0 +1,1 @@
+"""One conversation without I/O: timeline, schedule, playout, pushed speech."""

@@ -1,0 +1,119 @@
+"""One person's conversation with an avatar, without the network: sound in, sound and pictures out, on one clock.
+
+It joins the microphone's timeline, speech that a program pushes in its place, the inference worker and playout. No
+I/O; the caller passes the time, in seconds since the session's start.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from streamer.audio.decimator import FACTOR, Decimator
+from streamer.audio.format import RATE, Samples
+from streamer.core.frames import AudioChunk, AvatarFrame, ByteArray
+from streamer.core.rates import SAMPLES_PER_FRAME
+from streamer.session.playout import Playout
+from streamer.session.speech_queue import PushedSpeech
+from streamer.session.timeline import MicrophoneTimeline
+
+BEHIND_S = 1.0  # when so much time passed unseen (the machine slept), the sound in between is not made up for
+
+
+class FaceWorker(Protocol):
+    """What a conversation needs of the worker: `worker.InferenceWorker`, for one session."""
+
+    def begin(self, generation: int, frame: int, origin: float) -> None:
+        """Sound of a new generation follows."""
+
+    def push(self, generation: int, chunk: AudioChunk) -> None:
+        """Hand over sound."""
+
+    def cut(self, generation: int, frame: int, resume: int) -> None:
+        """What was handed over is not heard from `frame` on; the mouth is shut until `resume`."""
+
+
+class Conversation:
+    """`start` is the moment of the session's start on the machine's monotonic clock, for the worker's deadlines.
+
+    While `speech` has anything to say, it is heard in place of the microphone.
+    """
+
+    def __init__(self, worker: FaceWorker, playout: Playout, start: float, speech: PushedSpeech | None = None) -> None:
+        self.timeline = MicrophoneTimeline()
+        self.playout = playout
+        self.stale_pictures = 0  # made for sound of an earlier generation
+        self._worker = worker
+        self._speech = speech or PushedSpeech()
+        self._origin = start + playout.delay_ms / 1000
+        self._generation = -1
+        self._decimator = Decimator()
+        self._position = 0  # of the next sample for the worker
+        self._restart(0)
+
+    def hear(self, pts: int, samples: Samples, now: float) -> None:
+        """Take a packet of the microphone: int16 [n, 2] at 48 kHz, `pts` in the sender's count."""
+        self._catch_up(now)
+        if self._speech.has_the_word:
+            self._say(now)
+        else:
+            self.timeline.push(pts, samples, now)
+        self._forward()
+
+    def tick(self, now: float) -> None:
+        """Let time pass: a sender that says nothing is silent, and the face lives on."""
+        self._catch_up(now)
+        if self._speech.has_the_word:
+            self._say(now)
+        else:
+            self.timeline.close(now)
+        self._forward()
+
+    def interrupt(self) -> None:
+        """Drop all pushed speech, wherever it is: from the next packet on it is silent, and the mouth eases shut."""
+        if not self._speech.in_flight:
+            self._speech.clear(self.playout.position)
+            return
+        self._speech.clear(self.playout.cut())
+        self._generation += 1
+        resume = -(-self.timeline.edge // (FACTOR * SAMPLES_PER_FRAME))
+        self._worker.cut(self._generation, self.playout.next_frame, resume)
+
+    def take_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
+        """A picture from the worker."""
+        if generation != self._generation:
+            self.stale_pictures += 1
+            return
+        self.playout.push_frame(AvatarFrame(index, rgb, index * SAMPLES_PER_FRAME))
+
+    def begin_again(self) -> None:
+        """The worker has forgotten this conversation, as a new one must: it goes on with the next frame."""
+        self._restart(self.timeline.edge)
+
+    def _catch_up(self, now: float) -> None:
+        behind = now - self.timeline.edge / RATE
+        if behind > BEHIND_S:
+            self._restart(round(now * RATE))
+
+    def _restart(self, position: int) -> None:
+        """Begin a generation at the first frame from `position` on; all that was under way is void."""
+        frame = -(-position // (FACTOR * SAMPLES_PER_FRAME))
+        self._generation += 1
+        self.timeline.skip_to(frame * SAMPLES_PER_FRAME * FACTOR)
+        self._decimator = Decimator()
+        self._position = frame * SAMPLES_PER_FRAME
+        self._worker.begin(self._generation, frame, self._origin)
+
+    def _say(self, now: float) -> None:
+        missing = round(now * RATE) - self.timeline.edge
+        if missing > 0:
+            self.timeline.put(self._speech.take(missing, self.timeline.edge))
+
+    def _forward(self) -> None:
+        end = self.timeline.edge
+        samples = self.timeline.pop()
+        if not len(samples):
+            return
+        self.playout.push_audio(end - len(samples), samples)
+        heard = self._decimator.push(samples)
+        self._worker.push(self._generation, AudioChunk(self._position, heard))
+        self._position += heard.size

@@ -1,0 +1,134 @@
+"""Playout: sound and pictures paired on one clock, both a fixed delay behind the microphone.
+
+The browser synchronises by the moment of sending, not by timestamps (measured: video sent 120 ms late with right
+timestamps stays 104 ms late). So the picture that belongs to sample p and sample p itself are due at the same moment,
+
+    due(p) = p / rate + delay
+
+where the delay covers what a picture needs: the sound it looks ahead to, the microphone's margin and the rendering.
+Late pictures are replaced by the last one, missing sound by silence; neither ever waits. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from streamer.audio.format import AUDIO_BLOCK, AUDIO_PTIME_MS, CHANNELS, MS, RATE, Samples
+from streamer.core.frames import AvatarFrame, ByteArray
+from streamer.core.rates import FPS
+from streamer.session.timeline import MARGIN_MS
+
+RENDER_MARGIN_MS = 60  # from the last sound a picture needs to the picture being in this process
+MAX_FRAMES = 2 * FPS  # finished pictures waiting for their moment; the newest is dropped, counted
+FADE_MS = 10  # in which sound that is cut off ends
+HISTORY_MS = 2_000  # sound kept beyond the delay; what is older is forgotten
+
+
+def session_delay_ms(lookahead_ms: int) -> int:
+    """Delay from a sample's arrival to its playout, in whole audio packets: look-ahead and the two margins."""
+    needed = lookahead_ms + MARGIN_MS + RENDER_MARGIN_MS
+    return -(-needed // AUDIO_PTIME_MS) * AUDIO_PTIME_MS
+
+
+@dataclass
+class PlayoutStats:
+    """Counts since the start."""
+
+    shown: int = 0  # pictures handed out
+    repeated: int = 0  # of them: the last one again, because the next was late
+    dropped: int = 0  # pictures that came after their moment, or too many at once
+    underrun: int = 0  # samples of silence played because no sound was there
+
+
+class SoundListener(Protocol):
+    """Who is told what is heard: `recorder.Recorder`."""
+
+    def hear(self, start: int, samples: Samples) -> None:
+        """Sound that is handed out, int16 [n, 2] from position `start` on; negative is before the session's sound."""
+
+
+class Playout:
+    """Sound and pictures in as they are ready, out by position. `still`, [H, W, 3 or 4], shows until pictures come.
+
+
+    listener: is told of all sound that is handed out.
+    """
+
+    def __init__(self, delay_ms: int, still: ByteArray, listener: SoundListener | None = None) -> None:
+        self.delay_ms = delay_ms
+        self.stats = PlayoutStats()
+        self._sound: Samples = np.zeros(((delay_ms + HISTORY_MS) * MS, CHANNELS), np.int16)  # a ring
+        self._end = 0  # position after the last sample in it
+        self._frames: deque[AvatarFrame] = deque()
+        self._picture = still
+        self._listener = listener
+        self.position = 0  # of the next sample to be handed out
+        self.next_frame = 0  # the first whose moment has not passed
+
+    def push_audio(self, position: int, samples: Samples) -> None:
+        """Take settled sound, int16 [n, 2] from `position` on; a hole before it is silence."""
+        self._clear(self._end, position)
+        samples = samples[-len(self._sound) :]
+        self._end = max(self._end, position)
+        where = np.arange(self._end, self._end + len(samples)) % len(self._sound)
+        self._sound[where] = samples
+        self._end += len(samples)
+
+    def push_frame(self, frame: AvatarFrame) -> None:
+        """Take a finished picture; they come in order."""
+        if frame.index < self.next_frame or len(self._frames) >= MAX_FRAMES:
+            self.stats.dropped += 1
+        else:
+            self._frames.append(frame)
+
+    def pull_audio(self, block: int) -> Samples:
+        """Sound of the `block`-th packet after the session's start: int16 [AUDIO_BLOCK, 2]."""
+        start = block * AUDIO_BLOCK - self.delay_ms * MS
+        self.position = max(0, start + AUDIO_BLOCK)
+        positions = np.arange(start, start + AUDIO_BLOCK)
+        known = (positions >= max(0, self._end - len(self._sound))) & (positions < self._end)
+        self.stats.underrun += int(np.count_nonzero(~known & (positions >= 0)))
+        samples = np.where(known[:, None], self._sound[positions % len(self._sound)], np.int16(0))
+        if self._listener is not None:
+            self._listener.hear(start, samples)
+        return samples
+
+    def pull_frame(self, index: int) -> ByteArray:
+        """The picture of frame `index`, or the last one there was; uint8 [H, W, 3 or 4]. Before frame 0: the still."""
+        self.next_frame = max(0, index + 1)
+        fresh = False
+        while self._frames and self._frames[0].index <= index:
+            frame = self._frames.popleft()
+            self._picture = frame.rgb
+            self.stats.dropped += fresh
+            fresh = True
+        if index >= 0:
+            self.stats.shown += 1
+            self.stats.repeated += not fresh
+        return self._picture
+
+    def cut(self) -> int:
+        """Drop all that waits, sound and pictures; the sound ends in a fade. Return the position where silence begins.
+
+        What was taken before still counts as taken: it is silence now.
+        """
+        self._frames.clear()
+        silent = max(self.position, min(self.position + FADE_MS * MS, self._end))
+        where = np.arange(self.position, silent) % len(self._sound)
+        fade = np.linspace(1.0, 0.0, len(where), dtype=np.float32)[:, None]
+        self._sound[where] = (self._sound[where] * fade).astype(np.int16)
+        self._clear(silent, self._end)
+        return silent
+
+    def _clear(self, start: int, end: int) -> None:
+        """Silence from `start` to `end`, at most the whole ring."""
+        if end > start:
+            where = np.arange(max(start, end - len(self._sound)), end) % len(self._sound)
+            self._sound[where] = 0
+
+
+assert RATE == 1000 * MS

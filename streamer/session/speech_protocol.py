@@ -1,0 +1,231 @@
+"""The speech protocol, version 1, without the network: what a client may say when, and what it is told.
+
+docs/speech.md describes it for whoever writes a client. States and what leads from one to the next are in TRANSITIONS;
+anything else is refused and changes nothing. Everything here comes from outside: sizes are checked before content.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import Enum, auto
+from typing import Any, ClassVar
+
+from streamer.core.errors import AvatarError
+from streamer.core.limits import SpeechLimits
+from streamer.session.speech_format import Format, Pcm, read_format
+
+VERSION = 1
+_SHOWN = 40  # characters of what was found that a refusal repeats
+
+
+class SpeechError(AvatarError):
+    """A message that is refused. `code` is for programs; `fatal`: the connection cannot go on."""
+
+    def __init__(self, code: str, message: str, fatal: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.fatal = fatal
+
+
+class State(Enum):
+    """Of a connection."""
+
+    GREETING = auto()  # hello is awaited
+    READY = auto()  # between utterances
+    SPEAKING = auto()  # within one
+
+
+@dataclass(frozen=True)
+class Hello:
+    """The first message of a client."""
+
+
+@dataclass(frozen=True)
+class Begin:
+    """An utterance begins."""
+
+    format: Format
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A binary message: part of the utterance."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class End:
+    """The utterance is complete."""
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Drop everything that was not heard yet."""
+
+
+Message = Hello | Begin | Sound | End | Clear
+
+TRANSITIONS: dict[tuple[State, type[Message]], State] = {
+    (State.GREETING, Hello): State.READY,
+    (State.READY, Begin): State.SPEAKING,
+    (State.SPEAKING, Sound): State.SPEAKING,
+    (State.SPEAKING, End): State.READY,
+    (State.READY, Clear): State.READY,
+    (State.SPEAKING, Clear): State.READY,
+}
+EXPECTED = {
+    State.GREETING: "hello",
+    State.READY: "begin or clear",
+    State.SPEAKING: "sound, end or clear",
+}
+
+
+@dataclass(frozen=True)
+class Started:
+    """The first sound of an utterance was sent to be heard."""
+
+    kind: ClassVar[str] = "started"
+    speech: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """So much of an utterance was sent to be heard. `final`: nothing more of it will be."""
+
+    kind: ClassVar[str] = "played"
+    speech: int
+    position_ms: int
+    final: bool
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Everything was heard, or cleared."""
+
+    kind: ClassVar[str] = "idle"
+
+
+Told = Started | Played | Idle
+
+
+def render(told: Told) -> str:
+    """As it is sent."""
+    return json.dumps({"type": told.kind} | asdict(told))
+
+
+def render_hello(delay_ms: int, limits: SpeechLimits) -> str:
+    """The server's answer to hello."""
+    bounds = {"message_bytes": limits.message_bytes - 1, "buffered_ms": round(1000 * limits.buffered_s)}
+    return json.dumps({"type": "hello", "version": VERSION, "delay_ms": delay_ms, "limits": bounds})
+
+
+def render_error(error: SpeechError) -> str:
+    """A refusal, as it is sent."""
+    return json.dumps({"type": "error", "code": error.code, "message": str(error), "fatal": error.fatal})
+
+
+class SpeechProtocol:
+    """One connection's state. `text` and `binary` take a message; refused ones raise and leave the state as it was."""
+
+    def __init__(self, limits: SpeechLimits) -> None:
+        self.state = State.GREETING
+        self.format: Format = Pcm(48_000, 1)  # of the utterance begun last
+        self._limits = limits
+
+    def text(self, data: str, waiting: int) -> Message:
+        """Take a text message, while `waiting` utterances were not heard to the end.
+
+        Raises:
+            SpeechError: it is not a message of the protocol, or not one for this state, or more than may wait.
+        """
+        message = parse(data, self._limits)
+        after = self._next(type(message))
+        if isinstance(message, Begin):
+            if waiting >= self._limits.utterances:
+                raise SpeechError("full", f"{waiting} utterances wait already. Wait for played")
+            self.format = message.format
+        self.state = after
+        return message
+
+    def binary(self, data: bytes, buffered_s: float) -> Sound:
+        """Take a binary message, while `buffered_s` seconds wait to be heard.
+
+        Raises:
+            SpeechError: not one for this state, not whole samples or not a packet, or more than may wait.
+        """
+        after = self._next(Sound)
+        try:
+            seconds = self.format.seconds(data)
+        except ValueError as error:
+            raise SpeechError("samples", str(error)) from None
+        if buffered_s + seconds > self._limits.buffered_s:
+            raise SpeechError(
+                "full",
+                f"{buffered_s:.1f} s of speech wait already; with {seconds:.2f} s more it is over "
+                f"{self._limits.buffered_s:g} s. Wait for played",
+            )
+        self.state = after
+        return Sound(data)
+
+    def _next(self, kind: type[Message]) -> State:
+        after = TRANSITIONS.get((self.state, kind))
+        if after is None:
+            found = "a binary message" if kind is Sound else kind.__name__.lower()
+            raise SpeechError(
+                "order", f"{found} found, {EXPECTED[self.state]} expected", fatal=self.state is State.GREETING
+            )
+        return after
+
+
+def parse(data: str, limits: SpeechLimits) -> Hello | Begin | End | Clear:
+    """What a text message says.
+
+    Raises:
+        SpeechError: nothing that the protocol knows.
+    """
+    if len(data) > limits.control_bytes:
+        raise SpeechError("size", f"a text message of {len(data)} characters, at most {limits.control_bytes} are taken")
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        raise SpeechError("json", f"text that is not JSON found: {data[:_SHOWN]!r}; sound goes in binary") from None
+    if not isinstance(fields, dict):
+        raise SpeechError("json", "a JSON object expected")
+    match fields.get("type"):
+        case "hello":
+            return _hello(fields)
+        case "begin":
+            try:
+                return Begin(read_format(fields))
+            except ValueError as error:
+                raise SpeechError("format", str(error)) from None
+        case "end":
+            return End()
+        case "clear":
+            return Clear()
+        case other:
+            raise SpeechError("type", f"type {str(other)[:_SHOWN]!r} found; hello, begin, end or clear expected")
+
+
+def _hello(fields: dict[str, Any]) -> Hello:
+    version = fields.get("version")
+    if type(version) is not int or version != VERSION:
+        raise SpeechError("version", f"protocol version {str(version)[:_SHOWN]}; this server speaks {VERSION}", True)
+    return Hello()
+
+
+class Allowance:
+    """Token bucket: `rate` a second, `burst` at once. The caller passes the time."""
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self._rate, self._burst = rate, burst
+        self._left, self._then = burst, now
+
+    def take(self, amount: float, now: float) -> bool:
+        """Whether so much more is within the rate."""
+        self._left = min(self._burst, self._left + (now - self._then) * self._rate) - amount
+        self._then = now
+        return self._left >= 0

@@ -1,0 +1,150 @@
+"""Sound to expression coefficients, frame by frame.
+
+A family's expression network gives either weights of face units, to which idle life is added, or the coefficients of a
+face model, from a reference expression and a blink ratio that it takes as inputs. The manifest's inputs tell which.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+import numpy as np
+
+from engines.manifest import Manifest
+from engines.runtime import Binding, Engine, Engines
+from streamer.audio.loudness import SILENCE_DB
+from streamer.avatar.bundle import Avatar
+from streamer.core.frames import FloatArray, Heard, Script
+from streamer.core.options import PipelineOptions
+from streamer.stages.idle_face import Blinks, IdleFace
+from streamer.stages.lookahead import Lookahead
+
+MAX_BATCH = 32  # windows at once: bounds the network's memory when a long clip is pushed in one go
+BLINK, REFERENCE = "blink", "reference_expression"  # inputs of an expression stage, beside "mel"
+
+
+class ExpressionSource(Protocol):
+    """Gives the expression of each frame, float32 [E], in order."""
+
+    def push(self, heard: Heard) -> list[FloatArray]:
+        """The expressions now known."""
+
+    def silent(self, window: FloatArray) -> FloatArray:
+        """The expression, without idle life, in a window of silence [1, 1, MEL_BANDS, width]; no frame passes."""
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+
+
+def open_expression(
+    engines: Engines, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions, script: Script
+) -> ExpressionSource:
+    """What the family's expression stage asks for."""
+    engine = engines["expression"]
+    if BLINK in engine.spec.inputs:
+        return ReferenceExpression(engine, avatar, lookahead, options, script)
+    return UnitExpression(engine, engines.manifest, lookahead, options)
+
+
+class ExpressionStage:
+    """The expression network. Windows are independent of each other, so the stage has no state."""
+
+    def __init__(self, binding: Binding, width: int) -> None:
+        self._binding = binding
+        self._width = width
+
+    def infer(self, windows: FloatArray, blink: FloatArray | None = None) -> FloatArray:
+        """float32 [n, 1, MEL_BANDS, width] and, where it is an input, blink [n, 1]; any n -> [n, E]."""
+        results = [np.zeros((0, self._width), np.float32)]
+        for start in range(0, len(windows), MAX_BATCH):
+            inputs = {"mel": windows[start : start + MAX_BATCH]}
+            if blink is not None:
+                inputs[BLINK] = blink[start : start + MAX_BATCH]
+            results.append(self._binding.infer(inputs)["expression"])
+        return np.concatenate(results)
+
+
+class UnitExpression:
+    """Face units, 0..1: the network's and those of an idle face on top."""
+
+    def __init__(self, engine: Engine, manifest: Manifest, lookahead: Lookahead, options: PipelineOptions) -> None:
+        names = manifest.coefficients.expression
+        self._stage = ExpressionStage(engine.bind({}), len(names))
+        self._idle = IdleFace(options.seed, names)
+        self._neutral = np.zeros(len(names), np.float32)
+        self._lookahead = lookahead
+        self._scale = np.float32(options.face.expression_scale)
+        self._start()
+
+    def push(self, heard: Heard) -> list[FloatArray]:
+        """The expressions now known."""
+        self._spoken.extend(self._scale * self._stage.infer(heard.windows))
+        self._offsets.extend(self._idle.step(level) for level in heard.levels)
+        known = min(len(self._spoken), len(self._offsets))
+        return [np.clip(self._spoken.popleft() + self._offsets.popleft(), 0.0, 1.0) for _ in range(known)]
+
+    def silent(self, window: FloatArray) -> FloatArray:
+        """The expression, without idle life, in a window of silence."""
+        expression: FloatArray = np.clip(self._scale * self._stage.infer(window)[0], 0.0, 1.0)
+        return expression
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+        self._idle.reset()
+        self._start()
+
+    def _start(self) -> None:
+        # A lagging value is there before it is known: at rest, as before any sound.
+        self._spoken = deque([self._neutral] * self._lookahead.expression_lag)
+        self._offsets = deque(self._idle.step(SILENCE_DB) for _ in range(self._lookahead.loudness_lag))
+
+
+class ReferenceExpression:
+    """Coefficients of a face model, made from the portrait's own expression (SadTalker's ExpNet)."""
+
+    def __init__(
+        self, engine: Engine, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions, script: Script
+    ) -> None:
+        constants = avatar.constants_of(engine.spec)
+        rest: FloatArray = constants[REFERENCE][0]
+        self._scale = np.float32(options.face.expression_scale)
+        self._rest = self._scale * rest
+        self._engine, self._stage = engine, ExpressionStage(engine.bind(constants), len(rest))
+        self._blinks, self._lag, self._script = Blinks(options.seed), lookahead.expression_lag, script
+        self._frame, self._missing = 0, self._lag
+
+    def push(self, heard: Heard) -> list[FloatArray]:
+        """The expressions now known."""
+        known = [self._rest] * self._missing
+        self._missing = 0
+        blink = np.array([self._blink(self._frame + i) for i in range(len(heard.windows))], np.float32)[:, None]
+        known += list(self._scale * self._infer(heard.windows, blink))
+        self._frame += len(heard.windows)
+        return known
+
+    def silent(self, window: FloatArray) -> FloatArray:
+        """The expression, lids open, in a window of silence."""
+        silent: FloatArray = self._scale * self._stage.infer(window, np.zeros((1, 1), np.float32))[0]
+        return silent
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+        self._blinks.reset()
+        self._frame, self._missing = 0, self._lag
+
+    def _blink(self, frame: int) -> float:
+        if self._script.blink is not None:
+            return float(self._script.blink[frame % len(self._script.blink)])
+        # A reference that changes has blinks of its own.
+        return self._blinks.step() if self._script.reference is None else 0.0
+
+    def _infer(self, windows: FloatArray, blink: FloatArray) -> FloatArray:
+        if (reference := self._script.reference) is None:
+            return self._stage.infer(windows, blink)
+        rows = [reference[(self._frame + i) % len(reference)][None] for i in range(len(windows))]
+        found = [
+            self._engine.infer({"mel": windows[i : i + 1], BLINK: blink[i : i + 1], REFERENCE: row})["expression"]
+            for i, row in enumerate(rows)
+        ]
+        return np.concatenate([np.zeros((0, len(self._rest)), np.float32), *found])

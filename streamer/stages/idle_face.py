@@ -1,0 +1,138 @@
+"""The life in a face that does not come from speech: blinks, glances, brows.
+
+A documented random process, like the head's (`streamer.stages.idle_pose`). Blink shape and rate follow what is commonly
+reported for conversation (15-20 a minute, lids closing faster than they open, about a quarter of a second in all;
+Bentivoglio et al. 1997, "Analysis of blink rate patterns in normal subjects"); everything else is hand-chosen. Causal,
+and the same for the same seed and loudness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from streamer.audio.loudness import SpeechActivity
+from streamer.core.frames import FloatArray
+from streamer.core.rates import FPS
+
+BLINK = (0.55, 1.0, 0.95, 0.6, 0.25, 0.07)  # lid closure by frame
+BLINK_GAP_MEDIAN = 3.0  # s; log-normal, so that the mean is about 3.5 s
+BLINK_GAP_SPREAD = 0.5
+BLINK_GAP_LIMITS = (1.0, 9.0)
+DOUBLE_BLINK = 0.1  # probability that a blink is followed by another at once
+GLANCE = (0.09, 0.05)  # standard deviation of gaze, across and up, as a unit's weight
+GLANCE_LIMIT = 0.22
+GLANCE_HOLD = (0.5, 3.0)  # s
+AT_THE_VIEWER = 0.55  # how often the eyes come back to the camera
+SACCADE = 0.6  # share of the way the eyes go in a frame: a jump takes two or three
+LID_FOLLOWS = 0.35  # of a downward look, the lid's part
+BROW_LIFE = 0.05  # slow, at rest
+BROW_STRESS = 0.14  # raised on a stressed syllable
+BROW_INNER = 0.3  # the inner part's share: as much as the outer one's looks worried
+BROW_SPEED = 0.14  # share of the way in a frame
+CORNER_LIFE = 0.03  # of the mouth, in silence
+
+
+RATIO_BLINK = (0.5, 0.9, 1.0, 0.9, 0.5)  # of `Blinks`, as the reference implementation of SadTalker has it
+RATIO_GAP = (10, 70)  # frames, at random between these
+
+
+class Blinks:
+    """Blinks as one number a frame, 0 open to 1 closed, for networks that take the lids as an input."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+        self._random = np.random.default_rng([self._seed, 1])
+        self._begin()
+
+    def step(self) -> float:
+        """The next frame's."""
+        if self._wait:
+            self._wait -= 1
+            return 0.0
+        ratio = self._left.pop(0)
+        if not self._left:
+            self._begin()
+        return ratio
+
+    def _begin(self) -> None:
+        self._wait = int(self._random.integers(*RATIO_GAP, endpoint=True))
+        self._left = list(RATIO_BLINK)
+
+
+class IdleFace:
+    """One face. `step` once per video frame; adds to the expression, unit by unit."""
+
+    def __init__(self, seed: int, names: Sequence[str]) -> None:
+        """`names` are the family's expression coefficients; units that it lacks are left out."""
+        self._seed = seed
+        self._index = {name: number for number, name in enumerate(names)}
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+        self._random = np.random.default_rng([self._seed, 1])
+        self._activity = SpeechActivity()
+        self._blink: list[float] = []
+        self._blink_wait = int(FPS * self._random.uniform(0.6, 2.0))
+        self._gaze, self._gaze_target = np.zeros(2), np.zeros(2)
+        self._gaze_wait = int(FPS * self._random.uniform(*GLANCE_HOLD))
+        self._brow, self._brow_target, self._brow_wait = 0.0, 0.0, 0
+        self._corner = 0.0
+
+    def step(self, loudness_db: float) -> FloatArray:
+        """Offsets of the next frame's expression, float32 [E]; `loudness_db` is that frame's, in dBFS."""
+        speech = self._activity.step(loudness_db)
+        offsets = np.zeros(len(self._index), np.float32)
+        self._move_eyes(offsets)
+        self._add(offsets, self._lids(), "eyeBlinkLeft", "eyeBlinkRight")
+        self._move_brows(offsets)
+        self._corner += (CORNER_LIFE * (1 - speech) - self._corner) * BROW_SPEED
+        self._add(offsets, self._corner, "mouthSmileLeft", "mouthSmileRight")
+        return offsets
+
+    def _add(self, offsets: FloatArray, value: float, *names: str) -> None:
+        for name in names:
+            if name in self._index:
+                offsets[self._index[name]] += value
+
+    def _lids(self) -> float:
+        if self._blink:
+            return self._blink.pop(0)
+        self._blink_wait -= 1
+        if self._blink_wait <= 0:
+            self._blink = list(BLINK)
+            gap = BLINK_GAP_MEDIAN * float(np.exp(BLINK_GAP_SPREAD * self._random.standard_normal()))
+            seconds = 0.12 if self._random.random() < DOUBLE_BLINK else float(np.clip(gap, *BLINK_GAP_LIMITS))
+            self._blink_wait = round(FPS * seconds)
+        return 0.0
+
+    def _move_eyes(self, offsets: FloatArray) -> None:
+        self._gaze_wait -= 1
+        if self._gaze_wait <= 0:
+            self._gaze_wait = int(FPS * self._random.uniform(*GLANCE_HOLD))
+            away = np.clip(self._random.standard_normal(2) * GLANCE, -GLANCE_LIMIT, GLANCE_LIMIT)
+            self._gaze_target = np.zeros(2) if self._random.random() < AT_THE_VIEWER else away
+        self._gaze += (self._gaze_target - self._gaze) * SACCADE
+        across, up = float(self._gaze[0]), float(self._gaze[1])
+        # Left and right are the person's own: looking to the person's left turns the left eye out, the right eye in.
+        outer, inner = ("Left", "Right") if across > 0 else ("Right", "Left")
+        self._add(offsets, abs(across), f"eyeLookOut{outer}", f"eyeLookIn{inner}")
+        side = "Up" if up > 0 else "Down"
+        self._add(offsets, abs(up), f"eyeLook{side}Left", f"eyeLook{side}Right")
+        self._add(offsets, LID_FOLLOWS * max(-up, 0.0), "eyeBlinkLeft", "eyeBlinkRight")
+
+    def _move_brows(self, offsets: FloatArray) -> None:
+        self._brow_wait -= 1
+        if self._brow_wait <= 0:
+            self._brow_wait = int(FPS * self._random.uniform(0.8, 3.0))
+            self._brow_target = BROW_LIFE * self._random.random()
+        aim = self._brow_target + BROW_STRESS * self._activity.stress * self._activity.level
+        self._brow += (aim - self._brow) * BROW_SPEED
+        self._add(offsets, self._brow, "browOuterUpLeft", "browOuterUpRight")
+        self._add(offsets, BROW_INNER * self._brow, "browInnerUp")

@@ -1,0 +1,123 @@
+"""Head pose of a speaker: a documented random process behind the interface of a pose model.
+
+There is no recorded head motion among what the starter family is made from, so nothing here is learnt. The head looks
+at a point for a while, then turns to another (springs without overshoot), drifts and breathes all the time, moves more
+while its owner speaks, and nods a little on stressed syllables (that heads move with prosody: Munhall et al. 2004,
+"Visual prosody and speech intelligibility"). All figures below are hand-chosen to look calm; none is fitted.
+
+Causal: a frame's pose depends on that and earlier frames' loudness only. Everything passes through springs, so no
+loudness whatever makes the head jump: the second difference of an angle stays below MOST_BEND.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamer.audio.loudness import SpeechActivity
+from streamer.core.frames import FloatArray
+from streamer.core.rates import FPS
+
+POSE_NAMES = ("pitch", "yaw", "roll", "tx", "ty", "tz")
+LIMITS = np.array([5.0, 6.0, 4.0, 0.04, 0.03, 0.04])  # degrees, then fractions of half the picture's width
+MOST_BEND = 0.6  # degrees per frame squared
+
+_SPREAD = np.array([1.2, 2.0, 0.9, 0.006, 0.003, 0.006])  # standard deviation of where the head turns, at rest
+_SPEECH_GAIN = 0.9  # how much wider while speaking
+_DOWNWARD = 0.4  # how much of a turn downwards is made: a head that is kept low looks stern
+_DRIFT = np.array([0.35, 0.45, 0.25, 0.002, 0.002, 0.002])
+_ROLL_WITH_YAW = 0.22  # a turning head tilts a little
+_HOLD = (0.8, 3.0)  # s a gaze direction is kept while speaking; twice as long in silence
+_TURN_SPEED, _DRIFT_SPEED, _NOD_SPEED = 4.5, 1.4, 9.0  # natural frequencies, rad/s
+_NOD = (0.7, 1.9)  # degrees down
+_NOD_LENGTH = 0.16  # s the nod is held before it is let go
+_NOD_REST = (0.45, 1.6)  # s until the next
+_NOD_STRESS = 0.8  # how clear a stress must be
+_BREATH_HZ = 0.24
+_BREATH = np.array([0.12, 0.0, 0.0, 0.0, 0.0035, 0.003])  # a breath lifts the shoulders, the head goes with them
+
+
+class _Spring:
+    """Critically damped springs: reach a target without overshoot, continuous in speed.
+
+    The step is the exact solution for a target that stands still over the frame, so no step size is unstable.
+    """
+
+    def __init__(self, frequency: float, size: int) -> None:
+        self.value = np.zeros(size)
+        self._speed = np.zeros(size)
+        self._frequency = frequency
+        self._decay = float(np.exp(-frequency / FPS))
+
+    def step(self, target: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+        offset = self.value - target
+        momentum = (self._speed + self._frequency * offset) / FPS
+        self._speed = (self._speed - self._frequency * momentum) * self._decay
+        self.value = target + (offset + momentum) * self._decay
+
+
+class HeadPose:
+    """One head. `step` once per video frame; the same seed and the same loudness give the same motion."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+        self._random = np.random.default_rng(self._seed)
+        self._activity = SpeechActivity()
+        self._turn, self._drift = _Spring(_TURN_SPEED, 6), _Spring(_DRIFT_SPEED, 6)
+        self._smooth = _Spring(2 * _TURN_SPEED, 6)  # rounds the corner where a turn begins
+        self._nod = _Spring(_NOD_SPEED, 1)
+        self._turn_target, self._drift_target = np.zeros(6), np.zeros(6)
+        self._nod_target = np.zeros(1)
+        self._hold_left = float(self._random.uniform(0.2, 1.0))
+        self._drift_left = self._nod_left = self._nod_rest = 0.0
+        self._breath_phase = float(self._random.uniform(0, 2 * np.pi))
+        self._breath_gain = 0.0
+
+    def step(self, loudness_db: float) -> FloatArray:
+        """Pose of the next frame, float32 [6] in the order of POSE_NAMES; `loudness_db` is that frame's, in dBFS."""
+        speech = self._activity.step(loudness_db)
+        self._choose_turn(speech)
+        self._choose_drift()
+        self._choose_nod(speech)
+        self._smooth.step(self._turn_target)
+        self._turn.step(self._smooth.value)
+        self._drift.step(self._drift_target)
+        self._nod.step(self._nod_target)
+        pose = self._turn.value + self._drift.value + self._breathe()
+        pose[0] += self._nod.value[0]
+        pose[2] += _ROLL_WITH_YAW * self._turn.value[1]
+        return np.asarray(LIMITS * np.tanh(pose / LIMITS), np.float32)
+
+    def _choose_turn(self, speech: float) -> None:
+        self._hold_left -= 1 / FPS
+        if self._hold_left > 0:
+            return
+        self._hold_left = float(self._random.uniform(*_HOLD)) * (2 - speech)
+        spread = _SPREAD * (0.6 + _SPEECH_GAIN * speech)
+        self._turn_target = spread * np.clip(self._random.standard_normal(6), -2, 2)
+        if self._turn_target[0] > 0:
+            self._turn_target[0] *= _DOWNWARD
+
+    def _choose_drift(self) -> None:
+        self._drift_left -= 1 / FPS
+        if self._drift_left <= 0:
+            self._drift_left = float(self._random.uniform(0.4, 1.2))
+            self._drift_target = _DRIFT * np.clip(self._random.standard_normal(6), -2, 2)
+
+    def _choose_nod(self, speech: float) -> None:
+        self._nod_left -= 1 / FPS
+        self._nod_rest -= 1 / FPS
+        if self._nod_left <= 0:
+            self._nod_target = np.zeros(1)
+        if self._nod_rest <= 0 and speech > 0.25 and self._activity.stress > _NOD_STRESS:
+            self._nod_target = np.array([self._random.uniform(*_NOD)])
+            self._nod_left = _NOD_LENGTH
+            self._nod_rest = float(self._random.uniform(*_NOD_REST))
+
+    def _breathe(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        self._breath_phase += 2 * np.pi * _BREATH_HZ / FPS
+        self._breath_gain += (1 - self._breath_gain) / FPS  # fades in, so that the first frames start from rest
+        return np.asarray(self._breath_gain * np.sin(self._breath_phase) * _BREATH, np.float64)

@@ -1,0 +1,148 @@
+"""Sliding mel windows: push sound, pop the window of each video frame as soon as its last sample is there.
+
+Chunked input gives the same windows as the whole clip, and later sound never changes an earlier window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engines.manifest import StageSpec
+from streamer.core.frames import FloatArray
+from streamer.core.rates import (
+    EXPRESSION_LOOKAHEAD,
+    HALF_FFT,
+    MEL_BANDS,
+    MEL_HOP,
+    SAMPLES_PER_FRAME,
+    WINDOW_MEL_FRAMES,
+    WINDOW_REACH,
+    ms_to_samples,
+    window_start,
+)
+from streamer.stages.mel import mel_frames, mel_spectrogram, pre_emphasis
+
+
+@dataclass(frozen=True)
+class WindowShape:
+    """How much an expression network sees of one video frame; the default is what SadTalker's does.
+
+    width: mel frames.
+    ahead: how many of them lie behind the end of SadTalker's window.
+    """
+
+    width: int = WINDOW_MEL_FRAMES
+    ahead: int = 0
+
+    @classmethod
+    def of(cls, stage: StageSpec) -> WindowShape:
+        """What a manifest's expression stage takes: as wide as its input, as far ahead as whole hops of the look-ahead
+        that it states go beyond SadTalker's."""
+        beyond = ms_to_samples(stage.lookahead_ms) - EXPRESSION_LOOKAHEAD
+        return cls(int(stage.inputs["mel"].shape[3]), max(0, beyond // MEL_HOP))
+
+    @property
+    def reach(self) -> int:
+        """Samples it reaches past its frame's start."""
+        return WINDOW_REACH + self.ahead * MEL_HOP
+
+    def stop(self, frame: int) -> int:
+        """Number of the mel frame behind the window of video frame `frame`, before clamping into the clip."""
+        return window_start(frame) + WINDOW_MEL_FRAMES + self.ahead
+
+
+SADTALKER = WindowShape()
+
+
+def clip_windows(samples: FloatArray, shape: WindowShape = SADTALKER) -> FloatArray:
+    """Windows of a whole clip, float32 [n] -> [frames, 1, MEL_BANDS, shape.width].
+
+    The clip is padded with zeros to whole video frames; windows are clamped into it at both ends.
+    """
+    frames = -(-samples.size // SAMPLES_PER_FRAME)
+    padded = np.concatenate([samples, np.zeros(frames * SAMPLES_PER_FRAME - samples.size, np.float32)])
+    return _gather(mel_spectrogram(padded) if frames else _no_mel(), 0, range(frames), shape)
+
+
+@dataclass
+class _State:
+    samples: int = 0  # received so far
+    previous: float = 0.0  # the last one, for pre-emphasis
+    pending: FloatArray = field(default_factory=lambda: np.zeros(HALF_FFT, np.float32))  # starts with the padding
+    mel: FloatArray = field(default_factory=lambda: _no_mel())  # frames that windows to come can still need
+    mel_start: int = 0  # index of mel[0]
+    next_frame: int = 0  # video frame whose window comes next
+
+
+class MelWindows:
+    """The streaming form of `clip_windows`. Holds a window and 0.1 s of sound and mel frames between calls."""
+
+    def __init__(self, shape: WindowShape = SADTALKER) -> None:
+        self._shape = shape
+        self._state = _State()
+
+    @property
+    def next_frame(self) -> int:
+        """Index of the video frame whose window comes next."""
+        return self._state.next_frame
+
+    def push(self, samples: FloatArray) -> FloatArray:
+        """Take float32 [n], any n; return the windows now complete, [k, 1, MEL_BANDS, shape.width]."""
+        self._append(samples)
+        state = self._state
+        mel_end = state.mel_start + len(state.mel)
+        stop = state.next_frame
+        while self._shape.stop(stop) <= mel_end:
+            stop += 1
+        return self._pop(stop)
+
+    def flush(self) -> FloatArray:
+        """The sound has ended: windows of all remaining frames, clamped to the end. `reset` before pushing again."""
+        frames = -(-self._state.samples // SAMPLES_PER_FRAME)
+        missing = frames * SAMPLES_PER_FRAME - self._state.samples
+        self._append(np.zeros(missing, np.float32))
+        # The STFT's own padding comes behind the pre-emphasis, so it is plain silence.
+        self._transform(np.zeros(HALF_FFT, np.float32))
+        return self._pop(frames)
+
+    def reset(self) -> None:
+        """Forget everything: the next sample is sample 0."""
+        self._state = _State()
+
+    def _append(self, samples: FloatArray) -> None:
+        if samples.size:
+            self._transform(pre_emphasis(samples, self._state.previous))
+            self._state.previous = float(samples[-1])
+            self._state.samples += samples.size
+
+    def _transform(self, emphasised: FloatArray) -> None:
+        state = self._state
+        state.pending = np.concatenate([state.pending, emphasised])
+        new = mel_frames(state.pending)
+        state.pending = state.pending[len(new) * MEL_HOP :].copy()
+        state.mel = np.concatenate([state.mel, new])
+
+    def _pop(self, stop: int) -> FloatArray:
+        state = self._state
+        windows = _gather(state.mel, state.mel_start, range(state.next_frame, stop), self._shape)
+        state.next_frame = max(stop, state.next_frame)
+        # Everything before the next window can go.
+        first = self._shape.stop(state.next_frame) - self._shape.width
+        done = min(max(first - state.mel_start, 0), len(state.mel))
+        state.mel, state.mel_start = state.mel[done:].copy(), state.mel_start + done
+        return windows
+
+
+def _no_mel() -> FloatArray:
+    return np.zeros((0, MEL_BANDS), np.float32)
+
+
+def _gather(mel: FloatArray, mel_start: int, frames: range, shape: WindowShape) -> FloatArray:
+    """Windows of `frames` from mel frames [n, MEL_BANDS], the first of which is number `mel_start`."""
+    if not len(frames):
+        return np.zeros((0, 1, MEL_BANDS, shape.width), np.float32)
+    stops = np.array([shape.stop(i) for i in frames])
+    indices = np.clip(stops[:, None] - shape.width + np.arange(shape.width) - mel_start, 0, len(mel) - 1)
+    return np.ascontiguousarray(mel[indices].transpose(0, 2, 1)[:, None])

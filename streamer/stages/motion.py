@@ -1,0 +1,94 @@
+"""Coefficients to driving keypoints: the motion stage's context, and the stage itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engines.runtime import Engine
+from streamer.avatar.bundle import Avatar
+from streamer.core.frames import Coefficients, CoefficientWindow, FloatArray, Keypoints
+
+
+@dataclass
+class _State:
+    known: list[Coefficients] = field(default_factory=list)  # from the first that a window to come needs
+    next_frame: int = 0
+
+
+class MotionWindows:
+    """Coefficients in, the motion stage's windows out. Holds past + 1 + future coefficients."""
+
+    def __init__(self, context: tuple[int, int], future: int) -> None:
+        self._past, self._width = context[0], sum(context) + 1
+        self._future = future
+        self._state = _State()
+
+    def push(self, coefficients: Sequence[Coefficients]) -> list[CoefficientWindow]:
+        """Take the next coefficients, without gaps; return the windows whose future is now known."""
+        self._state.known.extend(coefficients)
+        last = self._last()
+        return [self._pop(min(last, frame + self._future)) for frame in self._until(last - self._future)]
+
+    def flush(self) -> list[CoefficientWindow]:
+        """No more coefficients: windows of the frames left, the last coefficients repeated."""
+        last = self._last()
+        return [self._pop(min(last, frame + self._future)) for frame in self._until(last)]
+
+    def reset(self) -> None:
+        """Forget everything: the next coefficients are those of frame 0."""
+        self._state = _State()
+
+    def _last(self) -> int:
+        known = self._state.known
+        return known[-1].index if known else -1
+
+    def _until(self, last: int) -> range:
+        return range(self._state.next_frame, last + 1)
+
+    def _pop(self, newest: int) -> CoefficientWindow:
+        """The next frame's window, looking no further than coefficient `newest`."""
+        state = self._state
+        frame, first = state.next_frame, state.known[0].index
+        indices = np.clip(np.arange(self._width) + frame - self._past, first, newest) - first
+        window = CoefficientWindow(frame, np.stack([state.known[i].vector() for i in indices], axis=1))
+        state.next_frame += 1
+        del state.known[: max(0, state.next_frame - self._past - first)]
+        return window
+
+
+class MotionStage:
+    """The motion network of one avatar.
+
+    A network that takes more coefficients than the stream has gets the avatar's own `reference_rest` for the last ones.
+    """
+
+    def __init__(self, engine: Engine, avatar: Avatar) -> None:
+        spec = engine.spec
+        self._binding = engine.bind(avatar.constants_of(spec), ["keypoints"])
+        self._rows = int(spec.inputs["coefficients"].shape[1])
+        self._takes_view = "view" in spec.inputs
+        self._rest = avatar.constants.get("reference_rest", np.zeros((1, 0), np.float32))
+
+    def infer(self, windows: Sequence[CoefficientWindow]) -> list[Keypoints]:
+        """Driving keypoints of every window's frame."""
+        if not windows:
+            return []
+        inputs = {"coefficients": self._fill(np.stack([window.values for window in windows]))}
+        if self._takes_view:
+            view = np.stack([_FREE if window.view is None else window.view for window in windows])
+            inputs |= {"view": np.nan_to_num(view), "view_on": np.asarray(~np.isnan(view), np.float32)}
+        points: FloatArray = self._binding.infer(inputs)["keypoints"]
+        return [Keypoints(window.index, frame) for window, frame in zip(windows, points, strict=True)]
+
+    def _fill(self, batch: FloatArray) -> FloatArray:
+        missing = self._rows - batch.shape[1]
+        if missing <= 0:
+            return batch
+        rest = self._rest[0, :missing]
+        return np.concatenate([batch, np.broadcast_to(rest[:, None], (len(batch), len(rest), batch.shape[2]))], axis=1)
+
+
+_FREE = np.full(3, np.nan, np.float32)

@@ -1,0 +1,106 @@
+"""Where the head's pose comes from: the manifest's process, unless the pose is held or given."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from engines.runtime import Engines
+from streamer.audio.loudness import SILENCE_DB
+from streamer.avatar.bundle import Avatar
+from streamer.core.errors import ManifestError
+from streamer.core.frames import FloatArray, Heard, Script
+from streamer.core.options import PipelineOptions
+from streamer.stages.idle_pose import POSE_NAMES, HeadPose
+from streamer.stages.lookahead import Lookahead
+from streamer.stages.vae_pose import LivePose, OfflinePose, PoseVae
+
+IDLE, VAE = "idle-and-speech", "pose-vae"  # processes of the pose stage that this version has
+
+
+class PoseSource(Protocol):
+    """Gives the pose of each frame, float32 [P], in order."""
+
+    def push(self, heard: Heard) -> list[FloatArray]:
+        """The poses now known."""
+
+    def flush(self) -> list[FloatArray]:
+        """The sound has ended: poses held back, if any."""
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+
+
+def open_pose(
+    engines: Engines, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions, script: Script
+) -> PoseSource:
+    """The source that the options ask for.
+
+    Raises:
+        ManifestError: the family's process is not one of this version's, or does not give the family's coefficients.
+    """
+    manifest, face = engines.manifest, options.face
+    process, names = manifest.stage("pose").process, manifest.coefficients.pose
+    if process not in (IDLE, VAE):
+        raise ManifestError(f"family {manifest.family}: pose process {process}, this version has {IDLE}, {VAE}")
+    if process == IDLE and names != POSE_NAMES:
+        raise ManifestError(f"family {manifest.family}: pose is {', '.join(names)}, expected {', '.join(POSE_NAMES)}")
+    rest = avatar.rest_pose(len(names))
+    if face.still or script.pose is not None:
+        track = rest[None] if face.still or script.pose is None else script.pose
+        return GivenPose(track, lookahead.loudness_lag)
+    if process == IDLE:
+        return IdlePose(options.seed, lookahead.loudness_lag)
+    model = PoseVae(engines["pose"], avatar, face.pose_style, options.seed, script.noise)
+    if model.size != len(names):
+        raise ManifestError(f"family {manifest.family}: stage pose gives {model.size} values, not {', '.join(names)}")
+    if face.pose_mode == "offline":
+        return OfflinePose(model, rest)
+    return LivePose(model, rest, lookahead.expression_lag)
+
+
+class IdlePose:
+    """The random process of `pose.HeadPose`, which follows the sound's level. `lag`: frames the level is behind."""
+
+    def __init__(self, seed: int, lag: int) -> None:
+        self._head, self._lag = HeadPose(seed), lag
+        self._missing = lag
+
+    def push(self, heard: Heard) -> list[FloatArray]:
+        """The poses now known."""
+        levels = [SILENCE_DB] * self._missing + list(heard.levels)
+        self._missing = 0
+        return [self._head.step(level) for level in levels]
+
+    def flush(self) -> list[FloatArray]:
+        """Nothing is held back."""
+        return []
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+        self._head.reset()
+        self._missing = self._lag
+
+
+class GivenPose:
+    """Poses given beforehand, float32 [n, P], begun again when they end; a single one holds the head still."""
+
+    def __init__(self, track: FloatArray, lag: int) -> None:
+        self._track, self._lag = np.asarray(track, np.float32), lag
+        self._next, self._missing = 0, lag
+
+    def push(self, heard: Heard) -> list[FloatArray]:
+        """The poses now known."""
+        count = self._missing + len(heard.levels)
+        poses = [self._track[(self._next + i) % len(self._track)] for i in range(count)]
+        self._next, self._missing = self._next + count, 0
+        return poses
+
+    def flush(self) -> list[FloatArray]:
+        """Nothing is held back."""
+        return []
+
+    def reset(self) -> None:
+        """Back to the first frame."""
+        self._next, self._missing = 0, self._lag

@@ -1,0 +1,1 @@
+"""People in pictures: faces, landmarks, mattes."""

@@ -1,0 +1,1 @@
+"""Parts of small web servers: listening, request guard, the speech socket."""

@@ -1,0 +1,82 @@
+"""Keeps other web sites away from a server that trusts whoever can reach it.
+
+A page of any site can send requests to localhost from the visitor's browser. Two checks, before anything is read:
+
+- Host: a server on loopback answers to loopback names only, so a foreign name that was made to resolve to 127.0.0.1
+  (DNS rebinding) gets nothing.
+- Origin: what changes something must come from a page of this server, or from a program, which sends no Origin. So
+  must a WebSocket, which a page of any site may otherwise open.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from streamer.web.listen import is_loopback
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+POLICY = "Content-Security-Policy"
+HEADERS = {
+    POLICY: (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+# OBS puts a source's Custom CSS into the page as a style element; images that it names stay this server's own.
+OVERLAY_HEADERS = HEADERS | {POLICY: HEADERS[POLICY].replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")}
+
+
+def host_allowed(listening_on: str, host_header: str) -> bool:
+    """Whether a request with this Host header is meant for a server on `listening_on`."""
+    if not is_loopback(listening_on):
+        return True  # it may be known by any name of the network
+    try:
+        name = urlsplit(f"//{host_header}").hostname
+    except ValueError:
+        return False
+    return name is not None and is_loopback(name)
+
+
+def origin_allowed(origin: str | None, host_header: str) -> bool:
+    """Whether a request that changes something may come from a page of `origin` (None: not from a page)."""
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == host_header.lower() != ""
+    except ValueError:
+        return False
+
+
+def guard(listening_on: str, overlay: str | None = None) -> Middleware:
+    """The checks as middleware; it also puts the security headers on every answer.
+
+    overlay: path of the page that lies over a scene in OBS, and may be styled there.
+    """
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        headers = OVERLAY_HEADERS if request.path == overlay else HEADERS
+        try:
+            response = await _checked(request, handler)
+        except web.HTTPException as error:
+            error.headers.update(headers)
+            raise
+        response.headers.update(headers)
+        return response
+
+    async def _checked(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not host_allowed(listening_on, request.host):
+            raise web.HTTPForbidden(text="this server answers to localhost only\n")
+        asks_only = request.method in SAFE_METHODS and "Upgrade" not in request.headers
+        if not asks_only and not origin_allowed(request.headers.get("Origin"), request.host):
+            raise web.HTTPForbidden(text="requests from pages of other sites are refused\n")
+        return await handler(request)
+
+    return guarded

@@ -1,0 +1,211 @@
+"""The speech protocol over a WebSocket (aiohttp's own), for one session, behind WebRTC or on this machine.
+
+A thin shell around `speech_protocol`: it counts what comes, hands it to the session and sends what the session tells.
+Whatever a client does wrong ends at most its own connection; what it had in flight is then cleared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Protocol
+
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from streamer.core.aio import Clock, MonotonicClock, until_first
+from streamer.core.errors import SessionError
+from streamer.session.speech_port import SpeechPort
+from streamer.session.speech_protocol import (
+    Begin,
+    Clear,
+    End,
+    Hello,
+    Sound,
+    SpeechError,
+    SpeechProtocol,
+    State,
+    Told,
+    render,
+    render_error,
+    render_hello,
+)
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_S = 15.0  # a client that does not answer a ping within half of it is gone
+MOST_REASON = 120  # bytes of a reason in a close frame, which holds 123
+SEND_S = 5.0  # for one event to be taken
+
+
+class SpokenFor(Protocol):
+    """A session that speech is pushed into. `reason`: why it ended."""
+
+    speech: SpeechPort
+    reason: str
+
+    @property
+    def delay_ms(self) -> int:
+        """From a sample's arrival to its being sent on."""
+
+    async def ended(self) -> None:
+        """Return when the session has."""
+
+
+async def serve_speech(session: SpokenFor, request: web.Request) -> web.StreamResponse:
+    """Answer a request for the session's speech socket, and serve it to its end.
+
+    Raises:
+        HTTPException: it asks for no WebSocket, or another client speaks for this session.
+    """
+    if not web.WebSocketResponse().can_prepare(request).ok:
+        raise web.HTTPUpgradeRequired(text="speech comes by WebSocket; see docs/speech.md\n")
+    try:
+        return await SpeechSocket(session, MonotonicClock()).serve(request)
+    except SessionError as error:
+        raise web.HTTPConflict(text=f"{error}\n") from None
+
+
+class SpeechSocket:
+    """One client's connection; `serve` is all of its life."""
+
+    def __init__(self, session: SpokenFor, clock: Clock) -> None:
+        self._session = session
+        self._limits = limits = session.speech.limits
+        self._clock = clock
+        self._protocol = SpeechProtocol(limits)
+        self._events: asyncio.Queue[str] = asyncio.Queue(limits.queued_events)
+        self._unread = asyncio.Event()  # the client does not take its events
+        self._farewell: tuple[int, str] | None = None
+        self._utterances = 0
+        self._mistakes = 0
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Speak until the client or the session ends.
+
+        Raises:
+            SessionError: another client speaks for this session.
+        """
+        # Nothing compressed: what is announced is what comes. Pings are answered here, where they are counted.
+        socket = web.WebSocketResponse(
+            max_msg_size=self._limits.message_bytes,
+            compress=False,
+            heartbeat=HEARTBEAT_S,
+            timeout=1.0,
+            autoping=False,
+        )
+        self._session.speech.attach(self._tell)
+        try:
+            await socket.prepare(request)
+            await self._run(socket)
+        finally:
+            self._session.speech.detach()  # before the goodbyes, which may take a second
+        code, reason = self._farewell or (WSCloseCode.GOING_AWAY, self._session.reason)
+        await socket.close(code=code, message=reason.encode()[:MOST_REASON])
+        return socket
+
+    async def _run(self, socket: web.WebSocketResponse) -> None:
+        """Until the first of these is done: the client has left or made a mistake too many, the session has ended."""
+        await until_first(self._read(socket), self._write(socket), self._session.ended(), self._unread.wait())
+        if self._unread.is_set():
+            self._farewell = WSCloseCode.POLICY_VIOLATION, "events are not read"
+
+    async def _read(self, socket: web.WebSocketResponse) -> None:
+        patience = self._limits.greet_s
+        greeted_by = asyncio.get_running_loop().time() + patience  # pings are no greeting
+        while True:
+            try:
+                async with asyncio.timeout_at(greeted_by if self._protocol.state is State.GREETING else None):
+                    message = await socket.receive()
+            except TimeoutError:
+                await self._refuse(socket, SpeechError("greeting", f"no hello within {patience:g} s", fatal=True))
+                return
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG):
+                return  # closed, or broken off: aiohttp has told the client
+            await asyncio.sleep(0)  # `receive` does not wait for what is there: a flood would hold up all others
+            try:
+                self._count(len(message.data))
+                if message.type is WSMsgType.PING:
+                    await self._pong(socket, message.data)
+                elif message.type is not WSMsgType.PONG:
+                    self._take(message)
+            except SpeechError as error:
+                if await self._refuse(socket, error):
+                    return
+
+    def _count(self, size: int) -> None:
+        """A message's cost, before anything else is done with it."""
+        now, port = self._clock.now(), self._session.speech
+        if not (port.messages.take(1, now) and port.bytes.take(size, now)):
+            raise SpeechError(
+                "rate",
+                f"more than {self._limits.messages_per_s:g} messages or {self._limits.bytes_per_s / 1e6:g} MB a second",
+                fatal=True,
+            )
+
+    async def _pong(self, socket: web.WebSocketResponse, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(SEND_S):
+                await socket.pong(data)
+        except TimeoutError:
+            self._unread.set()
+        except ConnectionError:
+            pass  # the client is gone, which is read next
+
+    def _take(self, message: WSMessage) -> None:
+        port = self._session.speech
+        speech = port.pushed
+        if message.type is WSMsgType.BINARY:
+            speech.push(self._protocol.binary(message.data, speech.buffered_s).data)
+            return
+        match self._protocol.text(message.data, speech.waiting):
+            case Hello():
+                self._send(render_hello(self._session.delay_ms, self._limits))
+            case Begin(format=sound):
+                self._utterances += 1
+                port.counts.utterances += 1
+                speech.begin(self._utterances, sound)
+            case End():
+                speech.end()
+            case Clear():
+                port.counts.clears += 1
+                port.interrupt()
+            case Sound():
+                raise AssertionError("sound is never text")
+
+    async def _refuse(self, socket: web.WebSocketResponse, error: SpeechError) -> bool:
+        """Tell the client; True when that was the end of the connection."""
+        self._mistakes += 1
+        if self._mistakes > self._limits.mistakes and not error.fatal:
+            error = SpeechError("mistakes", f"{self._mistakes} messages refused, the last: {error}", fatal=True)
+        if not error.fatal:
+            self._send(render_error(error))
+            return False
+        logger.info("a speech client is sent away: %s", error)
+        code = WSCloseCode.PROTOCOL_ERROR if error.code == "version" else WSCloseCode.POLICY_VIOLATION
+        self._farewell = code, error.code
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(SEND_S):
+                await socket.send_str(render_error(error))
+        return True
+
+    def _tell(self, told: Told) -> None:
+        self._send(render(told))
+
+    def _send(self, text: str) -> None:
+        try:
+            self._events.put_nowait(text)
+        except asyncio.QueueFull:
+            self._unread.set()
+
+    async def _write(self, socket: web.WebSocketResponse) -> None:
+        while True:
+            text = await self._events.get()
+            try:
+                async with asyncio.timeout(SEND_S):
+                    await socket.send_str(text)
+            except TimeoutError:
+                self._unread.set()
+                return
+            except ConnectionError:
+                return  # the client is gone

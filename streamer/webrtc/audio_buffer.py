@@ -1,0 +1,104 @@
+"""The microphone's packets in order, without a delay that grows.
+
+aiortc 1.16 gives audio a `JitterBuffer(capacity=16, prefetch=4)`: 80 ms from the start, and because it releases at
+most one frame for each packet that comes, every lost packet leaves it longer for the rest of the call (aiortc #543;
+one lost packet was measured to cost 200 ms for good). Playout smooths jitter here (`timeline`), so a buffer in
+front of the decoder needs to do one thing: put packets in order, wait very little for a missing one, and then release
+all that waited behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiortc import RTCRtpReceiver
+from aiortc.jitterbuffer import JitterFrame
+from aiortc.rtp import RtpPacket
+
+from streamer.webrtc.receiver import Receiver
+from streamer.webrtc.transit import Arrivals, signed
+
+HOLD_PACKETS = 1  # packets that wait for a missing one; the next declares it lost: 20 ms more delay, never longer
+MAX_MISORDER = 100  # packets; an older one than this is a sender that started anew
+MAX_JUMP = 3_000  # packets, one minute; a newer one than this too
+
+
+class ReorderBuffer:
+    """Packets in, packets in order out; a packet counts as lost once `hold` + 1 newer ones came."""
+
+    def __init__(self, hold: int = HOLD_PACKETS) -> None:
+        self._hold = hold
+        self._next: int | None = None  # sequence number to release next
+        self._held: dict[int, RtpPacket] = {}
+        self.lost = 0  # packets given up
+        self.late = 0  # packets that came after they were given up, or twice
+
+    def push(self, packet: RtpPacket) -> list[RtpPacket]:
+        """Take one packet; return those that may be decoded now, in order."""
+        number = packet.sequence_number
+        if self._next is None:
+            self._next = number
+        ahead = distance(self._next, number)
+        if ahead < -MAX_MISORDER or ahead > MAX_JUMP:
+            self._held.clear()
+            self._next, ahead = number, 0
+        if ahead < 0:
+            self.late += 1
+            return []
+        self._held[number] = packet
+        if len(self._held) > self._hold and self._next not in self._held:
+            origin = self._next
+            self._next = min(self._held, key=lambda held: distance(origin, held))
+            self.lost += distance(origin, self._next)
+        return self._release()
+
+    def _release(self) -> list[RtpPacket]:
+        ready: list[RtpPacket] = []
+        while self._next is not None and (packet := self._held.pop(self._next, None)) is not None:
+            ready.append(packet)
+            self._next = (self._next + 1) & 0xFFFF
+        return ready
+
+
+def distance(origin: int, number: int) -> int:
+    """Signed distance between two 16-bit sequence numbers."""
+    return signed(number - origin, 16)
+
+
+class MicrophoneBuffer:
+    """A `ReorderBuffer` behind the interface of aiortc's JitterBuffer.
+
+    That interface returns at most one frame per packet; what else is ready goes to the decoder through `deliver`.
+    """
+
+    def __init__(self, deliver: Callable[[RtpPacket, JitterFrame], None], arrivals: Arrivals | None = None) -> None:
+        self.order = ReorderBuffer()
+        self._deliver = deliver
+        self._arrivals = arrivals
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """Take one packet whose payload is parsed; return (never a picture loss, the frame to decode)."""
+        if self._arrivals is not None:
+            self._arrivals.note(packet.timestamp)
+        ready = self.order.push(packet)
+        for earlier in ready[:-1]:
+            self._deliver(earlier, _frame(earlier))
+        if ready and self._arrivals is not None:
+            self._arrivals.count_from(ready[0].timestamp)
+        return False, _frame(ready[-1]) if ready else None
+
+
+def _frame(packet: RtpPacket) -> JitterFrame:
+    return JitterFrame(data=packet._data, timestamp=packet.timestamp)  # type: ignore[attr-defined]
+
+
+def install(receiver: RTCRtpReceiver, arrivals: Arrivals | None = None) -> MicrophoneBuffer:
+    """Replace the jitter buffer of an audio receiver; call it before the first packet.
+
+    Raises:
+        SessionError: this version of aiortc keeps its receiver in another way.
+    """
+    inside = Receiver(receiver)
+    buffer = MicrophoneBuffer(inside.deliver, arrivals)
+    inside.replace_buffer(buffer)
+    return buffer

@@ -1,0 +1,177 @@
+"""A call to a server, as a program makes it: a session over WebRTC, from offer to end; the other side of `session`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+from collections.abc import Callable, Coroutine, Iterator
+from types import TracebackType
+from typing import Any
+from urllib.parse import urljoin
+
+import aiohttp
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from streamer.core.errors import SessionError
+from streamer.webrtc.alpha import LAYOUT
+
+REQUEST_S = 20.0
+MOST_ANSWER = 64 * 1024  # bytes of an SDP answer, or of a refusal
+LONGEST_REASON = 160  # characters of somebody else's words
+SDP = "application/sdp"
+DELAY_HEADER = "Avatar-Delay"
+VIDEO_HEADER = "Avatar-Video"
+HANG_UP_S = 2.0  # for the server to take note of the end
+
+Take = Callable[[MediaStreamTrack], Coroutine[Any, Any, None]]
+
+
+class RefusedError(SessionError):
+    """The server does not want the call; `retry_s` is how long it asks to wait, None where waiting is of no use."""
+
+    def __init__(self, status: int, text: str, retry_after: str | None) -> None:
+        super().__init__(f"{status}: {shown(text)}")
+        self.retry_s: float | None = None
+        if status >= 500 or status == 429:
+            self.retry_s = float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
+
+
+class Call:
+    """A session with the server at `url` (which ends with a slash), alive inside `async with`.
+
+    microphone: what it hears; None for a session that speech is pushed into.
+    take: reads a track that comes back, until it ends or is cancelled.
+    """
+
+    def __init__(self, url: str, query: str, microphone: MediaStreamTrack | None, take: Take) -> None:
+        self.location = ""
+        self.matte = False  # pictures are as wide as two: beside the colour, how much of it covers the background
+        self.delay_ms = 0  # from a sample's arrival at the server to its being sent back
+        self.ended = asyncio.Event()  # the connection has been closed, or has failed
+        self._url, self._query, self._take = url, query, take
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_S))
+        self._readers: list[asyncio.Task[None]] = []
+        if microphone is None:
+            self.audio = self._peer.addTransceiver("audio", "recvonly")
+        else:
+            self.audio = self._peer.addTransceiver(microphone, "sendrecv")
+        self.video = self._peer.addTransceiver("video", "recvonly")
+        self._peer.on("track", self._on_track)
+        self._peer.on("connectionstatechange", self._on_connection_state)
+
+    async def __aenter__(self) -> Call:
+        """Call.
+
+        Raises:
+            RefusedError: the server refuses, with its words.
+            SessionError: it cannot be reached, or answers what cannot be understood.
+        """
+        try:
+            await self._peer.setLocalDescription(await self._peer.createOffer())
+            answer = await self._post(self._peer.localDescription.sdp)
+            try:
+                await self._peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            except Exception as error:  # aiortc meets what it did not expect with many kinds of exception
+                raise SessionError(f"{self._url}: its answer cannot be used ({shown(str(error))})") from error
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(HANG_UP_S):
+                await (await self._http.delete(self.location)).release()
+        await self._close()
+
+    async def vanish(self) -> None:
+        """Leave without a word, as a machine does that loses its network: nothing is sent any more."""
+        for reader in self._readers:
+            reader.cancel()
+        for transceiver in (self.audio, self.video):
+            transport = transceiver.sender.transport
+            transport._send_rtp = _nothing  # type: ignore[method-assign]
+            await transport.transport._connection.close()
+        await self._http.close()
+
+    async def _post(self, offer: str) -> str:
+        address, headers = urljoin(self._url, f"session?{self._query}"), {"Content-Type": SDP}
+        with reaching(self._url):
+            async with self._http.post(address, data=offer, headers=headers) as response:
+                text = (await read_at_most(response, MOST_ANSWER)).decode(errors="replace")
+                if response.status != 201:
+                    raise RefusedError(response.status, text, response.headers.get("Retry-After"))
+                if response.content_type != SDP or "Location" not in response.headers:
+                    raise SessionError(f"{self._url}: not a server of avatars; it answers {response.content_type[:40]}")
+                self.location = urljoin(self._url, response.headers["Location"])
+                delay = response.headers.get(DELAY_HEADER, "0")
+                self.delay_ms = int(delay) if delay.isdecimal() and len(delay) < 6 else 0
+                self.matte = response.headers.get(VIDEO_HEADER) == LAYOUT
+                return text
+
+    async def _close(self) -> None:
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+        await self._peer.close()
+        await self._http.close()
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        self._readers.append(asyncio.create_task(self._read(track)))
+
+    async def _read(self, track: MediaStreamTrack) -> None:
+        try:
+            await self._take(track)
+        finally:
+            self.ended.set()  # the server has said goodbye
+
+    def _on_connection_state(self) -> None:
+        if self._peer.connectionState in ("failed", "closed"):
+            self.ended.set()
+
+
+async def _nothing(data: bytes) -> None:
+    """In the place of sending."""
+
+
+async def read_at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """A response's body. Raises SessionError when it is longer than `most` bytes."""
+    body = bytearray()
+    async for part in response.content.iter_chunked(16 * 1024):
+        body += part
+        if len(body) > most:
+            raise SessionError(f"{response.url}: more than {most} bytes")
+    return bytes(body)
+
+
+@contextlib.contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """Inside, what goes wrong on the way to the server at `url` is a SessionError of one line."""
+    try:
+        yield
+    except aiohttp.ClientConnectorCertificateError as error:
+        reason = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+        raise SessionError(f"{url}: its certificate is not to be trusted ({shown(reason)})") from None
+    except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+        raise SessionError(f"{url}: no encrypted connection ({shown(str(error))}); is it http and not https?") from None
+    except aiohttp.ClientConnectorDNSError:
+        raise SessionError(f"{url}: no such host") from None
+    except TimeoutError:
+        raise SessionError(f"{url}: no answer within {REQUEST_S:.0f} s") from None
+    except aiohttp.InvalidURL:
+        raise SessionError(f"{url}: not an address; expected one such as http://localhost:8080") from None
+    except (aiohttp.ClientError, OSError) as error:
+        number = getattr(getattr(error, "os_error", error), "errno", None)
+        reason = os.strerror(number) if number and number > 0 else str(error) or type(error).__name__
+        raise SessionError(f"{url}: cannot be reached ({shown(reason)})") from None
+
+
+def shown(text: str) -> str:
+    """Somebody else's words, as one line of an error: nothing that a terminal would obey."""
+    words = " ".join(text[: 4 * LONGEST_REASON].split())
+    return "".join(letter for letter in words if letter.isprintable())[:LONGEST_REASON]

@@ -1,0 +1,59 @@
+"""What a client's SDP offer must be before it is let near the peer connection. Network input: everything is checked."""
+
+from __future__ import annotations
+
+from aiortc.sdp import MediaDescription, SessionDescription
+
+from streamer.core.errors import SessionError
+from streamer.core.limits import Limits
+
+
+class OfferError(SessionError):
+    """The offer cannot be answered; the message says what is wrong with it."""
+
+
+def check_offer(text: str, limits: Limits, microphone: bool = True) -> None:
+    """Make sure that `text` is an offer of one microphone that also takes one video.
+
+    `microphone`: whether it must send one; else it must receive sound.
+
+    Raises:
+        OfferError: it is not.
+    """
+    lines = text.splitlines()
+    if not lines or lines[0].strip() != "v=0":
+        raise OfferError("the request's body is not an SDP offer: it must begin with v=0")
+    if len(lines) > limits.max_sdp_lines:
+        raise OfferError(f"the SDP offer has {len(lines)} lines, at most {limits.max_sdp_lines} are accepted")
+    sections = sum(line.startswith("m=") for line in lines)
+    if sections > limits.max_media_sections:
+        most = limits.max_media_sections
+        raise OfferError(f"the SDP offer has {sections} media sections, at most {most} are accepted")
+    candidates = sum(line.startswith("a=candidate:") for line in lines)
+    if candidates > limits.max_candidates:
+        raise OfferError(f"the SDP offer has {candidates} candidates, at most {limits.max_candidates} are accepted")
+    try:
+        description = SessionDescription.parse(text)
+    except Exception as error:  # the parser checks little and fails in many ways on what it did not expect
+        raise OfferError(f"the SDP offer cannot be parsed ({type(error).__name__})") from error
+    audio = _only(description, "audio", "no audio in the offer: it must send a microphone")
+    video = _only(description, "video", "no video in the offer: it must receive the avatar's picture")
+    if not microphone and audio.direction not in ("sendrecv", "recvonly"):
+        raise OfferError(f"audio in the offer is {audio.direction}; it must receive the avatar's voice (recvonly)")
+    if microphone and audio.direction not in ("sendrecv", "sendonly"):
+        raise OfferError(f"audio in the offer is {audio.direction}; it must send a microphone (sendrecv)")
+    if video.direction not in ("sendrecv", "recvonly"):
+        raise OfferError(f"video in the offer is {video.direction}; it must receive the avatar's picture (recvonly)")
+    if not any(section.ice and section.ice.usernameFragment and section.ice.password for section in (audio, video)):
+        raise OfferError("the SDP offer has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
+    if not any(section.dtls and section.dtls.fingerprints for section in (audio, video)):
+        raise OfferError("the SDP offer has no DTLS fingerprint (a=fingerprint)")
+
+
+def _only(description: SessionDescription, kind: str, missing: str) -> MediaDescription:
+    sections = [section for section in description.media if section.kind == kind and section.port]
+    if not sections:
+        raise OfferError(missing)
+    if len(sections) > 1:
+        raise OfferError(f"{len(sections)} {kind} sections in the offer; expected one")
+    return sections[0]

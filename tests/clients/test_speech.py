@@ -1,0 +1,120 @@
+"""The speech client keeps to the server's limits, and what it says of what was heard is true."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from clients.speech import SpeechClient, SpeechClientError
+from streamer.measure.launched_server import LaunchedServer, launch
+from tests.fakes.spoken import SAMPLE_RATE, STEP_MS, caller_of, steps, until_heard, voiced
+
+pytestmark = pytest.mark.usefixtures("loopback")
+
+
+@pytest.fixture(scope="module")
+def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
+    with launch(["--engines", str(tiny_folder), "--sessions", "1", "--threads", "1"]) as launched:
+        yield launched
+
+
+async def test_the_client_waits_while_the_servers_buffer_is_full(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller, SpeechClient(caller.location) as speech:
+        async with asyncio.timeout(30):
+            await speech.say(steps([0.5] * (61_500 // STEP_MS)), SAMPLE_RATE)
+        assert await speech.clear() >= 1000  # it was heard so far before all of it was taken
+
+
+async def test_the_client_waits_while_too_many_utterances_wait(server: LaunchedServer) -> None:
+    events: list[dict[str, Any]] = []
+    async with caller_of(server) as caller, SpeechClient(caller.location, events.append) as speech:
+        for _ in range(70):
+            await speech.say(bytes(480), SAMPLE_RATE)
+        await speech.idle()
+    assert [event["speech"] for event in events if event.get("final")] == list(range(1, 71))
+
+
+async def test_the_client_pushes_no_faster_than_the_server_takes_it(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller, SpeechClient(caller.location) as speech:
+        for _ in range(3):  # long answers in small pieces, each interrupted
+            await speech.begin(SAMPLE_RATE)
+            for _ in range(2_500):
+                await speech.push(bytes(960))
+            await speech.end()
+            await speech.clear()
+
+
+async def test_speech_that_another_task_clears_is_dropped_and_the_next_is_heard(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller, SpeechClient(caller.location) as speech:
+        saying = asyncio.create_task(speech.say(steps([0.5] * (70_000 // STEP_MS)), SAMPLE_RATE))
+        await until_heard(caller, 200)
+        assert not saying.done()  # it waits for room
+        assert await speech.clear() >= 200
+        async with asyncio.timeout(10):
+            await saying
+            before = len(voiced(caller.recording))
+            await speech.say(steps([0.5] * 3), SAMPLE_RATE)
+            await speech.idle()
+        await until_heard(caller, before + 2 * STEP_MS)
+
+
+@asynccontextmanager
+async def far_away(location: str, seconds: float) -> AsyncIterator[str]:
+    """The session's address by a way on which what the server says takes so long."""
+    there = urlsplit(location)
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                await asyncio.sleep(delay)
+                writer.write(data)
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection(there.hostname, there.port)
+        await asyncio.gather(carry(reader, forth, 0), carry(back, writer, seconds))
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as relays:
+        yield f"http://localhost:{relays.sockets[0].getsockname()[1]}{there.path}"
+
+
+async def test_idle_of_what_was_said_before_is_not_taken_for_the_next(server: LaunchedServer) -> None:
+    events: list[dict[str, Any]] = []
+    async with (
+        caller_of(server) as caller,
+        far_away(caller.location, 0.4) as address,
+        SpeechClient(address, events.append) as speech,
+    ):
+        await speech.say(steps([0.5]), SAMPLE_RATE)
+        await until_heard(caller, STEP_MS - 50)
+        await asyncio.sleep(0.2)  # idle is on its way, where the machine is not much too slow
+        await speech.say(steps([0.5] * 4), SAMPLE_RATE)
+        await speech.idle()
+        assert [event["position_ms"] for event in events if event.get("final")] == [STEP_MS, 4 * STEP_MS]
+
+
+async def test_a_listener_to_events_that_fails_leaves_nobody_waiting(server: LaunchedServer) -> None:
+    def fail(event: dict[str, Any]) -> None:
+        raise RuntimeError("of the agent's own")
+
+    refusals: list[str] = []
+
+    async def speak(location: str) -> None:
+        async with SpeechClient(location, fail) as speech, asyncio.timeout(10):
+            await speech.say(steps([0.5]), SAMPLE_RATE)
+            try:
+                await speech.idle()
+            except SpeechClientError as refusal:
+                refusals.append(str(refusal))
+
+    async with caller_of(server) as caller:
+        with pytest.raises(RuntimeError, match="own"):
+            await speak(caller.location)
+    assert refusals == ["on_event has failed"]

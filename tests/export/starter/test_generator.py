@@ -1,0 +1,120 @@
+"""What training and serving rest on in the generator. Needs torch, which serving does not: skipped without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'avatar-streamer[export]'")
+pytest.importorskip("scipy", reason="scipy is not installed; pip install 'avatar-streamer[export]'")
+
+from export.starter.assembly.stages import (  # noqa: E402
+    WINDOW_HEIGHT,
+    WINDOW_WIDTH,
+    Compose,
+    DrivingKeypoints,
+    cut,
+    head_rotation,
+)
+from export.starter.training import generator as g  # noqa: E402
+
+POINTS = 754
+
+
+@pytest.fixture(scope="module")
+def model() -> g.Generator:
+    """Random weights and statistics, as good as any for what must hold for all."""
+    torch.manual_seed(0)
+    made = g.Generator()
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    torch.nn.init.normal_(made.motion_out.weight, std=0.02)
+    return made.eval()
+
+
+def face(rng: np.random.Generator) -> Any:
+    return torch.from_numpy(rng.uniform(-0.5, 0.5, (1, POINTS, 2)).astype(np.float32))
+
+
+def test_points_that_stay_make_no_flow() -> None:
+    here = face(np.random.default_rng(0))
+    flow, _ = g.MotionPrior()(here, here)
+    assert flow.abs().max() == 0
+
+
+def test_the_prior_carries_a_common_shift_and_forgets_it_far_away() -> None:
+    here = face(np.random.default_rng(0))
+    flow, trust = g.MotionPrior()(here + torch.tensor([0.1, -0.05]), here)
+    middle = flow[0, :, 28:36, 28:36]
+    torch.testing.assert_close(middle[0], torch.full((8, 8), 0.1), atol=0.01, rtol=0)
+    torch.testing.assert_close(middle[1], torch.full((8, 8), -0.05), atol=0.01, rtol=0)
+    assert flow[0, :, 0, 0].abs().max() < 1e-3
+    assert trust[0, 0, 0, 0] < 0.1 < trust[0, 0, 32, 32]
+
+
+def test_a_window_is_painted_as_it_is_in_the_whole_picture(model: g.Generator) -> None:
+    rng = np.random.default_rng(1)
+    portrait, before, after = (torch.rand(1, c, g.SIZE, g.SIZE) for c in (3, g.CONDITIONS, g.CONDITIONS))
+    source = face(rng)
+    driving = source + 0.02
+    corner, extent, inner = (64, 80), (96, 112), 40  # nearer to the border, convolutions see padding
+    with torch.no_grad():
+        inputs = (model, portrait, before, source, driving, after)
+        whole, _ = g.render_windows(*inputs, [(0, 0)], (g.SIZE, g.SIZE))
+        part, _ = g.render_windows(*inputs, [corner], extent)
+    top, left = corner
+    expected = whole.picture[..., top + inner : top + extent[0] - inner, left + inner : left + extent[1] - inner]
+    found = part.picture[..., inner : extent[0] - inner, inner : extent[1] - inner]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_cutting_windows_takes_what_lies_there() -> None:
+    image = torch.arange(64 * 64, dtype=torch.float32).reshape(1, 1, 64, 64)
+    windows = torch.tensor([[8.0, 16.0], [160.0, 96.0]])
+    parts = cut(image, windows)
+    for part, (top, left) in zip(parts, ((2, 4), (40, 24)), strict=True):
+        torch.testing.assert_close(part, image[0, :, top : top + WINDOW_HEIGHT // 4, left : left + WINDOW_WIDTH // 4])
+
+
+def test_composing_puts_paint_into_its_window_only() -> None:
+    warped = torch.zeros(1, 3, g.SIZE, g.SIZE)
+    painted = torch.full((2, 4, WINDOW_HEIGHT, WINDOW_WIDTH), 20.0)
+    frame = Compose()(warped, painted, torch.tensor([[0.0, 0.0], [160.0, 96.0]]))[0].numpy()
+    assert frame.dtype == np.uint8
+    assert frame[160 + WINDOW_HEIGHT // 2, 96 + WINDOW_WIDTH // 2].tolist() == [255, 255, 255]
+    assert not frame[100:160].any()
+    assert not frame[160:, :96].any()
+    edge = frame[160 + WINDOW_HEIGHT // 2, 96 : 96 + 10, 0].astype(int)
+    assert (np.diff(edge) >= 0).all()  # it fades in: no visible frame around it
+    assert 0 < edge[0] < 64
+
+
+def test_the_head_turns_as_documented() -> None:
+    nose = torch.tensor([0.0, 0.0, 1.0])  # towards the viewer; y is down
+    pitched, yawed, rolled = head_rotation(torch.tensor([[10.0, 0, 0], [0, 10.0, 0], [0, 0, 10.0]]))
+    assert (pitched @ nose)[1] > 0.1  # nods down
+    assert (yawed @ nose)[0] > 0.1  # to the viewer's right
+    assert (rolled @ torch.tensor([0.0, -1.0, 0.0]))[0] > 0.1  # the crown leans to the right: clockwise
+
+
+def test_keypoints_are_linear_in_units_and_rigid_in_pose() -> None:
+    rng = np.random.default_rng(2)
+    neutral, basis = (torch.from_numpy(rng.normal(size=s).astype(np.float32) * 0.2) for s in ((6, 3), (2, 6, 3)))
+    pivot, far = torch.tensor([0.0, 0.3, -0.2]), torch.tensor([1e6])
+    motion = DrivingKeypoints()
+
+    def run(units: tuple[float, float], pose: tuple[float, ...], rigidity: float) -> Any:
+        held = torch.tensor([*units, *pose])[None, :, None].expand(1, 8, 3)
+        return motion(held, neutral, basis, torch.full((6,), rigidity), pivot, far)[0]
+
+    still = (0.0,) * 6
+    torch.testing.assert_close(run((0.5, 1.0), still, 1), neutral + 0.5 * basis[0] + basis[1], atol=1e-4, rtol=0)
+    turned = run((0, 0), (5, -8, 3, 0, 0, 0), 1)
+    torch.testing.assert_close(torch.cdist(turned, turned), torch.cdist(neutral, neutral), atol=1e-4, rtol=0)
+    torch.testing.assert_close(run((0, 0), (5, -8, 3, 0.1, 0, 0), 0), neutral, atol=1e-4, rtol=0)
+    torch.testing.assert_close(run((0, 0), (0, 0, 0, 0.1, 0.2, 0), 1)[:, :2], neutral[:, :2] + torch.tensor([0.1, 0.2]),
+                               atol=1e-4, rtol=0)  # fmt: skip

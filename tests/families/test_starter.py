@@ -1,0 +1,146 @@
+"""The family that ships: its faces rest like their portraits, move where they should, and leave the rest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import engines
+from engines.manifest import Manifest
+from engines.runtime import Engines
+from streamer.avatar.bundle import Avatar, open_rasterizer
+from streamer.core.frames import ByteArray, CoefficientWindow, FloatArray
+from streamer.core.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
+from streamer.pipeline import CoefficientStream, FaceRenderer
+from streamer.stages.motion import MotionStage
+
+STARTER = Path(engines.__file__).parent / "starter"
+LIPS, RIGHT_LIDS, LEFT_LIDS = (13, 14), (159, 145), (386, 374)  # keypoints: upper and lower
+AVATARS = ("mina", "kofi")
+
+
+@pytest.fixture(scope="module")
+def starter() -> Iterator[Engines]:
+    with Engines.open(Manifest.load(STARTER)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module", params=AVATARS)
+def avatar(request: pytest.FixtureRequest, starter: Engines) -> Avatar:
+    return Avatar.load(starter, request.param)
+
+
+def window(starter: Engines, pose: dict[str, float] | None = None, **units: float) -> CoefficientWindow:
+    """A held face: the given units and pose, all else at rest."""
+    layout = starter.manifest.coefficients
+    values = np.zeros((len(layout), 3), np.float32)
+    for name, value in units.items():
+        values[layout.expression.index(name)] = value
+    for name, value in (pose or {}).items():
+        values[len(layout.expression) + layout.pose.index(name)] = value
+    return CoefficientWindow(0, values)
+
+
+def picture(starter: Engines, avatar: Avatar, held: CoefficientWindow) -> ByteArray:
+    return FaceRenderer(starter, avatar).render([held])[0].rgb
+
+
+def portrait(avatar: Avatar) -> ByteArray:
+    image = cv2.imread(str(avatar.info.folder / "portrait.png"))
+    assert image is not None
+    return np.asarray(image[..., ::-1], np.uint8)
+
+
+def patch(image: ByteArray, avatar: Avatar, points: tuple[int, int], reach: int = 14) -> FloatArray:
+    """The square about the middle of two keypoints of the portrait."""
+    x, y = ((avatar.constants["source_keypoints"][0, list(points), :2].mean(0) + 1) * 128).round().astype(int)
+    return image[y - reach : y + reach, x - reach : x + reach].astype(np.float32)
+
+
+def change(a: ByteArray, b: ByteArray) -> float:
+    return float(np.abs(a.astype(np.float32) - b).mean())
+
+
+def test_no_coefficients_give_the_portraits_own_keypoints(starter: Engines, avatar: Avatar) -> None:
+    motion = starter["motion"]
+    inputs = avatar.constants_of(motion.spec) | {"coefficients": window(starter).values[None]}
+    keypoints = motion.infer(inputs)["keypoints"]
+    np.testing.assert_allclose(keypoints[0, :, :2], avatar.constants["source_keypoints"][0, :, :2], atol=1e-5)
+
+
+def test_at_rest_the_face_is_the_portrait(starter: Engines, avatar: Avatar) -> None:
+    assert change(picture(starter, avatar, window(starter)), portrait(avatar)) < 3.0
+
+
+def test_speaking_moves_the_mouth_and_neither_hair_nor_background(starter: Engines, avatar: Avatar) -> None:
+    rest = picture(starter, avatar, window(starter))
+    spoken = picture(starter, avatar, window(starter, jawOpen=0.5, mouthUpperUpLeft=0.3, mouthUpperUpRight=0.3))
+    assert np.abs(patch(spoken, avatar, LIPS) - patch(rest, avatar, LIPS)).mean() > 15
+    assert change(spoken[:40], rest[:40]) < 1.0
+    assert change(spoken[:, :24], rest[:, :24]) < 1.0
+
+
+def test_an_open_mouth_is_dark_inside_and_shows_teeth(starter: Engines, avatar: Avatar) -> None:
+    lower = {"mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3}
+    upper = {"mouthUpperUpLeft": 0.4, "mouthUpperUpRight": 0.4}
+    held = window(starter, None, jawOpen=0.6, **upper, **lower)
+    keypoints = MotionStage(starter["motion"], avatar).infer([held])[0]
+    rasterizer = open_rasterizer(starter["render"].spec)
+    assert rasterizer is not None
+    opening, upper_teeth = (rasterizer.draw(keypoints.points)[channel] for channel in (1, 4))
+    brightness = picture(starter, avatar, held).mean(2)
+    cavity, teeth = brightness[(opening > 0.9) & (upper_teeth < 0.1)], brightness[upper_teeth > 0.8]
+    assert min(cavity.size, teeth.size) > 30
+    assert np.percentile(cavity, 10) < 90
+    assert np.median(teeth) > 1.5 * np.percentile(cavity, 10)
+
+
+def test_a_blink_closes_the_lids(starter: Engines, avatar: Avatar) -> None:
+    rest = picture(starter, avatar, window(starter))
+    shut = picture(starter, avatar, window(starter, eyeBlinkLeft=1.0, eyeBlinkRight=1.0))
+    for lids in (RIGHT_LIDS, LEFT_LIDS):
+        before, after = (patch(face, avatar, lids, 6).mean(2) for face in (rest, shut))
+        assert after.std() < 0.8 * before.std()  # iris and white give way to plain skin
+
+
+def test_the_head_turns_and_the_background_stays(starter: Engines, avatar: Avatar) -> None:
+    rest = picture(starter, avatar, window(starter))
+    turned = picture(starter, avatar, window(starter, {"yaw": 5.0}))
+    assert change(turned[60:200, 80:180], rest[60:200, 80:180]) > 2.0
+    corners = [np.s_[:50, :20], np.s_[:50, -20:]]
+    assert all(change(turned[corner], rest[corner]) < 1.5 for corner in corners)
+
+
+def vowel(seconds: float, level: float = 0.2) -> FloatArray:
+    """A hummed /a/: harmonics of 120 Hz under two formants."""
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    harmonics = np.arange(1, 40) * 120.0
+    formants = np.array([[730.0], [1090.0]])
+    strength = np.exp(-0.5 * ((harmonics - formants) / 120) ** 2).sum(0) + 0.02
+    sound = (strength[:, None] * np.sin(2 * np.pi * harmonics[:, None] * time)).sum(0)
+    return np.asarray(level * sound / np.abs(sound).max(), np.float32)
+
+
+def jaw(starter: Engines, sound: FloatArray) -> FloatArray:
+    """jawOpen of every frame."""
+    stream = CoefficientStream(starter, Avatar.load(starter))
+    windows = stream.push(sound) + stream.flush()
+    return np.array([held.values[starter.manifest.coefficients.expression.index("jawOpen"), 1] for held in windows])
+
+
+def test_a_vowel_opens_the_mouth_and_silence_keeps_it_shut(starter: Engines) -> None:
+    silence = np.zeros(SAMPLE_RATE, np.float32)
+    opened = jaw(starter, np.concatenate([silence, vowel(1.0), silence]))
+    frame = SAMPLE_RATE // SAMPLES_PER_FRAME
+    assert opened[: frame - 5].max() < 0.08
+    assert np.median(opened[frame + 5 : 2 * frame - 5]) > 0.15
+    assert opened[2 * frame + 12 :].max() < 0.08
+
+
+def test_noise_keeps_the_mouth_shut(starter: Engines) -> None:
+    noise = (np.random.default_rng(0).standard_normal(2 * SAMPLE_RATE) * 0.003).astype(np.float32)
+    assert np.percentile(jaw(starter, noise), 90) < 0.1

@@ -1,0 +1,64 @@
+"""Pictures in memory shared by two processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from streamer.inference.frame_ring import FrameRing
+
+CONTEXT = multiprocessing.get_context("spawn")
+
+
+def picture(value: int, size: int = 5) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.full((size, size, 3), value, np.uint8)
+
+
+def test_a_picture_is_read_as_it_was_written_until_its_slot_is_used_again() -> None:
+    ring = FrameRing(CONTEXT, slots=4, size=5)
+    for serial in range(6):
+        ring.write(serial, picture(serial))
+    assert ring.read(0) is None
+    assert ring.read(1) is None
+    for serial in range(2, 6):
+        assert np.array_equal(ring.read(serial), picture(serial))  # type: ignore[arg-type]
+
+
+def test_a_copy_does_not_change_when_the_slot_does() -> None:
+    ring = FrameRing(CONTEXT, slots=1, size=5)
+    ring.write(0, picture(7))
+    copy = ring.read(0)
+    ring.write(1, picture(9))
+    assert copy is not None
+    assert (copy == 7).all()
+
+
+def test_pictures_with_and_without_transparency_share_a_slot() -> None:
+    ring = FrameRing(CONTEXT, slots=1, size=5)
+    rgba = np.arange(100, dtype=np.uint8).reshape(5, 5, 4)
+    ring.write(0, rgba)
+    assert np.array_equal(ring.read(0), rgba)  # type: ignore[arg-type]
+    ring.write(1, picture(9))
+    assert np.array_equal(ring.read(1), picture(9))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rgb", [picture(0, size=6), np.zeros((5, 5, 3), np.float32), np.zeros((5, 5, 2), np.uint8)])
+def test_another_shape_or_type_is_refused(rgb: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+    with pytest.raises(ValueError, match=r"expected uint8\[5, 5, 3 or 4\]"):
+        FrameRing(CONTEXT, slots=1, size=5).write(0, rgb)
+
+
+def _write(ring: FrameRing) -> None:
+    ring.write(3, picture(42))
+
+
+def test_another_process_sees_what_is_written() -> None:
+    ring = FrameRing(CONTEXT, slots=2, size=5)
+    process = CONTEXT.Process(target=_write, args=(ring,))
+    process.start()
+    process.join(60)
+    copy = ring.read(3)
+    assert copy is not None
+    assert (copy == 42).all()

@@ -1,0 +1,161 @@
+"""A session's life over real peer connections: it ends by itself when there is nobody to talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streamer.core.aio import MonotonicClock
+from streamer.core.limits import Limits
+from streamer.inference.messages import WorkerSettings
+from streamer.inference.worker import InferenceWorker
+from streamer.server.peer_session import Session, SessionOptions, State
+from streamer.webrtc.ice import LOOPBACK, offer_only
+from streamer.webrtc.offer import OfferError, check_offer
+from tests.families import tiny_family
+
+STILL = np.zeros((tiny_family.SIZE, tiny_family.SIZE, 3), np.uint8)
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+async def worker(tiny_folder: Path) -> AsyncIterator[InferenceWorker]:
+    offer_only(LOOPBACK)
+    made = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE)
+    await made.start()
+    yield made
+    await made.stop()
+    offer_only(None)
+
+
+@dataclass
+class Owner:
+    """Who is told of a session's end."""
+
+    ended: list[Session] = field(default_factory=list)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __call__(self, session: Session) -> None:
+        self.ended.append(session)
+        self.told.set()
+
+    async def wait(self) -> str:
+        async with asyncio.timeout(PATIENCE_S):
+            await self.told.wait()
+        return self.ended[0].reason
+
+
+def open_session(worker: InferenceWorker, limits: Limits, owner: Owner) -> Session:
+    return Session(SessionOptions(tiny_family.NAME, STILL, 185), worker, limits, MonotonicClock(), owner)
+
+
+async def offering(stack: AsyncExitStack, audio: str = "sendrecv", video: str = "recvonly") -> RTCPeerConnection:
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    stack.push_async_callback(peer.close)
+    peer.addTransceiver("audio", audio)
+    peer.addTransceiver("video", video)
+    await peer.setLocalDescription(await peer.createOffer())
+    return peer
+
+
+async def test_a_peer_that_never_connects_is_given_up(worker: InferenceWorker) -> None:
+    owner = Owner()
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        session = open_session(worker, Limits(connect_s=0.3), owner)
+        await session.answer(peer.localDescription.sdp)
+        assert "not connected" in await owner.wait()
+        assert session.state is State.CLOSED
+        assert owner.ended == [session]
+
+
+async def test_a_peer_whose_microphone_says_nothing_is_given_up(worker: InferenceWorker) -> None:
+    """Connected, but no track was ever put into the sender: no packet comes."""
+    owner = Owner()
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        session = open_session(worker, Limits(no_media_s=1.0), owner)
+        answer = await session.answer(peer.localDescription.sdp)
+        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        assert "no sound from the microphone" in await owner.wait()
+
+
+async def test_a_session_may_not_last_for_ever(worker: InferenceWorker) -> None:
+    owner = Owner()
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        session = open_session(worker, Limits(max_session_s=0.5), owner)
+        answer = await session.answer(peer.localDescription.sdp)
+        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        assert "the session lasted" in await owner.wait()
+
+
+async def test_the_death_of_the_inference_process_ends_the_session(worker: InferenceWorker) -> None:
+    owner = Owner()
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        session = open_session(worker, Limits(), owner)
+        await session.answer(peer.localDescription.sdp)
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        assert "ended unexpectedly" in await owner.wait()
+        await session.close("again")
+        assert owner.ended == [session]
+
+
+async def test_the_answer_prefers_vp8_and_offers_loopback_only(worker: InferenceWorker) -> None:
+    owner = Owner()
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        session = open_session(worker, Limits(), owner)
+        answer = await session.answer(peer.localDescription.sdp)
+        await session.close("enough")
+    video = answer.split("m=video")[1]
+    first = video.split()[2]
+    assert f"a=rtpmap:{first} VP8/90000" in video
+    candidates = [line.split() for line in answer.splitlines() if line.startswith("a=candidate:")]
+    assert {candidate[4] for candidate in candidates} == {"127.0.0.1"}
+    assert {candidate[7] for candidate in candidates} == {"host"}
+
+
+@pytest.mark.parametrize(
+    ("audio", "video", "says"),
+    [("recvonly", "recvonly", "must send a microphone"), ("sendrecv", "sendonly", "must receive the avatar's picture")],
+)
+async def test_an_offer_the_wrong_way_round_is_refused(audio: str, video: str, says: str) -> None:
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack, audio, video)
+        with pytest.raises(OfferError, match=says):
+            check_offer(peer.localDescription.sdp, Limits())
+
+
+@pytest.mark.parametrize(("audio", "says"), [("recvonly", None), ("sendrecv", None), ("sendonly", "must receive")])
+async def test_an_offer_for_pushed_speech_needs_no_microphone(audio: str, says: str | None) -> None:
+    async with AsyncExitStack() as stack:
+        sdp = (await offering(stack, audio)).localDescription.sdp
+        if says is None:
+            check_offer(sdp, Limits(), microphone=False)
+        else:
+            with pytest.raises(OfferError, match=says):
+                check_offer(sdp, Limits(), microphone=False)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(["m=audio 9 RTP/SAVPF 111", "m=video x y", "a=mid:0", "c=IN", "a=rtpmap:111 opus",
+       "a=group:BUNDLE 0 1", "a=sendrecv", "a=fingerprint:x", "a=ice-ufrag:u", "a=candidate:1", "a=ssrc:-", "o=-"]) |
+       st.text(max_size=40), max_size=30))  # fmt: skip
+def test_no_text_is_worse_than_a_refused_offer(lines: list[str]) -> None:
+    with pytest.raises(OfferError) as refusal:
+        check_offer("\r\n".join(["v=0", *lines]), Limits())
+    assert str(refusal.value)

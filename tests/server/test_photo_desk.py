@@ -1,0 +1,142 @@
+"""A photo that is sent to the server becomes a face to speak with; what is none is refused, and harms nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from streamer.avatar.catalogue import HOME_VARIABLE
+from streamer.core.limits import PhotoLimits
+from streamer.measure.caller import Caller
+from streamer.measure.launched_server import LaunchedServer, launch
+from streamer.measure.onsets import vowels
+from streamer.server.photo_desk import plain_title
+from streamer.webrtc.ice import LOOPBACK, offer_only
+from tests import ROOT
+from tests.e2e.browser import ARGUMENTS, CHROMIUM
+
+PHOTO = ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.png"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedServer]:
+    """The shipped family, which can make avatars, with an empty home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HOME_VARIABLE, str(tmp_path_factory.mktemp("home")))
+        offer_only(LOOPBACK)
+        with launch(["--sessions", "1", "--threads", "1"]) as launched:
+            yield launched
+        offer_only(None)
+
+
+async def send(server: LaunchedServer, data: Any, query: str = "", **headers: str) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.post(f"{server.url}avatars{query}", data=data) as response,
+    ):
+        return response.status, await response.text()
+
+
+async def listing(server: LaunchedServer) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as http, http.get(f"{server.url}avatars") as response:
+        return dict(await response.json())
+
+
+async def test_a_photo_becomes_a_face_that_speaks(server: LaunchedServer) -> None:
+    status, text = await send(server, PHOTO.read_bytes(), "?title=--me.png")
+    assert status == 201, text
+    (mine,) = [avatar for avatar in (await listing(server))["avatars"] if avatar["title"] == "--me"]
+    async with aiohttp.ClientSession() as http, http.get(server.url + mine["picture"][1:]) as response:
+        assert response.content_type == "image/png"
+    async with Caller(server.url, vowels(30), f"avatar={mine['name']}") as caller, asyncio.timeout(30):
+        while not _speaks(caller):  # noqa: ASYNC110 - pictures come from another process
+            await asyncio.sleep(0.2)
+
+
+def _speaks(caller: Caller) -> bool:
+    mouths = [picture.mouth for picture in caller.recording.pictures]
+    return len({mouth.tobytes() for mouth in mouths}) > 20 and np.ptp([mouth.mean() for mouth in mouths]) > 1
+
+
+async def test_photos_are_worked_on_one_at_a_time(server: LaunchedServer) -> None:
+    answers = await asyncio.gather(*(send(server, PHOTO.read_bytes()) for _ in range(3)))
+    assert sorted(status for status, _ in answers) == [201, 503, 503]
+    assert "try again in a moment" in min(answers, key=lambda answer: answer[0] == 201)[1]
+
+
+async def pieces(size: int) -> Any:
+    for _ in range(size >> 20):
+        yield bytes(1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("data", "headers", "status", "words"),
+    [
+        (b"", {}, 422, "an empty file"),
+        (b"#!/bin/sh", {}, 422, "not a picture"),
+        (PHOTO.read_bytes()[:5_000], {}, 422, "cut-off"),
+        ("announced", {}, 413, "larger than the 24 MiB"),
+        ("pieces", {}, 422, "larger than the 24 MiB"),  # of a length that nothing announces
+        (PHOTO.read_bytes(), {"X-Forwarded-For": "192.0.2.1"}, 403, "own machine only"),
+        (PHOTO.read_bytes(), {"Origin": "http://elsewhere.example"}, 403, "other sites"),
+    ],
+)
+async def test_what_is_no_photo_of_ours_is_refused(
+    server: LaunchedServer, data: Any, headers: dict[str, str], status: int, words: str
+) -> None:
+    before = await listing(server)
+    if data == "pieces":
+        data = pieces(PhotoLimits().bytes + (2 << 20))
+    elif data == "announced":
+        data = io.BytesIO(bytes(PhotoLimits().bytes + 1))
+    found, text = await send(server, data, **headers)
+    assert (found, text.count("\n")) == (status, 1), text
+    assert words in text
+    assert "/" not in text.replace("`avatar prepare PHOTO`", "")  # no path of the server's
+    assert await listing(server) == before
+
+
+async def test_a_family_that_makes_no_avatars_takes_no_photos(tiny_folder: Path) -> None:
+    with launch(["--engines", str(tiny_folder), "--threads", "1"]) as server:
+        assert (await listing(server))["photos"] is False
+        assert (await send(server, PHOTO.read_bytes()))[0] == 403
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: the page is not tested on this machine")
+async def test_on_the_page_a_photo_is_chosen_and_becomes_the_chosen_face(server: LaunchedServer) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = await browser.new_page()
+        await page.goto(server.url)
+        await expect(page.locator(".own")).to_be_visible()
+        faces = await page.locator("#faces input[type=radio]").count()
+        await page.set_input_files("#photo", {"name": "note.txt", "mimeType": "image/png", "buffer": b"no picture"})
+        await expect(page.locator("#photo-note")).to_contain_text("not a picture", timeout=20_000)
+        await page.set_input_files("#photo", PHOTO)
+        await expect(page.locator("#faces input[type=radio]")).to_have_count(faces + 1, timeout=20_000)
+        await expect(page.locator("#faces label").nth(faces)).to_contain_text("portrait")
+        assert await page.locator("#faces input[type=radio]").nth(faces).is_checked()
+        await expect(page.locator("#portrait")).to_have_attribute("src", "/avatars/photo-3.png")
+        await browser.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("me.jpeg", "me"),
+        ("  a\tb\n.png", "a b"),
+        ("x" * 99, "x" * 60),
+        ("\u202e.jpg", ""),
+        ("v1.2 final", "v1.2 final"),
+    ],
+)
+def test_titles_are_plain_and_short(text: str, title: str) -> None:
+    assert plain_title(text) == title

@@ -1,0 +1,142 @@
+"""Sound and pictures leave together, a fixed delay after the microphone, and neither ever waits."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from streamer.audio.format import AUDIO_BLOCK, AUDIO_PTIME_MS, MS, Samples
+from streamer.core.frames import AvatarFrame, ByteArray
+from streamer.core.rates import FRAME_MS, SAMPLES_PER_FRAME
+from streamer.session.playout import MAX_FRAMES, Playout, session_delay_ms
+from streamer.session.schedule import FrameSchedule, Schedule, audio_schedule
+from streamer.session.timeline import MARGIN_MS
+
+DELAY_MS = 300
+STILL = np.full((4, 4, 3), 255, np.uint8)
+
+
+def picture(index: int) -> ByteArray:
+    return np.full((4, 4, 3), index % 200, np.uint8)
+
+
+def frame(index: int) -> AvatarFrame:
+    return AvatarFrame(index, picture(index), index * SAMPLES_PER_FRAME)
+
+
+def count(start: int, length: int) -> Samples:
+    """Sound whose samples tell their position."""
+    return np.repeat((np.arange(start, start + length) % 30_000).astype(np.int16)[:, None], 2, axis=1)
+
+
+@pytest.mark.parametrize("lookahead_ms", [0, 40, 145, 185, 705])
+def test_the_delay_covers_lookahead_and_margins_in_whole_packets(lookahead_ms: int) -> None:
+    delay = session_delay_ms(lookahead_ms)
+    assert delay % AUDIO_PTIME_MS == 0
+    assert lookahead_ms + MARGIN_MS < delay <= lookahead_ms + MARGIN_MS + 100
+
+
+def test_sound_comes_back_unchanged_after_the_delay() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    out = []
+    for block in range(100):
+        playout.push_audio(block * AUDIO_BLOCK, count(block * AUDIO_BLOCK, AUDIO_BLOCK))
+        out.append(playout.pull_audio(block))
+    sound = np.concatenate(out)
+    assert not sound[: DELAY_MS * MS].any()
+    assert np.array_equal(sound[DELAY_MS * MS :], count(0, 100 * AUDIO_BLOCK - DELAY_MS * MS))
+    assert playout.stats.underrun == 0
+
+
+def test_missing_sound_is_silence_and_counted_and_what_comes_after_is_in_place() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    playout.push_audio(0, count(0, AUDIO_BLOCK))
+    first = DELAY_MS // AUDIO_PTIME_MS
+    assert np.array_equal(playout.pull_audio(first), count(0, AUDIO_BLOCK))
+    assert not playout.pull_audio(first + 1).any()
+    assert playout.stats.underrun == AUDIO_BLOCK
+    playout.push_audio(3 * AUDIO_BLOCK, count(3 * AUDIO_BLOCK, AUDIO_BLOCK))
+    assert not playout.pull_audio(first + 2).any()
+    assert np.array_equal(playout.pull_audio(first + 3), count(3 * AUDIO_BLOCK, AUDIO_BLOCK))
+
+
+def test_old_sound_never_comes_back() -> None:
+    """A hole longer than all that is kept: silence, not what lay in the memory before."""
+    playout = Playout(DELAY_MS, STILL)
+    playout.push_audio(0, count(1, 10 * AUDIO_BLOCK))
+    far = 10_000
+    playout.push_audio(far * AUDIO_BLOCK, count(0, AUDIO_BLOCK))
+    first = DELAY_MS // AUDIO_PTIME_MS
+    for block in range(far - 50, far):
+        assert not playout.pull_audio(first + block).any()
+
+
+def test_the_still_shows_until_the_first_picture() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    playout.push_frame(frame(0))
+    assert [int(playout.pull_frame(index)[0, 0, 0]) for index in (-2, -1, 0)] == [255, 255, 0]
+    assert (playout.stats.shown, playout.stats.repeated) == (1, 0)
+
+
+def test_a_late_picture_is_replaced_by_the_last_and_dropped_when_it_comes() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    playout.push_frame(frame(0))
+    shown = [playout.pull_frame(0), playout.pull_frame(1)]
+    playout.push_frame(frame(1))
+    playout.push_frame(frame(2))
+    shown.append(playout.pull_frame(2))
+    assert [int(rgb[0, 0, 0]) for rgb in shown] == [0, 0, 2]
+    assert (playout.stats.repeated, playout.stats.dropped) == (1, 1)
+
+
+def test_skipped_moments_drop_their_pictures() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    for index in range(5):
+        playout.push_frame(frame(index))
+    assert playout.pull_frame(4)[0, 0, 0] == 4
+    assert playout.stats.dropped == 4
+
+
+def test_waiting_pictures_are_bounded() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    for index in range(MAX_FRAMES + 7):
+        playout.push_frame(frame(index))
+    assert playout.stats.dropped == 7
+
+
+@pytest.mark.parametrize("delay_ms", range(200, 320, AUDIO_PTIME_MS))
+def test_a_picture_is_due_with_the_first_of_its_samples(delay_ms: int) -> None:
+    sound, pictures = audio_schedule(), FrameSchedule(delay_ms)
+    for tick in range(20):
+        position_ms = pictures.frame_of(tick) * FRAME_MS
+        block = (position_ms + delay_ms) // AUDIO_PTIME_MS
+        assert (position_ms + delay_ms) % AUDIO_PTIME_MS == 0
+        assert pictures.due(tick) == pytest.approx(sound.due(block))
+
+
+def test_a_schedule_goes_tick_by_tick_and_keeps_to_its_start() -> None:
+    schedule = audio_schedule()
+    now, ticks = 0.0, []
+    for _ in range(500):
+        tick = schedule.next_tick(now)
+        ticks.append(tick)
+        now = schedule.due(tick) + 0.003  # every wake-up is a little late; that must not add up
+    assert ticks == list(range(500))
+    assert now == pytest.approx(499 * 0.020 + 0.003)
+
+
+def test_a_short_stall_is_caught_up_with_and_a_long_one_skipped() -> None:
+    schedule = Schedule(Fraction(1, 50), Fraction(0), burst=10)
+    assert schedule.next_tick(0.0) == 0
+    assert [schedule.next_tick(0.1) for _ in range(3)] == [1, 2, 3]
+    assert schedule.next_tick(10.0) == 500
+
+
+def test_a_short_stall_loses_no_picture_and_a_long_one_is_skipped() -> None:
+    schedule = FrameSchedule(DELAY_MS)
+    assert [schedule.next_tick(now) for now in (0.0, 0.15, 0.15)] == [0, 1, 2]
+    late = schedule.next_tick(1.0)
+    assert schedule.due(late) > 0.9
+    assert schedule.next_tick(1.0) == late + 1

@@ -1,0 +1,102 @@
+"""The head: alive, gentle, never jumping, and the same again for the same seed and sound."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from streamer.core.frames import FloatArray
+from streamer.core.rates import FPS
+from streamer.stages.idle_pose import LIMITS, MOST_BEND, POSE_NAMES, HeadPose
+
+MINUTE = 60 * FPS
+
+
+def motion(loudness: list[float], seed: int = 3) -> FloatArray:
+    head = HeadPose(seed)
+    return np.stack([head.step(level) for level in loudness])
+
+
+def syllables(frames: int) -> list[float]:
+    """Speech-like loudness: four syllables a second, and a pause of a second in every four."""
+    return [-70.0 if i % (4 * FPS) > 3 * FPS else -30 + 14 * math.sin(2 * math.pi * 4 * i / FPS) for i in range(frames)]
+
+
+LOUDNESS = {
+    "silence": [-90.0] * MINUTE,
+    "speech": syllables(MINUTE),
+    "steps": [0.0 if i // 10 % 2 else -90.0 for i in range(MINUTE)],
+    "every other frame": [0.0 if i % 2 else -90.0 for i in range(MINUTE)],
+    "broken meter": [math.nan, math.inf, -math.inf] * (MINUTE // 3),
+}
+
+
+@pytest.mark.parametrize("name", LOUDNESS)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_loudness_makes_the_head_jump_or_leave_its_range(name: str, seed: int) -> None:
+    poses = motion(LOUDNESS[name], seed)
+    assert np.isfinite(poses).all()
+    assert (np.abs(poses) <= LIMITS).all()
+    angles, shifts = poses[:, :3], poses[:, 3:]
+    assert np.abs(np.diff(angles, axis=0)).max() < 1.5  # degrees per frame
+    assert np.abs(np.diff(angles, 2, axis=0)).max() < MOST_BEND
+    assert np.abs(np.diff(shifts, 2, axis=0)).max() < 0.002
+
+
+def test_the_first_frames_are_near_the_portrait() -> None:
+    poses = motion(LOUDNESS["speech"])
+    assert np.abs(poses[0]).max() < 0.1
+    assert np.abs(np.diff(poses[:5], axis=0)).max() < 0.5
+
+
+@pytest.mark.parametrize("name", ["silence", "speech"])
+def test_the_head_looks_up_rather_than_down(name: str) -> None:
+    """A face that looks down for long looks stern."""
+    pitch = np.concatenate([motion(LOUDNESS[name], seed)[:, 0] for seed in range(8)])
+    assert -1.0 < pitch.mean() < 0.0
+    assert (pitch > 2.0).mean() < 0.01
+
+
+def test_a_speaking_head_moves_more_than_a_silent_one() -> None:
+    silent, speaking = (
+        np.mean([np.abs(np.diff(motion(LOUDNESS[name], seed)[:, :3], axis=0)).mean() for seed in range(8)])
+        for name in ("silence", "speech")
+    )
+    assert speaking > 1.3 * silent
+
+
+def test_a_silent_head_is_never_frozen() -> None:
+    poses = motion(LOUDNESS["silence"])
+    for start in range(0, MINUTE - 2 * FPS, 2 * FPS):
+        assert np.ptp(poses[start : start + 2 * FPS], axis=0).max() > 0.02
+
+
+def test_the_microphones_gain_does_not_matter() -> None:
+    speech = syllables(MINUTE)
+    assert np.allclose(motion(speech), motion([level - 12 for level in speech]), atol=1e-5)
+
+
+def test_same_seed_and_sound_give_the_same_motion_and_another_seed_another() -> None:
+    speech = LOUDNESS["speech"]
+    assert np.array_equal(motion(speech, seed=5), motion(speech, seed=5))
+    assert not np.allclose(motion(speech, seed=5), motion(speech, seed=6), atol=0.1)
+
+
+def test_reset_starts_over() -> None:
+    head = HeadPose(9)
+    first = [head.step(level) for level in LOUDNESS["speech"][:200]]
+    head.reset()
+    assert np.array_equal(first, [head.step(level) for level in LOUDNESS["speech"][:200]])
+
+
+def test_later_sound_does_not_change_earlier_poses() -> None:
+    speech = LOUDNESS["speech"]
+    assert np.array_equal(motion(speech[:300]), motion([*speech[:300], *LOUDNESS["steps"]])[:300])
+
+
+def test_a_pose_has_the_six_named_values() -> None:
+    pose = HeadPose(0).step(-40.0)
+    assert pose.shape == (len(POSE_NAMES),)
+    assert pose.dtype == np.float32

