@@ -33,9 +33,10 @@ run: setup  ## talk with the avatar in the browser; HOST=localhost PORT=8080
 test: dev  ## run the tests
 	$(BIN)/python -m pytest
 
-lint: dev  ## check style and types
+lint: dev  ## check style, layers of imports, and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECONDS_EACH=20 LOSS=0,1
@@ -82,7 +83,7 @@ test-export: dev $(VENV)/.installed-export  ## run all tests, those that need to
 	$(BIN)/python -m pytest
 
 clean:  ## remove .venv and caches
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # The face landmark models for `avatar prepare` are data files of this package; its own dependencies (TensorFlow) and code
 # are not used.
