@@ -63,7 +63,7 @@ class Backdrop:
         if background == BLUR:
             self._behind = cv2.GaussianBlur(self._clean, (0, 0), BLUR_RADIUS * portrait.shape[0])
         elif not self._transparent:
-            self._behind = np.broadcast_to(colour_of(background).astype(np.float32), portrait.shape)
+            self._behind = np.broadcast_to(np.array(colour_of(background), np.float32), portrait.shape)
         self._width = 2 * max(1, round(BAND * portrait.shape[0])) + 1
         hole = 2 * max(1, round(HOLE * portrait.shape[0])) + 1
         self._disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (hole, hole))

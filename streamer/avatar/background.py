@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
 from streamer.core.errors import ConfigError
-from streamer.core.frames import ByteArray
 
 BLUR, TRANSPARENT, NONE = "blur", "transparent", "none"
 EXPECTED = f"a colour such as #00b140, {BLUR}, {TRANSPARENT} or {NONE}"
@@ -40,9 +37,10 @@ def check(background: str | None) -> None:
         raise ConfigError(f"background {background!r}, expected {error}") from None
 
 
-def colour_of(background: str) -> ByteArray:
-    """[3] RGB, of a background that is a colour."""
-    return np.frombuffer(bytes.fromhex(background.removeprefix("#")), np.uint8)
+def colour_of(background: str) -> tuple[int, int, int]:
+    """RGB of a background that is a colour, each 0 to 255."""
+    red, green, blue = bytes.fromhex(background.removeprefix("#"))
+    return red, green, blue
 
 
 def refuse_transparent(background: str | None, where: str) -> None:

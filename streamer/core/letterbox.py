@@ -8,10 +8,7 @@ import cv2
 import numpy as np
 
 from streamer.core.frames import ByteArray
-
-LETTERBOX = "letterbox"
-CROP = "crop"
-FITS = (LETTERBOX, CROP)
+from streamer.core.options import CROP, LETTERBOX
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ class FaceOptions:
 
 
 POSE_MODES = ("live", "offline")
+MAX_ANGLE = 90.0  # degrees of yaw, pitch and roll, either way; a family may allow less
+MAX_EXPRESSION_SCALE = 3.0
 PLAIN_FACE = FaceOptions()  # as the family makes it
 
 
@@ -46,6 +48,10 @@ class PipelineOptions:
     seed: int = 0
     face: FaceOptions = PLAIN_FACE
 
+
+LETTERBOX = "letterbox"  # black bars beside the face
+CROP = "crop"  # the face cut to fill the picture
+FITS = (LETTERBOX, CROP)
 
 DEFAULT_THREADS = 2  # of a processor, for the engines
 

@@ -52,6 +52,10 @@ WINDOW_REACH = _window_reach()  # samples: what a window really waits for (137.5
 # Samples, as manifests state it (145 ms): whole hops of the window past the frame's start, and half an STFT window.
 EXPRESSION_LOOKAHEAD = WINDOW_MEL_FRAMES * MEL_HOP - WINDOW_VIDEO_FRAMES_EARLY * SAMPLES_PER_FRAME + HALF_FFT
 
+# By default a conversation waits for this much of the motion stage's look-ahead: three frames. A longer average moves
+# a little more smoothly; answers that come 0.4 s later cost a conversation more.
+LIVE_CONTEXT_MS = 120
+
 
 def ms_to_samples(milliseconds: int) -> int:
     """Samples at SAMPLE_RATE in a whole number of milliseconds."""

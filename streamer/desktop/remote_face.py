@@ -153,7 +153,7 @@ def ground(still: ByteArray, background: str | None) -> ByteArray:
         return np.asarray(cv2.GaussianBlur(still, (0, 0), still.shape[0] / BLURRED), np.uint8)
     if background == TRANSPARENT:
         return np.zeros((*still.shape[:2], 4), np.uint8)
-    return np.broadcast_to(colour_of(background), still.shape).copy()
+    return np.broadcast_to(np.array(colour_of(background), np.uint8), still.shape).copy()
 
 
 async def _fetch(http: aiohttp.ClientSession, url: str, path: str, most: int) -> bytes | None:

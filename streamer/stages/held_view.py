@@ -10,13 +10,13 @@ import numpy as np
 from engines.manifest import Manifest
 from streamer.core.errors import ConfigError
 from streamer.core.frames import CoefficientWindow, FloatArray
-from streamer.core.options import FaceOptions
+from streamer.core.options import MAX_ANGLE, FaceOptions
 
 AXES = ("yaw", "pitch", "roll")
 # Degrees. A motion stage with an input for the view takes any that a face can be recognised at. Without one, the view
 # goes through the pose coefficients, and no further than the pictures hold together (seen in frames of the starter
 # family: at 12 degrees of yaw the edge of the hair begins to fray, at 20 the side of the head is a smear).
-LIMITS = {"yaw": 90.0, "pitch": 90.0, "roll": 90.0}
+LIMITS = dict.fromkeys(AXES, MAX_ANGLE)
 POSE_LIMITS = {"yaw": 10.0, "pitch": 8.0, "roll": 8.0}
 
 

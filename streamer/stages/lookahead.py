@@ -6,12 +6,8 @@ from dataclasses import dataclass
 
 from engines.manifest import Manifest
 from streamer.core.errors import ConfigError
-from streamer.core.rates import SAMPLE_RATE, SAMPLES_PER_FRAME, ms_to_samples
+from streamer.core.rates import LIVE_CONTEXT_MS, SAMPLE_RATE, SAMPLES_PER_FRAME, ms_to_samples
 from streamer.stages.mel_windows import WindowShape
-
-# Of the motion stage's future, what a conversation waits for when nothing else is asked: three frames. The networks
-# that take more average over it; 0.4 s later answers cost a conversation more than the last of the smoothness.
-LIVE_CONTEXT_MS = 120
 
 
 def live_lookahead_ms(manifest: Manifest, asked: int | None) -> int:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from streamer.core.frames import ByteArray
-from streamer.core.letterbox import CROP, FITS, LETTERBOX, Fit
+from streamer.core.letterbox import Fit
+from streamer.core.options import CROP, FITS, LETTERBOX
 
 
 def _face(height: int, width: int) -> ByteArray:

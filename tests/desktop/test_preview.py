@@ -15,6 +15,7 @@ from PIL import Image
 from streamer.core.errors import ConfigError
 from streamer.core.frames import ByteArray
 from streamer.desktop.preview import MOST_VIEWERS, Preview
+from tests.modules import loaded_modules
 
 
 @pytest.fixture
@@ -141,3 +142,10 @@ async def test_each_run_of_the_program_has_a_name_of_its_own(web: aiohttp.Client
         async with Preview().served(0) as page, web.get(f"{page}run") as response:
             names.append(await response.text())
     assert names[0] != names[1] != ""
+
+
+@pytest.mark.process
+def test_the_page_loads_no_webrtc_and_no_codecs() -> None:
+    loaded = loaded_modules("import streamer.desktop.preview")
+    assert "streamer.desktop.preview" in loaded
+    assert loaded & {"aiortc", "aioice", "av", "streamer.server", "streamer.webrtc"} == set()

@@ -16,6 +16,7 @@ import pytest
 from streamer.cli.main import main
 from tests.fakes.sound import speech_like, write_wav
 from tests.families import tiny_family, tiny_vae_family
+from tests.modules import loaded_modules
 
 SECONDS = 1.5
 FRAMES = 38
@@ -182,43 +183,9 @@ def test_a_stop_is_quiet_and_leaves_nothing(tiny_folder: Path, tmp_path: Path, n
     assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["serve", "--port", "99999"], "99999 found, a whole number from 0 to 65535 expected"),
-        (["serve", "--threads", "0"], "0 found, a whole number from 1"),
-        (["render", "--audio", "a", "--out", "b", "--seed", "-1"], "-1 found, a whole number from 0"),
-        (["render", "--audio", "a", "--out", "b", "--lookahead", "much"], "much found, a whole number from 0"),
-        (["render", "--audio", "a", "--out", "b", "--yaw", "far"], "far found, a number from -90 to 90 expected"),
-        (["serve", "--pose-mode", "live"], "unrecognized arguments: --pose-mode live"),
-        (["bench", "--sessions", "1,x"], "x found, a whole number from 1 to 64 expected"),
-        (["bench", "--loss", "1,60"], "60 found, a percentage from 0 to 50 expected"),
-        (["bench", "--seconds", "nan"], "nan found, a number of seconds from 1 to 86400 expected"),
-    ],
-)
-def test_numbers_out_of_range_are_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    assert message in refused(capsys)
-
-
-@pytest.mark.parametrize("command", ["serve", "render", "prepare", "camera", "mic", "avatars", "engines", "bench"])
-def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main([command, "--help"])
-    assert stop.value.code == 0
-    assert "usage: avatar " + command in capsys.readouterr().out
-
-
-def test_rendering_imports_neither_torch_nor_the_server(tiny_folder: Path) -> None:
-    """What is not needed must not have to be there."""
-    code = (
-        "import sys, streamer.render.from_sound, streamer.pipeline\n"
-        "print(*sorted({'torch', 'aiortc', 'aiohttp', 'onnx', 'scipy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() == ""
+def test_rendering_imports_neither_torch_nor_the_server() -> None:
+    loaded = loaded_modules("import streamer.render.from_sound, streamer.pipeline")
+    assert loaded & {"torch", "aiortc", "aiohttp", "onnx", "scipy"} == set()
 
 
 def test_no_output_is_written_over_what_is_read(

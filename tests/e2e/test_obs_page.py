@@ -22,7 +22,7 @@ from clients.speech import SpeechClient
 from streamer.core.frames import ByteArray
 from streamer.desktop.preview import MOST_VIEWERS, Preview
 from streamer.measure.launched_server import LaunchedServer, launch
-from streamer.stages.face_options import OPTIONS
+from streamer.stages.face_option_table import OPTIONS
 from tests import ROOT
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, speaking
 from tests.fakes.sound import speech_like

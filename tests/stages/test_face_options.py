@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -74,21 +73,6 @@ def test_a_file_gets_the_reference_s_pose_where_there_is_one(vae_folder: Path, t
     assert face_options.for_a_file(vae, FaceOptions(yaw=1.0)) == FaceOptions(yaw=1.0, pose_mode="offline")
     assert face_options.for_a_file(vae, FaceOptions(pose_mode="live")).pose_mode == "live"
     assert face_options.for_a_file(tiny, FaceOptions()) == FaceOptions()
-
-
-def test_the_command_line_and_the_address_say_the_same() -> None:
-    parser = argparse.ArgumentParser()
-    face_options.add_arguments(parser, live=False)
-    line = ["--still", "--pose-style", "7", "--expression-scale", "1.25", "--yaw", "-10", "--pose-mode", "live"]
-    line += ["--background", "#00B140"]
-    query = {"still": "1", "pose-style": "7", "expression-scale": "1.25", "yaw": "-10", "pose-mode": "live"}
-    query |= {"background": "00b140"}
-    asked = face_options.of_arguments(parser.parse_args(line))
-    assert asked == face_options.of_query(query, FaceOptions())
-    assert asked == FaceOptions(
-        still=True, pose_style=7, expression_scale=1.25, yaw=-10.0, pose_mode="live", background="#00b140"
-    )
-    assert face_options.of_arguments(parser.parse_args([])) == FaceOptions()
 
 
 def test_a_session_s_own_options_come_before_the_server_s() -> None:

@@ -1,0 +1,116 @@
+"""`avatar camera`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from streamer.cli import sound_arguments
+from streamer.cli.arguments import (
+    SPEECH_PORT,
+    add_avatar,
+    add_face_options,
+    add_family,
+    add_record,
+    face_options,
+    picture_side,
+    record_options,
+    server_address,
+)
+from streamer.core.errors import ConfigError
+from streamer.core.options import FITS, LETTERBOX
+
+if TYPE_CHECKING:
+    from streamer.desktop.ends import CameraChoice
+    from streamer.desktop.remote_face import ServerChoice
+
+EXAMPLES = (
+    "avatar camera --input speech.wav --output talking.mkv",
+    "avatar camera --server http://localhost:8080 --output udp://127.0.0.1:5000",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `avatar camera`."""
+    sound_arguments.add_sound(parser, "play the voice, in time with the lips, on this device: a virtual cable's input")
+    picture = parser.add_argument_group("the camera")
+    picture.add_argument(
+        "--width", type=picture_side, default=1280, metavar="PIXELS", help="of the picture (default: 1280)"
+    )
+    picture.add_argument(
+        "--height", type=picture_side, default=720, metavar="PIXELS", help="of the picture (default: 720)"
+    )
+    picture.add_argument(
+        "--fit",
+        choices=FITS,
+        default=LETTERBOX,
+        help=f"black bars beside the face, or the face cut to fill the picture (default: {LETTERBOX})",
+    )
+    picture.add_argument("--device", metavar="NAME", help="virtual camera, e.g. /dev/video2 (default: the first found)")
+    picture.add_argument(
+        "--backend", metavar="KIND", help="kind of virtual camera: v4l2loopback, obs, unitycapture (default: any)"
+    )
+    picture.add_argument(
+        "--output",
+        metavar="URL|FILE",
+        help="instead of a virtual camera, write pictures and sound to udp://HOST:PORT (such as a Media Source of "
+        "OBS), tcp://HOST:PORT, rtmp://HOST/APP/KEY, or a file: .mp4, .mkv, .webm, .ts, .flv",
+    )
+    add_avatar(parser)
+    add_family(parser)
+    add_face_options(parser, live=True)
+    add_record(parser)
+    parser.add_argument(
+        "--server",
+        type=server_address,
+        metavar="URL",
+        help="let a running `avatar serve`, perhaps on another machine, compute the face; loads no engines here",
+    )
+    parser.set_defaults(engines=None, threads=None)  # None: not given, which --server requires
+
+
+def run(args: argparse.Namespace) -> int:
+    """Be the avatar in video calls and streams: its face on a virtual camera, moved by your microphone (or a file),
+    and your voice, delayed to match the lips, on a sound device that the call listens to; or both together in a stream
+    or a file (--output). Stop with Ctrl-C.
+
+    With --server an avatar server computes the face; while it cannot be reached, the portrait shows.
+
+    In silence the face blinks and breathes. A virtual camera needs its driver (v4l2loopback on Linux, OBS Studio on
+    Windows and macOS) and the package pyvirtualcam. Microphones need the package sounddevice.
+    """
+    if args.list_devices:
+        return sound_arguments.list_devices()
+    from streamer.desktop.camera import camera
+
+    chosen = _camera(args)
+    face = sound_arguments.local_face(args) if args.server is None else _server_face(args)
+    camera(face, sound_arguments.sound(args), chosen, record_options(args))
+    return 0
+
+
+def _camera(args: argparse.Namespace) -> CameraChoice:
+    from streamer.core.letterbox import Fit
+    from streamer.desktop.ends import CameraChoice
+    from streamer.output.destination import Destination
+
+    if args.output is not None and (args.device is not None or args.backend is not None):
+        raise ConfigError("--device and --backend are of a virtual camera, --output takes its place; name one of them")
+    output = None if args.output is None else Destination.parse(args.output)
+    return CameraChoice(Fit(args.width, args.height, args.fit), args.device, args.backend, output)
+
+
+def _server_face(args: argparse.Namespace) -> ServerChoice:
+    """The face that a server computes.
+
+    Raises:
+        ConfigError: an option that only a face computed here supports.
+    """
+    from streamer.desktop.remote_face import ServerChoice
+
+    for option in ("engines", "threads", "record"):
+        if getattr(args, option) is not None:
+            raise ConfigError(f"--{option} is for a face that is made here; with --server, say it to `avatar serve`")
+    if args.speech not in (None, SPEECH_PORT):
+        raise ConfigError("--speech PORT is for a face that is made here; with --server, say --speech without a port")
+    return ServerChoice(args.server, args.avatar, args.lookahead, face_options(args))

@@ -1,0 +1,58 @@
+"""`avatar prepare`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from engines.manifest import Manifest
+from streamer.avatar.catalogue import WHOLE_MODES
+from streamer.cli.arguments import add_family, add_photo
+
+EXAMPLES = ("avatar prepare me.jpg", 'avatar prepare team.jpg --face 2 --name ada --title "Ada"')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `avatar prepare`."""
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="a picture with one face: JPEG, PNG, WebP, TIFF, ...")
+    parser.add_argument("--name", metavar="NAME", help="name of the avatar (default: made of the file's name)")
+    parser.add_argument("--title", metavar="TEXT", help="name that people see (default: made of the name)")
+    add_photo(parser)
+    parser.add_argument(
+        "--matte",
+        type=Path,
+        metavar="FILE.png",
+        help="cut-out of the person, for another --background: a picture of the photo's shape, the person white, or "
+        "everything else transparent (default: the photo's own transparency, else found automatically)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an avatar of the same name")
+    add_family(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make an avatar of a photo, for `avatar render` and `avatar serve`. The photo stays on this machine.
+
+    Best is a sharp picture of one person who looks into the camera, mouth closed, with some room around the head.
+    """
+    from streamer.photo.prepare import PrepareOptions, prepare
+
+    options = PrepareOptions(
+        photo=args.photo,
+        name=args.name,
+        title=args.title,
+        face=args.face,
+        mode=args.mode,
+        matte=args.matte,
+        force=args.force,
+        threads=args.threads,
+    )
+    made = prepare(Manifest.load(args.engines), options)
+    for note in made.notes:
+        print(f"note: {note}")
+    print(f"made avatar {made.name} in {made.folder}")
+    print(f"what was read off the photo: {made.preview}")
+    print(f"use it: avatar render --avatar {made.name} --audio speech.wav --out talking.mp4")
+    print(f"   or:  avatar serve --avatar {made.name}")
+    if args.mode in WHOLE_MODES:
+        print("`avatar render` shows the whole photo; a live conversation shows the part with the head")
+    return 0

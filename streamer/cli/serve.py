@@ -1,0 +1,55 @@
+"""`avatar serve`."""
+
+from __future__ import annotations
+
+import argparse
+
+from streamer.cli.arguments import (
+    MAX_SESSIONS,
+    add_avatar,
+    add_face_options,
+    add_family,
+    add_record,
+    face_options,
+    port,
+    record_options,
+    whole,
+)
+from streamer.server.options import ServeOptions
+
+EXAMPLES = ("avatar serve", "avatar serve --port 9000 --avatar mina --background blur")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `avatar serve`."""
+    parser.add_argument("--host", default="localhost", help="address to listen on (default: localhost)")
+    parser.add_argument("--port", type=port, default=8080, help="port to listen on (default: 8080)")
+    parser.add_argument(
+        "--sessions", type=whole(1, MAX_SESSIONS), default=4, metavar="N", help="people at the same time (default: 4)"
+    )
+    parser.add_argument("--no-photos", action="store_true", help="do not let the page make avatars of photos")
+    add_avatar(parser)
+    add_family(parser)
+    add_face_options(parser, live=True)
+    add_record(parser, per_session=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page where people talk and the avatar talks with them. Stop with Ctrl-C."""
+    from streamer.server.app import serve
+
+    serve(
+        ServeOptions(
+            host=args.host,
+            port=args.port,
+            family=args.engines,
+            avatar=args.avatar,
+            lookahead_ms=args.lookahead,
+            face=face_options(args),
+            threads=args.threads,
+            max_sessions=args.sessions,
+            record=record_options(args),
+            photos=not args.no_photos,
+        )
+    )
+    return 0

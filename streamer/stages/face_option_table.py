@@ -1,0 +1,84 @@
+"""The options of how a face behaves: each described once, for command lines, queries and dataclasses.
+
+Names are those of `core.options.FaceOptions`, with dashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from streamer.avatar import background
+from streamer.core.options import MAX_ANGLE, MAX_EXPRESSION_SCALE, POSE_MODES
+from streamer.core.readers import number
+
+MAX_POSE_STYLE = 999  # stops typing errors; each family knows how many styles it has
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option. `read` turns text into a value, or raises ValueError that says what was expected."""
+
+    field: str
+    read: Callable[[str], Any]
+    metavar: str | None  # None: a switch
+    help: str
+    live: bool = True  # whether a session may choose it
+
+    @property
+    def name(self) -> str:
+        """The spelling on the command line and in queries."""
+        return self.field.replace("_", "-")
+
+
+def _style(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) > MAX_POSE_STYLE:
+        raise ValueError("the number of a style, from 0")
+    return int(text)
+
+
+def _switch(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("0 or 1")
+    return text == "1"
+
+
+def _mode(text: str) -> str:
+    if text not in POSE_MODES:
+        raise ValueError(" or ".join(POSE_MODES))
+    return text
+
+
+def _angle(axis: str, help_text: str) -> Option:
+    return Option(axis, number(-MAX_ANGLE, MAX_ANGLE), "DEGREES", help_text)
+
+
+OPTIONS = (
+    Option("still", _switch, None, "keep the head in the portrait's pose; lips and eyelids still move"),
+    Option("pose_style", _style, "N", "style of head motion, for families that have several (default: 0)"),
+    Option(
+        "expression_scale",
+        number(0.0, MAX_EXPRESSION_SCALE),
+        "X",
+        f"strength of the expression, 0 to {MAX_EXPRESSION_SCALE:g} (default: 1)",
+    ),
+    _angle("yaw", "hold the head turned to the side; the range depends on the family"),
+    _angle("pitch", "hold the head raised or lowered"),
+    _angle("roll", "hold the head tilted"),
+    Option(
+        "pose_mode",
+        _mode,
+        "|".join(POSE_MODES),
+        "offline: head motion computed from the whole sound, as in the reference; live: from the sound so far, as in a "
+        "conversation (default: offline if the family supports it)",
+        live=False,
+    ),
+    Option(
+        "background",
+        background.read,
+        "COLOUR|blur|transparent|none",
+        "background behind the person: a colour such as #00b140, the portrait's own blurred, or transparent where the "
+        "output supports it (default: the portrait's own)",
+    ),
+)
