@@ -30,7 +30,7 @@ from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.guard import guard
 from streamer.web.listen import BACKLOG, address, listen
 from streamer.webrtc.codecs import set_bitrates
-from streamer.webrtc.ice import offer_only, offered_addresses
+from streamer.webrtc.ice import offer_to, reach
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ async def _serve(options: ServeOptions) -> None:
     live_lookahead_ms(manifest, options.lookahead_ms)  # what is wrong is told now, not to the first visitor
     face_options.check(manifest, options.face)
     refuse_transparent(options.face.background, "the page that people talk on")
-    addresses = offered_addresses(options.host)
+    reached = reach(options.host)
     recordings = open_recordings(manifest, options.record)
     listener = listen(options.host, options.port)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    offer_only(addresses)
+    offer_to(reached)
     set_bitrates()
     worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), manifest.size)
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())

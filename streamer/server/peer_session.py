@@ -39,7 +39,7 @@ from streamer.session.schedule import FrameSchedule, audio_schedule
 from streamer.session.speech_port import SpeechPort
 from streamer.webrtc import audio_buffer
 from streamer.webrtc.codecs import prefer_vp8
-from streamer.webrtc.offer import OfferError, check_offer
+from streamer.webrtc.offer import OfferError, check_offer, without_dead_ends
 from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
 
 
@@ -211,7 +211,7 @@ class Session:
         prefer_vp8(video)
         self.microphone = audio_buffer.install(audio.receiver)
         try:
-            await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await self._peer.setRemoteDescription(RTCSessionDescription(without_dead_ends(offer), "offer"))
             await self._peer.setLocalDescription(await self._peer.createAnswer())
         except TimeoutError:
             raise
@@ -220,7 +220,10 @@ class Session:
                 f"the SDP offer cannot be answered ({error or type(error).__name__}); "
                 "it must offer Opus and VP8 or H.264, bundled"
             ) from error
-        return str(self._peer.localDescription.sdp)
+        answer = str(self._peer.localDescription.sdp)
+        if "a=candidate:" not in answer:
+            raise OfferError("there is no address of this machine by which the call could come about")
+        return answer
 
     def _begin(self, start: float) -> None:
         self._heard = start

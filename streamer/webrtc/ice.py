@@ -1,15 +1,18 @@
-"""Which addresses of this machine a peer is told of.
+"""Which addresses of this machine a peer is told of, and from which it may come.
 
-aioice gathers every address except loopback. A server that listens on loopback must do the opposite: nobody else may
-reach it, and on a machine without a network there is no other address. Chromium reaches a loopback candidate from its
-own ordinary address, so nothing has to be changed in the browser.
+aioice gathers every address except loopback. A server on loopback is for this machine only, and yet offers the
+machine's other addresses beside its own: Firefox does not use loopback candidates, and reaches a neighbour on the same
+machine by the address of its network card. Nobody else gets in by them: a packet that comes from an address which is
+not this machine's is dropped before anything reads it. On a machine without a network, loopback is all there is, which
+Chromium takes.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import aioice.ice
 
@@ -24,45 +27,95 @@ class GetAddresses(Protocol):
 
 
 LOOPBACK = ["127.0.0.1"]  # browsers resolve "localhost" to it too, and one address makes one candidate
+MOST_ADDRESSES = 8  # each is a socket of every session; a machine of many containers has dozens
 
 
-def offered_addresses(host: str) -> list[str] | None:
-    """Addresses to offer as candidates when listening on `host`; None: every address that is not loopback.
+@dataclass(frozen=True)
+class Reach:
+    """Who may come, and by which addresses.
+
+    addresses: offered first. own: the machine's other addresses are offered, too. closed: only this machine may come.
+    """
+
+    addresses: tuple[str, ...]
+    own: bool
+    closed: bool
+
+
+def reach(host: str) -> Reach:
+    """How sessions of a server that listens on `host` are reached.
 
     Raises:
         ConfigError: a name that does not resolve.
     """
     if host == "localhost":
-        return LOOPBACK
+        return Reach(tuple(LOOPBACK), own=True, closed=True)
     try:
-        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host or None, None, type=socket.SOCK_DGRAM)}
-    except socket.gaierror:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host or "0.0.0.0", None, type=socket.SOCK_DGRAM)}
+    except (socket.gaierror, UnicodeError):
         raise ConfigError(
             f"host {host}: no such address; use localhost, 0.0.0.0 or an address of this machine"
         ) from None
-    if not host or any(ipaddress.ip_address(address.split("%")[0]).is_unspecified for address in addresses):
-        return None
-    return sorted(addresses)
+    addresses = [ipaddress.ip_address(address.split("%")[0]) for address in sorted(found)]
+    if any(address.is_unspecified for address in addresses):
+        return Reach(tuple(LOOPBACK), own=True, closed=False)  # loopback: a caller here may have no other
+    closed = all(address.is_loopback for address in addresses)
+    return Reach(tuple(sorted(found)), own=closed, closed=closed)
+
+
+def offer_to(who: Reach) -> None:
+    """Make every peer connection of this process gather and take what `who` says.
+
+    aioice has no option for either, only the names it asks by.
+
+    Raises:
+        SessionError: this version of aioice asks by others.
+    """
+    if not hasattr(aioice.ice, "get_host_addresses") or not hasattr(aioice.ice, "StunProtocol"):
+        raise SessionError("the installed aioice has no get_host_addresses; install aioice 0.10 to 0.13")
+    aioice.ice.get_host_addresses = _gathering(who)
+    setattr(aioice.ice, "StunProtocol", _NeighboursOnly if who.closed else _StunProtocol)  # noqa: B010 - a type to mypy
 
 
 def offer_only(addresses: list[str] | None) -> None:
-    """Make every peer connection of this process gather these addresses; None restores aioice's own choice.
-
-    aioice has no option for it, only the function it asks.
-
-    Raises:
-        SessionError: this version of aioice asks another one.
-    """
-    if not hasattr(aioice.ice, "get_host_addresses"):
-        raise SessionError("the installed aioice has no get_host_addresses; install aioice 0.10 to 0.13")
-    aioice.ice.get_host_addresses = _all_addresses if addresses is None else _fixed(addresses)
+    """Make every peer connection of this process gather these addresses; None: the machine's own, not loopback."""
+    offer_to(Reach((), True, False) if addresses is None else Reach(tuple(addresses), False, False))
 
 
-_all_addresses = aioice.ice.get_host_addresses
+def is_own(address: str) -> bool:
+    """Whether an address is one of this machine's."""
+    plain = address.split("%")[0]
+    try:
+        known = ipaddress.ip_address(plain)
+    except ValueError:
+        return False
+    mapped = getattr(known, "ipv4_mapped", None) or known
+    return mapped.is_loopback or str(mapped) in _own_addresses(use_ipv4=True, use_ipv6=True)
 
 
-def _fixed(addresses: list[str]) -> GetAddresses:
+_own_addresses: GetAddresses = aioice.ice.get_host_addresses
+_StunProtocol = aioice.ice.StunProtocol
+
+
+class _NeighboursOnly(_StunProtocol):
+    """A socket of ICE that hears this machine only."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._own = frozenset(_own_addresses(use_ipv4=True, use_ipv6=True))
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        """Take what comes from here; drop the rest unread."""
+        source = str(addr[0]).split("%")[0]
+        if source in self._own or ipaddress.ip_address(source).is_loopback:
+            super().datagram_received(data, addr)
+
+
+def _gathering(who: Reach) -> GetAddresses:
     def get_host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
-        return [address for address in addresses if (use_ipv6 if ":" in address else use_ipv4)]
+        wanted = [address for address in who.addresses if (use_ipv6 if ":" in address else use_ipv4)]
+        if who.own:
+            wanted += sorted(_own_addresses(use_ipv4=use_ipv4, use_ipv6=use_ipv6), key=lambda address: ":" in address)
+        return list(dict.fromkeys(wanted))[:MOST_ADDRESSES]
 
     return get_host_addresses

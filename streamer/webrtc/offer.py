@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from aiortc.sdp import MediaDescription, SessionDescription
 
 from streamer.core.errors import SessionError
@@ -48,6 +50,33 @@ def check_offer(text: str, limits: Limits, microphone: bool = True) -> None:
         raise OfferError("the SDP offer has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
     if not any(section.dtls and section.dtls.fingerprints for section in (audio, video)):
         raise OfferError("the SDP offer has no DTLS fingerprint (a=fingerprint)")
+
+
+def without_dead_ends(text: str) -> str:
+    """The same offer without what would keep its sender from being reached.
+
+    Left out are candidates that cannot be used from here: TCP, and names (`.local`, RFC 8828's way of hiding an
+    address), which only the sender's own network could resolve. So is `a=end-of-candidates`: a browser that hides its
+    addresses finds us by checks of its own (peer-reflexive candidates, RFC 8445 section 7.3.1.3), and aioice gives up
+    before they come when it is told that there will be none.
+    """
+    kept = [line for line in text.splitlines() if not _is_dead_end(line)]
+    return "\r\n".join(kept) + "\r\n"
+
+
+def _is_dead_end(line: str) -> bool:
+    if line.startswith("a=end-of-candidates"):
+        return True
+    if not line.startswith("a=candidate:"):
+        return False
+    fields = line.split()
+    if len(fields) < 8:
+        return True
+    try:
+        address = ipaddress.ip_address(fields[4])
+    except ValueError:
+        return True
+    return fields[2].lower() != "udp" or address.is_unspecified or address.is_multicast
 
 
 def _only(description: SessionDescription, kind: str, missing: str) -> MediaDescription:
