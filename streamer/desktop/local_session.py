@@ -13,18 +13,26 @@ from typing import Protocol
 
 from streamer.core.aio import Clock, until_first
 from streamer.core.errors import SessionError
-from streamer.core.frames import AudioChunk, ByteArray
+from streamer.core.frames import ByteArray
 from streamer.core.limits import SpeechLimits
 from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.desktop.presenter import Note, Presenter
-from streamer.inference.worker import Listener, PerformanceListener, WorkerState
+from streamer.inference.worker import WorkerState
+from streamer.inference.worker_session import Listener, PerformanceListener
 from streamer.recording.recorder import Recorder
-from streamer.session.conversation import Conversation
+from streamer.session.conversation import Conversation, FaceWorker, NoFace
 from streamer.session.ends import PictureSink, SoundSink, SoundSource
 from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
 from streamer.session.speech_port import SpeechPort
 
 LOOK_S = 1.0  # between two looks at whether the worker is back
+
+
+class Face(FaceWorker, Protocol):
+    """What a local session needs of a `WorkerSession`."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class Worker(Protocol):
@@ -34,20 +42,8 @@ class Worker(Protocol):
 
     def open(
         self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
-    ) -> int:
+    ) -> Face:
         """Prepare a session."""
-
-    def begin(self, session: int, generation: int, frame: int, origin: float) -> None:
-        """Sound of a new generation follows."""
-
-    def push(self, session: int, generation: int, chunk: AudioChunk) -> None:
-        """Hand over sound."""
-
-    def cut(self, session: int, generation: int, frame: int, resume: int) -> None:
-        """What was handed over is not heard from `frame` on."""
-
-    def close(self, session: int) -> None:
-        """The session wants nothing more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +74,16 @@ class LocalSession:
         note: Note = print,
         recorder: Recorder | None = None,
     ) -> None:
-        self.speech = SpeechPort(SpeechLimits(), clock.now())
         self.reason = ""
         self._options = options
         self._worker = worker
         self._recorder = recorder
         self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, recorder)
         self._presenter = Presenter(self._playout, options.still, clock, pictures, sound, note)
-        self._number: int | None = None  # of the worker's session
-        self._conversation: Conversation | None = None
+        self._pacer = self._presenter.pacer
+        self._face: Face | None = None  # None while the worker is not there
+        self._conversation = Conversation(NoFace(), self._playout)
+        self.speech = SpeechPort(SpeechLimits(), self._conversation, clock.now())
         self._ended = asyncio.Event()
 
     @property
@@ -105,69 +102,50 @@ class LocalSession:
         Raises:
             MediaError: the source is a file that cannot be decoded.
         """
-        start = self._presenter.begin()
+        self._conversation.begin(self._pacer.begin())
         self._open()
-        conversation = Conversation(self, self._playout, start, self.speech.pushed)
-        self._conversation = self.speech.conversation = conversation
-        playing = self._presenter.play(conversation.tick, self.speech.report)
+        playing = self._presenter.play(self._conversation.tick, self.speech.report)
         try:
-            await until_first(
-                self._listen(source, conversation), playing, self._presenter.show(), self._keep_face(conversation)
-            )
+            await until_first(self._listen(source), playing, self._presenter.show(), self._keep_face())
         finally:
             self.reason = "the program ends"
             self._ended.set()
-            if self._number is not None:
-                self._worker.close(self._number)
+            if self._face is not None:
+                self._face.close()
 
     async def ended(self) -> None:
         """Return when `run` has."""
         await self._ended.wait()
 
-    def begin(self, generation: int, frame: int, origin: float) -> None:
-        """From the conversation: sound of a new generation follows."""
-        if self._number is not None:
-            self._worker.begin(self._number, generation, frame, origin)
-
-    def push(self, generation: int, chunk: AudioChunk) -> None:
-        """From the conversation: sound for the face."""
-        if self._number is not None:
-            self._worker.push(self._number, generation, chunk)
-
-    def cut(self, generation: int, frame: int, resume: int) -> None:
-        """From the conversation: what was handed over is not heard from `frame` on."""
-        if self._number is not None:
-            self._worker.cut(self._number, generation, frame, resume)
-
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         """From the worker: a picture is ready."""
-        if self._conversation is not None:
-            self._conversation.take_picture(generation, index, rgb)
+        self._conversation.take_picture(generation, index, rgb)
 
     def on_worker_failure(self, reason: str) -> None:
         """From the worker: no more pictures until it is back; the portrait shows meanwhile."""
-        self._number = None
+        self._face = None
+        self._conversation.lose_worker()
         self._presenter.trouble("face", f"the face stands still: {reason}")
 
-    async def _listen(self, source: SoundSource, conversation: Conversation) -> None:
+    async def _listen(self, source: SoundSource) -> None:
         """Hear the source until it ends and all of it has been played."""
-        presenter = self._presenter
-        await presenter.listen(source, lambda pts, samples: conversation.hear(pts, samples, presenter.now()))
-        await presenter.sleep(presenter.now() + self.delay_ms / 1000)
+        hear, pacer = self._conversation.hear, self._pacer
+        await self._presenter.listen(source, lambda pts, samples: hear(pts, samples, pacer.now()))
+        await pacer.sleep_until(pacer.now() + self.delay_ms / 1000)
 
-    async def _keep_face(self, conversation: Conversation) -> None:
+    async def _keep_face(self) -> None:
         """Open the worker's session again once the worker has come back."""
         while True:
-            await self._presenter.sleep(self._presenter.now() + LOOK_S)
-            if self._number is None and self._worker.state is WorkerState.READY:
+            await self._pacer.sleep_until(self._pacer.now() + LOOK_S)
+            if self._face is None and self._worker.state is WorkerState.READY:
                 self._open()
-                if self._number is not None:
-                    conversation.begin_again()
+                if self._face is not None:
                     self._presenter.mended("face", "the face moves again")
 
     def _open(self) -> None:
         pipeline = PipelineOptions(self._options.lookahead_ms, self._options.seed, self._options.face)
         try:
-            self._number = self._worker.open(self._options.avatar, pipeline, self, self._recorder)
+            self._face = self._worker.open(self._options.avatar, pipeline, self, self._recorder)
+            self._conversation.begin_again(self._face)
         except SessionError as error:
             self.on_worker_failure(str(error))

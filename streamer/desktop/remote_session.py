@@ -75,7 +75,8 @@ class RemoteSession:
         lead_ms = 0 if sound is None else min(MOST_LEAD_MS, round(1000 * sound.lead_s))
         self._playout = Playout(-(-(BUFFER_MS + lead_ms) // AUDIO_PTIME_MS) * AUDIO_PTIME_MS, options.still)
         self._presenter = Presenter(self._playout, options.still, clock, pictures, sound, note)
-        self._reception = Reception(self._playout, self._presenter.schedule, PATIENCE_MS / 1000)
+        self._pacer = self._presenter.pacer
+        self._reception = Reception(self._playout, self._pacer.schedule, PATIENCE_MS / 1000)
         self._uplink = Uplink(clock)
         self._call: Call | None = None
         self._server_ms = 0
@@ -105,14 +106,14 @@ class RemoteSession:
             SessionError: the server will never accept this session.
             MediaError: the source is a file that cannot be decoded.
         """
-        self._presenter.begin()
+        self._pacer.begin()
         presenting = self._presenter.play(self._reception.tick), self._presenter.show()
         await until_first(self._listen(source), *presenting, self._keep_calling())
 
     async def _listen(self, source: SoundSource) -> None:
         await self._live.wait()
         await self._presenter.listen(source, self._uplink.push)
-        await self._presenter.sleep(self._presenter.now() + self.delay_ms / 1000 + NETWORK_S)
+        await self._pacer.sleep_until(self._pacer.now() + self.delay_ms / 1000 + NETWORK_S)
 
     async def _keep_calling(self) -> None:
         wait_s = 0.0
@@ -129,7 +130,7 @@ class RemoteSession:
                 reason = str(error)
             self._presenter.trouble("server", f"{reason}; the portrait shows while it is called again")
             wait_s = FIRST_WAIT_S if self._heard else min(max(2 * wait_s, FIRST_WAIT_S), LONGEST_WAIT_S)
-            await self._presenter.sleep(self._presenter.now() + max(wait_s, min(asked_s, LONGEST_WAIT_S)))
+            await self._pacer.sleep_until(self._pacer.now() + max(wait_s, min(asked_s, LONGEST_WAIT_S)))
 
     async def _hold_a_call(self) -> None:
         """Until it ends.
@@ -170,9 +171,9 @@ class RemoteSession:
         if not self._live.is_set():
             self._playout.stats = PlayoutStats()
             self._live.set()
-        self._presenter.taken += 1
+        self._pacer.taken += 1
         samples = np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS)
-        self._reception.hear(frame.pts or 0, samples, self._presenter.now())
+        self._reception.hear(frame.pts or 0, samples, self._pacer.now())
 
     def _see(self, frame: VideoFrame) -> None:
         self._presenter.mended("server", "the face is back")

@@ -7,57 +7,32 @@ import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
 
 from streamer.core.aio import Clock, MonotonicClock
 from streamer.core.errors import BundleError, EngineError, SessionError
-from streamer.core.frames import AudioChunk, ByteArray
 from streamer.core.limits import WorkerLimits
 from streamer.core.options import PipelineOptions
 from streamer.inference.link import Incoming, Picture, WorkerLink
 from streamer.inference.messages import (
-    Begin,
     Close,
-    Cut,
     Failed,
     Load,
     Loaded,
     Open,
-    Performance,
     Pulse,
     Ready,
     RunBegan,
     RunEased,
     RunWentOn,
     SessionFailed,
-    Sound,
     ToWorker,
     WorkerSettings,
 )
+from streamer.inference.worker_session import Listener, PerformanceListener, WorkerSession
 
 logger = logging.getLogger(__name__)
 
 WATCH_S = 1.0  # between two looks at whether the process still gives signs of life
-
-
-class WorkerSession:
-    """What a `conversation.Conversation` talks to; `number` is what `worker.open` gave."""
-
-    def __init__(self, worker: InferenceWorker, number: int) -> None:
-        self._worker = worker
-        self._number = number
-
-    def begin(self, generation: int, frame: int, origin: float) -> None:
-        """Sound of a new generation follows."""
-        self._worker.begin(self._number, generation, frame, origin)
-
-    def push(self, generation: int, chunk: AudioChunk) -> None:
-        """Hand over sound."""
-        self._worker.push(self._number, generation, chunk)
-
-    def cut(self, generation: int, frame: int, resume: int) -> None:
-        """What was handed over is not heard from `frame` on; the mouth is shut until `resume`."""
-        self._worker.cut(self._number, generation, frame, resume)
 
 
 class WorkerState(Enum):
@@ -68,23 +43,6 @@ class WorkerState(Enum):
     READY = auto()
     FAILED = auto()
     STOPPED = auto()
-
-
-class Listener(Protocol):
-    """What a session wants to hear of the worker. All calls come on the event loop."""
-
-    def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
-        """Picture `index` of this generation is ready; uint8 [H, W, 3 or 4]."""
-
-    def on_worker_failure(self, reason: str) -> None:
-        """There will be no more pictures."""
-
-
-class PerformanceListener(Protocol):
-    """Who wants a session's coefficients. The call comes on the event loop and must not wait."""
-
-    def on_performance(self, message: Performance) -> None:
-        """The next of what the worker tells of them."""
 
 
 @dataclass
@@ -115,10 +73,9 @@ class InferenceWorker:
         self._clock = clock or MonotonicClock()
         self._ready: Ready | None = None
         self._link: WorkerLink | None = None
-        self._listeners: dict[int, Listener] = {}
-        self._recorders: dict[int, PerformanceListener] = {}
+        self._sessions: dict[int, WorkerSession] = {}
+        self._opened = 0
         self._loading: dict[str, asyncio.Future[str | None]] = {}
-        self._sessions = 0
         self._changed = asyncio.Event()
         self._heard = 0.0  # when the process last said anything
         self._failed_starts = 0
@@ -187,38 +144,19 @@ class InferenceWorker:
 
     def open(
         self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
-    ) -> int:
-        """Prepare a session; its number is for the calls below. `recorder` is also told of its coefficients.
+    ) -> WorkerSession:
+        """Prepare a session. `recorder` also gets its coefficients.
 
         Raises:
             SessionError: the worker is not ready.
         """
         if self.state is not WorkerState.READY:
             raise SessionError("the engines are not ready; try again in a moment")
-        self._sessions += 1
-        self._listeners[self._sessions] = listener
-        if recorder is not None:
-            self._recorders[self._sessions] = recorder
-        self._send(Open(self._sessions, avatar, options, performed=recorder is not None))
-        return self._sessions
-
-    def begin(self, session: int, generation: int, frame: int, origin: float) -> None:
-        """Sound of a new generation follows, starting with `frame`; frame 0 of the session is shown at `origin`."""
-        self._send(Begin(session, generation, frame, origin))
-
-    def push(self, session: int, generation: int, chunk: AudioChunk) -> None:
-        """Hand over sound; dropped and counted while the process is too far behind."""
-        self._send(Sound(session, generation, chunk))
-
-    def cut(self, session: int, generation: int, frame: int, resume: int) -> None:
-        """What was pushed is not heard from `frame` on: the mouth eases shut, until `resume`. See `messages.Cut`."""
-        self._send(Cut(session, generation, frame, resume))
-
-    def close(self, session: int) -> None:
-        """The session wants nothing more."""
-        self._recorders.pop(session, None)
-        if self._listeners.pop(session, None) is not None:
-            self._send(Close(session))
+        self._opened += 1
+        session = WorkerSession(self._opened, self._send, listener, recorder)
+        self._sessions[session.number] = session
+        self._send(Open(session.number, avatar, options, performed=recorder is not None))
+        return session
 
     async def _launch(self) -> None:
         self._change(WorkerState.STARTING)
@@ -235,6 +173,8 @@ class InferenceWorker:
         await asyncio.to_thread(link.start)
 
     def _send(self, message: ToWorker) -> None:
+        if isinstance(message, Close):
+            self._sessions.pop(message.session, None)
         if self.state is WorkerState.READY and self._link is not None and not self._link.send(message):
             self.stats.messages_dropped += 1
 
@@ -246,15 +186,14 @@ class InferenceWorker:
             case Picture(rgb=None):
                 self.stats.pictures_overwritten += 1
             case Picture(rgb=rgb) if rgb is not None:
-                if (listener := self._listeners.get(message.session)) is not None:
-                    listener.on_picture(message.generation, message.index, rgb)
+                if (session := self._sessions.get(message.session)) is not None:
+                    session.take_picture(message.generation, message.index, rgb)
             case RunBegan() | RunWentOn() | RunEased():
-                if (recorder := self._recorders.get(message.session)) is not None:
-                    recorder.on_performance(message)
+                if (session := self._sessions.get(message.session)) is not None:
+                    session.take_performance(message)
             case SessionFailed():
-                self._recorders.pop(message.session, None)
-                if (listener := self._listeners.pop(message.session, None)) is not None:
-                    listener.on_worker_failure(message.reason)
+                if (session := self._sessions.pop(message.session, None)) is not None:
+                    session.fail(message.reason)
             case Loaded():
                 if (answer := self._loading.get(message.avatar)) is not None and not answer.done():
                     answer.set_result(message.failure)
@@ -284,10 +223,9 @@ class InferenceWorker:
         self._spawn(self._launch())
 
     def _fail_sessions(self, reason: str) -> None:
-        self._recorders.clear()
-        listeners, self._listeners = self._listeners, {}
-        for listener in listeners.values():
-            listener.on_worker_failure(reason)
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            session.fail(reason)
 
     async def _watch(self) -> None:
         """Kill a process that hangs; its end is then noticed like any other."""

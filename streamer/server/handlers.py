@@ -24,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -32,7 +33,7 @@ from aiohttp import web
 import clients
 from engines.manifest import Manifest
 from streamer.avatar.gallery import Gallery, Portrait
-from streamer.core.errors import BundleError, ConfigError
+from streamer.core.errors import BundleError, ConfigError, SessionError
 from streamer.core.frames import ByteArray
 from streamer.core.limits import Limits
 from streamer.core.options import PLAIN_FACE
@@ -43,7 +44,7 @@ from streamer.server import metrics
 from streamer.server.options import ServeOptions
 from streamer.server.peer_session import SessionOptions
 from streamer.server.photo_handlers import PhotoHandlers
-from streamer.server.registry import Lobby, NoRoomError, ReplacedError
+from streamer.server.registry import Lobby, ReplacedError
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.speech_socket import serve_speech
@@ -142,6 +143,10 @@ class Handlers:
         except web.HTTPException:
             self._refused += 1
             raise
+        except Exception:
+            self._refused += 1
+            logger.exception("a session cannot be opened")
+            raise self._unavailable("the session cannot be opened; the server's log says why") from None
 
     async def close(self, request: web.Request) -> web.Response:
         """End a session."""
@@ -189,12 +194,12 @@ class Handlers:
         offer = await self._read_offer(request)
         try:
             token, answer, delay_ms = await self._lobby.admit(offer, options, key)
-        except NoRoomError as error:
-            raise self._unavailable(str(error)) from None
         except ReplacedError as error:
             raise web.HTTPGone(text=f"{error}\n") from None
         except OfferError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
+        except SessionError as error:
+            raise self._unavailable(str(error)) from None
         headers = {"Location": f"/session/{token}", DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
         if has_alpha(options.still):
             headers[VIDEO_HEADER] = LAYOUT
@@ -218,9 +223,10 @@ class Handlers:
         if (speech := request.query.get("speech", "0")) not in ("0", "1"):
             raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
         still = await asyncio.to_thread(_still, portrait, face.background)  # it may make the avatar's matte
-        recorder = self._recordings.recorder(portrait.name, chosen, face) if self._recordings else None
-        microphone = speech == "0"
-        return SessionOptions(portrait.name, still, chosen, face=face, microphone=microphone, recorder=recorder)
+        record = None
+        if self._recordings is not None:
+            record = partial(self._recordings.recorder, portrait.name, chosen, face)
+        return SessionOptions(portrait.name, still, chosen, face=face, microphone=speech == "0", record=record)
 
     async def _read_offer(self, request: web.Request) -> str:
         most = self._limits.max_sdp_bytes

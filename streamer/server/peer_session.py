@@ -25,22 +25,23 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
-from streamer.audio.format import CHANNELS, RATE, Samples
-from streamer.core.aio import Clock
+from streamer.audio.format import CHANNELS, RATE
+from streamer.core.aio import Clock, until_first
+from streamer.core.errors import SessionError
 from streamer.core.frames import ByteArray
 from streamer.core.limits import Limits, SpeechLimits
 from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
-from streamer.inference.worker import InferenceWorker, WorkerSession
+from streamer.inference.worker import InferenceWorker
 from streamer.recording.recorder import Recorder
 from streamer.server.metrics import SessionCounts
 from streamer.session.conversation import Conversation
+from streamer.session.pacer import Pacer
 from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
-from streamer.session.schedule import FrameSchedule, audio_schedule
 from streamer.session.speech_port import SpeechPort
 from streamer.webrtc import audio_buffer
 from streamer.webrtc.codecs import prefer_vp8
 from streamer.webrtc.offer import OfferError, check_offer, without_dead_ends
-from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
+from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack
 
 
 class State(Enum):
@@ -78,11 +79,15 @@ class SessionOptions:
     face: FaceOptions = PLAIN_FACE
     ice_servers: tuple[RTCIceServer, ...] = ()
     microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
-    recorder: Recorder | None = None  # the session is recorded
+    record: Callable[[], Recorder] | None = None  # makes the recorder of a session that is recorded
 
 
 class Session:
-    """A conversation with one peer over WebRTC. `on_closed` is called once, when everything has been let go."""
+    """A conversation with one peer over WebRTC. `on_closed` is called once, when everything has been let go.
+
+    Raises:
+        SessionError: the worker is not ready.
+    """
 
     def __init__(
         self,
@@ -95,10 +100,7 @@ class Session:
         self.state = State.NEW
         self.reason = ""  # why it ended
         self.microphone: audio_buffer.MicrophoneBuffer | None = None
-        self.conversation: Conversation | None = None
-        self.speech = SpeechPort(SpeechLimits(), clock.now())
         self._microphone_wanted = options.microphone
-        self._worker = worker
         self._limits = limits
         self._clock = clock
         self._on_closed = on_closed
@@ -107,13 +109,14 @@ class Session:
         self._live = asyncio.Event()
         self._heard = 0.0  # when the microphone last sent anything
         pipeline = PipelineOptions(options.lookahead_ms, options.seed, options.face)
-        self._recorder = options.recorder
-        self._number = worker.open(options.avatar, pipeline, self, self._recorder)
-        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, self._recorder)
-        self._time = SessionTime(clock, self._begin)
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
-        self._audio = AvatarAudioTrack(self._time, audio_schedule(), self._pull_audio)
-        self._video = AvatarVideoTrack(self._time, FrameSchedule(self._playout.delay_ms), self._playout.pull_frame)
+        self._audio, self._video = AvatarAudioTrack(), AvatarVideoTrack()
+        self._recorder = None if options.record is None else options.record()
+        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, self._recorder)
+        self._pacer = Pacer(self._playout, clock)
+        self._face = worker.open(options.avatar, pipeline, self, self._recorder)
+        self.conversation = Conversation(self._face, self._playout)
+        self.speech = SpeechPort(SpeechLimits(), self.conversation, clock.now())
         self._peer.on("track", self._on_track)
         self._peer.on("connectionstatechange", self._on_connection_state)
 
@@ -137,30 +140,36 @@ class Session:
         if self.microphone is not None:
             counts.packets_lost = self.microphone.order.lost
             counts.packets_late = self.microphone.order.late
-        if self.conversation is not None:
-            heard = self.conversation.timeline.stats
-            counts.packets_late += heard.late
-            counts.silence = heard.silence
-            counts.clock_shifts = heard.shifts
+        heard = self.conversation.timeline.stats
+        counts.packets_late += heard.late
+        counts.silence = heard.silence
+        counts.clock_shifts = heard.shifts
         return counts
 
     async def answer(self, offer: str) -> str:
-        """Answer an offer: SDP with all candidates in it.
+        """Answer an offer: SDP with all candidates in it. Whatever is raised, the session is then closed.
 
         Raises:
-            OfferError: the offer cannot be answered; the session is closed.
+            OfferError: the offer cannot be answered.
+            SessionError: the session ended meanwhile, for the reason that it names.
         """
         try:
             check_offer(offer, self._limits, self._microphone_wanted)
             self._change(State.CONNECTING)
             async with asyncio.timeout(self._limits.negotiate_s):
                 sdp = await self._negotiate(offer)
-        except OfferError as error:
-            await self.close(str(error))
-            raise
         except TimeoutError:
             await self.close("negotiation took too long")
             raise OfferError(f"no answer to the offer after {self._limits.negotiate_s:.0f} s") from None
+        except BaseException as error:  # also a request that was given up
+            ended = self.reason
+            await self.close(str(error) or type(error).__name__)
+            if ended and isinstance(error, Exception):
+                raise SessionError(ended) from error
+            raise
+        if self.state is not State.CONNECTING:
+            await self.ended()
+            raise SessionError(self.reason)
         self._spawn(self._watch())
         return sdp
 
@@ -184,7 +193,7 @@ class Session:
         except TimeoutError:
             logger.warning("the peer connection did not close within %.1f s", self._limits.close_s)
         finally:
-            self._worker.close(self._number)
+            self._face.close()
             if self._recorder is not None:
                 self._recorder.finish()
             self._change(State.CLOSED)
@@ -197,8 +206,7 @@ class Session:
 
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         """From the worker: a picture is ready."""
-        if self.conversation is not None:
-            self.conversation.take_picture(generation, index, rgb)
+        self.conversation.take_picture(generation, index, rgb)
 
     def on_worker_failure(self, reason: str) -> None:
         """From the worker: no more pictures. Without a face there is nothing to stay for; the page may call again."""
@@ -225,19 +233,11 @@ class Session:
             raise OfferError("there is no address of this machine by which the call could come about")
         return answer
 
-    def _begin(self, start: float) -> None:
-        self._heard = start
-        worker = WorkerSession(self._worker, self._number)
-        self.conversation = Conversation(worker, self._playout, start, self.speech.pushed)
-        self.speech.conversation = self.conversation
-
-    def _pull_audio(self, block: int, now: float) -> Samples:
-        """The audio track's tick is the session's heartbeat: time passes here even if the microphone is silent."""
-        if self.conversation is not None:
-            self.conversation.tick(now)
-        samples = self._playout.pull_audio(block)
-        self.speech.report(self._playout.position)
-        return samples
+    async def _pace(self) -> None:
+        """Be the session's heartbeat: time passes here, whatever the peer sends or takes."""
+        self.conversation.begin(self._pacer.begin())
+        playing = self._pacer.play(self.conversation.tick, self._audio.play, self.speech.report)
+        await until_first(playing, self._pacer.show(self._video.show))
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
@@ -250,18 +250,19 @@ class Session:
                 frame = await track.recv()
             except MediaStreamError:
                 return
-            now = self._time.now()
             self._heard = self._clock.now()
             if not self._microphone_wanted:
                 continue  # read all the same: aiortc would keep it for ever
-            if self.conversation is not None and isinstance(frame, AudioFrame) and frame.sample_rate == RATE:
+            if isinstance(frame, AudioFrame) and frame.sample_rate == RATE:
+                self._pacer.taken += 1
                 samples = np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS)
-                self.conversation.hear(frame.pts or 0, samples, now)
+                self.conversation.hear(frame.pts or 0, samples, self._pacer.now())
 
     async def _on_connection_state(self) -> None:
         match self._peer.connectionState:
             case "connected" if self.state is State.CONNECTING:
                 self._change(State.LIVE)
+                self._spawn(self._pace())
                 self._live.set()
             case "failed":
                 await self.close("the connection failed")
@@ -297,7 +298,14 @@ class Session:
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        """A part of the session has ended; the session does not outlive a part that failed."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a session cannot go on", exc_info=error)
+            self._spawn(self.close("an error of the server"))
 
 
 def _only_opus(transceiver: RTCRtpTransceiver) -> None:

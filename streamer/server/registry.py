@@ -17,7 +17,6 @@ from streamer.core.limits import Limits
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.server.metrics import SessionCounts
 from streamer.server.peer_session import Session, SessionOptions
-from streamer.webrtc.offer import OfferError
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +70,7 @@ class Lobby:
             NoRoomError: the engines are not ready, or there are too many sessions.
             OfferError: the offer cannot be answered.
             ReplacedError: a newer call came meanwhile.
+            SessionError: the session ended meanwhile, for another reason.
         """
         if self._worker.state is not WorkerState.READY:
             raise NoRoomError("the engines are not ready yet; try again in a moment")
@@ -86,7 +86,7 @@ class Lobby:
             self._keys[token] = key
         try:
             answer = await session.answer(offer)
-        except OfferError:
+        except SessionError:
             if self.was_replaced(token):
                 raise ReplacedError("a newer call with the same key has taken this session's place") from None
             raise

@@ -20,7 +20,7 @@ BEHIND_S = 1.0  # when so much time passed unseen (the machine slept), the sound
 
 
 class FaceWorker(Protocol):
-    """What a conversation needs of the worker: `worker.InferenceWorker`, for one session."""
+    """What a conversation needs of the worker: `worker.WorkerSession`."""
 
     def begin(self, generation: int, frame: int, origin: float) -> None:
         """Sound of a new generation follows."""
@@ -32,28 +32,42 @@ class FaceWorker(Protocol):
         """What was handed over is not heard from `frame` on; the mouth is shut until `resume`."""
 
 
+class NoFace:
+    """Takes the place of a worker that is not there: sound goes on without pictures."""
+
+    def begin(self, generation: int, frame: int, origin: float) -> None:
+        """Do nothing."""
+
+    def push(self, generation: int, chunk: AudioChunk) -> None:
+        """Do nothing."""
+
+    def cut(self, generation: int, frame: int, resume: int) -> None:
+        """Do nothing."""
+
+
 class Conversation:
-    """`start` is the moment of the session's start on the machine's monotonic clock, for the worker's deadlines.
+    """Speaks once `begin` was called. While `speech` has audio, it is heard in place of the microphone."""
 
-    While `speech` has anything to say, it is heard in place of the microphone.
-    """
-
-    def __init__(self, worker: FaceWorker, playout: Playout, start: float, speech: PushedSpeech | None = None) -> None:
+    def __init__(self, worker: FaceWorker, playout: Playout, speech: PushedSpeech | None = None) -> None:
         self.timeline = MicrophoneTimeline()
         self.playout = playout
+        self.speech = speech or PushedSpeech()
         self.stale_pictures = 0  # made for sound of an earlier generation
         self._worker = worker
-        self._speech = speech or PushedSpeech()
-        self._origin = start + playout.delay_ms / 1000
+        self._origin = 0.0
         self._generation = -1
         self._decimator = Decimator()
         self._position = 0  # of the next sample for the worker
+
+    def begin(self, start: float) -> None:
+        """Start at this moment of the machine's monotonic clock, which gives the worker its deadlines."""
+        self._origin = start + self.playout.delay_ms / 1000
         self._restart(0)
 
     def hear(self, pts: int, samples: Samples, now: float) -> None:
         """Take a packet of the microphone: int16 [n, 2] at 48 kHz, `pts` in the sender's count."""
         self._catch_up(now)
-        if self._speech.has_the_word:
+        if self.speech.has_the_word:
             self._say(now)
         else:
             self.timeline.push(pts, samples, now)
@@ -62,7 +76,7 @@ class Conversation:
     def tick(self, now: float) -> None:
         """Let time pass: a sender that says nothing is silent, and the face lives on."""
         self._catch_up(now)
-        if self._speech.has_the_word:
+        if self.speech.has_the_word:
             self._say(now)
         else:
             self.timeline.close(now)
@@ -70,10 +84,10 @@ class Conversation:
 
     def interrupt(self) -> None:
         """Drop all pushed speech, wherever it is: from the next packet on it is silent, and the mouth eases shut."""
-        if not self._speech.in_flight:
-            self._speech.clear(self.playout.position)
+        if not self.speech.in_flight:
+            self.speech.clear(self.playout.position)
             return
-        self._speech.clear(self.playout.cut())
+        self.speech.clear(self.playout.cut())
         self._generation += 1
         resume = -(-self.timeline.edge // (FACTOR * SAMPLES_PER_FRAME))
         self._worker.cut(self._generation, self.playout.next_frame, resume)
@@ -85,9 +99,14 @@ class Conversation:
             return
         self.playout.push_frame(AvatarFrame(index, rgb, index * SAMPLES_PER_FRAME))
 
-    def begin_again(self) -> None:
-        """The worker has forgotten this conversation, as a new one must: it goes on with the next frame."""
+    def begin_again(self, worker: FaceWorker) -> None:
+        """Go on with the next frame on a worker that knows nothing of what was."""
+        self._worker = worker
         self._restart(self.timeline.edge)
+
+    def lose_worker(self) -> None:
+        """Go on without pictures until `begin_again`."""
+        self._worker = NoFace()
 
     def _catch_up(self, now: float) -> None:
         behind = now - self.timeline.edge / RATE
@@ -106,7 +125,7 @@ class Conversation:
     def _say(self, now: float) -> None:
         missing = round(now * RATE) - self.timeline.edge
         if missing > 0:
-            self.timeline.put(self._speech.take(missing, self.timeline.edge))
+            self.timeline.put(self.speech.take(missing, self.timeline.edge))
 
     def _forward(self) -> None:
         end = self.timeline.edge

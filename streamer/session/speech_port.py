@@ -10,7 +10,6 @@ from streamer.core.errors import SessionError
 from streamer.core.limits import SpeechLimits
 from streamer.session.conversation import Conversation
 from streamer.session.speech_protocol import Allowance, Played, Told
-from streamer.session.speech_queue import PushedSpeech
 
 
 @dataclass
@@ -32,18 +31,18 @@ class SpeechCounts:
 
 
 class SpeechPort:
-    """`pushed` is what the client pushed. Before the `conversation` begins, it waits.
+    """`pushed` is what the client pushed into a conversation. Before that begins, it waits.
 
     `messages` and `bytes` are the session's, not a connection's: who is sent away and comes again has no more of them.
     """
 
-    def __init__(self, limits: SpeechLimits, now: float) -> None:
+    def __init__(self, limits: SpeechLimits, conversation: Conversation, now: float) -> None:
         self.limits = limits
         self.counts = SpeechCounts()
         self.messages = Allowance(limits.messages_per_s, limits.burst_messages, now)
         self.bytes = Allowance(limits.bytes_per_s, limits.burst_bytes, now)
-        self.pushed = PushedSpeech()
-        self.conversation: Conversation | None = None
+        self.pushed = conversation.speech
+        self._conversation = conversation
         self._tell: Callable[[Told], None] | None = None
 
     @property
@@ -70,11 +69,8 @@ class SpeechPort:
 
     def interrupt(self) -> None:
         """Drop what was pushed, wherever it is; the mouth eases shut."""
-        if self.conversation is not None:
-            self.conversation.interrupt()
-        else:
-            self.pushed.clear(0)
-            self.report(0)
+        self._conversation.interrupt()
+        self.report(self._conversation.playout.position)  # also while no packet leaves yet
 
     def report(self, position: int) -> None:
         """Everything before `position` was sent to be heard: tell what there is to tell."""

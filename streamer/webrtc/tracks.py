@@ -1,67 +1,82 @@
-"""What the browser receives: a sound track and a picture track that sleep on the same clock.
+"""What the browser receives: a sound track and a picture track, fed by a pacer and read by aiortc's senders.
 
-Both send what belongs together at the same moment, as browsers synchronise by the moment of sending.
+The pacer puts in what belongs together at the same moment, as browsers synchronise by the moment of sending. A track
+holds little: where its sender does not keep up, or was never started because the peer does not want the track, the
+oldest is dropped, and nobody waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections import deque
 from fractions import Fraction
+from typing import Generic, TypeVar
 
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
 from streamer.audio.format import AUDIO_BLOCK, RATE, Samples
-from streamer.core.aio import Clock
 from streamer.core.frames import ByteArray
 from streamer.core.pictures import has_alpha
 from streamer.core.rates import FPS, exact_div
-from streamer.session.schedule import FrameSchedule, Schedule
 from streamer.webrtc.alpha import side_by_side
 
 VIDEO_CLOCK = 90_000  # Hz, of video in RTP
 VIDEO_STEP = exact_div(VIDEO_CLOCK, FPS)  # aiortc's own helper is fixed at 30 fps
+MOST_BLOCKS = 12  # 240 ms of sound: what is caught up with after a stall, and a little
+MOST_PICTURES = 4  # 160 ms, as much
+
+Item = TypeVar("Item")
 
 
-class SessionTime:
-    """Seconds since the session's start: the moment the first track is asked for media, once the peer is connected."""
+class _FedTrack(MediaStreamTrack, Generic[Item]):
+    """Holds `most` items until they are read. dropped: items that were never sent, once anything was."""
 
-    def __init__(self, clock: Clock, on_start: Callable[[float], None]) -> None:
-        self._clock = clock
-        self._on_start = on_start
-        self._start: float | None = None
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._held: deque[Item] = deque(maxlen=most)
+        self._changed = asyncio.Event()
+        self._is_read = False
 
-    def now(self) -> float:
-        """Seconds since the start; the first call is the start."""
-        if self._start is None:
-            self._start = self._clock.now()
-            self._on_start(self._start)
-        return self._clock.now() - self._start
+    def _put(self, item: Item) -> None:
+        self.dropped += self._is_read and len(self._held) == self._held.maxlen
+        self._held.append(item)
+        self._changed.set()
 
-    async def sleep_until(self, seconds: float) -> None:
-        """Return `seconds` after the start."""
-        await self._clock.sleep_until(self._clock.now() + seconds - self.now())
+    async def _next(self) -> Item:
+        """Return the oldest item. Raises MediaStreamError when the track was stopped."""
+        self._is_read = True
+        while self.readyState == "live":
+            if self._held:
+                return self._held.popleft()
+            self._changed.clear()
+            await self._changed.wait()
+        raise MediaStreamError
+
+    def stop(self) -> None:
+        """End the track, and whoever reads it."""
+        super().stop()
+        self._held.clear()
+        self._changed.set()
 
 
-class AvatarAudioTrack(MediaStreamTrack):
-    """Opus-sized blocks of 48 kHz stereo. `pull(block, now)` gives int16 [AUDIO_BLOCK, 2] and never waits."""
+class AvatarAudioTrack(_FedTrack[tuple[int, Samples]]):
+    """Opus-sized blocks of 48 kHz stereo."""
 
     kind = "audio"
 
-    def __init__(self, time: SessionTime, schedule: Schedule, pull: Callable[[int, float], Samples]) -> None:
-        super().__init__()
-        self._time = time
-        self._schedule = schedule
-        self._pull = pull
+    def __init__(self) -> None:
+        super().__init__(MOST_BLOCKS)
+
+    def play(self, block: int, samples: Samples) -> None:
+        """Take the session's `block`-th packet, int16 [AUDIO_BLOCK, 2]."""
+        self._put((block, samples))
 
     async def recv(self) -> AudioFrame:
-        """The next block, at its moment."""
-        if self.readyState != "live":
-            raise MediaStreamError
-        block = self._schedule.next_tick(self._time.now())
-        await self._time.sleep_until(self._schedule.due(block))
-        samples = self._pull(block, self._time.now())
+        """Return the next block."""
+        block, samples = await self._next()
         frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")
         frame.sample_rate = RATE
         frame.pts = block * AUDIO_BLOCK
@@ -69,31 +84,28 @@ class AvatarAudioTrack(MediaStreamTrack):
         return frame
 
 
-class AvatarVideoTrack(MediaStreamTrack):
-    """Pictures at FPS. `pull(frame)` gives uint8 [H, W, 3] of a frame (negative: before the first) and never waits.
-
-    [H, W, 4] is sent twice as wide; see `side_by_side`.
-    """
+class AvatarVideoTrack(_FedTrack[tuple[int, ByteArray]]):
+    """Pictures at FPS; one of four channels is sent twice as wide, see `side_by_side`."""
 
     kind = "video"
 
-    def __init__(self, time: SessionTime, schedule: FrameSchedule, pull: Callable[[int], ByteArray]) -> None:
-        super().__init__()
-        self._time = time
-        self._schedule = schedule
-        self._pull = pull
+    def __init__(self) -> None:
+        super().__init__(MOST_PICTURES)
+        self._first: int | None = None
+
+    def show(self, frame: int, picture: ByteArray) -> None:
+        """Take the picture of a frame, uint8 [H, W, 3 or 4]; the first that is shown has time 0."""
+        if self._first is None:
+            self._first = frame
+        self._put((frame - self._first, picture))
 
     async def recv(self) -> VideoFrame:
-        """The next picture, at its moment.
+        """Return the next picture.
 
         Always a new VideoFrame, also for the same picture: aiortc marks the frame it encodes as a keyframe, and one
         that is sent again would be a keyframe for ever (measured: 9.5 kB instead of 236 bytes).
         """
-        if self.readyState != "live":
-            raise MediaStreamError
-        tick = self._schedule.next_tick(self._time.now())
-        await self._time.sleep_until(self._schedule.due(tick))
-        picture = self._pull(self._schedule.frame_of(tick))
+        tick, picture = await self._next()
         frame = VideoFrame.from_ndarray(side_by_side(picture) if has_alpha(picture) else picture, format="rgb24")
         frame.pts = tick * VIDEO_STEP
         frame.time_base = Fraction(1, VIDEO_CLOCK)

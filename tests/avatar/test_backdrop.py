@@ -117,11 +117,11 @@ async def test_sessions_of_one_worker_have_backgrounds_of_their_own(tiny_folder:
         seen = {}
         for background in (None, "#00b140", "transparent"):
             listener = _Listener()
-            number = worker.open("dot", PipelineOptions(face=FaceOptions(background=background)), listener)
-            worker.begin(number, 0, 0, MonotonicClock().now() + 30)
-            worker.push(number, 0, AudioChunk(0, speech_like(1.0)))
+            session = worker.open("dot", PipelineOptions(face=FaceOptions(background=background)), listener)
+            session.begin(0, 0, MonotonicClock().now() + 30)
+            session.push(0, AudioChunk(0, speech_like(1.0)))
             seen[background] = await asyncio.wait_for(listener.first, 30)
-            worker.close(number)
+            session.close()
     finally:
         await worker.stop()
     assert seen[None].shape[2] == seen["#00b140"].shape[2] == 3

@@ -13,7 +13,8 @@ from streamer.core.frames import AudioChunk, ByteArray, FloatArray
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import SAMPLES_PER_FRAME
 from streamer.devices.virtual_camera import VirtualCamera
-from streamer.inference.worker import Listener, PerformanceListener, WorkerState
+from streamer.inference.worker import WorkerState
+from streamer.inference.worker_session import Listener, PerformanceListener
 from streamer.session.ends import Block
 
 STILL = np.full((4, 4, 3), 255, np.uint8)
@@ -29,27 +30,42 @@ class LevelWorker:
         self.opened: list[PipelineOptions] = []
         self.closed: list[int] = []
         self._listener: Listener | None = None
+
+    def open(
+        self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
+    ) -> LevelFace:
+        if self.state is not WorkerState.READY:
+            raise SessionError("the engines are not ready")
+        self.opened.append(options)
+        self._listener = listener
+        return LevelFace(self, len(self.opened))
+
+    def show(self, generation: int, frame: int, grey: int) -> None:
+        if self._listener is not None and not self.hangs:
+            self._listener.on_picture(generation, frame, np.full((4, 4, 3), grey, np.uint8))
+
+    def die(self, reason: str) -> None:
+        self.state = WorkerState.STARTING
+        if self._listener is not None:
+            self._listener.on_worker_failure(reason)
+
+
+class LevelFace:
+    """One session of a `LevelWorker`."""
+
+    def __init__(self, worker: LevelWorker, number: int) -> None:
+        self._worker, self._number = worker, number
         self._generation = -1
         self._frame = 0
         self._resume = 0  # pictures before this one have the mouth shut
         self._heard: FloatArray = np.zeros(0, np.float32)
 
-    def open(
-        self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
-    ) -> int:
-        if self.state is not WorkerState.READY:
-            raise SessionError("the engines are not ready")
-        self.opened.append(options)
-        self._listener = listener
-        return len(self.opened)
-
-    def begin(self, session: int, generation: int, frame: int, origin: float) -> None:
-        assert session == len(self.opened)
+    def begin(self, generation: int, frame: int, origin: float) -> None:
         self._generation, self._frame = generation, frame
         self._heard = np.zeros(0, np.float32)
 
-    def push(self, session: int, generation: int, chunk: AudioChunk) -> None:
-        assert (session, generation) == (len(self.opened), self._generation)
+    def push(self, generation: int, chunk: AudioChunk) -> None:
+        assert (self._number, generation) == (len(self._worker.opened), self._generation)
         assert chunk.position == self._frame * SAMPLES_PER_FRAME + self._heard.size
         self._heard = np.concatenate([self._heard, chunk.samples])
         while self._heard.size >= SAMPLES_PER_FRAME:
@@ -58,24 +74,17 @@ class LevelWorker:
             self._paint(self._frame, round(200 * level / LOUDEST))
             self._frame += 1
 
-    def cut(self, session: int, generation: int, frame: int, resume: int) -> None:
-        assert (session, generation) == (len(self.opened), self._generation + 1)
+    def cut(self, generation: int, frame: int, resume: int) -> None:
+        assert (self._number, generation) == (len(self._worker.opened), self._generation + 1)
         self._generation, self._resume = generation, resume
         for again in range(frame, self._frame):
             self._paint(again, 0)
 
+    def close(self) -> None:
+        self._worker.closed.append(self._number)
+
     def _paint(self, frame: int, grey: int) -> None:
-        if self._listener is not None and not self.hangs:
-            shade = grey if frame >= self._resume else 0
-            self._listener.on_picture(self._generation, frame, np.full((4, 4, 3), shade, np.uint8))
-
-    def close(self, session: int) -> None:
-        self.closed.append(session)
-
-    def die(self, reason: str) -> None:
-        self.state = WorkerState.STARTING
-        if self._listener is not None:
-            self._listener.on_worker_failure(reason)
+        self._worker.show(self._generation, frame, grey if frame >= self._resume else 0)
 
 
 class Screen:

@@ -19,6 +19,7 @@ from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.inference.messages import Begin, Close, Cut, Open, Sound
 from streamer.inference.scheduler import Inference
 from streamer.inference.worker import InferenceWorker
+from streamer.inference.worker_session import WorkerSession
 from streamer.pipeline import CoefficientStream, FaceRenderer
 from streamer.recording.performance import About, Performance
 from streamer.recording.recorder import Recorder
@@ -82,27 +83,27 @@ class OtherProcess:
 
     def __init__(self, worker: InferenceWorker, avatar: str) -> None:
         self._worker, self._avatar = worker, avatar
-        self._number: int | None = None
+        self._session: WorkerSession | None = None
         self._last = (-1, -1)
         self._came = asyncio.Event()
 
     def open(self, options: PipelineOptions, recorder: Recorder, on_picture: OnPicture) -> None:
-        if self._number is not None:
-            self._worker.close(self._number)
+        if self._session is not None:
+            self._session.close()
         self._on_picture = on_picture
-        self._number = self._worker.open(self._avatar, options, self, recorder)
+        self._session = self._worker.open(self._avatar, options, self, recorder)
 
     def begin(self, generation: int, frame: int, origin: float) -> None:
-        assert self._number is not None
-        self._worker.begin(self._number, generation, frame, origin)
+        assert self._session is not None
+        self._session.begin(generation, frame, origin)
 
     def push(self, generation: int, chunk: AudioChunk) -> None:
-        assert self._number is not None
-        self._worker.push(self._number, generation, chunk)
+        assert self._session is not None
+        self._session.push(generation, chunk)
 
     def cut(self, generation: int, frame: int, resume: int) -> None:
-        assert self._number is not None
-        self._worker.cut(self._number, generation, frame, resume)
+        assert self._session is not None
+        self._session.cut(generation, frame, resume)
 
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         self._last = (generation, index)
@@ -140,9 +141,9 @@ class Scene:
         self._voice = np.repeat((30_000 * speech_like(30.0)).astype(np.int16), 3)[:, None].repeat(2, axis=1)
         self._block = self._utterances = 0
         self._generation = -1
-        self._conversation: Conversation | None = None
+        self._conversation = Conversation(self, self.playout, self.speech)
         maker.open(self._options, self.recorder, self._take)
-        self._conversation = Conversation(self, self.playout, time.monotonic() + NEVER_LATE_S, self.speech)
+        self._conversation.begin(time.monotonic() + NEVER_LATE_S)
 
     def begin(self, generation: int, frame: int, origin: float) -> None:
         self._generation = generation
@@ -164,18 +165,15 @@ class Scene:
 
     def interrupt(self) -> None:
         """What is being said is cut off."""
-        assert self._conversation is not None
         self._conversation.interrupt()
 
     def begin_again(self) -> None:
         """As when the worker had to be started again."""
-        assert self._conversation is not None
         self._maker.open(self._options, self.recorder, self._take)
-        self._conversation.begin_again()
+        self._conversation.begin_again(self)
 
     async def live(self, seconds: float, microphone: bool = True) -> None:
         """Let time pass; there is a voice at the microphone, if there is one."""
-        assert self._conversation is not None
         for _ in range(round(seconds / BLOCK_S)):
             now, start = self._block * BLOCK_S, self._block * AUDIO_BLOCK
             if microphone:

@@ -69,8 +69,8 @@ def later() -> float:
 async def test_sound_becomes_pictures_in_order(worker: InferenceWorker) -> None:
     listener = Listener()
     session = worker.open(tiny_family.NAME, PipelineOptions(), listener)
-    worker.begin(session, 0, 0, later())
-    worker.push(session, 0, AudioChunk(0, SECOND))
+    session.begin(0, 0, later())
+    session.push(0, AudioChunk(0, SECOND))
     await listener.until(pictures=20)
     assert [index for _, index, _ in listener.pictures[:20]] == list(range(20))
     shape = (tiny_family.SIZE, tiny_family.SIZE, 3)
@@ -79,10 +79,10 @@ async def test_sound_becomes_pictures_in_order(worker: InferenceWorker) -> None:
 
 async def test_sessions_do_not_see_each_others_pictures(worker: InferenceWorker) -> None:
     one, other = Listener(), Listener()
-    numbers = [worker.open(tiny_family.NAME, PipelineOptions(), listener) for listener in (one, other)]
-    for number, frame in zip(numbers, (0, 1000), strict=True):
-        worker.begin(number, 0, frame, later() - frame / 25)
-        worker.push(number, 0, AudioChunk(frame * 640, SECOND))
+    sessions = [worker.open(tiny_family.NAME, PipelineOptions(), listener) for listener in (one, other)]
+    for session, frame in zip(sessions, (0, 1000), strict=True):
+        session.begin(0, frame, later() - frame / 25)
+        session.push(0, AudioChunk(frame * 640, SECOND))
     await asyncio.gather(one.until(pictures=15), other.until(pictures=15))
     assert {index // 1000 for _, index, _ in one.pictures} == {0}
     assert {index // 1000 for _, index, _ in other.pictures} == {1}
@@ -95,9 +95,9 @@ async def test_a_family_with_a_face_model_talks_too(vae_folder: Path) -> None:
     plain, turned, wrong = Listener(), Listener(), Listener()
     asked = {plain: FaceOptions(), turned: FaceOptions(yaw=0.2, pose_style=1), wrong: FaceOptions(pose_style=99)}
     for listener, face in asked.items():
-        number = worker.open(tiny_vae_family.NAME, PipelineOptions(265, face=face), listener)
-        worker.begin(number, 0, 0, later())
-        worker.push(number, 0, AudioChunk(0, SECOND))
+        session = worker.open(tiny_vae_family.NAME, PipelineOptions(265, face=face), listener)
+        session.begin(0, 0, later())
+        session.push(0, AudioChunk(0, SECOND))
     await asyncio.gather(plain.until(pictures=15), turned.until(pictures=15), wrong.until(failures=1))
     assert wrong.failures == ["pose style 99; family tiny-vae has 0 to 3"]
     apart = [np.abs(a[2].astype(int) - b[2]).max() for a, b in zip(plain.pictures, turned.pictures, strict=False)]
@@ -120,8 +120,8 @@ async def test_a_killed_process_is_told_to_sessions_and_started_again(worker: In
     assert worker.pid != first
     again = Listener()
     session = worker.open(tiny_family.NAME, PipelineOptions(), again)
-    worker.begin(session, 0, 0, later())
-    worker.push(session, 0, AudioChunk(0, SECOND))
+    session.begin(0, 0, later())
+    session.push(0, AudioChunk(0, SECOND))
     await again.until(pictures=1)
 
 

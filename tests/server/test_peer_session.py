@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -16,11 +17,16 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streamer.audio.format import RATE
 from streamer.core.aio import MonotonicClock
+from streamer.core.errors import SessionError
 from streamer.core.limits import Limits
 from streamer.inference.messages import WorkerSettings
-from streamer.inference.worker import InferenceWorker
+from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.server.peer_session import Session, SessionOptions, State
+from streamer.server.registry import Lobby, NoRoomError
+from streamer.session.speech_format import Pcm
+from streamer.session.speech_protocol import Idle, Played, Started, Told
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from streamer.webrtc.offer import OfferError, check_offer
 from tests.families import tiny_family
@@ -112,6 +118,71 @@ async def test_the_death_of_the_inference_process_ends_the_session(worker: Infer
         assert "ended unexpectedly" in await owner.wait()
         await session.close("again")
         assert owner.ended == [session]
+
+
+async def test_a_peer_that_takes_no_sound_has_its_speech_played_and_reported(worker: InferenceWorker) -> None:
+    """`sendonly` audio: aiortc starts no sender, so the session's time must not depend on one."""
+    owner = Owner()
+    told: list[Told] = []
+    idle = asyncio.Event()
+
+    def tell(event: Told) -> None:
+        told.append(event)
+        if isinstance(event, Idle):
+            idle.set()
+
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack, audio="sendonly")
+        session = open_session(worker, Limits(), owner)
+        answer = await session.answer(peer.localDescription.sdp)
+        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        session.speech.attach(tell)
+        session.speech.pushed.begin(1, Pcm(RATE, 1))
+        session.speech.pushed.push(np.full(RATE // 2, 3000, "<i2").tobytes())
+        session.speech.pushed.end()
+        async with asyncio.timeout(PATIENCE_S):
+            await idle.wait()
+        await session.close("enough")
+    assert told[0] == Started(1)
+    assert told[-2:] == [Played(1, 500, True), Idle()]
+
+
+async def test_a_worker_that_dies_while_a_session_is_opened_is_an_answer(worker: InferenceWorker) -> None:
+    """Before the session, while a place is looked for, and while its offer is answered."""
+    lobby = Lobby(worker, 1, Limits(), MonotonicClock())
+    options = SessionOptions(tiny_family.NAME, STILL, 185)
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        assert worker.pid is not None
+        opening = asyncio.create_task(lobby.admit(peer.localDescription.sdp, options))
+        await asyncio.sleep(0)  # it negotiates now
+        os.kill(worker.pid, signal.SIGKILL)
+        while worker.state is WorkerState.READY:  # noqa: ASYNC110 - the death is another process's
+            await asyncio.sleep(0)
+        with pytest.raises(SessionError):
+            Session(options, worker, Limits(), MonotonicClock(), Owner())
+        with contextlib.suppress(SessionError):  # it may have been answered before; then it has ended by now
+            await opening
+        with pytest.raises(NoRoomError, match="not ready"):
+            await lobby.admit(peer.localDescription.sdp, options)
+        async with asyncio.timeout(PATIENCE_S):
+            while lobby.open_sessions:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+async def test_an_offer_that_is_given_up_leaves_nothing(worker: InferenceWorker) -> None:
+    lobby = Lobby(worker, 1, Limits(), MonotonicClock())
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        opening = asyncio.create_task(
+            lobby.admit(peer.localDescription.sdp, SessionOptions(tiny_family.NAME, STILL, 185))
+        )
+        await asyncio.sleep(0)
+        assert lobby.open_sessions == 1
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert lobby.open_sessions == 0
 
 
 async def test_the_answer_prefers_vp8_and_offers_loopback_only(worker: InferenceWorker) -> None:

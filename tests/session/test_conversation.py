@@ -40,7 +40,8 @@ class Room:
     def __init__(self) -> None:
         self.worker, self.speech = Notes(), PushedSpeech()
         self.playout = Playout(DELAY_MS, STILL)
-        self.conversation = Conversation(self.worker, self.playout, 0.0, self.speech)
+        self.conversation = Conversation(self.worker, self.playout, self.speech)
+        self.conversation.begin(0.0)
         self.told: list[Told] = []
         self.block = 0
 

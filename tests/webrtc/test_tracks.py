@@ -9,10 +9,11 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
-from streamer.audio.format import AUDIO_BLOCK, Samples
+from streamer.audio.format import AUDIO_BLOCK
 from streamer.core.frames import ByteArray
-from streamer.session.schedule import FrameSchedule, audio_schedule
-from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack, SessionTime
+from streamer.session.pacer import Pacer
+from streamer.session.playout import Playout
+from streamer.webrtc.tracks import MOST_BLOCKS, AvatarAudioTrack, AvatarVideoTrack
 from tests.fakes.clock import FakeClock
 
 DELAY_MS = 300
@@ -20,38 +21,41 @@ PICTURE = np.zeros((16, 16, 3), np.uint8)
 
 
 class Sent:
-    """Both tracks of a session and what they gave, with the moment of each."""
+    """Both tracks of a paced session and what they gave, with the moment of each."""
 
     def __init__(self, picture: ByteArray = PICTURE) -> None:
-        self._shown = picture
         self.clock = FakeClock()
-        self.starts: list[float] = []
-        self.frames: list[int] = []
+        self.ticks: list[float] = []
+        self.positions: list[int] = []
         self.sound: list[tuple[float, AudioFrame]] = []
         self.pictures: list[tuple[float, VideoFrame]] = []
-        time = SessionTime(self.clock, self.starts.append)
-        self.audio = AvatarAudioTrack(time, audio_schedule(), self._block)
-        self.video = AvatarVideoTrack(time, FrameSchedule(DELAY_MS), self._picture)
+        self.playout = Playout(DELAY_MS, picture)
+        self.pacer = Pacer(self.playout, self.clock)
+        self.audio, self.video = AvatarAudioTrack(), AvatarVideoTrack()
 
-    def _block(self, block: int, now: float) -> Samples:
-        return np.full((AUDIO_BLOCK, 2), block, np.int16)
+    def _tick(self, now: float) -> None:
+        """A microphone whose n-th packet of 20 ms holds n."""
+        block = len(self.ticks)
+        self.playout.push_audio(block * AUDIO_BLOCK, np.full((AUDIO_BLOCK, 2), block, np.int16))
+        self.ticks.append(now)
 
-    def _picture(self, frame: int) -> ByteArray:
-        self.frames.append(frame)
-        return self._shown
-
-    async def run(self, seconds: float) -> None:
+    async def run(self, seconds: float, readers: bool = True) -> None:
         async def sound() -> None:
             while True:
                 frame = await self.audio.recv()
-                self.sound.append((self.clock.now() - self.starts[0], frame))
+                self.sound.append((self.pacer.now(), frame))
 
         async def pictures() -> None:
             while True:
                 frame = await self.video.recv()
-                self.pictures.append((self.clock.now() - self.starts[0], frame))
+                self.pictures.append((self.pacer.now(), frame))
 
-        tasks = [asyncio.create_task(sound()), asyncio.create_task(pictures())]
+        self.pacer.begin()
+        parts = [
+            self.pacer.play(self._tick, self.audio.play, self.positions.append),
+            self.pacer.show(self.video.show),
+        ]
+        tasks = [asyncio.create_task(part) for part in [*parts, *([sound(), pictures()] if readers else [])]]
         await self.clock.advance(seconds)
         for task in tasks:
             task.cancel()
@@ -65,10 +69,6 @@ async def sent() -> Sent:
     return run
 
 
-async def test_both_tracks_have_one_start(sent: Sent) -> None:
-    assert len(sent.starts) == 1
-
-
 async def test_pictures_leave_25_times_a_second_with_timestamps_to_match(sent: Sent) -> None:
     assert len(sent.pictures) == pytest.approx(50, abs=1)
     stamps = [frame.pts for _, frame in sent.pictures]
@@ -79,16 +79,47 @@ async def test_pictures_leave_25_times_a_second_with_timestamps_to_match(sent: S
 
 async def test_sound_leaves_50_times_a_second_as_it_was_given(sent: Sent) -> None:
     assert len(sent.sound) == pytest.approx(101, abs=1)
+    delay = DELAY_MS // 20
     for block, (moment, frame) in enumerate(sent.sound):
         assert moment == pytest.approx(block * 0.020, abs=1e-6)
         assert (frame.pts, frame.sample_rate, frame.samples) == (block * AUDIO_BLOCK, 48_000, AUDIO_BLOCK)
-        assert (frame.to_ndarray() == block).all()
+        assert (frame.to_ndarray() == max(0, block - delay)).all()
 
 
 async def test_a_picture_and_its_first_sample_leave_at_the_same_moment(sent: Sent) -> None:
-    for frame, (moment, _) in zip(sent.frames, sent.pictures, strict=False):
-        assert moment == pytest.approx(frame / 25 + DELAY_MS / 1000, abs=1e-6)
-    assert sent.frames[0] < 0  # pictures flow before the first one is made
+    ahead = DELAY_MS // 40  # pictures flow before the first one is made
+    for tick, (moment, _) in enumerate(sent.pictures):
+        assert moment == pytest.approx((tick - ahead) / 25 + DELAY_MS / 1000, abs=1e-6)
+
+
+async def test_time_passes_and_little_is_kept_while_nobody_reads_the_tracks() -> None:
+    """As with a peer whose offer only sends its microphone: aiortc starts no sender for the sound."""
+    sent = Sent()
+    await sent.run(5.01, readers=False)
+    assert len(sent.ticks) == pytest.approx(251, abs=1)
+    assert sent.positions[-1] == (len(sent.ticks) - DELAY_MS // 20) * AUDIO_BLOCK
+    first = await sent.audio.recv()
+    assert first.pts == (len(sent.ticks) - MOST_BLOCKS) * AUDIO_BLOCK
+    assert (sent.audio.dropped, sent.video.dropped) == (0, 0)  # never asked for, so nobody misses it
+
+
+async def test_a_sender_that_does_not_keep_up_gets_the_newest_and_the_loss_is_counted() -> None:
+    sent = Sent()
+    sent.audio.play(0, np.zeros((AUDIO_BLOCK, 2), np.int16))
+    await sent.audio.recv()
+    for block in range(1, MOST_BLOCKS + 4):
+        sent.audio.play(block, np.zeros((AUDIO_BLOCK, 2), np.int16))
+    assert sent.audio.dropped == 3
+    assert (await sent.audio.recv()).pts == 4 * AUDIO_BLOCK
+
+
+async def test_a_reader_is_let_go_when_the_track_stops() -> None:
+    sent = Sent()
+    reading = asyncio.create_task(sent.video.recv())
+    await asyncio.sleep(0)
+    sent.video.stop()
+    with pytest.raises(MediaStreamError):
+        await reading
 
 
 async def test_the_same_picture_is_a_new_frame_each_time(sent: Sent) -> None:
