@@ -23,17 +23,26 @@ function show(state, text) {
 
 /** Who there is; a server that is still loading its engines (503) is asked again. */
 async function loadAvatars() {
-  let response;
-  while ((response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetch("/avatars", { signal }))).status === 503) {
-    show("loading", "The engines are loading …");
-    await new Promise((done) => setTimeout(done, RETRY_MS));
-  }
+  let found = await ask();
+  while (!found?.avatars) found = await later();
+  element("recorded").hidden = !found.recorded;
+  found.avatars.forEach(offer);
+  if (found.photos) takePhotos(take);
+  choose(found.avatars.find((avatar) => avatar.default) ?? found.avatars[0]);
+  while (!found?.ready) found = await later();
+}
+
+async function later() {
+  show("loading", "The engines are loading …");
+  await new Promise((done) => setTimeout(done, RETRY_MS));
+  return ask();
+}
+
+async function ask() {
+  const response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetch("/avatars", { signal }));
+  if (response.status === 503) return null;
   if (!response.ok) throw await refusal(response);
-  const { avatars, photos, recorded } = await response.json();
-  element("recorded").hidden = !recorded;
-  avatars.forEach(offer);
-  if (photos) takePhotos(take);
-  choose(avatars.find((avatar) => avatar.default) ?? avatars[0]);
+  return response.json();
 }
 
 /** Show a face to choose, before the tile for one's own photo. */

@@ -13,9 +13,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer.avatar.background import refuse_transparent
+from streamer.avatar.catalogue import default_name, list_avatars
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock
 from streamer.core.console import say
+from streamer.core.errors import BundleError
 from streamer.core.limits import Limits
 from streamer.core.options import RecordOptions
 from streamer.core.signals import stop_event
@@ -28,9 +30,9 @@ from streamer.server.registry import Lobby
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.guard import guard
-from streamer.web.listen import BACKLOG, address, listen
+from streamer.web.listen import BACKLOG, addresses, listen
 from streamer.webrtc.codecs import set_bitrates
-from streamer.webrtc.ice import offer_to, reach
+from streamer.webrtc.ice import offer_to, own_addresses, reach
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +74,12 @@ async def _serve(options: ServeOptions) -> None:
     try:
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
         say(f"avatar: loading the engines of family {manifest.family} ...")
+        handlers.gallery = await asyncio.to_thread(_portraits, manifest, options.avatar)
         if await _warm_up(manifest, worker, handlers, stop):
-            say(f"avatar: ready at {address(options.host, listener)}")
+            first, *others = addresses(options.host, listener, own_addresses())
+            say(f"avatar: ready at {first}")
+            for other in others:
+                say(f"avatar: from other machines, {other} (a browser gives the microphone to https pages only)")
             await stop.wait()
         say("avatar: stopped")
     finally:
@@ -100,6 +106,14 @@ async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handle
         await asyncio.gather(starting, stopping, return_exceptions=True)
     handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
     return True
+
+
+def _portraits(manifest: Manifest, default: str | None) -> Gallery | None:
+    """Who there is, to be seen while the engines load; None where the inference process is to say what is wrong."""
+    try:
+        return Gallery.load(manifest, list_avatars(manifest), default or default_name(manifest))
+    except BundleError:
+        return None
 
 
 def open_recordings(manifest: Manifest, record: RecordOptions) -> Recordings | None:

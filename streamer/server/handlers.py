@@ -2,8 +2,8 @@
 
     GET    /                     the page; its script, style and icon beside it
     GET    /obs                  the page for OBS's Browser Source
-    GET    /avatars              JSON: name, title, picture, default; recorded: whether sessions are; photos: whether
-                                 whoever asks may POST one
+    GET    /avatars              JSON: name, title, picture, default; ready: whether sessions can be opened yet;
+                                 recorded: whether they are; photos: whether whoever asks may POST one
     POST   /avatars              a photo in; 201 and JSON of its avatar out; on the server's own machine; ?title=TEXT
     GET    /avatars/NAME.png     a portrait; ?background= as below
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
@@ -12,6 +12,7 @@
                                  speech=1: it hears pushed speech only, and the offer needs no microphone; key=SECRET:
                                  it is also at /session/SECRET for speech, and ends the session that was
     GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md
+    GET    /session/TOKEN        JSON: how it goes, in counts since it began
     DELETE /session/TOKEN        200 when it has ended; 410 when a newer call with its key had ended it
     GET    /healthz              200 when the engines are warm, else 503
     GET    /metrics              Prometheus text
@@ -62,6 +63,7 @@ ASSETS = {
     **{f"/{name}": name for name in ("page.js", "photo.js", "page.css", "obs.js", "obs.css", "call.js", "matte.js")},
     "/icon.svg": "icon.svg",
 }
+NOT_READY = "the engines are not ready yet; try again in a moment"
 NO_SESSION = "no such session; it may have ended\n"
 REPLACED = "a newer call with the same key has taken this session's place\n"
 KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -69,7 +71,7 @@ WEB = Path(clients.__file__).parent / "web"
 
 
 class Handlers:
-    """The handlers of one server. `gallery` is None until the engines are warm."""
+    """The handlers of one server. `gallery` is None until the portraits are read, perhaps before the engines are."""
 
     def __init__(
         self,
@@ -99,6 +101,7 @@ class Handlers:
             web.post("/avatars", self.add_avatar),
             web.get("/avatars/{name}.png", self.picture),
             web.post("/session", self.open),
+            web.get("/session/{token}", self.report),
             web.delete("/session/{token}", self.close),
             web.get("/session/{token}/speech", self.speech),
             web.get("/healthz", self.health),
@@ -114,7 +117,8 @@ class Handlers:
     async def avatars(self, request: web.Request) -> web.Response:
         """The avatars there are, whether what is said to them is recorded, and whether a photo may become another."""
         found = {
-            "avatars": self._warm_gallery().listing(),
+            "avatars": self._known_gallery().listing(),
+            "ready": self._ready,
             "recorded": self._recordings is not None,
             "photos": self._photos.takes(request),
         }
@@ -122,12 +126,14 @@ class Handlers:
 
     async def add_avatar(self, request: web.Request) -> web.Response:
         """An avatar of a photo."""
-        return await self._photos.add(request, self._warm_gallery())
+        if not self._ready:
+            raise self._unavailable(NOT_READY)
+        return await self._photos.add(request, self._known_gallery())
 
     async def picture(self, request: web.Request) -> web.Response:
         """A portrait, on a background where one is asked for."""
         try:
-            portrait = self._warm_gallery().find(request.match_info["name"])
+            portrait = self._known_gallery().find(request.match_info["name"])
             background = face_options.of_query(request.query, PLAIN_FACE).background
         except BundleError as error:
             raise web.HTTPNotFound(text=f"{error}\n") from None
@@ -158,6 +164,19 @@ class Handlers:
             raise web.HTTPNotFound(text=NO_SESSION)
         return web.Response(text="ended\n")
 
+    async def report(self, request: web.Request) -> web.Response:
+        """How a session goes. The page compares two of these: what it decodes has repeats of late ones in it."""
+        session = self._lobby.find(request.match_info["token"])
+        if session is None:
+            raise web.HTTPNotFound(text=NO_SESSION)
+        counts = session.counts()
+        found = {
+            "pictures": counts.frames_shown - counts.frames_repeated,
+            "repeated": counts.frames_repeated,
+            "microphone_packets_lost": counts.packets_lost,
+        }
+        return web.json_response(found, headers={"Cache-Control": "no-store"})
+
     async def speech(self, request: web.Request) -> web.StreamResponse:
         """Speech for a session."""
         session = self._lobby.find(request.match_info["token"])
@@ -167,9 +186,10 @@ class Handlers:
 
     async def health(self, request: web.Request) -> web.Response:
         """Whether sessions can be opened."""
-        ready = self._worker.state is WorkerState.READY and self.gallery is not None
-        state = "ready" if ready else self._worker.failure or "starting"
-        return web.Response(status=200 if ready else 503, text=f"{state}\n", headers={"Cache-Control": "no-store"})
+        state = "ready" if self._ready else self._worker.failure or "starting"
+        return web.Response(
+            status=200 if self._ready else 503, text=f"{state}\n", headers={"Cache-Control": "no-store"}
+        )
 
     async def metrics(self, request: web.Request) -> web.Response:
         """All counts."""
@@ -186,6 +206,10 @@ class Handlers:
         )
         text = metrics.render(server, self._lobby.counts(), self._worker.pulse)
         return web.Response(text=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    @property
+    def _ready(self) -> bool:
+        return self._worker.state is WorkerState.READY and self.gallery is not None
 
     async def _open(self, request: web.Request) -> web.Response:
         if request.content_type != SDP:
@@ -206,7 +230,7 @@ class Handlers:
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
 
     async def _session_options(self, request: web.Request) -> SessionOptions:
-        gallery = self._warm_gallery()
+        gallery = self._known_gallery()
         try:
             portrait = gallery.find(request.query.get("avatar"))
         except BundleError as error:
@@ -242,9 +266,9 @@ class Handlers:
         except TimeoutError:
             raise web.HTTPRequestTimeout(text="the request's body did not arrive in time\n") from None
 
-    def _warm_gallery(self) -> Gallery:
+    def _known_gallery(self) -> Gallery:
         if self.gallery is None:
-            raise self._unavailable("the engines are not ready yet; try again in a moment")
+            raise self._unavailable(NOT_READY)
         return self.gallery
 
     def _unavailable(self, reason: str) -> web.HTTPServiceUnavailable:

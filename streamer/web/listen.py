@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+from collections.abc import Sequence
 
 from streamer.core.errors import ConfigError
 
@@ -48,6 +49,23 @@ def listen(host: str, port: int, option: str = "--port") -> socket.socket:
 
 def address(host: str, listener: socket.socket) -> str:
     """Where a browser on this machine finds the server."""
-    port = listener.getsockname()[1]
-    name = "localhost" if is_loopback(host) or host in ("", "0.0.0.0", "::") else host
-    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+    if host in ("localhost", "127.0.0.1", "", "0.0.0.0", "::"):
+        return _url("localhost", listener)
+    return _url(host, listener)
+
+
+def addresses(host: str, listener: socket.socket, own: Sequence[str]) -> list[str]:
+    """Where browsers find the server: on this machine first, then by each of its `own` addresses that it listens on."""
+    here = address(host, listener)
+    if host not in ("", "0.0.0.0", "::"):
+        return [here]
+    families = (socket.AF_INET,) if listener.family == socket.AF_INET else (socket.AF_INET, socket.AF_INET6)
+    return [here, *(_url(each, listener) for each in own if _family(each) in families)]
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _url(name: str, listener: socket.socket) -> str:
+    return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}/"

@@ -59,8 +59,9 @@ def reach(host: str) -> Reach:
     addresses = [ipaddress.ip_address(address.split("%")[0]) for address in sorted(found)]
     if any(address.is_unspecified for address in addresses):
         return Reach(tuple(LOOPBACK), own=True, closed=False)  # loopback: a caller here may have no other
-    closed = all(address.is_loopback for address in addresses)
-    return Reach(tuple(sorted(found)), own=closed, closed=closed)
+    if all(address.is_loopback for address in addresses):
+        return Reach(tuple(dict.fromkeys([*sorted(found), *LOOPBACK])), own=True, closed=True)
+    return Reach(tuple(sorted(found)), own=False, closed=False)
 
 
 def offer_to(who: Reach) -> None:
@@ -80,6 +81,11 @@ def offer_to(who: Reach) -> None:
 def offer_only(addresses: list[str] | None) -> None:
     """Make every peer connection of this process gather these addresses; None: the machine's own, not loopback."""
     offer_to(Reach((), True, False) if addresses is None else Reach(tuple(addresses), False, False))
+
+
+def own_addresses() -> list[str]:
+    """This machine's addresses but loopback, IPv4 first; link-local ones of IPv6, which need an interface, left out."""
+    return sorted(_own_addresses(use_ipv4=True, use_ipv6=True), key=lambda address: ":" in address)
 
 
 def is_own(address: str) -> bool:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import cv2
@@ -100,6 +101,44 @@ async def test_healthz_and_avatars(server: LaunchedServer) -> None:
     async with aiohttp.ClientSession() as http, http.get(server.url + avatars[0]["picture"].lstrip("/")) as response:
         assert (await response.read()).startswith(b"\x89PNG")
     assert (await request(server, "GET", "avatars/nobody.png"))[0] == 404
+
+
+async def test_portraits_are_seen_while_the_engines_load(tiny_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamer", "serve", "--engines", str(tiny_folder), "--port", str(port)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60), aiohttp.ClientSession() as http:
+            assert b"loading" in await process.stdout.readline()
+            seen: list[dict[str, Any]] = []
+            while not seen or not seen[-1]["ready"]:
+                async with http.get(f"http://localhost:{port}/avatars") as response:
+                    if response.status == 200:
+                        seen.append(await response.json())
+                await asyncio.sleep(0.02)
+            assert [avatar["name"] for avatar in seen[0]["avatars"]] == ["dot"]
+            assert not seen[0]["ready"]
+            async with http.get(f"http://localhost:{port}/avatars/dot.png") as response:
+                assert response.content_type == "image/png"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def test_a_session_tells_of_its_new_pictures(server: LaunchedServer) -> None:
+    async with Caller(server.url, vowels(10.0)) as caller, aiohttp.ClientSession() as http, asyncio.timeout(30):
+        address = caller.location
+        reports: list[dict[str, int]] = []
+        while len(reports) < 2 or reports[-1]["pictures"] <= reports[0]["pictures"]:
+            async with http.get(address) as response:
+                assert response.status == 200
+                reports.append(await response.json())
+            await asyncio.sleep(0.1)
+        assert set(reports[0]) == {"pictures", "repeated", "microphone_packets_lost"}
+    await until_idle(server)
+    assert (await request(server, "GET", "session/1"))[0] == 404
 
 
 async def test_portraits_come_on_the_background_that_a_session_would_have(server: LaunchedServer) -> None:
