@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio.format import CHANNELS, RATE, Samples
+from streamer.audio.format import RATE, Samples
+from streamer.audio.mono import MonoMix
 from streamer.core.frames import FloatArray
 from streamer.core.rates import SAMPLE_RATE, exact_div
 
@@ -26,11 +27,12 @@ class Decimator:
 
     def __init__(self) -> None:
         self._taps = _low_pass()
+        self._mix = MonoMix(RATE)
         self._pending: FloatArray = np.zeros(REACH, np.float32)  # the filter's past starts as silence
 
     def push(self, samples: Samples) -> FloatArray:
         """Take int16 [n, 2]; return float32 [m] in [-1, 1]."""
-        mono = samples.sum(axis=1, dtype=np.int32).astype(np.float32) / (CHANNELS * 32768)
+        mono = self._mix.push(samples.astype(np.float32) / np.float32(32768))
         pending = np.concatenate([self._pending, mono])
         ready = max(0, (len(pending) - TAPS) // FACTOR + 1)
         if ready == 0:

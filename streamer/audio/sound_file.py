@@ -1,9 +1,10 @@
-"""Sound files in, video files out, through PyAV: any format it reads; `video_file`'s it writes."""
+"""Sound files in, through PyAV: any format it reads, also from a pipe. What is wrong with one is said in one line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+import contextlib
+import re
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,125 +14,220 @@ from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
 from streamer.audio.format import CHANNELS, RATE, Samples
+from streamer.audio.mono import MonoMix
+from streamer.audio.piped import Piped, Say, is_pipe
+from streamer.audio.track import PYAV_ERRORS, Course, Part, parts, reason
+from streamer.core.console import note
 from streamer.core.errors import MediaError
 from streamer.core.frames import FloatArray
 from streamer.core.rates import SAMPLE_RATE
 
 Sample = TypeVar("Sample", np.int16, np.float32)
 
-CHUNK_SAMPLES = SAMPLE_RATE // 2  # about so many samples are decoded at a time
+CHUNK_S = 0.5  # about so much is decoded at a time
+SILENT = 10 ** (-50 / 20)  # a track that stays below this peak says nothing
+SHORT_S = 0.2  # less sound than was announced by so much is told; codecs pad by a packet or two
+OGG_TAIL = 128 << 10  # bytes; a page has at most 65,307
+MP3_HEAD = 1 << 20  # bytes, cover pictures included
+ESTIMATED = ("aac", "ac3", "eac3", "amr", "dts", "loas", "mpegts")  # containers that do not say how long they are
+_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
-@dataclass(frozen=True)
-class SoundInfo:
-    """A sound file that can be decoded; `seconds` is None where the file does not say."""
+class Sound:
+    """A sound file that can be decoded, and which of its tracks. What it lacks is told once, by who reads first.
 
-    path: Path
-    seconds: float | None
-
-
-def probe_sound(path: Path) -> SoundInfo:
-    """Look whether a file holds sound.
-
-    Raises:
-        MediaError: no such file, not a media file, or no sound in it.
+    seconds: of that track, as far as the file says; track: from 1.
     """
-    with _SoundFile(path) as sound:
-        stream, whole = sound.container.streams.audio[0], sound.container.duration
-        if stream.duration is not None and stream.time_base is not None:
-            return SoundInfo(path, float(stream.duration * stream.time_base))
-        return SoundInfo(path, whole / av.time_base if whole else None)
+
+    def __init__(self, path: Path, track: int | None = None, say: Say = note) -> None:
+        """Look into a file, a FIFO or a pipe, which is read to its end. track: None is the first with sound in it.
+
+        Raises:
+            MediaError: no such file, not a media file, or no sound or no such track in it.
+        """
+        self.path = path
+        self._say: Say | None = say
+        self._piped = Piped(path, say) if is_pipe(path) else None
+        self._file = self._piped.path if self._piped else path
+        with self._opened() as container:
+            self.track = self._chosen(container, track)
+            self.seconds = _announced(container, self.track - 1)
+            self._broken_off = container.format.name == "ogg" and not _ends_whole(self._file)
+            self._complete = _knows_its_length(self._file, container, self.track - 1)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the sound comes from that file."""
+        return path.exists() and path.samefile(self.path)
+
+    def mono(self) -> Generator[FloatArray]:
+        """16 kHz mono, chunk by chunk: float32 [n] in -1..1. Raises MediaError when nothing can be decoded."""
+        frames = _resampled(_mixed(self._parts()), "flt", "mono", SAMPLE_RATE)
+        return _chunks((np.asarray(frame.to_ndarray()[0], np.float32) for frame in frames), SAMPLE_RATE)
+
+    def stereo(self) -> Generator[Samples]:
+        """As WebRTC speaks it, chunk by chunk: int16 [n, 2] at `format.RATE`. Raises MediaError as `mono`."""
+        frames = self.frames("s16", RATE)
+        return _chunks((np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS) for frame in frames), RATE)
+
+    def frames(self, form: str, rate: int) -> Iterator[av.AudioFrame]:
+        """Stereo in FFmpeg's sample format `form`, for an encoder. Raises MediaError as `mono`."""
+        return _resampled(((part.rate, part.samples.T) for part in self._parts()), form, "stereo", rate)
+
+    def _parts(self) -> Iterator[Part]:
+        course = Course()
+        with self._opened() as container:
+            yield from parts(container, self.track - 1, course)
+        if not course.sounding:
+            because = f"cannot be decoded ({course.reason})" if course.reason else "is empty"
+            raise MediaError(f"{self.path}: its sound {because}")
+        say, self._say = self._say, None
+        if say is not None:
+            for line in self._remarks(course):
+                say(f"{self.path}: {line}")
+
+    def _remarks(self, course: Course) -> Iterator[str]:
+        """What whoever hears the result may miss."""
+        short = 0.0 if self.seconds is None or not self._complete else self.seconds - course.seconds
+        silence = sum(length for _, length in course.gaps)
+        lost = (
+            f"; {silence:.2f} s of silence {'stand' if silence > 1 else 'stands'} for what is lost" if silence else ""
+        )
+        if course.damaged:
+            more = f" and {len(course.damaged) - 1} times after" if len(course.damaged) > 1 else ""
+            yield f"damaged at {course.damaged[0]:.2f} s{more}{lost}"
+        elif course.gaps:
+            where, length = course.gaps[0]
+            more = f" and {len(course.gaps) - 1} times after" if len(course.gaps) > 1 else ""
+            yield f"holds no sound from {where:.2f} to {where + length:.2f} s{more}; it is silent there"
+        if short > SHORT_S:
+            yield f"announces {self.seconds:.2f} s of sound; only {course.seconds:.2f} s could be read"
+        elif self._broken_off:
+            yield f"breaks off: it ends at {course.seconds:.2f} s without an end mark"
+        if course.peak < SILENT:
+            yield "its sound is silent; the lips will not move"
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[av.container.InputContainer]:
+        path, file = self.path, self._file
+        if not file.is_file():
+            raise MediaError(f"{path}: {'is a folder; expected a file' if file.is_dir() else 'no such file'}")
+        if not file.stat().st_size:
+            raise MediaError(f"{path}: not a sound or video file: it is empty")
+        try:
+            # Opened here, so that a playlist cannot send the decoder to other files or to the network.
+            content = file.open("rb")
+        except OSError as error:
+            raise MediaError(f"{path}: cannot be read ({error.strerror})") from None
+        with content:
+            try:
+                container = av.open(content, "r")
+            except PYAV_ERRORS as error:  # also OSError: a seek before a short file's start
+                raise MediaError(f"{path}: not a sound or video file that can be read ({reason(error)})") from None
+            with container:
+                if not container.streams.audio:
+                    raise MediaError(f"{path}: holds no sound; expected an audio file, or a video with sound")
+                yield container
+
+    def _chosen(self, container: av.container.InputContainer, asked: int | None) -> int:
+        """The number of the track, from 1. Raises MediaError."""
+        count = len(container.streams.audio)
+        if asked is not None and asked > count:
+            raise MediaError(f"{self.path}: track {asked} is asked for; it holds {count} of sound")
+        chosen = asked or (1 if count == 1 else self._first_with_sound(count))
+        if container.streams.audio[chosen - 1].codec_context is None:
+            raise MediaError(f"{self.path}: its sound is of a kind that cannot be decoded")
+        if asked is None and count > 1 and self._say is not None:
+            why = ", the first that is not silent," if chosen > 1 else ""
+            self._say(f"{self.path}: holds {count} tracks of sound; track {chosen}{why} is used (--track N: another)")
+        return chosen
+
+    def _first_with_sound(self, count: int) -> int:
+        """Listens to one after the other. Where all are silent, the first."""
+        for index in range(count):
+            course = Course()
+            with self._opened() as container:
+                if container.streams.audio[index].codec_context is None:
+                    continue
+                for _ in parts(container, index, course):
+                    if course.peak >= SILENT:
+                        return index + 1
+        return 1
+
+
+def probe_sound(path: Path, track: int | None = None) -> Sound:
+    """Look whether a file holds sound. Raises MediaError, as `Sound`."""
+    return Sound(path, track)
 
 
 def read_sound(path: Path) -> Generator[FloatArray]:
-    """Decode a file's first sound track to 16 kHz mono, chunk by chunk: float32 [n] in -1..1.
-
-    Raises:
-        MediaError: as `probe_sound`, or when decoding fails before any sound came out.
-    """
-    resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    return _decoded(path, resampler, lambda part: np.asarray(part.to_ndarray()[0], np.float32))
+    """Decode a file's sound to 16 kHz mono: `Sound.mono`. Raises MediaError, as `Sound`."""
+    yield from Sound(path).mono()
 
 
-def read_stereo(path: Path) -> Iterator[Samples]:
-    """Decode a file's first sound track to what WebRTC speaks, chunk by chunk: int16 [n, 2] at `timeline.RATE`.
-
-    Raises:
-        MediaError: as `read_sound`.
-    """
-    resampler = AudioResampler(format="s16", layout="stereo", rate=RATE)
-    return _decoded(path, resampler, lambda part: np.asarray(part.to_ndarray(), np.int16).reshape(-1, CHANNELS))
+def read_stereo(path: Path) -> Generator[Samples]:
+    """Decode a file's sound to 48 kHz stereo: `Sound.stereo`. Raises MediaError, as `Sound`."""
+    yield from Sound(path).stereo()
 
 
-def _decoded(
-    path: Path, resampler: AudioResampler, read: Callable[[av.AudioFrame], NDArray[Sample]]
-) -> Generator[NDArray[Sample]]:
+def _mixed(track: Iterable[Part]) -> Iterator[tuple[int, FloatArray]]:
+    mix, rate = MonoMix(SAMPLE_RATE), 0
+    for part in track:
+        if part.rate != rate:
+            mix, rate = MonoMix(part.rate), part.rate
+        yield part.rate, mix.push(part.samples)[None]
+
+
+def _resampled(track: Iterable[tuple[int, FloatArray]], form: str, layout: str, wanted: int) -> Iterator[av.AudioFrame]:
+    """Planes float32 [channels, n] of any rate as frames of the wanted one; a rate that changes begins anew."""
+    resampler, at = AudioResampler(format=form, layout=layout, rate=wanted), 0
+    for rate, planes in track:
+        if rate != at:
+            if at:
+                yield from resampler.resample(None)
+            resampler, at = AudioResampler(format=form, layout=layout, rate=wanted), rate
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(planes), format="fltp", layout=layout)
+        frame.sample_rate = rate
+        yield from resampler.resample(frame)
+    yield from resampler.resample(None)
+
+
+def _chunks(pieces: Iterable[NDArray[Sample]], rate: int) -> Generator[NDArray[Sample]]:
     waiting: list[NDArray[Sample]] = []
-    heard = False
-    with _SoundFile(path) as sound:
-        for frame in sound.frames():
-            waiting += [read(part) for part in resampler.resample(frame)]
-            if sum(map(len, waiting)) >= CHUNK_SAMPLES:
-                heard = True
-                yield np.concatenate(waiting)
-                waiting = []
-        waiting += [read(part) for part in resampler.resample(None)]
+    for piece in pieces:
+        waiting.append(piece)
+        if sum(map(len, waiting)) >= CHUNK_S * rate:
+            yield np.concatenate(waiting)
+            waiting = []
     if waiting:
-        heard = True
         yield np.concatenate(waiting)
-    if not heard:
-        raise MediaError(f"{path}: its sound track is empty")
 
 
-class _SoundFile:
-    """The first sound track of an open file; a context manager."""
-
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise MediaError(f"{path}: {'is a folder; expected a file' if path.is_dir() else 'no such file'}")
-        if not path.stat().st_size:
-            raise MediaError(f"{path}: not a sound or video file: it is empty")
-        self._path = path
-        try:
-            # Opened here, so that a playlist cannot send the decoder to other files or to the network.
-            self._file = path.open("rb")
-        except OSError as error:
-            raise MediaError(f"{path}: cannot be read ({error.strerror})") from None
-        try:
-            self.container = av.open(self._file, "r")
-        except (av.error.FFmpegError, OSError, ValueError) as error:  # OSError: a seek before a short file's start
-            self._file.close()
-            raise MediaError(f"{path}: not a sound or video file that can be read ({_reason(error)})") from None
-        if not self.container.streams.audio:
-            self.close()
-            raise MediaError(f"{path}: holds no sound; expected an audio file, or a video with sound")
-
-    def frames(self) -> Iterator[av.AudioFrame]:
-        """Frames until the end, or until the file breaks off: what came before a damaged part is still used."""
-        decoded = self.container.decode(audio=0)
-        count = 0
-        while True:
-            try:
-                frame = next(decoded)
-            except StopIteration:
-                return
-            except av.error.FFmpegError as error:
-                if count == 0:
-                    raise MediaError(f"{self._path}: its sound cannot be decoded ({_reason(error)})") from None
-                return
-            count += 1
-            yield frame
-
-    def close(self) -> None:
-        self.container.close()
-        self._file.close()
-
-    def __enter__(self) -> _SoundFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+def _announced(container: av.container.InputContainer, index: int) -> float | None:
+    """Seconds of a sound track, as far as the file says."""
+    stream = container.streams.audio[index]
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if tag := _DURATION.match(stream.metadata.get("DURATION", "")):  # Matroska's, written after recording
+        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
+    return container.duration / av.time_base if container.duration else None
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]
+def _knows_its_length(file: Path, container: av.container.InputContainer, index: int) -> bool:
+    """Whether `_announced` was written down for this track, and is not an estimate from the bit rate."""
+    stream = container.streams.audio[index]
+    if container.format.name == "mp3":
+        with file.open("rb") as content:
+            start = content.read(MP3_HEAD)
+        return any(mark in start for mark in (b"Xing", b"Info", b"VBRI"))
+    if container.format.name in ESTIMATED:
+        return False
+    return stream.duration is not None or "DURATION" in stream.metadata or len(container.streams) == 1
+
+
+def _ends_whole(ogg: Path) -> bool:
+    """Whether an Ogg file's last page says that it is the last (RFC 3533, section 6)."""
+    with ogg.open("rb") as content:
+        content.seek(max(0, ogg.stat().st_size - OGG_TAIL))
+        tail = content.read(OGG_TAIL)
+    page = tail.rfind(b"OggS")
+    return 0 <= page < len(tail) - 5 and bool(tail[page + 5] & 4)

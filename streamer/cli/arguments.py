@@ -113,6 +113,16 @@ def add_lookahead(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+def add_track(parser: argparse._ActionsContainer) -> None:
+    """`--track`: of a sound file."""
+    parser.add_argument(
+        "--track",
+        type=whole(1, 999),
+        metavar="N",
+        help="which track of sound, if the file has several (default: the first with sound in it)",
+    )
+
+
 def add_photo(parser: argparse.ArgumentParser) -> None:
     """`--face` and `--mode`: what of a photo becomes the avatar."""
     parser.add_argument(

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 
 from engines.manifest import Manifest
-from streamer.cli.arguments import add_face_options, add_family, add_lookahead, add_photo, face_options, whole
+from streamer.cli.arguments import (
+    add_face_options,
+    add_family,
+    add_lookahead,
+    add_photo,
+    add_track,
+    face_options,
+    whole,
+)
 from streamer.core.errors import ConfigError
 
 EXAMPLES = (
@@ -27,7 +35,8 @@ ONLY_FOR_SOUND = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `avatar render`."""
-    parser.add_argument("--audio", type=Path, metavar="FILE", help="any sound or video file")
+    parser.add_argument("--audio", type=Path, metavar="FILE", help="any sound or video file, or a pipe (/dev/stdin)")
+    add_track(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -96,6 +105,7 @@ def _render_sound(args: argparse.Namespace) -> None:
     options = RenderOptions(
         audio=args.audio,
         out=args.out,
+        track=args.track,
         avatar=args.avatar,
         photo_mode=args.mode,
         photo_face=args.face,
@@ -121,6 +131,7 @@ def _render_performance(args: argparse.Namespace) -> None:
         photo_mode=args.mode,
         photo_face=args.face,
         sound=args.sound,
+        track=args.track,
         face=face_options(args),
         threads=args.threads,
         stats=args.stats,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines import default_family
-from streamer.cli.arguments import SPEECH_PORT, face_options, port
+from streamer.cli.arguments import SPEECH_PORT, add_track, face_options, port
+from streamer.core.errors import ConfigError
 from streamer.core.options import DEFAULT_THREADS
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def add_sound(parser: argparse.ArgumentParser, sound_device: str) -> None:
         help="instead of a microphone, accept speech that programs of this machine push to this port (default: "
         f"{SPEECH_PORT}; see docs/speech.md)",
     )
+    add_track(group)
     group.add_argument("--sound-device", metavar="NAME|N", help=sound_device)
     group.add_argument("--list-devices", action="store_true", help="list microphones and sound devices, then exit")
 
@@ -52,7 +54,9 @@ def local_face(args: argparse.Namespace) -> FaceChoice:
 
 
 def sound(args: argparse.Namespace) -> SoundChoice:
-    """The source of speech and the sound device."""
+    """The source of speech and the sound device. Raises ConfigError."""
     from streamer.desktop.local_face import SoundChoice
 
-    return SoundChoice(args.input, args.microphone, args.sound_device, args.speech)
+    if args.track is not None and args.input is None:
+        raise ConfigError("--track is of a file; it needs --input FILE")
+    return SoundChoice(args.input, args.track, args.microphone, args.sound_device, args.speech)

@@ -51,10 +51,12 @@ class FaceChoice:
 class SoundChoice:
     """Where sound comes from and goes to; devices by number or name, None is the system's microphone and no output.
 
+    track: of the file's sound, from 1; None is the first with sound in it.
     speech_port: of localhost, on which speech is pushed in place of a microphone.
     """
 
     file: Path | None = None
+    track: int | None = None
     microphone: str | None = None
     sound_device: str | None = None
     speech_port: int | None = None
@@ -75,7 +77,7 @@ def open_source(sound: SoundChoice) -> SoundSource:
     if sound.speech_port is not None:
         return NoMicrophone()
     if sound.file is not None:
-        return FileSource(sound.file, MonotonicClock())
+        return FileSource(sound.file, MonotonicClock(), sound.track)
     return Microphone(port_audio(), sound.microphone)
 
 

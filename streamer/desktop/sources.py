@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from streamer.audio.format import AUDIO_BLOCK, CHANNELS, RATE, Samples
-from streamer.audio.sound_file import probe_sound, read_stereo
+from streamer.audio.sound_file import Sound
 from streamer.core.aio import Clock
 from streamer.session.ends import Block
 
@@ -18,16 +18,15 @@ from streamer.session.ends import Block
 class FileSource:
     """A file's sound at the pace at which a microphone would give it: a block is there once it has been spoken."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """Raises MediaError where the file holds no sound."""
-        probe_sound(path)
+    def __init__(self, path: Path, clock: Clock, track: int | None = None) -> None:
+        """Raises MediaError where the file holds no sound, or no such track."""
         self.name = str(path)
-        self._path = path
+        self._sound = Sound(path, track)
         self._clock = clock
 
     async def blocks(self) -> AsyncIterator[Block]:
         """Raises MediaError when nothing of the sound can be decoded."""
-        cut = in_blocks(read_stereo(self._path))
+        cut = in_blocks(self._sound.stereo())
         first = next(cut)  # decoding has begun before the clock is looked at
         start = self._clock.now()
         for count, samples in enumerate(itertools.chain([first], cut)):

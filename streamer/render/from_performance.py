@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.manifest import Manifest
-from streamer.audio.sound_file import probe_sound, read_sound
+from streamer.audio.sound_file import Sound
 from streamer.avatar.background import TRANSPARENT
 from streamer.avatar.bundle import PREPARING
 from streamer.avatar.catalogue import list_avatars
@@ -42,7 +42,8 @@ AT_ONCE = 64  # rows that windows are made of at a time
 class ReplayOptions:
     """What is to be played, and on whose face: as in `offline.RenderOptions`; None is the avatar that performed it.
 
-    sound: in place of the recording's own. face: `still` and a view may be asked; None is as it was performed.
+    sound: in place of the recording's own; track: of it, from 1. face: `still` and a view may be asked;
+    None is as it was performed.
     """
 
     performance: Path
@@ -51,6 +52,7 @@ class ReplayOptions:
     photo_mode: str | None = None
     photo_face: int | None = None
     sound: Path | None = None
+    track: int | None = None
     face: FaceOptions = PLAIN_FACE
     threads: int = 2
     stats: bool = False
@@ -68,8 +70,7 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
         performance.fits(manifest, options.performance)
         face = face_of(performance, options.face)
         face_options.check(manifest, face)
-        _check_sound(options.sound, performance, options.performance)
-        sound = options.sound or performance.sound
+        sound = _sound(options, performance)
         name = options.avatar or _performer(manifest, performance)
         count = _count(performance, sound)
         times, progress = StageTimes(), Progress(count / FPS, sys.stderr)
@@ -154,26 +155,27 @@ def _coefficients(performance: Performance, rows: slice, first: int, pose: Float
     return [Coefficients(first + i, *both) for i, both in enumerate(zip(expressions, poses, strict=True))]
 
 
-def _check_sound(asked: Path | None, performance: Performance, origin: Path) -> None:
-    """Whether the sound that is asked, or its own, can be played. Raises MediaError, which names `origin` for its own
-    and not the file that was unpacked.
+def _sound(options: ReplayOptions, performance: Performance) -> Sound | None:
+    """The sound that is asked for, or the recording's own. Raises MediaError where it cannot be played, which names the
+    recording for its own and not the file that was unpacked.
     """
-    sound = asked or performance.sound
-    if sound is None:
-        return
+    path = options.sound or performance.sound
+    if path is None:
+        return None
     try:
-        with contextlib.closing(read_sound(sound)) as chunks:
+        sound = Sound(path, options.track, note)
+        with contextlib.closing(sound.mono()) as chunks:
             next(chunks)
     except MediaError:
-        if asked is not None:
+        if options.sound is not None:
             raise
-        raise MediaError(f"{origin}: its sound is damaged; give it another with --sound") from None
+        raise MediaError(f"{options.performance}: its sound is damaged; give it another with --sound") from None
+    return sound
 
 
-def _count(performance: Performance, sound: Path | None) -> int:
+def _count(performance: Performance, sound: Sound | None) -> int:
     """Frames that are played: as long as the sound is, where that is known. (More were made than were shown: a
     conversation hears ahead.)"""
-    seconds = probe_sound(sound).seconds if sound is not None else None
-    if seconds is None:
+    if sound is None or sound.seconds is None:
         return int(performance.index[-1]) + 1
-    return max(1, ceil(round(seconds * FPS, 3)))
+    return max(1, ceil(round(sound.seconds * FPS, 3)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.manifest import Manifest
-from streamer.audio.sound_file import probe_sound, read_sound
+from streamer.audio.sound_file import Sound
 from streamer.avatar.background import TRANSPARENT
 from streamer.avatar.bundle import PREPARING
 from streamer.core.errors import ConfigError
@@ -32,10 +32,12 @@ from streamer.stages import face_options
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """What `avatar render` was asked for. avatar: a name or a photo; photo_mode, photo_face: for a photo."""
+    """What `avatar render` was asked for. track: of the sound, from 1; avatar: a name or a photo;
+    photo_mode, photo_face: for a photo."""
 
     audio: Path
     out: Path
+    track: int | None = None
     avatar: str | None = None
     photo_mode: str | None = None
     photo_face: int | None = None
@@ -55,7 +57,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     Raises:
         AvatarError: the sound, the avatar, the engines or the output cannot be used; nothing is half-written.
     """
-    sound = probe_sound(options.audio)
+    sound = Sound(options.audio, options.track, note)
     read = (options.audio, options.reference_pose, options.reference_blink)
     check_outputs(options.out, options.coefficients, options.avatar, read)
     video_file.check(options.out, options.face.background)
@@ -77,9 +79,9 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         past = manifest.stage(avatar.motion_stage).context[0]
         with (
             interruptible() as check_interrupt,
-            VideoWriter(options.out, pictures.size, options.audio, face.background == TRANSPARENT) as writer,
+            VideoWriter(options.out, pictures.size, sound, face.background == TRANSPARENT) as writer,
         ):
-            for windows in _windows(options.audio, stream, times):
+            for windows in _windows(sound, stream, times):
                 if options.coefficients:
                     recorded += [window.values[:, past] for window in windows]
                 for window in windows:
@@ -94,9 +96,9 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         print("\n".join(times.lines()), file=sys.stderr)
 
 
-def _windows(audio: Path, stream: CoefficientStream, times: StageTimes) -> Iterator[list[CoefficientWindow]]:
+def _windows(sound: Sound, stream: CoefficientStream, times: StageTimes) -> Iterator[list[CoefficientWindow]]:
     """Batches of coefficient windows as the file is decoded."""
-    for chunk in read_sound(audio):
+    for chunk in sound.mono():
         start = time.perf_counter()
         windows = stream.push(chunk)
         if windows:

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 
 import av
-from av.audio.resampler import AudioResampler
 
-from streamer.audio.sound_file import _reason, _SoundFile
+from streamer.audio.sound_file import Sound
+from streamer.audio.track import reason
 from streamer.avatar.background import refuse_transparent
 from streamer.core.errors import ConfigError, MediaError
 from streamer.core.frames import ByteArray
@@ -29,7 +29,7 @@ class VideoWriter:
     Use as a context manager: leaving it by an exception removes the unfinished file.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], sound: Path | None, transparent: bool = False) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], sound: Sound | None, transparent: bool = False) -> None:
         """`size` is (width, height) in pixels, even. transparent: frames are RGBA, for a kind of file that takes that.
 
         Raises:
@@ -38,7 +38,7 @@ class VideoWriter:
         """
         self._kind = format_of(path)
         self._clear = self._kind.clear if transparent else None
-        if sound is not None and path.exists() and path.samefile(sound):
+        if sound is not None and sound.is_at(path):
             raise MediaError(f"{path}: is the sound to be rendered; choose another name for the video")
         self._path = path
         self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
@@ -50,7 +50,7 @@ class VideoWriter:
             self.abandon()
             raise
 
-    def _open(self, size: tuple[int, int], sound: Path | None) -> None:
+    def _open(self, size: tuple[int, int], sound: Sound | None) -> None:
         with self._written():
             self._partial.touch()  # PyAV would find out only at the first packet
             self._container = av.open(str(self._partial), "w", options=dict(self._kind.container))
@@ -65,8 +65,7 @@ class VideoWriter:
             self._video.metadata["alpha_mode"] = "1"  # WebM's players look for it
         self._sound = None
         if sound is not None:
-            source = self._open_files.enter_context(_SoundFile(sound))
-            self._sound = _SoundCopy(source, self._container, self._kind.sound)
+            self._sound = _SoundCopy(sound, self._container, self._kind.sound)
 
     def write(self, rgb: ByteArray) -> None:
         """Append a frame, uint8 [height, width, 3], or 4 where it is transparent, and the sound that goes with it."""
@@ -100,7 +99,7 @@ class VideoWriter:
         try:
             yield
         except (av.error.FFmpegError, OSError) as error:
-            raise MediaError(f"{self._path}: cannot be written ({_reason(error)})") from None
+            raise MediaError(f"{self._path}: cannot be written ({reason(error)})") from None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -119,32 +118,24 @@ class VideoWriter:
 class _SoundCopy:
     """Transcodes a file's sound into an open container, as far as the pictures have come."""
 
-    def __init__(self, sound: _SoundFile, output: av.container.OutputContainer, codec: str) -> None:
+    def __init__(self, sound: Sound, output: av.container.OutputContainer, codec: str) -> None:
         self._output = output
-        self._frames = sound.frames()
         stream = output.add_stream(codec, rate=AUDIO_RATE, layout="stereo")
         assert isinstance(stream, av.AudioStream)
         self._stream = stream
         self._stream.bit_rate = AUDIO_BIT_RATE
-        self._resampler = AudioResampler(format="fltp", layout="stereo", rate=AUDIO_RATE)
-        self._seconds = 0.0
+        self._frames = sound.frames("fltp", AUDIO_RATE)
+        self._samples = 0
 
     def copy_until(self, seconds: float) -> None:
-        while self._seconds < seconds and (frame := next(self._frames, None)) is not None:
-            self._encode(frame)
+        while self._samples < seconds * AUDIO_RATE and (frame := next(self._frames, None)) is not None:
+            frame.pts, frame.time_base = self._samples, Fraction(1, AUDIO_RATE)
+            self._samples += frame.samples
+            self._output.mux(self._stream.encode(frame))
 
     def finish(self, seconds: float) -> None:
         self.copy_until(seconds)
-        self._encode(None)
         self._output.mux(self._stream.encode(None))
-
-    def _encode(self, frame: av.AudioFrame | None) -> None:
-        for part in self._resampler.resample(frame):
-            # Timestamps by count: pictures are counted in decoded samples too, so a gap must not part them.
-            part.pts = round(self._seconds * AUDIO_RATE)
-            part.time_base = Fraction(1, AUDIO_RATE)
-            self._seconds += part.samples / AUDIO_RATE
-            self._output.mux(self._stream.encode(part))
 
 
 @dataclass(frozen=True)

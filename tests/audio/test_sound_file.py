@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamer.audio.sound_file import probe_sound, read_sound
+from streamer.audio.sound_file import Sound, probe_sound, read_sound
 from streamer.core.errors import MediaError
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.rates import FPS, SAMPLE_RATE
@@ -28,7 +28,7 @@ def flat(level: int) -> ByteArray:
 
 
 def write(path: Path, sound: Path, levels: list[int]) -> Path:
-    with VideoWriter(path, SIZE, sound) as writer:
+    with VideoWriter(path, SIZE, Sound(sound)) as writer:
         for level in levels:
             writer.write(flat(level))
     return path
@@ -130,7 +130,7 @@ def test_an_interrupted_video_leaves_nothing_behind(tmp_path: Path) -> None:
     out.write_bytes(b"the one before")
 
     def interrupted() -> None:
-        with VideoWriter(out, SIZE, sound) as writer:
+        with VideoWriter(out, SIZE, Sound(sound)) as writer:
             writer.write(flat(100))
             raise KeyboardInterrupt
 
@@ -144,10 +144,10 @@ def test_a_video_that_cannot_be_written(tmp_path: Path) -> None:
     sound = write_wav(tmp_path / "a.wav", speech_like(0.5))
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(MediaError, match=r"out\.mp4: cannot be written"):
-        VideoWriter(tmp_path / "file" / "out.mp4", SIZE, sound)
+        VideoWriter(tmp_path / "file" / "out.mp4", SIZE, Sound(sound))
 
 
 def test_the_sound_is_not_overwritten_by_its_own_video(tmp_path: Path) -> None:
     sound = write(tmp_path / "a.mp4", write_wav(tmp_path / "a.wav", speech_like(0.5)), [100] * 12)
     with pytest.raises(MediaError, match="is the sound to be rendered"):
-        VideoWriter(sound, SIZE, sound)
+        VideoWriter(sound, SIZE, Sound(sound))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.resampler import AudioResampler
 
 from streamer.core.frames import FloatArray
 from streamer.core.rates import SAMPLE_RATE
@@ -32,6 +34,29 @@ def speech_like(seconds: float, seed: int = 0) -> FloatArray:
 def chunks(samples: FloatArray, size: int) -> list[FloatArray]:
     """`samples` cut into pieces of `size`, the last one shorter."""
     return [samples[start : start + size] for start in range(0, len(samples), size)]
+
+
+def encoded(path: Path, codec: str, *tracks: FloatArray, rate: int = SAMPLE_RATE, pause: float = 0.0) -> Path:
+    """Save sound tracks, float32 [n] or [n, 2], in the kind of file that the name says.
+
+    pause: seconds by which the time stamps of the second half are later, as of packets that were never sent.
+    """
+    with av.open(str(path), "w") as container:
+        layouts = ["mono" if track.ndim == 1 else "stereo" for track in tracks]
+        streams = [container.add_stream(codec, rate=rate, layout=layout) for layout in layouts]
+        for stream, layout, track in zip(streams, layouts, tracks, strict=True):
+            assert isinstance(stream, av.AudioStream)
+            form, size = stream.codec_context.format.name, stream.codec_context.frame_size or 1024
+            cutter = AudioResampler(format=form, layout=layout, rate=rate, frame_size=size)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(np.atleast_2d(track.T)), "fltp", layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+            done = 0
+            for part in [*cutter.resample(frame), *cutter.resample(None)]:
+                part.pts, part.time_base = done + round(pause * rate) * (done > len(track) / 2), Fraction(1, rate)
+                done += part.samples
+                container.mux(stream.encode(part))
+            container.mux(stream.encode(None))
+    return path
 
 
 def write_wav(path: Path, samples: FloatArray, rate: int = SAMPLE_RATE) -> Path:

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from streamer.audio.sound_file import read_sound
+from streamer.audio.sound_file import Sound, read_sound
 from streamer.cli.main import main
 from streamer.core.errors import ConfigError
 from streamer.core.frames import ByteArray
@@ -40,7 +40,7 @@ def decoded(path: Path, decoder: str | None = None) -> ByteArray:
 def test_pictures_and_sound_come_back(tmp_path: Path, sound: Path, suffix: str) -> None:
     out = tmp_path / f"out{suffix}"
     picture = np.full((48, 64, 3), (200, 60, 30), np.uint8)
-    with VideoWriter(out, (64, 48), sound) as writer:
+    with VideoWriter(out, (64, 48), Sound(sound)) as writer:
         for _ in range(COUNT):
             writer.write(picture)
     assert np.abs(decoded(out)[..., :3].astype(int) - picture).max() < 12
