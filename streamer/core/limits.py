@@ -26,6 +26,22 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class RateLimits:
+    """How fast requests are taken: (a second, at once). Who is faster waits for a turn, and is refused after that.
+
+    A page with its portraits is some 20 requests. An answer without work costs 0.4 ms of the event loop.
+    """
+
+    requests_each: tuple[float, int] = (40.0, 80)  # from one address, for any route
+    requests: tuple[float, int] = (60.0, 160)  # from all
+    sessions_each: tuple[float, int] = (2.0, 8)  # that get as far as being opened; each costs keys, sockets, a stream
+    sessions: tuple[float, int] = (4.0, 16)
+    pictures_each: tuple[float, int] = (6.0, 24)  # portraits on a background that is not remembered: 5 ms
+    pictures: tuple[float, int] = (10.0, 40)
+    patience_s: float = 4.0  # for a turn
+
+
+@dataclass(frozen=True)
 class SpeechLimits:
     """What a client that pushes speech may send. What is over a rate ends its connection, never the session."""
 

@@ -20,10 +20,12 @@ from streamer.core.frames import ByteArray
 from streamer.core.limits import WorkerLimits
 from streamer.core.signals import sigint_blocked
 from streamer.inference.frame_ring import FrameRing
-from streamer.inference.messages import FrameReady, FromWorker, Stop, ToWorker, WorkerSettings
+from streamer.inference.messages import FrameReady, FromWorker, Sound, Stop, ToWorker, WorkerSettings
 from streamer.inference.process import run
 
 logger = logging.getLogger(__name__)
+
+CONTROL = 2  # times as many messages may wait when the rest is not sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,7 @@ class WorkerLink:
         self._on_end = on_end
         self._ring = FrameRing(context, limits.ring_slots, size)
         self._pipe, self._theirs = context.Pipe()
-        self._outbox: queue.Queue[ToWorker] = queue.Queue(limits.queued_messages)
+        self._outbox: queue.Queue[ToWorker] = queue.Queue(CONTROL * limits.queued_messages)
         self._process = context.Process(
             target=run, args=(self._theirs, self._ring, settings), name="avatar-inference", daemon=True
         )
@@ -80,7 +82,12 @@ class WorkerLink:
             thread.start()
 
     def send(self, message: ToWorker) -> bool:
-        """Queue a message; False when the queue is full and the message is dropped."""
+        """Queue a message; False when too much waits and the message is dropped.
+
+        Sound is dropped first: without the message that begins a generation, a face would stand still for good.
+        """
+        if isinstance(message, Sound) and self._outbox.qsize() >= self._limits.queued_messages:
+            return False
         try:
             self._outbox.put_nowait(message)
         except queue.Full:

@@ -18,7 +18,7 @@ from streamer.avatar.gallery import Gallery
 from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock
 from streamer.core.console import say
 from streamer.core.errors import BundleError
-from streamer.core.limits import Limits
+from streamer.core.limits import Limits, RateLimits
 from streamer.core.options import RecordOptions
 from streamer.core.signals import stop_event
 from streamer.inference.messages import WorkerSettings
@@ -31,6 +31,7 @@ from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.guard import guard
 from streamer.web.listen import BACKLOG, addresses, listen
+from streamer.web.throttle import Throttles, throttled
 from streamer.webrtc.codecs import set_bitrates
 from streamer.webrtc.ice import offer_to, own_addresses, reach
 
@@ -64,7 +65,10 @@ async def _serve(options: ServeOptions) -> None:
     worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), manifest.size)
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
     handlers = Handlers(manifest, worker, lobby, limits, options, recordings)
-    app = web.Application(middlewares=[guard(options.host, overlay="/obs")], client_max_size=limits.max_sdp_bytes)
+    rates = RateLimits()
+    throttles = Throttles(rates.requests_each, rates.requests, rates.patience_s, MonotonicClock())
+    middlewares = [guard(options.host, overlay="/obs"), throttled(throttles)]
+    app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     # Bodies are taken as they come: nothing that a client compressed is unpacked.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, auto_decompress=False)

@@ -25,20 +25,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 from aiohttp import web
 
 import clients
 from engines.manifest import Manifest
+from streamer.avatar.background import TRANSPARENT
 from streamer.avatar.gallery import Gallery, Portrait
+from streamer.core.aio import MonotonicClock
 from streamer.core.errors import BundleError, ConfigError, SessionError
-from streamer.core.frames import ByteArray
-from streamer.core.limits import Limits
+from streamer.core.limits import Limits, RateLimits
 from streamer.core.options import PLAIN_FACE
-from streamer.core.pictures import has_alpha
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.recording.recorder import Recordings
 from streamer.server import metrics
@@ -46,11 +46,13 @@ from streamer.server.options import ServeOptions
 from streamer.server.peer_session import SessionOptions
 from streamer.server.photo_handlers import PhotoHandlers
 from streamer.server.registry import Lobby, ReplacedError
+from streamer.server.stills import Stills
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.speech_socket import serve_speech
+from streamer.web.throttle import Throttles, address_of
 from streamer.webrtc.alpha import LAYOUT
-from streamer.webrtc.offer import OfferError
+from streamer.webrtc.offer import OfferError, check_offer
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +92,10 @@ class Handlers:
         self._limits = limits
         self._default = options
         self._photos = PhotoHandlers(manifest, worker, options.host, options.photos)
+        self._stills = Stills()
+        rates = RateLimits()
+        self._openings = Throttles(rates.sessions_each, rates.sessions, rates.patience_s, MonotonicClock())
+        self._drawings = Throttles(rates.pictures_each, rates.pictures, rates.patience_s, MonotonicClock())
         self._refused = 0
         self._recordings = recordings
 
@@ -139,7 +145,12 @@ class Handlers:
             raise web.HTTPNotFound(text=f"{error}\n") from None
         except ConfigError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
-        png = portrait.png if background is None else await asyncio.to_thread(_png, portrait, background)
+        if not self._stills.knows_png(portrait, background):
+            await self._drawings.turn(address_of(request))
+        try:
+            png = await self._stills.png(portrait, background)
+        except BundleError as error:
+            raise _damaged(portrait, error) from None
         return web.Response(body=png, content_type="image/png", headers={"Cache-Control": "no-cache"})
 
     async def open(self, request: web.Request) -> web.Response:
@@ -214,10 +225,13 @@ class Handlers:
     async def _open(self, request: web.Request) -> web.Response:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
-        options, key = await self._session_options(request), _key(request)
-        offer = await self._read_offer(request)
+        portrait, options, key = *self._session_options(request), _key(request)
         try:
-            token, answer, delay_ms = await self._lobby.admit(offer, options, key)
+            self._lobby.check_room(key)
+            offer = await self._read_offer(request)
+            check_offer(offer, self._limits, options.microphone)
+            await self._openings.turn(address_of(request))
+            token, answer, delay_ms = await self._lobby.admit(offer, partial(self._prepare, portrait, options), key)
         except ReplacedError as error:
             raise web.HTTPGone(text=f"{error}\n") from None
         except OfferError as error:
@@ -225,11 +239,12 @@ class Handlers:
         except SessionError as error:
             raise self._unavailable(str(error)) from None
         headers = {"Location": f"/session/{token}", DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
-        if has_alpha(options.still):
+        if options.face.background == TRANSPARENT:
             headers[VIDEO_HEADER] = LAYOUT
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
 
-    async def _session_options(self, request: web.Request) -> SessionOptions:
+    def _session_options(self, request: web.Request) -> tuple[Portrait, SessionOptions]:
+        """What the query asks for, still without its background: nothing that costs."""
         gallery = self._known_gallery()
         try:
             portrait = gallery.find(request.query.get("avatar"))
@@ -246,11 +261,19 @@ class Handlers:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         if (speech := request.query.get("speech", "0")) not in ("0", "1"):
             raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
-        still = await asyncio.to_thread(_still, portrait, face.background)  # it may make the avatar's matte
         record = None
         if self._recordings is not None:
             record = partial(self._recordings.recorder, portrait.name, chosen, face)
-        return SessionOptions(portrait.name, still, chosen, face=face, microphone=speech == "0", record=record)
+        options = SessionOptions(
+            portrait.name, portrait.still, chosen, face=face, microphone=speech == "0", record=record
+        )
+        return portrait, options
+
+    async def _prepare(self, portrait: Portrait, options: SessionOptions) -> SessionOptions:
+        try:
+            return replace(options, still=await self._stills.still(portrait, options.face.background))
+        except BundleError as error:
+            raise _damaged(portrait, error) from None
 
     async def _read_offer(self, request: web.Request) -> str:
         most = self._limits.max_sdp_bytes
@@ -275,18 +298,9 @@ class Handlers:
         return web.HTTPServiceUnavailable(text=f"{reason}\n", headers={"Retry-After": str(self._limits.retry_after_s)})
 
 
-def _still(portrait: Portrait, background: str | None) -> ByteArray:
-    try:
-        return portrait.on(background)
-    except BundleError as error:
-        logger.error("%s", error)  # it names a file of this machine
-        raise web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n") from None
-
-
-def _png(portrait: Portrait, background: str) -> bytes:
-    picture = _still(portrait, background)
-    way = cv2.COLOR_RGBA2BGRA if has_alpha(picture) else cv2.COLOR_RGB2BGR
-    return cv2.imencode(".png", cv2.cvtColor(picture, way))[1].tobytes()
+def _damaged(portrait: Portrait, error: BundleError) -> web.HTTPException:
+    logger.error("%s", error)  # it names a file of this machine
+    return web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n")
 
 
 def _key(request: web.Request) -> str | None:

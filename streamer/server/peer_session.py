@@ -40,7 +40,7 @@ from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
 from streamer.session.speech_port import SpeechPort
 from streamer.webrtc import audio_buffer
 from streamer.webrtc.codecs import prefer_vp8
-from streamer.webrtc.offer import OfferError, check_offer, without_dead_ends
+from streamer.webrtc.offer import OfferError, without_dead_ends
 from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack
 
 
@@ -147,14 +147,15 @@ class Session:
         return counts
 
     async def answer(self, offer: str) -> str:
-        """Answer an offer: SDP with all candidates in it. Whatever is raised, the session is then closed.
+        """Answer an offer that has passed `check_offer`: SDP with all candidates in it.
+
+        Whatever is raised, the session is then closed.
 
         Raises:
             OfferError: the offer cannot be answered.
             SessionError: the session ended meanwhile, for the reason that it names.
         """
         try:
-            check_offer(offer, self._limits, self._microphone_wanted)
             self._change(State.CONNECTING)
             async with asyncio.timeout(self._limits.negotiate_s):
                 sdp = await self._negotiate(offer)

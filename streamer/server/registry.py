@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 from streamer.core.aio import Clock
 from streamer.core.errors import SessionError
@@ -44,6 +45,7 @@ class Lobby:
         self._keys: dict[str, str] = {}  # of sessions that have one, by token
         self._replaced: deque[str] = deque(maxlen=REMEMBERED)
         self._ended = SessionCounts()
+        self._reserved = 0  # places of sessions that are being prepared
 
     @property
     def open_sessions(self) -> int:
@@ -63,8 +65,19 @@ class Lobby:
             total.add(session.counts())
         return total
 
-    async def admit(self, offer: str, options: SessionOptions, key: str | None = None) -> tuple[str, str, int]:
+    def check_room(self, key: str | None = None) -> None:
+        """Look, at no cost, whether a session could be opened now. Raises NoRoomError."""
+        if self._worker.state is not WorkerState.READY:
+            raise NoRoomError("the engines are not ready yet; try again in a moment")
+        if len(self._sessions) + self._reserved >= self._max_sessions and (key is None or self._token_of(key) is None):
+            raise NoRoomError(f"all {self._max_sessions} places are taken; try again in a moment")
+
+    async def admit(
+        self, offer: str, prepare: Callable[[], Awaitable[SessionOptions]], key: str | None = None
+    ) -> tuple[str, str, int]:
         """Open a session: its token, the SDP answer and the delay in ms. One that has this key ends first.
+
+        offer: has passed `check_offer`. prepare: is called once the session has its place, and may be costly.
 
         Raises:
             NoRoomError: the engines are not ready, or there are too many sessions.
@@ -72,13 +85,16 @@ class Lobby:
             ReplacedError: a newer call came meanwhile.
             SessionError: the session ended meanwhile, for another reason.
         """
-        if self._worker.state is not WorkerState.READY:
-            raise NoRoomError("the engines are not ready yet; try again in a moment")
+        self.check_room(key)
         while key is not None and (older := self._token_of(key)) is not None:  # others may come while it closes
             self._replaced.append(older)
             await self._sessions[older].close("a newer call has its key")
-        if len(self._sessions) >= self._max_sessions:
-            raise NoRoomError(f"all {self._max_sessions} places are taken; try again in a moment")
+        self.check_room()
+        self._reserved += 1
+        try:
+            options = await prepare()
+        finally:
+            self._reserved -= 1
         token = secrets.token_urlsafe(24)
         session = Session(options, self._worker, self._limits, self._clock, lambda ended: self._forget(token, ended))
         self._sessions[token] = session

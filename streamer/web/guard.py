@@ -1,9 +1,11 @@
 """Keeps other web sites away from a server that trusts whoever can reach it.
 
-A page of any site can send requests to localhost from the visitor's browser. Two checks, before anything is read:
+A page of any site can send requests to localhost from the visitor's browser. Three checks, before anything is read:
 
 - Host: a server on loopback answers to loopback names only, so a foreign name that was made to resolve to 127.0.0.1
   (DNS rebinding) gets nothing.
+- Sec-Fetch-Site: what pages of other sites load from here is refused before any work is done. They could not read it,
+  but a page full of images would keep this machine busy. Links of other sites work.
 - Origin: what changes something must come from a page of this server, or from a program, which sends no Origin. So
   must a WebSocket, which a page of any site may otherwise open.
 """
@@ -54,6 +56,11 @@ def origin_allowed(origin: str | None, host_header: str) -> bool:
         return False
 
 
+def site_allowed(site: str | None, mode: str | None) -> bool:
+    """Whether a browser may fetch this for a page of such a site (None: no browser that tells)."""
+    return site in (None, "same-origin", "none") or mode == "navigate"
+
+
 def guard(listening_on: str, overlay: str | None = None) -> Middleware:
     """The checks as middleware; it also puts the security headers on every answer.
 
@@ -74,6 +81,8 @@ def guard(listening_on: str, overlay: str | None = None) -> Middleware:
     async def _checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not host_allowed(listening_on, request.host):
             raise web.HTTPForbidden(text="this server answers to localhost only\n")
+        if not site_allowed(request.headers.get("Sec-Fetch-Site"), request.headers.get("Sec-Fetch-Mode")):
+            raise web.HTTPForbidden(text="requests from pages of other sites are refused\n")
         asks_only = request.method in SAFE_METHODS and "Upgrade" not in request.headers
         if not asks_only and not origin_allowed(request.headers.get("Origin"), request.host):
             raise web.HTTPForbidden(text="requests from pages of other sites are refused\n")

@@ -151,10 +151,14 @@ async def test_a_worker_that_dies_while_a_session_is_opened_is_an_answer(worker:
     """Before the session, while a place is looked for, and while its offer is answered."""
     lobby = Lobby(worker, 1, Limits(), MonotonicClock())
     options = SessionOptions(tiny_family.NAME, STILL, 185)
+
+    async def prepare() -> SessionOptions:
+        return options
+
     async with AsyncExitStack() as stack:
         peer = await offering(stack)
         assert worker.pid is not None
-        opening = asyncio.create_task(lobby.admit(peer.localDescription.sdp, options))
+        opening = asyncio.create_task(lobby.admit(peer.localDescription.sdp, prepare))
         await asyncio.sleep(0)  # it negotiates now
         os.kill(worker.pid, signal.SIGKILL)
         while worker.state is WorkerState.READY:  # noqa: ASYNC110 - the death is another process's
@@ -164,7 +168,7 @@ async def test_a_worker_that_dies_while_a_session_is_opened_is_an_answer(worker:
         with contextlib.suppress(SessionError):  # it may have been answered before; then it has ended by now
             await opening
         with pytest.raises(NoRoomError, match="not ready"):
-            await lobby.admit(peer.localDescription.sdp, options)
+            await lobby.admit(peer.localDescription.sdp, prepare)
         async with asyncio.timeout(PATIENCE_S):
             while lobby.open_sessions:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -172,11 +176,13 @@ async def test_a_worker_that_dies_while_a_session_is_opened_is_an_answer(worker:
 
 async def test_an_offer_that_is_given_up_leaves_nothing(worker: InferenceWorker) -> None:
     lobby = Lobby(worker, 1, Limits(), MonotonicClock())
+
+    async def prepare() -> SessionOptions:
+        return SessionOptions(tiny_family.NAME, STILL, 185)
+
     async with AsyncExitStack() as stack:
         peer = await offering(stack)
-        opening = asyncio.create_task(
-            lobby.admit(peer.localDescription.sdp, SessionOptions(tiny_family.NAME, STILL, 185))
-        )
+        opening = asyncio.create_task(lobby.admit(peer.localDescription.sdp, prepare))
         await asyncio.sleep(0)
         assert lobby.open_sessions == 1
         opening.cancel()

@@ -1,0 +1,113 @@
+"""Rates of requests: who asks too fast waits for a turn, and is refused when too many wait already.
+
+Waiting is kinder than refusing, and stronger: a connection has one request at a time, so whoever asks without end gets
+no more turns than it has connections, while a refusal at once would only be asked again. Turns go by arrival.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from streamer.core.aio import Clock
+
+MOST_ADDRESSES = 1024  # whose rate is remembered; whoever asked last longest ago is forgotten first
+TOO_FAST = "too many requests; try again in a moment\n"
+PROXY_HEADER = "X-Forwarded-For"
+
+
+class Throttle:
+    """Lets `burst` requests through at once and `rate` a second after that (the generic cell rate algorithm)."""
+
+    def __init__(self, rate: float, burst: int, clock: Clock) -> None:
+        self._step = 1 / rate
+        self._slack = (burst - 1) / rate
+        self._clock = clock
+        self._next = clock.now()  # when the next turn would be, at the steady rate
+
+    def wait_s(self) -> float:
+        """Return how long a request that comes now has to wait."""
+        now = self._clock.now()
+        return max(0.0, max(self._next, now) - self._slack - now)
+
+    def take(self) -> float:
+        """Take the next turn and return the seconds until it comes."""
+        wait_s = self.wait_s()
+        self._next = max(self._next, self._clock.now()) + self._step
+        return wait_s
+
+
+class Throttles:
+    """One rate for each address, and one for all together."""
+
+    def __init__(self, each: tuple[float, int], total: tuple[float, int], patience_s: float, clock: Clock) -> None:
+        """`each` and `total` are (requests a second, burst); a wait longer than `patience_s` is a refusal."""
+        self.refused = 0
+        self._each = each
+        self._total = Throttle(*total, clock)
+        self._patience_s = patience_s
+        self._clock = clock
+        self._addresses: OrderedDict[str, Throttle] = OrderedDict()
+
+    async def turn(self, address: str) -> None:
+        """Wait for a turn.
+
+        Raises:
+            HTTPTooManyRequests: it would be too long a wait.
+        """
+        own = self._of(address)
+        if max(own.wait_s(), self._total.wait_s()) > self._patience_s:
+            self.refused += 1
+            raise web.HTTPTooManyRequests(text=TOO_FAST, headers={"Retry-After": "2", "Connection": "close"})
+        wait_s = max(own.take(), self._total.take())
+        if wait_s:
+            await self._clock.sleep_until(self._clock.now() + wait_s)
+
+    def _of(self, address: str) -> Throttle:
+        found = self._addresses.pop(address, None) or Throttle(*self._each, self._clock)
+        self._addresses[address] = found
+        while len(self._addresses) > MOST_ADDRESSES:
+            self._addresses.popitem(last=False)
+        return found
+
+
+def address_of(request: web.Request) -> str:
+    """Return whom a request comes from: an address, for IPv6 its network of 64 bits.
+
+    A proxy on this machine names its client last in X-Forwarded-For; from anywhere else the header is not believed.
+    """
+    address = request.remote or ""
+    if is_local(address) and (forwarded := request.headers.get(PROXY_HEADER)):
+        address = forwarded.rsplit(",", 1)[-1].strip()
+    try:
+        known = ipaddress.ip_address(address.split("%")[0])
+    except ValueError:
+        return "unknown"
+    if known.version == 6:
+        if known.ipv4_mapped is not None:
+            return str(known.ipv4_mapped)
+        if not known.is_loopback:
+            return str(ipaddress.ip_network((known, 64), strict=False))
+    return str(known)
+
+
+def is_local(address: str) -> bool:
+    """Tell whether it is this machine's usual name for itself, behind which several programs and a proxy may be."""
+    return address in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "")
+
+
+def throttled(throttles: Throttles, exempt: Iterable[str] = ()) -> Middleware:
+    """Return a middleware that lets every request wait for its turn, but for those of the paths in `exempt`."""
+    free = frozenset(exempt)
+
+    @web.middleware
+    async def paced(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in free:
+            await throttles.turn(address_of(request))
+        return await handler(request)
+
+    return paced

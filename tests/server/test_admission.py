@@ -1,0 +1,81 @@
+"""What a stranger's requests cost: nothing is made for an offer that cannot be answered, and haste is held back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
+
+from streamer.avatar.matte import FILE
+from streamer.measure.launched_server import LaunchedServer, launch
+from tests.families import tiny_family
+
+pytestmark = [pytest.mark.usefixtures("loopback"), pytest.mark.process]
+
+SDP = {"Content-Type": "application/sdp"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedServer]:
+    """A server whose avatar's matte is damaged once it runs: whoever puts it on a background meets an error."""
+    family = tiny_family.build(tmp_path_factory.mktemp("damaged") / "tiny")
+    with launch(["--engines", str(family), "--sessions", "1", "--threads", "1"]) as launched:
+        for matte in Path(family).rglob(FILE):
+            matte.write_bytes(b"damaged")
+        yield launched
+
+
+async def offer() -> str:
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver("audio", "sendrecv")
+    peer.addTransceiver("video", "recvonly")
+    await peer.setLocalDescription(await peer.createOffer())
+    await peer.close()
+    return str(peer.localDescription.sdp)
+
+
+async def post(http: aiohttp.ClientSession, server: LaunchedServer, query: str, body: str) -> tuple[int, str]:
+    async with http.post(server.url + query, data=body, headers=SDP) as response:
+        return response.status, await response.text()
+
+
+async def test_no_picture_is_made_before_the_offer_is_known_to_be_one(server: LaunchedServer) -> None:
+    good = await offer()
+    async with aiohttp.ClientSession() as http:
+        for query in ("session?background=00ff00", "session?background=blur"):
+            assert (await post(http, server, query, "v=0"))[0] == 400
+            assert (await post(http, server, query, good)) == (500, "the matte of avatar dot cannot be read\n")
+        assert (await post(http, server, "session", good))[0] == 201  # the refused ones kept no place
+        assert (await post(http, server, "session?background=00ff00", good))[0] == 503  # full, so nothing is made
+
+
+async def test_pictures_for_pages_of_other_sites_are_refused(server: LaunchedServer) -> None:
+    async with aiohttp.ClientSession() as http:
+        for headers, status in (
+            ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+            ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+            ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors"}, 200),
+            ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200),
+        ):
+            async with http.get(server.url + "avatars/dot.png", headers=headers) as response:
+                assert response.status == status
+
+
+async def test_a_flood_of_requests_is_held_back_and_in_part_refused(server: LaunchedServer) -> None:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+
+        async def ask(colour: int) -> int:
+            async with http.get(f"{server.url}avatars/dot.png?background=0000{colour:02x}") as response:
+                return response.status
+
+        answers = Counter(await asyncio.gather(*(ask(colour) for colour in range(80))))
+        async with http.get(server.url + "healthz") as response:
+            assert response.status == 200
+    assert set(answers) == {500, 429}  # 500: the damaged matte, so these had their turn
+    assert answers[500] >= 24
+    assert answers[429] >= 10
