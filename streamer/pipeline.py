@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from engines.runtime import Engines
+from streamer.avatar import frame_size
 from streamer.avatar.backdrop import Backdrop
 from streamer.avatar.bundle import Avatar
 from streamer.core.frames import AvatarFrame, Coefficients, CoefficientWindow, FloatArray, Keypoints, Script
-from streamer.core.options import PipelineOptions
+from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.stages import face_options
 from streamer.stages.coefficients import CoefficientSource
 from streamer.stages.held_view import HeldView
@@ -88,19 +89,30 @@ class CoefficientStream:
 
 
 class FaceRenderer:
-    """Coefficient windows to pictures, for one avatar."""
+    """Coefficient windows to pictures, for one avatar.
 
-    def __init__(self, engines: Engines, avatar: Avatar) -> None:
+    size: pixels a side of its frames.
+    """
+
+    def __init__(self, engines: Engines, avatar: Avatar, face: FaceOptions = PLAIN_FACE) -> None:
+        """Raises BundleError when the avatar's matte is damaged, and ConfigError for a size the family lacks."""
+        self._manifest = engines.manifest
         self._avatar = avatar
         self._motion = MotionStage(engines[avatar.motion_stage], avatar)
-        self._render = RenderStage(engines["render"], avatar)
-        self._backdrop: Backdrop | None = None
+        self._network = RenderStage(engines["render"], avatar)
+        self._show(face)
 
-    def on(self, background: str | None) -> FaceRenderer:
-        """The same, its pictures on a background (see `FaceOptions`). Raises BundleError when the matte is damaged."""
+    def showing(self, face: FaceOptions) -> FaceRenderer:
+        """The same avatar with pictures of another size, or on another background. Raises as the constructor."""
         other = copy.copy(self)
-        other._backdrop = None if background is None else Backdrop.of(self._avatar, background)
+        other._show(face)
         return other
+
+    def _show(self, face: FaceOptions) -> None:
+        frame_size.check(self._manifest, face.size)
+        self.size = frame_size.frame_size(self._manifest, self._avatar.photo.shape[0], face.size)
+        self._render = self._network.at(self.size)
+        self._backdrop = None if face.background is None else Backdrop.of(self._avatar, face.background, self.size)
 
     def render(self, windows: Sequence[CoefficientWindow]) -> list[AvatarFrame]:
         """One frame for each window, in order."""
@@ -124,7 +136,7 @@ class Pipeline:
         script: Script | None = None,
     ) -> None:
         self._stream = CoefficientStream(engines, avatar, options, script)
-        self._renderer = FaceRenderer(engines, avatar).on(options.face.background if options else None)
+        self._renderer = FaceRenderer(engines, avatar, options.face if options else PLAIN_FACE)
 
     def push(self, samples: FloatArray) -> list[AvatarFrame]:
         """Take 16 kHz mono float32 [n] in [-1, 1], any n; return the frames that became ready.

@@ -81,7 +81,7 @@ def _avatar(reference: Array, canonical: Array) -> Avatar:
         "reference_rest": reference[:, EXPRESSION + POSE :],
         "canonical_keypoints": canonical,
     }
-    return Avatar(AvatarInfo("clip", "", "", "", Path(), mode), constants)
+    return Avatar(AvatarInfo("clip", "", "", "", Path(), mode), constants, np.zeros((1, 1, 3), np.uint8))
 
 
 def _engines(stages: Stages, noise: int, rows: int) -> Engines:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from streamer.avatar.background import BLUR, TRANSPARENT, colour_of
 from streamer.avatar.bundle import Avatar
-from streamer.avatar.matte import matte_of, portrait_of
+from streamer.avatar.matte import matte_of
 from streamer.avatar.matte_motion import MatteMotion
 from streamer.core.frames import ByteArray, FloatArray
+from streamer.core.pictures import scaled
 
 BLUR_RADIUS = 0.035  # of the picture's side
 BAND = 5 / 256  # of the side: how far from the outline, within and without, pixels are decided anew
@@ -69,10 +70,10 @@ class Backdrop:
         self._disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (hole, hole))
 
     @classmethod
-    def of(cls, avatar: Avatar, background: str) -> Backdrop:
-        """For the pictures of an avatar. Raises BundleError when its matte is damaged."""
-        portrait = portrait_of(avatar)
-        return cls(portrait, matte_of(avatar), background, MatteMotion(avatar.constants, portrait.shape[0]))
+    def of(cls, avatar: Avatar, background: str, size: int) -> Backdrop:
+        """For the pictures of an avatar, `size` pixels a side. Raises BundleError when its matte is damaged."""
+        motion = MatteMotion(avatar.constants, size)
+        return cls(scaled(avatar.photo, size), matte_of(avatar, size), background, motion)
 
     def put(self, rgb: ByteArray, keypoints: FloatArray | None = None) -> ByteArray:
         """uint8 [S, S, 3] on the background; [S, S, 4] with straight alpha where that is transparent.

@@ -1,10 +1,11 @@
 """Avatars: a folder with a portrait and its face model, and what is computed from it once.
 
 A bundle is `avatar.json` (format, name, title, family, description, licence, and how the portrait was cut out:
-mode), `portrait.png` (RGB, the family's size), `matte.png` (grey, how much of each pixel is the person; made anew where
-it is missing, as in bundles of before) and `arrays.npz` (the constants of the stages, by the manifest's names;
-for a family with a face model, `reference` [1, R]: the portrait's own coefficients, in the manifest's order, and what
-its motion stage takes beyond them). Bundles lie in the family's `avatars/` and, the user's own, in AVATAR_HOME's.
+mode), `portrait.png` (RGB, a square of the family's size or, where frames may be larger, up to LARGEST_PHOTO),
+`matte.png` (grey, of the family's size, how much of each pixel is the person; made anew where it is missing) and
+`arrays.npz` (the constants of the stages, by the manifest's names; for a family with a face model, `reference` [1, R]:
+the portrait's own coefficients, in the manifest's order, and the values beyond them that its motion stage takes).
+Bundles lie in the family's `avatars/` and, the user's own, in AVATAR_HOME's.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from engines.manifest import Manifest, StageSpec
 from engines.runtime import Engine, Engines
 from streamer.avatar.catalogue import WHOLE_MODES, AvatarInfo, default_name, find_avatar
 from streamer.avatar.condition_maps import ConditionRasterizer
+from streamer.avatar.frame_size import offered_sizes
 from streamer.core.errors import BundleError
-from streamer.core.frames import FloatArray
+from streamer.core.frames import ByteArray, FloatArray
+from streamer.core.pictures import scaled
 
 # What changes from frame to frame, or with a session's options; all other inputs of these stages are the avatar's.
 VARYING = {
@@ -35,16 +38,22 @@ VARYING = {
     "render": {"driving_keypoints", "driving_conditions"},
 }
 PREPARING = frozenset({"coefficients"})  # stages that only the making of an avatar needs
+LARGEST_PHOTO = 1024  # pixels a side that a bundle keeps of a photo
 _MAX_ARRAYS_BYTES = 256 << 20
 _LARGEST = 1e5  # coordinates are of the order of 1, places in photos thousands of pixels
 
 
 @dataclass(frozen=True, eq=False)
 class Avatar:
-    """A face ready to be driven. `constants` holds every value that does not change between frames, by name."""
+    """A face ready to be driven.
+
+    constants: every value that does not change between frames, by name; its `portrait` has the family's size.
+    photo: the portrait as the bundle has it, uint8 [P, P, 3] RGB, P at least the family's size.
+    """
 
     info: AvatarInfo
     constants: Mapping[str, FloatArray]
+    photo: ByteArray
 
     @property
     def name(self) -> str:
@@ -65,10 +74,11 @@ class Avatar:
     def open(cls, engines: Engines, info: AvatarInfo) -> Avatar:
         """Read a bundle, wherever it lies, and compute its appearance. Raises BundleError when it is damaged."""
         manifest = engines.manifest
-        avatar = cls(info, _read_constants(info.folder, manifest))
+        photo = _read_photo(info.folder / "portrait.png", manifest)
+        avatar = cls(info, _read_constants(info.folder, manifest, photo), photo)
         try:
             appearance = engines["appearance"].infer(avatar.constants_of(manifest.stage("appearance")))
-            avatar = cls(info, {**avatar.constants, **appearance})
+            avatar = cls(info, {**avatar.constants, **appearance}, photo)
             for stage in ("expression", "pose", avatar.motion_stage, "render"):  # checked now, not in the first frame
                 if manifest.stage(stage).graphs:
                     avatar._check(engines[stage], len(manifest.coefficients))
@@ -111,11 +121,11 @@ def open_rasterizer(render: StageSpec) -> ConditionRasterizer | None:
     return ConditionRasterizer(render.conditions, int(size))
 
 
-def _read_constants(folder: Path, manifest: Manifest) -> dict[str, FloatArray]:
+def _read_constants(folder: Path, manifest: Manifest, photo: ByteArray) -> dict[str, FloatArray]:
     """What the bundle's files give, and the condition maps of the portrait itself."""
     path = folder / "arrays.npz"
     constants = _read_arrays(path)
-    constants["portrait"] = _read_portrait(folder / "portrait.png", manifest.size)
+    constants["portrait"] = _planes(scaled(photo, manifest.size))
     keypoints = constants.get("source_keypoints")
     count = manifest.stage("render").inputs["driving_keypoints"].shape[1]
     if keypoints is None or keypoints.shape not in ((count, 3), (1, count, 3)):
@@ -141,17 +151,28 @@ def _split(path: Path, reference: FloatArray, manifest: Manifest) -> dict[str, F
     }
 
 
-def _read_portrait(path: Path, size: int) -> FloatArray:
-    """[1, 3, size, size] in 0..1."""
+def _read_photo(path: Path, manifest: Manifest) -> ByteArray:
+    """The bundle's portrait, uint8 [P, P, 3] RGB."""
     encoded = np.frombuffer(_read_bytes(path), np.uint8)
     picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if picture is None:
         raise BundleError(f"{path}: not a picture")
     height, width = picture.shape[:2]
-    if (height, width) != (size, size):
-        raise BundleError(f"{path}: {width}x{height} pixels, expected {size}x{size}")
-    rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    return np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32) / np.float32(255.0)
+    least, most = manifest.size, largest_photo(manifest)
+    if height != width or not least <= width <= most:
+        sides = f"{least}x{least}" if least == most else f"a square of {least} to {most}"
+        raise BundleError(f"{path}: {width}x{height} pixels, expected {sides}")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def largest_photo(manifest: Manifest) -> int:
+    """Pixels a side that a bundle of the family keeps of a photo: more than the family's size only if it is shown."""
+    return LARGEST_PHOTO if len(offered_sizes(manifest)) > 1 else manifest.size
+
+
+def _planes(picture: ByteArray) -> FloatArray:
+    """[1, 3, S, S] in 0..1."""
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / np.float32(255.0)
 
 
 def _read_arrays(path: Path) -> dict[str, FloatArray]:

@@ -12,31 +12,46 @@ import numpy as np
 from engines.manifest import Manifest
 from streamer.avatar.backdrop import Backdrop
 from streamer.avatar.catalogue import find_avatar
-from streamer.avatar.matte import load_matte
+from streamer.avatar.frame_size import frame_size
+from streamer.avatar.matte import load_matte, scaled_matte
 from streamer.core.errors import BundleError
 from streamer.core.frames import ByteArray
+from streamer.core.pictures import scaled
+
+LARGEST_PNG = 512  # pixels a side: a page shows several
 
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """One avatar as the page sees it. `png` is its picture's file, `still` the same as uint8 [H, W, 3] RGB."""
+    """One avatar as the page sees it.
+
+    png: its picture's file, of at most LARGEST_PNG pixels a side; still: the portrait as large as frames are unasked,
+    uint8 [S, S, 3] RGB; photo: as the bundle has it, uint8 [P, P, 3]; network: the family's size, which the matte has.
+    """
 
     name: str
     title: str
     description: str
     png: bytes
     still: ByteArray
+    photo: ByteArray
+    network: int
     folder: Path
 
     def on(self, background: str | None) -> ByteArray:
-        """The still on a background (see `FaceOptions`); uint8 [H, W, 4] on a transparent one.
+        """The still on a background (see `FaceOptions`); uint8 [S, S, 4] on a transparent one.
 
         Raises:
             BundleError: the avatar's matte is damaged.
         """
         if background is None:
             return self.still
-        return Backdrop(self.still, load_matte(self.folder, self.still), background).put(self.still)
+        matte = load_matte(self.folder, scaled(self.photo, self.network))
+        return Backdrop(self.still, scaled_matte(matte, self.still.shape[0]), background).put(self.still)
+
+    def shown(self, background: str | None, size: int) -> ByteArray:
+        """As `on`, at `size` pixels a side. Raises BundleError."""
+        return scaled(self.photo if background is None else self.on(background), size)
 
 
 class Gallery:
@@ -91,5 +106,9 @@ def _portrait(manifest: Manifest, name: str) -> Portrait:
     picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) if png else None
     if picture is None:
         raise BundleError(f"{path}: not a picture")
-    still = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-    return Portrait(info.name, info.title, info.description, png, still, info.folder)
+    photo = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    if max(photo.shape[:2]) > LARGEST_PNG:
+        small = cv2.resize(picture, (LARGEST_PNG, LARGEST_PNG), interpolation=cv2.INTER_AREA)
+        png = cv2.imencode(".png", small)[1].tobytes()
+    still = scaled(photo, frame_size(manifest, photo.shape[0], None))
+    return Portrait(info.name, info.title, info.description, png, still, photo, manifest.size, info.folder)

@@ -15,16 +15,24 @@ from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.pictures import to_bytes
 from streamer.vision.matting import cut_out
 
-FILE = "matte.png"  # in a bundle: 8 bit grey, of the portrait's size
+FILE = "matte.png"  # in a bundle: 8 bit grey, of the family's size
 
 
-def matte_of(avatar: Avatar) -> FloatArray:
-    """As `load_matte`, of a loaded avatar."""
-    return load_matte(avatar.info.folder, portrait_of(avatar))
+def matte_of(avatar: Avatar, size: int | None = None) -> FloatArray:
+    """As `load_matte`, of a loaded avatar, and at `size` pixels a side."""
+    matte = load_matte(avatar.info.folder, portrait_of(avatar))
+    return matte if size is None else scaled_matte(matte, size)
+
+
+def scaled_matte(matte: FloatArray, size: int) -> FloatArray:
+    """A matte [S, S] at another size."""
+    if matte.shape[0] == size:
+        return matte
+    return np.asarray(cv2.resize(matte, (size, size), interpolation=cv2.INTER_CUBIC), np.float32).clip(0, 1)
 
 
 def portrait_of(avatar: Avatar) -> ByteArray:
-    """Its portrait, uint8 [S, S, 3]."""
+    """Its portrait at the family's size, uint8 [S, S, 3]."""
     return to_bytes(avatar.constants["portrait"][0].transpose(1, 2, 0))
 
 

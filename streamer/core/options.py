@@ -18,6 +18,7 @@ class FaceOptions:
         to 1.6 s; None is live.
     background: behind the person: `#rrggbb`, `blur` or `transparent`, which makes pictures RGBA; None is as the
         portrait has it.
+    size: pixels a side of the frames, one of FRAME_SIZES; None is LARGEST_UNASKED or, of a smaller photo, less.
     """
 
     still: bool = False
@@ -28,8 +29,11 @@ class FaceOptions:
     roll: float | None = None
     pose_mode: str | None = None
     background: str | None = None
+    size: int | None = None
 
 
+FRAME_SIZES = (256, 384, 512, 768)
+LARGEST_UNASKED = 512
 POSE_MODES = ("live", "offline")
 MAX_ANGLE = 90.0  # degrees of yaw, pitch and roll, either way; a family may allow less
 MAX_EXPRESSION_SCALE = 3.0

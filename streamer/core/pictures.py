@@ -1,7 +1,8 @@
-"""Conversions of pictures: float to bytes, alpha."""
+"""Conversions of pictures: float to bytes, size, alpha."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from streamer.core.frames import ByteArray, FloatArray
@@ -13,6 +14,14 @@ def to_bytes(picture: FloatArray | ByteArray) -> ByteArray:
         return np.asarray(picture, np.uint8)
     scaled = np.asarray(picture, np.float32) * np.float32(255.0) + np.float32(0.5)
     return np.asarray(np.clip(scaled, 0.0, 255.0), np.uint8)
+
+
+def scaled(picture: ByteArray, size: int) -> ByteArray:
+    """A square picture, uint8 [S, S, ...], at `size` pixels a side; itself where it has that size."""
+    if picture.shape[0] == size:
+        return picture
+    way = cv2.INTER_AREA if size < picture.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=way), np.uint8)
 
 
 def opaque(rgb: ByteArray) -> ByteArray:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import default_name, find_avatar
+from streamer.avatar.frame_size import frame_size, largest_frame
+from streamer.avatar.frame_size import note as frame_size_note
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import SWITCH_INTERVAL_S, Clock, MonotonicClock, until_first
 from streamer.core.console import fresh_line, note, say
@@ -70,6 +72,12 @@ def check(face: FaceChoice) -> Manifest:
     if face.avatar is not None:
         find_avatar(manifest, face.avatar)
     return manifest
+
+
+def frame_side(manifest: Manifest, face: FaceChoice) -> int:
+    """Pixels a side of the face's pictures. Raises BundleError."""
+    name = face.avatar or default_name(manifest)
+    return frame_size(manifest, Gallery.load(manifest, [name], name).find(None).photo.shape[0], face.face.size)
 
 
 def open_source(sound: SoundChoice) -> SoundSource:
@@ -132,8 +140,11 @@ async def converse(
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     name = face.avatar or default_name(manifest)
     portrait = Gallery.load(manifest, [name], name).find(None)
-    still = portrait.on(face.face.background)
-    worker = InferenceWorker(WorkerSettings(face.family, name, face.threads), manifest.size)
+    size = frame_size(manifest, portrait.photo.shape[0], face.face.size)
+    if remark := frame_size_note(portrait.photo.shape[0], face.face.size, size):
+        note(remark)
+    still = portrait.shown(face.face.background, size)
+    worker = InferenceWorker(WorkerSettings(face.family, name, face.threads), largest_frame(manifest))
     stop = stop or stop_event()
     clock = MonotonicClock()
 

@@ -19,6 +19,7 @@ from streamer.desktop.local_face import (
     SoundChoice,
     check,
     converse,
+    frame_side,
     open_recorder,
     open_source,
     open_speaker,
@@ -49,8 +50,9 @@ def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool, recor
     manifest = check(face)
     source = open_source(sound)
     with contextlib.ExitStack() as devices:
+        side = frame_side(manifest, face)
         recorder = open_recorder(manifest, face, record, devices)
-        video = open_video(record, Fit(manifest.size, manifest.size), face.face.background, devices)
+        video = open_video(record, Fit(side, side), face.face.background, devices)
         speech = open_speech(sound, devices)
         speaker: SoundSink | None = open_speaker(sound, devices)
         gate = None

@@ -6,30 +6,37 @@ written and set after. A reader that comes too late finds another number and kno
 
 from __future__ import annotations
 
-from multiprocessing.context import SpawnContext
-from typing import Any
+import weakref
+from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.core.frames import ByteArray
 
-HEADER = 16  # bytes: the serial number and how many values a pixel has, int64 each
+HEADER = 32  # bytes: the serial number, the side, and how many values a pixel has, int64 each
 EMPTY = -1
 MOST_CHANNELS = 4
 
 
 class FrameRing:
-    """`slots` pictures, uint8 [size, size, 3 or 4]. Pickles as a handle to the same memory for a spawned process."""
+    """`slots` pictures, uint8 [S, S, 3 or 4] with S up to `most`.
 
-    def __init__(self, context: SpawnContext, slots: int, size: int) -> None:
+    Pickles as a handle to the same memory for a spawned process. The memory is that of whoever made the ring, and goes
+    with it; pages that no picture needs are never taken.
+    """
+
+    def __init__(self, slots: int, most: int) -> None:
         self._slots = slots
-        self._size = size
-        self._memory: Any = context.RawArray("B", slots * self._slot_bytes)
+        self._most = most
+        self._memory = SharedMemory(create=True, size=slots * self._slot_bytes)
+        weakref.finalize(self, _discard, self._memory)
+        for serial in range(slots):
+            self._slot(serial)[0][0] = EMPTY
 
     @property
     def _slot_bytes(self) -> int:
-        return HEADER + -(-self._size * self._size * MOST_CHANNELS // HEADER) * HEADER
+        return HEADER + -(-self._most * self._most * MOST_CHANNELS // HEADER) * HEADER
 
     def write(self, serial: int, rgb: ByteArray) -> None:
         """Put the picture with this serial number into its slot; what was there is overwritten.
@@ -37,26 +44,35 @@ class FrameRing:
         Raises:
             ValueError: a picture of another shape or type.
         """
-        if rgb.shape not in [(self._size, self._size, channels) for channels in (3, 4)] or rgb.dtype != np.uint8:
-            expected = f"uint8[{self._size}, {self._size}, 3 or 4]"
+        side = rgb.shape[0]
+        shapes = [(side, side, channels) for channels in (3, MOST_CHANNELS)]
+        if rgb.shape not in shapes or rgb.dtype != np.uint8 or side > self._most:
+            expected = f"uint8[S, S, 3 or 4], S up to {self._most}"
             raise ValueError(f"picture {rgb.dtype}{list(rgb.shape)}, expected {expected}")
         header, pixels = self._slot(serial)
         header[0] = EMPTY
-        header[1] = rgb.shape[2]
+        header[1], header[2] = side, rgb.shape[2]
         pixels[: rgb.size] = rgb.reshape(-1)
         header[0] = serial
 
     def read(self, serial: int) -> ByteArray | None:
         """A copy of the picture, or None when it was overwritten meanwhile."""
         header, pixels = self._slot(serial)
-        channels = int(header[1])
+        side, channels = int(header[1]), int(header[2])
         if header[0] != serial:
             return None
-        rgb = pixels[: self._size * self._size * channels].reshape(self._size, self._size, channels).copy()
+        rgb = pixels[: side * side * channels].reshape(side, side, channels).copy()
         return rgb if header[0] == serial else None
 
     def _slot(self, serial: int) -> tuple[NDArray[np.int64], ByteArray]:
         start = serial % self._slots * self._slot_bytes
-        header = np.frombuffer(self._memory, np.int64, 2, start)
-        pixels = np.frombuffer(self._memory, np.uint8, self._size * self._size * MOST_CHANNELS, start + HEADER)
+        buffer = self._memory.buf
+        assert buffer is not None, "the memory is open for as long as the ring lives"
+        header = np.frombuffer(buffer, np.int64, 3, start)
+        pixels = np.frombuffer(buffer, np.uint8, self._most * self._most * MOST_CHANNELS, start + HEADER)
         return header, pixels
+
+
+def _discard(memory: SharedMemory) -> None:
+    memory.close()
+    memory.unlink()

@@ -47,7 +47,7 @@ class WorkerLink:
     def __init__(
         self,
         settings: WorkerSettings,
-        size: int,
+        most: int,
         limits: WorkerLimits,
         on_message: Callable[[Incoming], None],
         on_end: Callable[[], None],
@@ -57,7 +57,7 @@ class WorkerLink:
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._on_end = on_end
-        self._ring = FrameRing(context, limits.ring_slots, size)
+        self._ring = FrameRing(limits.ring_slots, most)
         self._pipe, self._theirs = context.Pipe()
         self._outbox: queue.Queue[ToWorker] = queue.Queue(CONTROL * limits.queued_messages)
         self._process = context.Process(

@@ -20,7 +20,7 @@ import numpy as np
 from streamer.core.errors import AvatarError, SessionError
 from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
 from streamer.core.limits import WorkerLimits
-from streamer.core.options import PipelineOptions
+from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME
 from streamer.inference.messages import (
     Begin,
@@ -68,8 +68,8 @@ class Renderer(Protocol):
     def render(self, windows: list[CoefficientWindow]) -> list[AvatarFrame]:
         """One frame for each window."""
 
-    def on(self, background: str | None) -> Self:
-        """The same with its pictures on a background, `FaceOptions`'."""
+    def showing(self, face: FaceOptions) -> Self:
+        """The same with its pictures of the size and on the background that the options name."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Inference:
         if message.avatar not in self._renderers:
             raise SessionError(f"no avatar {message.avatar}; there are {', '.join(self._renderers)}")
         stream = self._open_stream(message.avatar, message.options)
-        renderer = self._renderers[message.avatar].on(message.options.face.background)
+        renderer = self._renderers[message.avatar].showing(message.options.face)
         self._sessions[message.session] = _Session(stream, renderer, performed=message.performed)
 
     def _begin(self, message: Begin) -> None:

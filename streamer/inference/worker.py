@@ -55,12 +55,12 @@ class WorkerStats:
 
 
 class InferenceWorker:
-    """The inference process, kept alive. `size` is a picture's side in pixels."""
+    """The inference process, kept alive. `most` is the side in pixels of the largest pictures."""
 
     def __init__(
         self,
         settings: WorkerSettings,
-        size: int,
+        most: int,
         limits: WorkerLimits | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -68,7 +68,7 @@ class InferenceWorker:
         self.stats = WorkerStats()
         self.failure = ""  # why the process ended last
         self._settings = settings
-        self._size = size
+        self._most = most
         self._limits = limits or WorkerLimits()
         self._clock = clock or MonotonicClock()
         self._ready: Ready | None = None
@@ -164,7 +164,7 @@ class InferenceWorker:
         self._heard = self._clock.now()
         link = WorkerLink(
             self._settings,
-            self._size,
+            self._most,
             self._limits,
             on_message=lambda message: self._on_message(link, message),
             on_end=lambda: self._on_end(link),

@@ -14,11 +14,15 @@ import numpy as np
 
 from engines.manifest import Manifest
 from engines.runtime import Engine, open_stage
+from streamer.avatar.bundle import largest_photo
 from streamer.avatar.catalogue import MODES, WHOLE_MODES
 from streamer.avatar.condition_maps import Topology
+from streamer.avatar.frame_size import frame_size
 from streamer.avatar.paste import BOX, whole_picture
 from streamer.core.errors import ConfigError, PhotoError
 from streamer.core.frames import ByteArray, FloatArray
+from streamer.core.options import LARGEST_UNASKED
+from streamer.core.pictures import scaled
 from streamer.photo import sadtalker_crop
 from streamer.photo.head_square import cut_square, head_square
 from streamer.photo.portrait import Portrait
@@ -31,6 +35,9 @@ FIT_RIG = "fit-rig"
 LEAST_EYES = 8  # pixels between the eyes in the family's picture
 LITTLE_ROOM = 0.06  # of the picture's side drawn out beyond the photo's edge
 TIGHT = "there is little room about the head, so the photo's edge was drawn out; more room looks better"
+SMALL = (
+    "the photo has {pixels} pixels about the head, so its pictures are {shown}x{shown}; a larger photo looks sharper"
+)
 SCENE_ROWS = 3  # coefficients beyond the layout's: how the face was cut out; only whole-scene motion takes them
 # Where the 257 coefficients of a face hold what a family's layout names: expression, head angles, head translation.
 _EXPRESSION, _ANGLES, _TRANSLATION = slice(80, 144), slice(224, 227), slice(254, 257)
@@ -38,10 +45,14 @@ _EXPRESSION, _ANGLES, _TRANSLATION = slice(80, 144), slice(224, 227), slice(254,
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """An avatar's content. picture: [S, S, 3] RGB; landmarks: [478, 2] in its pixels; whole: the picture that frames
-    are pasted into, for the modes that do; matte: [S, S] in 0..1, how much of each pixel is the person.
+    """An avatar's content.
+
+    photo: [P, P, 3] RGB, as large as the family shows it; picture: the same at the family's size, [S, S, 3];
+    landmarks: [478, 2] in the picture's pixels; matte: [S, S] in 0..1, how much of each pixel is the person; whole: the
+    picture that frames are pasted into, for the modes that do.
     """
 
+    photo: ByteArray
     picture: ByteArray
     landmarks: FloatArray
     mode: str
@@ -89,14 +100,18 @@ def _fit_rig(manifest: Manifest, portrait: Portrait, mode: str) -> Made:
     size = manifest.size
     arrays = face_model(fit, names, Topology.load(conditions), portrait.landmarks, square, size)
     landmarks = (square.to_picture(portrait.landmarks) + 1) * (size / 2)
-    picture = cut_square(portrait.picture, square, size)
+    photo = cut_square(portrait.picture, square, max(size, min(int(2 * square.half), largest_photo(manifest))))
+    picture = scaled(photo, size)
     matte = _matte(portrait, lambda photo: cut_square(photo, square, size), picture, landmarks)
     notes = [TIGHT] if square.overhang((width, height)) > LITTLE_ROOM else []
+    shown = frame_size(manifest, photo.shape[0], None)
+    if shown < min(LARGEST_UNASKED, largest_photo(manifest)):
+        notes.append(SMALL.format(pixels=int(2 * square.half), shown=shown))
     if mode not in WHOLE_MODES:
-        return Made(picture, landmarks, mode, arrays, matte, notes=notes)
+        return Made(photo, picture, landmarks, mode, arrays, matte, notes=notes)
     edges = (square.x - square.half, square.y - square.half, square.x + square.half, square.y + square.half)
-    whole, box = whole_picture(portrait.picture, edges, size)
-    return Made(picture, landmarks, mode, {**arrays, BOX: box.array()}, matte, whole, notes)
+    whole, box = whole_picture(portrait.picture, edges, shown)
+    return Made(photo, picture, landmarks, mode, {**arrays, BOX: box.array()}, matte, whole, notes)
 
 
 def _matte(
@@ -126,10 +141,10 @@ def _read_coefficients(manifest: Manifest, portrait: Portrait, mode: str, thread
     matte = _matte(portrait, lambda photo: box.cut(photo, manifest.size), picture, landmarks)
     arrays = {"reference": reference, "source_keypoints": _own_keypoints(manifest, picture, reference, mode, threads)}
     if mode not in WHOLE_MODES:
-        return Made(picture, landmarks, mode, arrays, matte)
+        return Made(picture, picture, landmarks, mode, arrays, matte)
     edges = (box.left, box.top, box.right, box.bottom)
     whole, place = whole_picture(portrait.picture, edges, manifest.size)
-    return Made(picture, landmarks, mode, {**arrays, BOX: place.array()}, matte, whole)
+    return Made(picture, picture, landmarks, mode, {**arrays, BOX: place.array()}, matte, whole)
 
 
 def read_coefficients(stage: Engine, picture: ByteArray, landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:

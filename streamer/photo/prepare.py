@@ -142,7 +142,7 @@ def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name
         "mode": made.mode,
     }
     (folder / "avatar.json").write_text(json.dumps(about, indent=2) + "\n")
-    _write_png(folder / "portrait.png", made.picture)
+    _write_png(folder / "portrait.png", made.photo)
     matte.write_matte(folder / matte.FILE, made.matte)
     _write_png(folder / PREVIEW, _preview(made))
     if made.whole is not None:

@@ -79,7 +79,7 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
             Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
             named_or_photo(engines, name, options.photo_mode, options.photo_face, note) as avatar,
         ):
-            pictures = Pictures(engines, avatar, face.background)
+            pictures = Pictures(engines, avatar, face, note)
             if sound is None:
                 note(f"{options.performance} holds no sound; the video is silent (--sound gives it one)")
             progress.start()

@@ -73,7 +73,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, note) as avatar,
     ):
         stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face), script)
-        pictures = Pictures(engines, avatar, face.background)
+        pictures = Pictures(engines, avatar, face, note)
         progress.start()
         recorded: list[FloatArray] = []
         past = manifest.stage(avatar.motion_stage).context[0]

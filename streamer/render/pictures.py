@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from streamer.avatar import frame_size
 from streamer.avatar.catalogue import is_photo
 from streamer.avatar.paste import PasteBack
 from streamer.core.errors import ConfigError
 from streamer.core.files import check_output
 from streamer.core.frames import ByteArray, CoefficientWindow
+from streamer.core.options import FaceOptions
 from streamer.pipeline import Avatar, Engines, FaceRenderer
 from streamer.render import video_file
 from streamer.render.video_file import VideoWriter
@@ -58,13 +60,19 @@ def check_outputs(video: Path, beside: Path | None, avatar: str | None, read: Se
 class Pictures:
     """An avatar's frames as they are written: in the whole photo, where it was made with that."""
 
-    def __init__(self, engines: Engines, avatar: Avatar, background: str | None) -> None:
-        """Raises ConfigError for a background behind the whole photo, of which there is no matte."""
+    def __init__(self, engines: Engines, avatar: Avatar, face: FaceOptions, note: Callable[[str], None]) -> None:
+        """note: takes a remark for the person in one line.
+
+        Raises:
+            ConfigError: a background behind the whole photo, of which there is no matte.
+        """
         self._paste = PasteBack.of(avatar)
-        if self._paste and background is not None:
+        if self._paste and face.background is not None:
             raise ConfigError(f"a background is for pictures of the head; {avatar.name} shows the whole photo")
-        self._renderer = FaceRenderer(engines, avatar).on(background)
-        size = engines.manifest.size
+        self._renderer = FaceRenderer(engines, avatar, face)
+        size, photo = self._renderer.size, avatar.photo.shape[0]
+        if remark := frame_size.note(photo, face.size, size):
+            note(remark)
         self.size = self._paste.size if self._paste else (size, size)
 
     def draw(self, window: CoefficientWindow) -> ByteArray:

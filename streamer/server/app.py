@@ -14,6 +14,7 @@ from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer.avatar.background import refuse_transparent
 from streamer.avatar.catalogue import default_name, list_avatars
+from streamer.avatar.frame_size import largest_frame
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock
 from streamer.core.console import say
@@ -62,7 +63,7 @@ async def _serve(options: ServeOptions) -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     offer_to(reached)
     set_bitrates()
-    worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), manifest.size)
+    worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), largest_frame(manifest))
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
     handlers = Handlers(manifest, worker, lobby, limits, options, recordings)
     rates = RateLimits()

@@ -34,6 +34,7 @@ from aiohttp import web
 import clients
 from engines.manifest import Manifest
 from streamer.avatar.background import TRANSPARENT
+from streamer.avatar.frame_size import frame_size
 from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.aio import MonotonicClock
 from streamer.core.errors import BundleError, ConfigError, SessionError
@@ -270,8 +271,9 @@ class Handlers:
         return portrait, options
 
     async def _prepare(self, portrait: Portrait, options: SessionOptions) -> SessionOptions:
+        size = frame_size(self._manifest, portrait.photo.shape[0], options.face.size)
         try:
-            return replace(options, still=await self._stills.still(portrait, options.face.background))
+            return replace(options, still=await self._stills.still(portrait, options.face.background, size))
         except BundleError as error:
             raise _damaged(portrait, error) from None
 

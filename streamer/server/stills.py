@@ -20,7 +20,7 @@ import numpy as np
 from streamer.avatar.background import BLUR, TRANSPARENT, colour_of
 from streamer.avatar.gallery import Portrait
 from streamer.core.frames import ByteArray
-from streamer.core.pictures import has_alpha
+from streamer.core.pictures import has_alpha, scaled
 
 MOST_STILLS, MOST_PNGS = 32, 64  # remembered; a still of 512 x 512 pixels has 1 MB
 Key = tuple[Portrait, str]  # and its background
@@ -68,16 +68,17 @@ class Stills:
         """Tell whether `png` costs nothing."""
         return background is None or self._pngs.get((portrait, background)) is not None
 
-    async def still(self, portrait: Portrait, background: str | None) -> ByteArray:
-        """Return the portrait on a background, uint8 [H, W, 3], or [H, W, 4] on a transparent one.
+    async def still(self, portrait: Portrait, background: str | None, size: int) -> ByteArray:
+        """Return the portrait on a background, uint8 [size, size, 3], or [size, size, 4] on a transparent one.
 
         Raises:
             BundleError: the avatar's matte is damaged.
         """
         if background is None:
-            return portrait.still
+            return scaled(portrait.still, size)
         found = self._stills.get((portrait, background))
-        return await self._run(lambda: self._still(portrait, background)) if found is None else found
+        whole = await self._run(lambda: self._still(portrait, background)) if found is None else found
+        return scaled(whole, size)
 
     async def png(self, portrait: Portrait, background: str | None) -> bytes:
         """Return the same as a PNG file. Raises BundleError."""

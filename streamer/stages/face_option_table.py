@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamer.avatar import background
-from streamer.core.options import MAX_ANGLE, MAX_EXPRESSION_SCALE, POSE_MODES
+from streamer.core.options import FRAME_SIZES, MAX_ANGLE, MAX_EXPRESSION_SCALE, POSE_MODES
 from streamer.core.readers import number
 
 MAX_POSE_STYLE = 999  # stops typing errors; each family knows how many styles it has
@@ -42,6 +42,12 @@ def _switch(text: str) -> bool:
     if text not in ("0", "1"):
         raise ValueError("0 or 1")
     return text == "1"
+
+
+def _size(text: str) -> int:
+    if text not in map(str, FRAME_SIZES):
+        raise ValueError(" or ".join(map(str, FRAME_SIZES)))
+    return int(text)
 
 
 def _mode(text: str) -> str:
@@ -80,5 +86,11 @@ OPTIONS = (
         "COLOUR|blur|transparent|none",
         "background behind the person: a colour such as #00b140, the portrait's own blurred, or transparent where the "
         "output supports it (default: the portrait's own)",
+    ),
+    Option(
+        "size",
+        _size,
+        "|".join(map(str, FRAME_SIZES)),
+        "pixels a side of the face's pictures; a smaller photo gives what it has (default: 512)",
     ),
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from engines.manifest import Manifest
-from streamer.avatar import background
+from streamer.avatar import background, frame_size
 from streamer.core.errors import ConfigError
 from streamer.core.options import MAX_EXPRESSION_SCALE, PLAIN_FACE, POSE_MODES, FaceOptions
 from streamer.stages.face_option_table import OPTIONS
@@ -67,6 +67,7 @@ def check(manifest: Manifest, face: FaceOptions) -> None:
         raise ConfigError(f"expression scale {face.expression_scale:g}, expected 0 to {MAX_EXPRESSION_SCALE:g}")
     HeldView.of(manifest, face)
     background.check(face.background)
+    frame_size.check(manifest, face.size)
 
 
 def for_a_file(manifest: Manifest, face: FaceOptions) -> FaceOptions:

@@ -50,7 +50,7 @@ def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
 
 @pytest.fixture(scope="module")
 def still(tiny_folder: Path) -> ByteArray:
-    return Gallery.load(Manifest.load(tiny_folder), ["dot"], "dot").find(None).still
+    return Gallery.load(Manifest.load(tiny_folder), ["dot"], "dot").find(None).photo
 
 
 @pytest.fixture(scope="module")

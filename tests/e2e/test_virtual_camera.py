@@ -146,7 +146,7 @@ def test_the_command_sends_a_file_to_the_camera(
     assert main([*command, *size, "--fit", "crop"]) == 0
     assert len(driver.got) >= SECONDS * 25
     assert {rgb.shape for rgb in driver.got} == {(SIZE[1], SIZE[0], 3)}
-    still = Gallery.load(Manifest.load(tiny_folder), ["dot"], "dot").find(None).still
+    still = Gallery.load(Manifest.load(tiny_folder), ["dot"], "dot").find(None).photo
     assert np.array_equal(driver.got[0], Fit(*SIZE, "crop").put(still))  # while the engines are loaded
     assert "camera Fake Camera (fake), 96x64 at 25 a second" in capsys.readouterr().out
     assert driver.closed == 1

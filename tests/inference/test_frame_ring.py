@@ -17,7 +17,7 @@ def picture(value: int, size: int = 5) -> np.ndarray[tuple[int, ...], np.dtype[n
 
 
 def test_a_picture_is_read_as_it_was_written_until_its_slot_is_used_again() -> None:
-    ring = FrameRing(CONTEXT, slots=4, size=5)
+    ring = FrameRing(slots=4, most=5)
     for serial in range(6):
         ring.write(serial, picture(serial))
     assert ring.read(0) is None
@@ -27,7 +27,7 @@ def test_a_picture_is_read_as_it_was_written_until_its_slot_is_used_again() -> N
 
 
 def test_a_copy_does_not_change_when_the_slot_does() -> None:
-    ring = FrameRing(CONTEXT, slots=1, size=5)
+    ring = FrameRing(slots=1, most=5)
     ring.write(0, picture(7))
     copy = ring.read(0)
     ring.write(1, picture(9))
@@ -36,7 +36,7 @@ def test_a_copy_does_not_change_when_the_slot_does() -> None:
 
 
 def test_pictures_with_and_without_transparency_share_a_slot() -> None:
-    ring = FrameRing(CONTEXT, slots=1, size=5)
+    ring = FrameRing(slots=1, most=5)
     rgba = np.arange(100, dtype=np.uint8).reshape(5, 5, 4)
     ring.write(0, rgba)
     assert np.array_equal(ring.read(0), rgba)  # type: ignore[arg-type]
@@ -44,10 +44,17 @@ def test_pictures_with_and_without_transparency_share_a_slot() -> None:
     assert np.array_equal(ring.read(1), picture(9))  # type: ignore[arg-type]
 
 
+def test_pictures_of_several_sizes_share_a_slot() -> None:
+    ring = FrameRing(slots=1, most=8)
+    for serial, size in enumerate((5, 8, 3)):
+        ring.write(serial, picture(serial, size))
+        assert np.array_equal(ring.read(serial), picture(serial, size))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("rgb", [picture(0, size=6), np.zeros((5, 5, 3), np.float32), np.zeros((5, 5, 2), np.uint8)])
 def test_another_shape_or_type_is_refused(rgb: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
-    with pytest.raises(ValueError, match=r"expected uint8\[5, 5, 3 or 4\]"):
-        FrameRing(CONTEXT, slots=1, size=5).write(0, rgb)
+    with pytest.raises(ValueError, match=r"expected uint8\[S, S, 3 or 4\], S up to 5"):
+        FrameRing(slots=1, most=5).write(0, rgb)
 
 
 def _write(ring: FrameRing) -> None:
@@ -55,7 +62,7 @@ def _write(ring: FrameRing) -> None:
 
 
 def test_another_process_sees_what_is_written() -> None:
-    ring = FrameRing(CONTEXT, slots=2, size=5)
+    ring = FrameRing(slots=2, most=5)
     process = CONTEXT.Process(target=_write, args=(ring,))
     process.start()
     process.join(60)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
-from streamer.core.options import PipelineOptions
+from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME
 from streamer.inference.messages import Begin, Close, Cut, Open, Sound
 from streamer.inference.scheduler import Inference
@@ -54,7 +54,7 @@ class SlowRenderer:
         self.opened += [float(window.values[0, 0]) for window in windows]
         return [AvatarFrame(window.index, np.zeros((1, 1, 3), np.uint8), 0) for window in windows]
 
-    def on(self, background: str | None) -> Self:
+    def showing(self, face: FaceOptions) -> Self:
         return self
 
 

@@ -41,7 +41,7 @@ def decoded(png: bytes) -> ByteArray:
 
 @pytest.mark.parametrize("background", ["#0000ff", "#12ab34", "blur", "transparent"])
 async def test_a_still_is_as_the_first_picture_will_be(stills: Stills, portrait: Portrait, background: str) -> None:
-    still = await stills.still(portrait, background)
+    still = await stills.still(portrait, background, SIDE)
     apart = np.abs(still.astype(int) - portrait.on(background))
     assert apart.max() <= 1  # a cut-out is kept with 8 bits
     picture = decoded(await stills.png(portrait, background))
@@ -50,10 +50,10 @@ async def test_a_still_is_as_the_first_picture_will_be(stills: Stills, portrait:
 
 
 async def test_a_portrait_is_cut_out_once_whatever_colours_are_asked_for(stills: Stills, portrait: Portrait) -> None:
-    await stills.still(portrait, "#000000")
+    await stills.still(portrait, "#000000", SIDE)
     (portrait.folder / FILE).write_bytes(b"damaged")
     for colour in range(5):
-        assert (await stills.still(portrait, f"#0000{colour:02x}")).shape == (SIDE, SIDE, 3)
+        assert (await stills.still(portrait, f"#0000{colour:02x}", SIDE)).shape == (SIDE, SIDE, 3)
 
 
 async def test_what_is_remembered_is_bounded(stills: Stills, portrait: Portrait) -> None:
@@ -66,5 +66,5 @@ async def test_what_is_remembered_is_bounded(stills: Stills, portrait: Portrait)
 async def test_a_damaged_matte_is_told(stills: Stills, portrait: Portrait) -> None:
     (portrait.folder / FILE).write_bytes(b"damaged")
     with pytest.raises(BundleError, match="not a picture"):
-        await stills.still(portrait, "#000000")
-    assert await stills.still(portrait, None) is portrait.still
+        await stills.still(portrait, "#000000", SIDE)
+    assert await stills.still(portrait, None, SIDE) is portrait.still

@@ -17,6 +17,7 @@ from streamer.avatar.matte_motion import MatteMotion
 from streamer.cli.main import main
 from streamer.core.errors import PhotoError
 from streamer.core.frames import ByteArray, CoefficientWindow, FloatArray, Keypoints
+from streamer.core.options import FaceOptions
 from streamer.photo.prepare import PrepareOptions, prepare
 from streamer.pipeline import FaceRenderer
 from streamer.vision.matting import cut_out
@@ -103,7 +104,7 @@ def test_a_turned_face_is_whole_and_its_background_gone(starter: Engines, name: 
     avatar = Avatar.load(starter, name)
     for pose in ((0, 0, 0), *TURNED.values()):
         keypoints = held(starter, avatar, pose)
-        (frame,) = FaceRenderer(starter, avatar).on("transparent").render([window(pose)])
+        (frame,) = FaceRenderer(starter, avatar, FaceOptions(background="transparent", size=256)).render([window(pose)])
         face = FacePlace.of((keypoints.points[:478, :2] + 1) * 128)
         shrunk = cv2.erode(face.inside(256).astype(np.uint8), np.ones((9, 9))) > 0
         assert frame.rgb[shrunk, 3].min() > 240

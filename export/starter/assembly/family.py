@@ -9,7 +9,12 @@ is not there.
 
     python -m export.starter.assembly.family --expression --out engines/starter
 
-takes a new expression graph into a family that is there.
+takes a new expression graph into a family that is there, and
+
+    python -m export.starter.assembly.family --pictures --weights export/starter/data/generator.npz \
+        --out engines/starter
+
+the graphs of new weights of the generator.
 """
 
 from __future__ import annotations
@@ -63,6 +68,22 @@ def replace_expression(folder: Path) -> None:
     stage["graphs"] = [expression_entry(folder, len(manifest["coefficients"]["expression"]))]
     stage["lookahead_ms"] = EXPRESSION_LOOKAHEAD_MS
     _write(path, manifest)
+
+
+def replace_pictures(folder: Path, weights: Path) -> None:
+    """Export the generator's graphs into an assembled family's folder; all else stays."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    stages = manifest["stages"]
+    (points, _), model = stages["render"]["graphs"][0]["inputs"]["source_keypoints"][1:], Generator()
+    load_weights(weights, model)
+    appearance, render = picture_plans(model.eval(), points)
+    before = {graph["file"] for name in ("appearance", "render") for graph in stages[name]["graphs"]}
+    stages["appearance"]["graphs"] = [export_graph(appearance, folder)]
+    stages["render"]["graphs"] = [export_graph(plan, folder) for plan in render]
+    _write(path, manifest)
+    for unused in before - {plan.file for plan in (appearance, *render)}:
+        (folder / unused).unlink(missing_ok=True)
 
 
 def assemble(assets: Path, weights: Path, folder: Path) -> None:
@@ -144,13 +165,16 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="the generator's weights (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="the family's folder")
     parser.add_argument("--expression", action="store_true", help="only take in a new expression graph")
+    parser.add_argument("--pictures", action="store_true", help="only export the generator's graphs anew")
     args = parser.parse_args()
     if args.expression:
         replace_expression(args.out)
+    elif args.pictures and args.weights:
+        replace_pictures(args.out, args.weights)
     elif args.assets and args.weights:
         assemble(args.assets, args.weights, args.out)
     else:
-        parser.error("--assets and --weights are needed, or --expression")
+        parser.error("--assets and --weights are needed, or --expression, or --pictures and --weights")
     print(f"wrote {args.out}")
 
 

@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from export.starter.assembly.stages import Appearance, Compose, Decode, DrivingKeypoints, Look, Refine, Warp
+from export.starter.assembly.stages import Appearance, Decode, DrivingKeypoints, Layers, Look, Refine, Sample
 from export.starter.training.generator import CONDITIONS, SIZE, Generator
 
 OPSET = 17
@@ -114,16 +114,16 @@ def picture_plans(model: Generator, points: int) -> tuple[GraphPlan, list[GraphP
             "render_look.onnx",
             Look(model),
             "small source_keypoints driving_keypoints driving_conditions",
-            "seen flow",
+            "seen prior",
         ),
         plan("render_refine.onnx", Refine(model), "seen", "context refined", "bf16"),
         plan(
-            "render_warp.onnx",
-            Warp(),
-            f"portrait source_conditions {features} driving_conditions windows flow context refined",
-            f"warped {sampled}",
+            "render_sample.onnx",
+            Sample(),
+            f"portrait source_conditions {features} driving_conditions windows prior context refined",
+            f"flow {sampled}",
         ),
         plan("render_decode.onnx", Decode(model), sampled, "painted", "bf16"),
-        plan("render_compose.onnx", Compose(), "warped painted windows", "frame"),
+        plan("render_layers.onnx", Layers(), "painted", "layers"),
     ]
     return appearance, render

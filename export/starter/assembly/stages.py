@@ -1,8 +1,9 @@
 """The starter family's stages as graphs: motion, appearance, and render in five parts.
 
-Render is cut where precision changes: what has coordinates in it (look, warp) and what makes the final pixels (compose)
-stays float32, as a bfloat16 coordinate is off by half a pixel; the networks between them (refine, decode) may run in
-bfloat16. Values flow between the parts by name.
+Render is cut where precision changes: what has coordinates in it (look, sample) and what makes the final pixels
+(layers) stays float32, as a bfloat16 coordinate is off by half a pixel; the networks between them (refine, decode) may
+run in bfloat16. Values flow between the parts by name. The graphs give no picture but its flow and painted windows, so
+that the photo itself can be warped at the size of the output; see `streamer.stages.photo_canvas`.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Look(nn.Module):
     def forward(
         self, small: Tensor, source_keypoints: Tensor, driving_keypoints: Tensor, driving_conditions: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns what is seen and the prior's flow."""
+        """Returns what is seen and the prior of the flow."""
         return self.model.look(small, F.avg_pool2d(driving_conditions, 4), source_keypoints, driving_keypoints)
 
 
@@ -101,8 +102,8 @@ class Refine(nn.Module):
         return self.model.refine(seen)
 
 
-class Warp(nn.Module):
-    """Everything that is sampled along the flow."""
+class Sample(nn.Module):
+    """Complete the flow, and sample along it what the decoder paints the windows from."""
 
     def forward(
         self,
@@ -113,28 +114,28 @@ class Warp(nn.Module):
         features_eighth: Tensor,
         driving_conditions: Tensor,
         windows: Tensor,
-        flow: Tensor,
+        prior: Tensor,
         context: Tensor,
         refined: Tensor,
     ) -> tuple[Tensor, ...]:
-        """windows [2, 2]: (top, left) in pixels. Returns the warped picture and the decoder's inputs of each window."""
-        motion = correct(flow + refined[:, :2] * RESIDUAL_SCALE, refined)
-        whole = resize(motion, SIZE)
-        warped = sample(portrait, whole[:, :2])
+        """windows [2, 2]: (top, left) in pixels. Returns the flow [1, 2, 64, 64] (where each place of the frame comes
+        from, less the place itself, in -1..1) and the decoder's inputs of each window."""
+        flow = prior + refined[:, :2] * RESIDUAL_SCALE
+        motion = correct(flow, refined)
 
         def warp(image: Tensor) -> Tensor:
             grid = cut(resize(motion, image.shape[-1]), windows)
             return sample(image.expand(WINDOWS, -1, -1, -1), grid[:, :2]) * grid[:, 2:]
 
-        places = cut(whole, windows)
+        places = cut(resize(motion[:, :2], SIZE), windows)
         both = torch.cat([portrait, source_conditions], 1).expand(WINDOWS, -1, -1, -1)
         return (
-            warped,
+            flow,
             warp(features_half),
             warp(features_quarter),
             warp(features_eighth),
             cut(context, windows),
-            sample(both, places[:, :2]),
+            sample(both, places),
             cut(driving_conditions, windows),
         )
 
@@ -153,8 +154,8 @@ class Decode(nn.Module):
         return self.model.decode(Features(half, quarter, eighth), near, pictures, conditions)
 
 
-class Compose(nn.Module):
-    """Blend the painted windows over the warped picture."""
+class Layers(nn.Module):
+    """The painted windows as layers that lie over the warped picture and fade out towards their edges."""
 
     feather: Tensor
 
@@ -163,20 +164,10 @@ class Compose(nn.Module):
         ramps = [_ramp(length) for length in (WINDOW_HEIGHT, WINDOW_WIDTH)]
         self.register_buffer("feather", (ramps[0][:, None] * ramps[1][None])[None, None])
 
-    def forward(self, warped: Tensor, painted: Tensor, windows: Tensor) -> Tensor:
-        """Returns the frame [1, 256, 256, 3] as bytes."""
+    def forward(self, painted: Tensor) -> Tensor:
+        """Returns [2, h, w, 4]: colour, multiplied by its alpha, and alpha, in 0..1."""
         alpha = torch.sigmoid(painted[:, 3:] - 1) * self.feather
-        layers = F.pad(torch.cat([torch.sigmoid(painted[:, :3]) * alpha, alpha], 1), (1, 1, 1, 1))
-        total = torch.zeros(4, SIZE, SIZE)
-        line = torch.arange(SIZE)
-        for k in range(WINDOWS):
-            top, left = windows[k, 0].to(torch.int64), windows[k, 1].to(torch.int64)
-            rows = (line - top + 1).clamp(0, WINDOW_HEIGHT + 1)  # outside the window: its border of zeros
-            columns = (line - left + 1).clamp(0, WINDOW_WIDTH + 1)
-            total = total + layers[k].index_select(1, rows).index_select(2, columns)
-        cover = total[3:].clamp(0, 1)
-        frame = warped[0] * (1 - cover) + total[:3]
-        return (frame.clamp(0, 1).permute(1, 2, 0)[None] * 255 + 0.5).to(torch.uint8)
+        return torch.cat([torch.sigmoid(painted[:, :3]) * alpha, alpha], 1).permute(0, 2, 3, 1)
 
 
 def cut(x: Tensor, windows: Tensor) -> Tensor:

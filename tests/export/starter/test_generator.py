@@ -13,8 +13,8 @@ pytest.importorskip("scipy", reason="scipy is not installed; pip install 'avatar
 from export.starter.assembly.stages import (  # noqa: E402
     WINDOW_HEIGHT,
     WINDOW_WIDTH,
-    Compose,
     DrivingKeypoints,
+    Layers,
     cut,
     head_rotation,
 )
@@ -80,17 +80,15 @@ def test_cutting_windows_takes_what_lies_there() -> None:
         torch.testing.assert_close(part, image[0, :, top : top + WINDOW_HEIGHT // 4, left : left + WINDOW_WIDTH // 4])
 
 
-def test_composing_puts_paint_into_its_window_only() -> None:
-    warped = torch.zeros(1, 3, g.SIZE, g.SIZE)
+def test_a_layer_fades_in_from_its_window_s_edge() -> None:
     painted = torch.full((2, 4, WINDOW_HEIGHT, WINDOW_WIDTH), 20.0)
-    frame = Compose()(warped, painted, torch.tensor([[0.0, 0.0], [160.0, 96.0]]))[0].numpy()
-    assert frame.dtype == np.uint8
-    assert frame[160 + WINDOW_HEIGHT // 2, 96 + WINDOW_WIDTH // 2].tolist() == [255, 255, 255]
-    assert not frame[100:160].any()
-    assert not frame[160:, :96].any()
-    edge = frame[160 + WINDOW_HEIGHT // 2, 96 : 96 + 10, 0].astype(int)
-    assert (np.diff(edge) >= 0).all()  # it fades in: no visible frame around it
-    assert 0 < edge[0] < 64
+    layers = Layers()(painted).numpy()
+    assert layers.shape == (2, WINDOW_HEIGHT, WINDOW_WIDTH, 4)
+    np.testing.assert_allclose(layers[:, WINDOW_HEIGHT // 2, WINDOW_WIDTH // 2], 1, atol=1e-3)
+    np.testing.assert_allclose(layers[..., :3], np.repeat(layers[..., 3:], 3, 3), atol=1e-6)  # white, times alpha
+    edge = layers[1, WINDOW_HEIGHT // 2, :10, 3]
+    assert (np.diff(edge) >= 0).all()
+    assert 0 < edge[0] < 0.25
 
 
 def test_the_head_turns_as_documented() -> None:

@@ -1,0 +1,49 @@
+"""The size of an avatar's frames: that of the family's networks, or larger where the photo itself is warped."""
+
+from __future__ import annotations
+
+from engines.manifest import Manifest
+from streamer.core.errors import ConfigError
+from streamer.core.options import FRAME_SIZES, LARGEST_UNASKED
+
+ENOUGH = 0.75  # of a size: a photo with so many pixels loses detail at the next smaller one
+
+
+def offered_sizes(manifest: Manifest) -> tuple[int, ...]:
+    """Sides in pixels that frames of a family may have, smallest first.
+
+    A family whose render stage gives a flow and painted layers (see `stages.photo_canvas`) has a picture of any size;
+    one whose network draws the picture has its size alone.
+    """
+    if "layers" not in manifest.stage("render").outputs:
+        return (manifest.size,)
+    return tuple(sorted({manifest.size, *(size for size in FRAME_SIZES if size > manifest.size)}))
+
+
+def frame_size(manifest: Manifest, photo: int, asked: int | None) -> int:
+    """The side of frames of an avatar whose photo has `photo` pixels a side: the size asked for, or the largest that
+    the photo has pixels for; None is at most LARGEST_UNASKED."""
+    most = LARGEST_UNASKED if asked is None else asked
+    return max(
+        (size for size in offered_sizes(manifest) if size <= most and ENOUGH * size <= photo), default=manifest.size
+    )
+
+
+def largest_frame(manifest: Manifest) -> int:
+    """The side of the largest frames that any avatar of the family has."""
+    return offered_sizes(manifest)[-1]
+
+
+def check(manifest: Manifest, asked: int | None) -> None:
+    """Raise ConfigError when frames of the family are never of the size asked for."""
+    offered = offered_sizes(manifest)
+    if asked is not None and asked not in offered:
+        sizes = ", ".join(map(str, offered))
+        raise ConfigError(f"size {asked}; family {manifest.family} has {sizes}")
+
+
+def note(photo: int, asked: int | None, size: int) -> str | None:
+    """One line for a person whose photo is smaller than the size asked for; None where it is not."""
+    if asked is None or size >= asked:
+        return None
+    return f"the photo has {photo} pixels about the head, so frames are {size}x{size}, not {asked}x{asked}"

@@ -1,0 +1,79 @@
+"""Frames at the photo's own resolution: the photo warped along the flow, and the painted windows laid over it.
+
+The render network works on 256 pixels, but what it changes is smooth (the flow) or small (mouth and eyes). So the flow
+is scaled up and samples the photo itself, which leaves skin and hair as sharp as they are; see Siarohin et al., First
+Order Motion Model (2019), for warping by a backward flow.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from streamer.core.frames import ByteArray, FloatArray
+from streamer.core.pictures import scaled
+
+# The photo is kept this many times the frame's size, though with no finer detail. Bilinear sampling then loses little,
+# wherever between two pixels it falls; on the frame's own grid, skin would turn soft and sharp as the head moves.
+OVERSAMPLING = 2
+MOST_SAMPLED = 1024  # pixels a side of the enlarged photo; beyond, memory is slower than the gain is worth
+PAINTED = 1 / 255  # alpha below which nothing is seen of a layer
+MARGIN = 2  # pixels of a layer about what is seen of it, for cubic interpolation
+
+
+class PhotoCanvas:
+    """Draws frames of `size` pixels from one photo."""
+
+    def __init__(self, photo: ByteArray, windows: FloatArray, network: int, size: int) -> None:
+        """photo: uint8 [P, P, 3]; windows: (top, left) of each layer in the network's pixels, [n, 2];
+        network: the side of the picture that the layers belong to."""
+        source = scaled(photo, size)
+        if size * OVERSAMPLING <= MOST_SAMPLED:
+            source = scaled(source, size * OVERSAMPLING)
+        self._source = source
+        self._size = size
+        self._enlarged = size / network
+        self._corners = [(int(top), int(left)) for top, left in windows]
+        self._per_unit = np.float32(source.shape[0] / 2)  # pixels of the source for a unit of flow
+        line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(source.shape[0] / size)
+        self._x = np.tile(line - np.float32(0.5), (size, 1))
+        self._y = np.ascontiguousarray(self._x.T)
+
+    def draw(self, flow: FloatArray, layers: FloatArray) -> ByteArray:
+        """uint8 [size, size, 3].
+
+        flow: [2, g, g], where each place comes from less the place itself, in -1..1; layers: [n, h, w, 4] in 0..1,
+        colour multiplied by its alpha, and alpha.
+        """
+        frame = self._warped(flow)
+        for corner, layer in zip(self._corners, layers, strict=True):
+            self._lay(frame, corner, layer)
+        return frame
+
+    def _warped(self, flow: FloatArray) -> ByteArray:
+        shift = flow * self._per_unit
+        x, y = (cv2.resize(axis, (self._size, self._size), interpolation=cv2.INTER_LINEAR) for axis in shift)
+        cv2.add(x, self._x, dst=x)
+        cv2.add(y, self._y, dst=y)
+        return np.asarray(cv2.remap(self._source, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+    def _lay(self, frame: ByteArray, corner: tuple[int, int], layer: FloatArray) -> None:
+        """Lay what is seen of a layer over the frame."""
+        seen = layer[..., 3] > PAINTED
+        rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+        if not rows.size:
+            return
+        height, width = layer.shape[:2]
+        # Even sides: then a layer's pixels are whole pixels of the frame at one and a half times the size, too.
+        top, left = (max(0, int(line[0]) - MARGIN) // 2 * 2 for line in (rows, columns))
+        bottom = min(height, -(-(int(rows[-1]) + 1 + MARGIN) // 2) * 2)
+        right = min(width, -(-(int(columns[-1]) + 1 + MARGIN) // 2) * 2)
+        part = layer[top:bottom, left:right]
+        if self._enlarged != 1:
+            sides = round((right - left) * self._enlarged), round((bottom - top) * self._enlarged)
+            part = np.asarray(cv2.resize(part, sides, interpolation=cv2.INTER_CUBIC), np.float32)
+        y, x = round((corner[0] + top) * self._enlarged), round((corner[1] + left) * self._enlarged)
+        under = frame[y : y + part.shape[0], x : x + part.shape[1]]
+        alpha = part[..., 3:].clip(0, 1)
+        mixed = under * (1 - alpha) + part[..., :3] * np.float32(255) + np.float32(0.5)
+        under[:] = mixed.clip(0, 255).astype(np.uint8)
