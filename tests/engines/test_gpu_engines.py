@@ -93,8 +93,8 @@ def test_tensorrt_is_not_imported_without_a_driver() -> None:
     code = (
         "import sys\n"
         "from engines.errors import EngineError\n"
-        "from engines import tensorrt\n"
-        "try: tensorrt.library()\n"
+        "from engines.backends import tensorrt_gpu\n"
+        "try: tensorrt_gpu.library()\n"
         "except EngineError: print('refused')\n"
         "assert not {'tensorrt', 'cuda.bindings.runtime'} & sys.modules.keys()\n"
     )

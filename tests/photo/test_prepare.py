@@ -58,7 +58,9 @@ def near(engines: Engines, avatar: Avatar, points: tuple[int, int], one: ByteArr
 
 def test_a_prepared_photo_rests_blinks_and_speaks(own_home: Path, photo: Path, starter: Engines) -> None:
     made = prepare(MANIFEST, PrepareOptions(photo, "me"))
-    assert made == Prepared("me", own_home / "avatars" / "me", ())
+    (note,) = made.notes
+    assert note == "the photo has 242 pixels about the head, so its pictures are 256x256; a larger photo looks sharper"
+    assert made == Prepared("me", own_home / "avatars" / "me", (note,))
     assert list_avatars(MANIFEST)[-1] == "me"
     info = find_avatar(MANIFEST, "me")
     assert (info.title, info.mode) == ("Me", "crop")
