@@ -17,7 +17,7 @@ MINUTES ?= 10
 AUDIO ?= tests/data/speech.ogg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench latency obs camera speech score soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
+.PHONY: help setup dev run check test coverage lint bench latency obs camera speech score soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -30,8 +30,14 @@ dev: $(VENV)/.installed-dev  ## install what tests and checks need, too
 run: setup  ## talk with the avatar in the browser; HOST=localhost PORT=8080
 	$(BIN)/avatar serve --host $(HOST) --port $(PORT)
 
-test: dev  ## run the tests
+check: lint  ## the everyday check, under a minute: lint, and all tests that start no process
+	$(BIN)/python -m pytest -q -m "not process" --numprocesses logical --maxprocesses 8 --dist worksteal
+
+test: dev  ## run all tests
 	$(BIN)/python -m pytest
+
+coverage: dev  ## run all tests and list the lines they miss, those of child processes included
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
 lint: dev  ## check style, layers of imports, and types
 	$(BIN)/ruff check .

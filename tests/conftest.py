@@ -14,6 +14,7 @@ from streamer.avatar.bundle import Avatar
 from streamer.avatar.catalogue import HOME_VARIABLE
 from streamer.vision.landmarks import Landmarker, shared_landmarker
 from streamer.webrtc.ice import LOOPBACK, offer_only
+from tests.fakes.no_process import ProcessGuard
 from tests.fakes.sound import speech_like, write_wav
 from tests.families import tiny_family, tiny_vae_family
 
@@ -94,3 +95,8 @@ def ada(vae: Engines) -> Avatar:
 def landmarker() -> Landmarker:
     """The landmark models, loaded once."""
     return shared_landmarker()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start no process in a test that is not marked for it."""
+    config.pluginmanager.register(ProcessGuard(), "process guard")

@@ -107,6 +107,7 @@ class _Listener:
         self.first.set_exception(AssertionError(reason))
 
 
+@pytest.mark.process
 async def test_sessions_of_one_worker_have_backgrounds_of_their_own(tiny_folder: Path) -> None:
     from streamer.core.aio import MonotonicClock
     from streamer.core.frames import AudioChunk

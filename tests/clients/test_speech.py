@@ -16,7 +16,7 @@ from clients.speech import SpeechClient, SpeechClientError
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests.fakes.spoken import SAMPLE_RATE, STEP_MS, caller_of, steps, until_heard, voiced
 
-pytestmark = pytest.mark.usefixtures("loopback")
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("loopback")]
 
 
 @pytest.fixture(scope="module")

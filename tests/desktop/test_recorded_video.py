@@ -18,6 +18,8 @@ from streamer.desktop.ends import Ends
 from streamer.desktop.recorded_video import RecordedVideo, beside
 from tests import ROOT
 
+pytestmark = pytest.mark.process
+
 DELAY_MS = 320
 
 

@@ -139,6 +139,7 @@ async def serving(arguments: list[str]) -> AsyncIterator[LaunchedServer]:
         await asyncio.to_thread(context.__exit__, None, None, None)
 
 
+@pytest.mark.process
 async def test_pictures_and_sound_come_steadily_and_belong_together(
     server: LaunchedServer, still: ByteArray, speech: Path, tiny: Engines, dot: Avatar, tiny_folder: Path
 ) -> None:
@@ -170,6 +171,7 @@ def lag_s(pictures: list[tuple[float, ByteArray]], start: float, expected: np.nd
     return float(lags[int(np.argmax(fits))])
 
 
+@pytest.mark.process
 async def test_a_server_that_dies_and_comes_again(tiny_folder: Path, still: ByteArray) -> None:
     """The portrait shows meanwhile, pictures never stop, and what was wrong is told once."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -192,6 +194,7 @@ async def test_a_server_that_dies_and_comes_again(tiny_folder: Path, still: Byte
     assert len(moments) / (moments[-1] - moments[0]) == pytest.approx(25, abs=1)
 
 
+@pytest.mark.process
 async def test_a_session_that_the_server_ends_is_begun_anew(server: LaunchedServer, still: ByteArray) -> None:
     stage = Stage(server.url, still, NoMicrophone(), "speech=1")
     async with stage.running(), aiohttp.ClientSession() as http:
@@ -202,6 +205,7 @@ async def test_a_session_that_the_server_ends_is_begun_anew(server: LaunchedServ
     assert stage.notes[0] == f"{server.url}: the call has ended; the portrait shows while it is called again"
 
 
+@pytest.mark.process
 async def test_whoever_finds_no_room_waits_for_it(server: LaunchedServer, still: ByteArray) -> None:
     stage = Stage(server.url, still, NoMicrophone(), "speech=1")
     async with AsyncExitStack() as occupied:
@@ -215,6 +219,7 @@ async def test_whoever_finds_no_room_waits_for_it(server: LaunchedServer, still:
     assert stage.notes[1:] == ["the face is back"]
 
 
+@pytest.mark.process
 async def test_transparent_pictures_come_as_they_are(server: LaunchedServer, still: ByteArray) -> None:
     before = ground(still, TRANSPARENT)
     stage = Stage(server.url, before, NoMicrophone(), "speech=1&still=1&background=transparent")
@@ -238,6 +243,7 @@ def test_until_the_portrait_comes_only_what_is_behind_it_shows(background: str |
     assert (shown[16, 16].max() > 200) == (background is None)
 
 
+@pytest.mark.process
 async def test_what_a_server_will_never_do_ends_it(server: LaunchedServer, still: ByteArray) -> None:
     stage = Stage(server.url, still, NoMicrophone(), "speech=1&yaw=40")
     async with stage.running() as task:
@@ -245,6 +251,7 @@ async def test_what_a_server_will_never_do_ends_it(server: LaunchedServer, still
             await task
 
 
+@pytest.mark.process
 async def test_a_source_that_is_silent_keeps_the_call_and_is_heard_again(
     server: LaunchedServer, still: ByteArray
 ) -> None:
@@ -265,6 +272,7 @@ async def test_a_source_that_is_silent_keeps_the_call_and_is_heard_again(
     assert (loud[-1] - loud[0] - pauses.max()) / RATE == pytest.approx(1.2, abs=0.6)
 
 
+@pytest.mark.process
 async def test_speech_is_pushed_to_the_server(server: LaunchedServer, still: ByteArray) -> None:
     stage = Stage(server.url, still, NoMicrophone(), "speech=1")
     tone = 16_000 * np.sin(np.arange(12_000) * 2 * np.pi * 400 / 24_000)

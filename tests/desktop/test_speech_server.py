@@ -35,6 +35,7 @@ from streamer.session.speech_protocol import Idle, Played, Started, Told
 from tests import ROOT
 from tests.fakes.clock import FakeClock
 from tests.fakes.local import LOUDEST, STILL, Ear, LevelWorker, Screen
+from tests.waiting import eventually
 
 RATE = 24_000
 LEVEL = LOUDEST / 2
@@ -118,8 +119,7 @@ async def test_what_is_cleared_is_silent_and_the_position_is_what_the_device_got
     stage = Stage(MonotonicClock())
     async with stage.served() as address, SpeechClient(address) as client:
         await _push_tenfold(client, 3.0)
-        while not stage.ear.heard or stage.voiced_ms() < 500:  # noqa: ASYNC110 - the ear tells nobody
-            await asyncio.sleep(0.01)
+        await eventually(lambda: stage.ear.heard and stage.voiced_ms() >= 500)
         position = await client.clear()
         assert 500 <= position <= 2500
         assert stage.heard_about(position, within=40)
@@ -237,6 +237,7 @@ async def test_the_socket_ends_with_the_session() -> None:
         assert socket.close_code == 1001
 
 
+@pytest.mark.process
 async def test_ctrl_c_ends_the_example_that_waits_for_a_line() -> None:
     stage = Stage(MonotonicClock())
     async with stage.served() as address:
@@ -245,9 +246,7 @@ async def test_ctrl_c_ends_the_example_that_waits_for_a_line() -> None:
             *command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=asyncio.subprocess.PIPE
         )
         try:
-            while not stage.session.speech.is_taken:  # noqa: ASYNC110 - the port tells nobody
-                await asyncio.sleep(0.05)
-            await asyncio.sleep(0.2)  # it waits for a line by now
+            await eventually(lambda: stage.session.speech.is_taken)
             say.send_signal(signal.SIGINT)
             async with asyncio.timeout(10):
                 await say.wait()
@@ -257,6 +256,7 @@ async def test_ctrl_c_ends_the_example_that_waits_for_a_line() -> None:
                 await say.wait()
 
 
+@pytest.mark.process
 def test_the_command_takes_speech_in_place_of_a_microphone(tiny_folder: Path) -> None:
     command = [sys.executable, "-m", "streamer", "mic", "--engines", str(tiny_folder), "--threads", "1"]
     command += ["--speech", "0", "--port", "0"]

@@ -153,6 +153,7 @@ if os.WIFSTOPPED(status):
 """
 
 
+@pytest.mark.process
 def test_in_the_background_the_keys_are_left_to_others() -> None:
     """The system stops a program there that sets the terminal or reads from it."""
     person, terminal = pty.openpty()

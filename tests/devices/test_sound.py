@@ -23,6 +23,7 @@ from streamer.devices import port_audio as port_audio_module
 from streamer.devices import sound
 from streamer.devices.port_audio import INPUT, OUTPUT, PortAudio, SoundDevice, choose, listing, port_audio
 from streamer.devices.sound import MOST_RESERVE, RESERVE, Loudspeaker, Microphone
+from tests.waiting import until
 
 DEVICES = [
     SoundDevice(0, "Built-in Microphone", "MME", 2, 0),
@@ -288,14 +289,16 @@ def test_a_loudspeaker_that_is_gone_is_told_and_taken_again(library: Library, mo
         library.streams[0].close()
         with pytest.raises(DeviceError, match="sound device Speakers is gone"):
             speaker.play(0, _heard(1, 2))
-        while not library.streams:
-            pass
-        while True:
-            try:
-                speaker.play(1, _heard(1, 2))
-                break
-            except DeviceError:
-                continue
+        until(lambda: library.streams)
+        until(lambda: _plays(speaker))
+
+
+def _plays(speaker: Loudspeaker) -> bool:
+    try:
+        speaker.play(1, _heard(1, 2))
+    except DeviceError:
+        return False
+    return True
 
 
 def test_a_missing_package_or_library_says_how_to_get_it(

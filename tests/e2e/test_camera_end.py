@@ -18,6 +18,8 @@ from streamer.recording.performance_file import open_performance
 from tests.fakes.muxed import look
 from tests.fakes.sound import speech_like, write_wav
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:

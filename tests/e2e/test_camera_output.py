@@ -24,6 +24,8 @@ from streamer.pipeline import Pipeline, PipelineOptions
 from tests.fakes.muxed import look
 from tests.fakes.sound import speech_like, write_wav
 
+pytestmark = pytest.mark.process
+
 SECONDS = 2.0
 
 

@@ -168,6 +168,7 @@ def test_engines_tells_what_is_there_and_what_it_runs_on(
     assert "all files verified" in told
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stop_is_quiet_and_leaves_nothing(tiny_folder: Path, tmp_path: Path, number: int, status: int) -> None:
     sound = write_wav(tmp_path / "long.wav", np.tile(speech_like(10), 60))
@@ -183,6 +184,7 @@ def test_a_stop_is_quiet_and_leaves_nothing(tiny_folder: Path, tmp_path: Path, n
     assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
 
 
+@pytest.mark.process
 def test_rendering_imports_neither_torch_nor_the_server() -> None:
     loaded = loaded_modules("import streamer.render.from_sound, streamer.pipeline")
     assert loaded & {"torch", "aiortc", "aiohttp", "onnx", "scipy"} == set()

@@ -34,7 +34,10 @@ SPY = """() => {
 }"""
 LIVE = "document.body.dataset.state === 'live'"
 
-pytestmark = pytest.mark.skipif(FIREFOX is None, reason="NO FIREFOX: its side is not tested on this machine")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(FIREFOX is None, reason="NO FIREFOX: its side is not tested on this machine"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ def _line(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
     raise AssertionError(f"never said {pattern}")
 
 
+@pytest.mark.process
 def test_the_face_is_on_a_page_and_ctrl_c_ends(running: subprocess.Popen[str]) -> None:
     page = _line(running, r"the face is at (http://localhost:\d+/)")[1]
     _line(running, "Dot speaks with the sound of .*speech.wav, 320 ms after it")
@@ -51,6 +52,7 @@ def test_the_face_is_on_a_page_and_ctrl_c_ends(running: subprocess.Popen[str]) -
     assert running.wait(20) == 0
 
 
+@pytest.mark.process
 def test_ctrl_c_ends_while_the_engines_are_loaded(running: subprocess.Popen[str]) -> None:
     _line(running, "loading the engines")
     running.send_signal(signal.SIGINT)

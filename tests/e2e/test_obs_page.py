@@ -117,6 +117,7 @@ def is_face_over_nothing(picture: ByteArray) -> bool:
     return bool(max(corners) == 0 and middle[..., 3].min() == 255 and middle[..., :3].std() > 1)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("painter", "arguments"), [("webgl2", []), ("2d", ["--disable-3d-apis"])])
 async def test_the_face_speaks_over_nothing(
     server: LaunchedServer, microphone: Path, painter: str, arguments: list[str]
@@ -144,6 +145,7 @@ async def test_the_face_speaks_over_nothing(
     assert (silent, controls, errors) == (True, 0, [])
 
 
+@pytest.mark.process
 async def test_speech_is_seen_and_heard_after_a_restart_too_until_a_newer_page_comes(tiny_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -181,6 +183,7 @@ async def test_speech_is_seen_and_heard_after_a_restart_too_until_a_newer_page_c
             assert await newer.evaluate("document.body.dataset.shown") == "canvas"
 
 
+@pytest.mark.process
 async def test_without_a_microphone_the_portrait_stays_and_a_line_says_what_to_do(server: LaunchedServer) -> None:
     async with browser(*MUTE) as (opened, errors):
         await opened.goto(f"{server.url}obs?avatar=mina")
@@ -192,6 +195,7 @@ async def test_without_a_microphone_the_portrait_stays_and_a_line_says_what_to_d
     assert errors == []
 
 
+@pytest.mark.process
 async def test_other_backgrounds_fill_the_picture(server: LaunchedServer, microphone: Path) -> None:
     async with browser(*speaking(microphone)) as (opened, errors):
         await opened.goto(f"{server.url}obs?background=00b140&fit=cover")
@@ -225,6 +229,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.process
 async def test_a_mistake_in_the_address_is_one_line_on_the_page(server: LaunchedServer) -> None:
     async with browser(*MUTE) as (opened, _):
         elements = None
@@ -245,6 +250,7 @@ STYLE = """css => {
 }"""
 
 
+@pytest.mark.process
 async def test_custom_css_of_obs_is_taken(server: LaunchedServer) -> None:
     async with browser() as (opened, _), Preview(clear=True).served(0) as page:
         for address in (f"{server.url}obs", page):
@@ -276,6 +282,7 @@ def disc(red: int) -> ByteArray:
     return rgba
 
 
+@pytest.mark.process
 async def test_the_page_of_avatar_mic_is_clear_and_finds_a_program_that_was_started_anew() -> None:
     async with browser() as (opened, errors):
         first = Preview(clear=True)
@@ -294,6 +301,7 @@ async def test_the_page_of_avatar_mic_is_clear_and_finds_a_program_that_was_star
     assert all("net::ERR_" in error for error in errors)  # nobody was there for a moment
 
 
+@pytest.mark.process
 async def test_a_page_of_avatar_mic_that_was_one_too_many_shows_the_face_when_another_is_closed() -> None:
     preview = Preview(clear=True)
     async with browser() as (opened, _), preview.served(0) as page:

@@ -23,6 +23,7 @@ from streamer.audio.format import RATE, Samples
 from streamer.audio.sound_file import read_stereo
 from streamer.avatar.bundle import Avatar
 from streamer.cli.main import main
+from streamer.core.rates import FPS
 from streamer.measure.caller import Caller
 from streamer.measure.launched_server import launch
 from streamer.pipeline import CoefficientStream, PipelineOptions
@@ -59,14 +60,25 @@ def refused(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def follows_the_sound(tiny: Engines, dot: Avatar, found: Performance, sound: Samples) -> None:
-    """The coefficients are those that the sound in the file gives: lips and sound belong together, from frame 0 on."""
-    stream = CoefficientStream(tiny, dot, PipelineOptions(found.about.lookahead_ms))
-    stream.push(Decimator().push(np.pad(sound, ((0, RATE), (0, 0)))))
-    count = len(sound) // (RATE // 25) - 8  # the last ones were made with sound that was never heard
-    assert count > 15
-    np.testing.assert_allclose(found.expression[:count], stream.made()[:count, :4], atol=1e-4)
+    """The coefficients are those that the sound in the file gives: lips and sound belong together.
+
+    A session that falls behind begins another run, which hears the sound from its first frame on; on a slow machine
+    there may be several. The last eight frames of a run may lack the sound that follows them.
+    """
+    compared = 0
+    for run in found.runs():
+        first = int(found.index[run.start]) * (RATE // FPS)
+        stream = CoefficientStream(tiny, dot, PipelineOptions(found.about.lookahead_ms))
+        stream.push(Decimator().push(np.pad(sound[first:], ((0, RATE), (0, 0)))))
+        expected = stream.made()[:, : found.expression.shape[1]]
+        heard = max(len(sound) - first, 0) // (RATE // FPS)
+        count = max(min(run.stop - run.start, heard) - 8, 0)
+        np.testing.assert_allclose(found.expression[run][:count], expected[:count], atol=1e-4)
+        compared += count
+    assert compared > 15
 
 
+@pytest.mark.process
 def test_a_microphone_is_recorded_until_the_program_is_told_to_end(
     tiny_folder: Path, tiny: Engines, dot: Avatar, tmp_path: Path
 ) -> None:
@@ -109,6 +121,7 @@ def test_a_microphone_is_recorded_until_the_program_is_told_to_end(
     assert np.corrcoef(loud[:same], heard[:same])[0, 1] > 0.98
 
 
+@pytest.mark.process
 async def test_each_session_of_a_server_has_its_file(
     tiny_folder: Path, tiny: Engines, dot: Avatar, speech: Path, tmp_path: Path
 ) -> None:
@@ -316,7 +329,7 @@ def test_a_sound_without_a_sample_is_told(
         file.setframerate(16_000)
     command = ["render", "--engines", str(tiny_folder), "--coefficients", str(saved), "--out", f"{tmp_path}/a.mp4"]
     assert main([*command, "--sound", str(sound)]) == 2
-    assert f"{sound}: its sound track is empty" in refused(capsys)
+    assert f"{sound}: its sound is empty" in refused(capsys)
     assert lying_in(tmp_path) == ["empty.wav"]
 
 

@@ -50,6 +50,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_wav(tmp_path_factory.mktemp("speech") / "speech.wav", speech_like(SECONDS))
 
 
+@pytest.mark.process
 def test_the_servers_face_speaks_a_file_through_the_camera(
     server: LaunchedServer,
     speech: Path,
@@ -68,6 +69,7 @@ def test_the_servers_face_speaks_a_file_through_the_camera(
     assert driver.closed == 1
 
 
+@pytest.mark.process
 def test_the_servers_face_speaks_into_a_file(server: LaunchedServer, speech: Path, tmp_path: Path) -> None:
     out = tmp_path / "talk.mp4"
     assert main(["camera", "--server", server.url, "--input", str(speech), "--output", str(out)]) == 0
@@ -81,6 +83,7 @@ def test_the_servers_face_speaks_into_a_file(server: LaunchedServer, speech: Pat
     assert max(np.abs(frame.astype(int) - frames[-1]).mean() for frame in frames) > 0.5  # the face moved
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -118,6 +121,7 @@ def test_speech_goes_to_the_server_and_to_no_port_of_this_machine(capsys: pytest
     assert refusal(["--server", "http://localhost:1", "--speech", "9000"], r"say --speech without a port", capsys)
 
 
+@pytest.mark.process
 def test_https_where_there_is_none_is_one_line(
     server: LaunchedServer, speech: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

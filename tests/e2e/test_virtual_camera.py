@@ -35,6 +35,7 @@ from streamer.pipeline import Pipeline, PipelineOptions
 from tests.fakes.local import Numbered
 from tests.fakes.sound import speech_like, write_wav
 from tests.families import tiny_family
+from tests.waiting import attempts
 
 pyvirtualcam = pytest.importorskip("pyvirtualcam")  # it has no wheel for some processors
 
@@ -99,6 +100,7 @@ class Cable:
         self.got[block] = samples.copy()
 
 
+@pytest.mark.process
 async def test_camera_and_sound_device_get_the_same_moments(
     tiny_folder: Path, tiny: Engines, dot: Avatar, speech: Path, driver: type[Driver]
 ) -> None:
@@ -138,6 +140,7 @@ async def test_camera_and_sound_device_get_the_same_moments(
     assert len({rgb.tobytes() for _, rgb in pairs}) > 10
 
 
+@pytest.mark.process
 def test_the_command_sends_a_file_to_the_camera(
     tiny_folder: Path, speech: Path, driver: type[Driver], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,16 +164,17 @@ def test_a_camera_that_goes_away_is_told_and_taken_again(driver: type[Driver]) -
         with pytest.raises(DeviceError, match=r"the virtual camera Fake Camera \(fake\) is gone \(No such device\)"):
             _show_until_told(camera, picture)
         driver.broken = False
-        while not driver.sent.acquire(timeout=0.05):
+        for _ in attempts():
             _quietly(camera, picture)
+            if driver.sent.acquire(timeout=0.05):
+                break
         camera.show(1, picture)
     assert driver.closed == 2
 
 
 def _show_until_told(camera: VirtualCamera, picture: ByteArray) -> None:
-    while True:
+    for _ in attempts(step=0.02):
         camera.show(0, picture)
-        threading.Event().wait(0.02)
 
 
 def _quietly(camera: VirtualCamera, picture: ByteArray) -> None:

@@ -19,6 +19,7 @@ from streamer.core.frames import FloatArray
 from tests.conftest import BACKENDS
 from tests.families import tiny_family
 from tests.families.tiny_family import POINTS, SIZE
+from tests.modules import loaded_modules
 
 
 @pytest.fixture(params=BACKENDS)
@@ -192,3 +193,15 @@ def test_what_is_not_installed_is_passed_over(
     else:
         with pytest.raises(EngineError, match="no engine: openvino or onnxruntime is not installed; run `pip install"):
             find_backend()
+
+
+@pytest.mark.process
+def test_openvino_reports_nothing_to_its_makers(tiny_folder: Path) -> None:
+    """Its telemetry package, where it is installed, would send an event for every start."""
+    pytest.importorskip("openvino")
+    loaded = loaded_modules(
+        "from engines.manifest import Manifest; from engines.runtime import open_stage; from pathlib import Path;"
+        f"open_stage(Manifest.load(Path({str(tiny_folder)!r})), 'motion', backend='openvino').activate()"
+    )
+    assert "openvino" in loaded
+    assert {name for name in loaded if name.startswith("openvino_telemetry")} <= {"openvino_telemetry"}

@@ -87,6 +87,7 @@ def test_without_a_gpu_its_engines_are_refused_in_one_line(tiny_folder: Path, ba
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.process
 @no_gpu
 def test_tensorrt_is_not_imported_without_a_driver() -> None:
     """Its libraries take the process down where no driver answers."""

@@ -61,6 +61,7 @@ def _write(ring: FrameRing) -> None:
     ring.write(3, picture(42))
 
 
+@pytest.mark.process
 def test_another_process_sees_what_is_written() -> None:
     ring = FrameRing(slots=2, most=5)
     process = CONTEXT.Process(target=_write, args=(ring,))

@@ -66,6 +66,7 @@ def later() -> float:
     return asyncio.get_running_loop().time() + 1000.0
 
 
+@pytest.mark.process
 async def test_sound_becomes_pictures_in_order(worker: InferenceWorker) -> None:
     listener = Listener()
     session = worker.open(tiny_family.NAME, PipelineOptions(), listener)
@@ -77,6 +78,7 @@ async def test_sound_becomes_pictures_in_order(worker: InferenceWorker) -> None:
     assert all(rgb.shape == shape and rgb.dtype == np.uint8 for _, _, rgb in listener.pictures)
 
 
+@pytest.mark.process
 async def test_sessions_do_not_see_each_others_pictures(worker: InferenceWorker) -> None:
     one, other = Listener(), Listener()
     sessions = [worker.open(tiny_family.NAME, PipelineOptions(), listener) for listener in (one, other)]
@@ -88,6 +90,7 @@ async def test_sessions_do_not_see_each_others_pictures(worker: InferenceWorker)
     assert {index // 1000 for _, index, _ in other.pictures} == {1}
 
 
+@pytest.mark.process
 async def test_a_family_with_a_face_model_talks_too(vae_folder: Path) -> None:
     """Sessions of one avatar differ by what they asked for; one that asks the impossible is told why."""
     worker = _worker(vae_folder, size=tiny_vae_family.SIZE)
@@ -105,6 +108,7 @@ async def test_a_family_with_a_face_model_talks_too(vae_folder: Path) -> None:
     await worker.stop()
 
 
+@pytest.mark.process
 async def test_a_killed_process_is_told_to_sessions_and_started_again(worker: InferenceWorker) -> None:
     listener = Listener()
     worker.open(tiny_family.NAME, PipelineOptions(), listener)
@@ -125,6 +129,7 @@ async def test_a_killed_process_is_told_to_sessions_and_started_again(worker: In
     await again.until(pictures=1)
 
 
+@pytest.mark.process
 async def test_a_family_that_is_not_there_is_named(tmp_path: Path) -> None:
     worker = _worker(tmp_path)
     with pytest.raises(AvatarError, match=r"no manifest\.json"):
@@ -133,6 +138,7 @@ async def test_a_family_that_is_not_there_is_named(tmp_path: Path) -> None:
     await worker.stop()
 
 
+@pytest.mark.process
 async def test_a_default_avatar_that_is_not_there_is_named(tiny_folder: Path) -> None:
     worker = _worker(tiny_folder, avatar="nobody")
     with pytest.raises(AvatarError, match=r"no avatar 'nobody'; there are dot"):
@@ -140,6 +146,7 @@ async def test_a_default_avatar_that_is_not_there_is_named(tiny_folder: Path) ->
     await worker.stop()
 
 
+@pytest.mark.process
 async def test_stopping_ends_the_process(tiny_folder: Path) -> None:
     worker = _worker(tiny_folder)
     await worker.start()

@@ -31,6 +31,7 @@ from streamer.measure.onsets import LOUD, PERIOD_S, SEARCH_S, VOICED_S, seen_aft
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, speaking
 from tests.fakes.sound import write_wav
 
+FEWEST_FPS = 24.0  # pictures a second that the browser painted, of 25 sent
 LEAST_S = 20.0  # ten beginnings and what it takes to connect
 SETTLE_S = 3.0
 MOUTH = 24  # side of the mouth's picture, in pixels
@@ -82,10 +83,11 @@ SPY = """
 
 @dataclass(frozen=True)
 class Latencies:
-    """Seconds of each beginning at which both were found."""
+    """Seconds of each beginning at which both were found, and pictures painted per second."""
 
     picture: list[float]
     sound: list[float]
+    fps: float = float("nan")
 
 
 def latencies(measured: dict[str, Any]) -> Latencies:
@@ -95,7 +97,7 @@ def latencies(measured: dict[str, Any]) -> Latencies:
         Seen(moment - measured["offset"], (MOUTH, MOUTH), np.array(mouth, np.float32))
         for moment, mouth in measured["pictures"]
     ]
-    found = Latencies([], [])
+    found = Latencies([], [], _per_second([picture.moment for picture in pictures]))
     for moment in _beginnings(times, microphone):
         heard = times[(times > moment) & (times < moment + SEARCH_S) & (sound > LOUD)]
         seen = seen_after(moment, pictures)
@@ -103,6 +105,10 @@ def latencies(measured: dict[str, Any]) -> Latencies:
             found.sound.append(float(heard[0] - moment))
             found.picture.append(seen)
     return found
+
+
+def _per_second(moments: list[float]) -> float:
+    return (len(moments) - 1) / (moments[-1] - moments[0]) if len(moments) > 1 else 0.0
 
 
 def _beginnings(times: Peaks, peaks: Peaks) -> list[float]:
@@ -160,9 +166,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures["skew_ms"] = _figures(skew)
     for name, values in figures.items():
         print(f"{name:20s} median {values['p50']:5.0f}   p95 {values['p95']:5.0f}   of {values['count']:.0f}")
+    print(f"{'pictures_per_s':20s} {found.fps:5.1f}   (at least {FEWEST_FPS:g} expected)")
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=1) + "\n")
-    return 0 if len(found.picture) >= 10 else 1
+        args.json.write_text(json.dumps({**figures, "pictures_per_s": round(found.fps, 2)}, indent=1) + "\n")
+    return 0 if len(found.picture) >= 10 and found.fps >= FEWEST_FPS else 1
 
 
 def _figures(seconds: list[float]) -> dict[str, float]:

@@ -23,6 +23,9 @@ from streamer.desktop.ends import Both
 from streamer.output.destination import Destination
 from streamer.output.muxed_output import LIVE_WAITING, SOUND_WAITING, MuxedOutput
 from tests.fakes.muxed import Seen, decode, look, packet, picture
+from tests.waiting import attempts, until
+
+pytestmark = pytest.mark.process
 
 FIT = Fit(128, 64)
 DELAY_MS = 100  # no whole number of pictures
@@ -48,10 +51,7 @@ def session(sink: MuxedOutput, frames: int = FRAMES) -> None:
 
 def let_it_take(sink: MuxedOutput) -> None:
     """Nothing is dropped, however slow the machine is."""
-    deadline = time.monotonic() + 30
-    while sink._queue.qsize() > LIVE_WAITING // 3:
-        assert time.monotonic() < deadline, sink.stats
-        time.sleep(0.001)
+    until(lambda: sink._queue.qsize() <= LIVE_WAITING // 3)
 
 
 def in_step(seen: Seen) -> bool:
@@ -97,9 +97,10 @@ def test_a_process_that_is_killed_leaves_a_film_and_is_told(tmp_path: Path) -> N
     (process,) = multiprocessing.active_children()
     sink.begin(0)
     rng, frames = np.random.default_rng(0), itertools.count()
-    while not _written(tmp_path):
+    for _ in attempts(step=0.005):
         sink.show(next(frames), rng.integers(0, 255, (64, 64, 3), np.uint8))
-        time.sleep(0.005)
+        if _written(tmp_path):
+            break
     process.kill()
     with pytest.raises(MediaError, match=r"film\.mp4: cannot be written any further .*kept"):
         _show_on(sink, frames)
@@ -114,9 +115,8 @@ def _written(folder: Path) -> bool:
 
 
 def _show_on(sink: MuxedOutput, frames: Iterator[int]) -> None:
-    for frame in frames:
-        sink.show(frame, picture())
-        time.sleep(0.01)
+    for _ in attempts():
+        sink.show(next(frames), picture())
 
 
 @pytest.fixture
@@ -162,10 +162,11 @@ def test_a_receiver_that_goes_away_is_told_and_found_again(listener: socket.sock
         _show_on(sink, itertools.count())
     with ThreadPoolExecutor() as pool:
         stream = pool.submit(lambda: received(listener.accept()[0]))
-        while sink.stats.reconnected == 0:
+        for _ in attempts():
             with contextlib.suppress(DeviceError):
                 sink.show(-1, picture())
-            time.sleep(0.01)
+            if sink.stats.reconnected:
+                break
         session(sink)
         sink.close()
         seen = look(stream.result())
@@ -266,11 +267,10 @@ def test_rtmp(tmp_path: Path) -> None:
 
 def _opened(url: str) -> MuxedOutput:
     """Once the receiver listens."""
-    while True:
-        try:
+    for _ in attempts(step=0.05):
+        with contextlib.suppress(DeviceError):
             return output(url)
-        except DeviceError:
-            time.sleep(0.05)
+    raise AssertionError
 
 
 class Broken:

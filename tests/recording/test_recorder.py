@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from streamer.recording.recorder import MOST_WAITING, Recorder, Recordings, chec
 from streamer.recording.spool import Spool
 from streamer.stages.mouth_easing import Shut
 from tests import ROOT
+from tests.waiting import until
 
 ABOUT = About(("open", "wide"), ("yaw",), 25, "tiny", "dot", 185, (None, 4.5, None))
 ROW_BYTES = 8 + 1 + 4 + 3 * 4
@@ -52,8 +52,7 @@ def record(recorder: Recorder, frames: int = 50) -> None:
 
 def until_written(folder: Path, frames: int) -> Path:
     """Wait until the only recording in a folder has so many; where it grows."""
-    while not any(spool.stat().st_size >= frames * ROW_BYTES for spool in folder.glob(".*.partial/rows")):
-        time.sleep(0.01)
+    until(lambda: any(spool.stat().st_size >= frames * ROW_BYTES for spool in folder.glob(".*.partial/rows")))
     (found,) = folder.iterdir()
     return found
 
@@ -120,6 +119,7 @@ def test_a_cut_reaches_back_to_what_is_not_shown_yet(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.expression[:, 0], np.arange(50))
 
 
+@pytest.mark.process
 def test_the_folder_that_a_killed_program_leaves_is_played_as_it_is(tmp_path: Path) -> None:
     """Up to the last whole record; the sound, too."""
     code = f"""
@@ -147,18 +147,19 @@ os.kill(os.getpid(), signal.SIGKILL)
     np.testing.assert_array_equal(sound, whole[: len(sound)])
 
 
+@pytest.mark.process
 def test_a_disk_that_is_full_ends_the_recording_and_not_the_session(tmp_path: Path) -> None:
     """As far as a process can have a full disk of its own: no file may grow beyond 20 kB."""
     code = f"""
-import resource, time
+import resource
 from pathlib import Path
 from tests.recording.test_recorder import ABOUT, Recorder, record
+from tests.waiting import until
 notes = []
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 recorder = Recorder(lambda: Path({str(tmp_path / "r.npz")!r}), ABOUT, notes.append)
 record(recorder, 600)
-while not notes:
-    time.sleep(0.01)
+until(lambda: notes)
 record(recorder, 10)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 with recorder:
@@ -202,7 +203,7 @@ def test_a_disk_that_hangs_holds_nothing_up(tmp_path: Path) -> None:
     held = threading.Event()
 
     def target() -> Path:
-        held.wait()
+        held.wait(30)
         return tmp_path / "r.npz"
 
     notes: list[str] = []

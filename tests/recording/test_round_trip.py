@@ -65,6 +65,7 @@ async def worker(tiny_folder: Path) -> AsyncIterator[InferenceWorker]:
     await made.stop()
 
 
+@pytest.mark.process
 async def test_the_same_face_makes_the_same_pictures(
     worker: InferenceWorker, tiny: Engines, dot: Avatar, tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ from streamer.server.app import not_the_clients
 from streamer.server.metrics import parse
 from tests.families import tiny_family
 
-pytestmark = pytest.mark.usefixtures("loopback")
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("loopback")]
 
 SDP = {"Content-Type": "application/sdp"}
 

@@ -17,6 +17,8 @@ from tests import ROOT
 OFFERS = ROOT / "tests/data/offers"
 HIDDEN = re.compile(r"^(a=candidate:\S+ \d \w+ \d+ )\S+", re.MULTILINE)
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def server(tiny_folder: Path) -> Iterator[LaunchedServer]:

@@ -75,6 +75,7 @@ async def offering(stack: AsyncExitStack, audio: str = "sendrecv", video: str = 
     return peer
 
 
+@pytest.mark.process
 async def test_a_peer_that_never_connects_is_given_up(worker: InferenceWorker) -> None:
     owner = Owner()
     async with AsyncExitStack() as stack:
@@ -86,6 +87,7 @@ async def test_a_peer_that_never_connects_is_given_up(worker: InferenceWorker) -
         assert owner.ended == [session]
 
 
+@pytest.mark.process
 async def test_a_peer_whose_microphone_says_nothing_is_given_up(worker: InferenceWorker) -> None:
     """Connected, but no track was ever put into the sender: no packet comes."""
     owner = Owner()
@@ -97,6 +99,7 @@ async def test_a_peer_whose_microphone_says_nothing_is_given_up(worker: Inferenc
         assert "no sound from the microphone" in await owner.wait()
 
 
+@pytest.mark.process
 async def test_a_session_may_not_last_for_ever(worker: InferenceWorker) -> None:
     owner = Owner()
     async with AsyncExitStack() as stack:
@@ -107,6 +110,7 @@ async def test_a_session_may_not_last_for_ever(worker: InferenceWorker) -> None:
         assert "the session lasted" in await owner.wait()
 
 
+@pytest.mark.process
 async def test_the_death_of_the_inference_process_ends_the_session(worker: InferenceWorker) -> None:
     owner = Owner()
     async with AsyncExitStack() as stack:
@@ -120,6 +124,7 @@ async def test_the_death_of_the_inference_process_ends_the_session(worker: Infer
         assert owner.ended == [session]
 
 
+@pytest.mark.process
 async def test_a_peer_that_takes_no_sound_has_its_speech_played_and_reported(worker: InferenceWorker) -> None:
     """`sendonly` audio: aiortc starts no sender, so the session's time must not depend on one."""
     owner = Owner()
@@ -147,6 +152,7 @@ async def test_a_peer_that_takes_no_sound_has_its_speech_played_and_reported(wor
     assert told[-2:] == [Played(1, 500, True), Idle()]
 
 
+@pytest.mark.process
 async def test_a_worker_that_dies_while_a_session_is_opened_is_an_answer(worker: InferenceWorker) -> None:
     """Before the session, while a place is looked for, and while its offer is answered."""
     lobby = Lobby(worker, 1, Limits(), MonotonicClock())
@@ -174,6 +180,7 @@ async def test_a_worker_that_dies_while_a_session_is_opened_is_an_answer(worker:
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.process
 async def test_an_offer_that_is_given_up_leaves_nothing(worker: InferenceWorker) -> None:
     lobby = Lobby(worker, 1, Limits(), MonotonicClock())
 
@@ -191,6 +198,7 @@ async def test_an_offer_that_is_given_up_leaves_nothing(worker: InferenceWorker)
         assert lobby.open_sessions == 0
 
 
+@pytest.mark.process
 async def test_the_answer_prefers_vp8_and_offers_loopback_only(worker: InferenceWorker) -> None:
     owner = Owner()
     async with AsyncExitStack() as stack:

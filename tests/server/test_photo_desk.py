@@ -50,6 +50,7 @@ async def listing(server: LaunchedServer) -> dict[str, Any]:
         return dict(await response.json())
 
 
+@pytest.mark.process
 async def test_a_photo_becomes_a_face_that_speaks(server: LaunchedServer) -> None:
     status, text = await send(server, PHOTO.read_bytes(), "?title=--me.png")
     assert status == 201, text
@@ -66,6 +67,7 @@ def _speaks(caller: Caller) -> bool:
     return len({mouth.tobytes() for mouth in mouths}) > 20 and np.ptp([mouth.mean() for mouth in mouths]) > 1
 
 
+@pytest.mark.process
 async def test_photos_are_worked_on_one_at_a_time(server: LaunchedServer) -> None:
     answers = await asyncio.gather(*(send(server, PHOTO.read_bytes()) for _ in range(3)))
     assert sorted(status for status, _ in answers) == [201, 503, 503]
@@ -77,6 +79,7 @@ async def pieces(size: int) -> Any:
         yield bytes(1 << 20)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("data", "headers", "status", "words"),
     [
@@ -104,12 +107,14 @@ async def test_what_is_no_photo_of_ours_is_refused(
     assert await listing(server) == before
 
 
+@pytest.mark.process
 async def test_a_family_that_makes_no_avatars_takes_no_photos(tiny_folder: Path) -> None:
     with launch(["--engines", str(tiny_folder), "--threads", "1"]) as server:
         assert (await listing(server))["photos"] is False
         assert (await send(server, PHOTO.read_bytes()))[0] == 403
 
 
+@pytest.mark.process
 @pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: the page is not tested on this machine")
 async def test_on_the_page_a_photo_is_chosen_and_becomes_the_chosen_face(server: LaunchedServer) -> None:
     async with async_playwright() as playwright:

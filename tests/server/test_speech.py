@@ -26,7 +26,7 @@ from streamer.server.metrics import parse
 from tests.fakes.opus_encoder import opus_packets
 from tests.fakes.spoken import AUDIBLE, SAMPLE_RATE, STEP_MS, about, caller_of, heard, steps, until_heard, voiced
 
-pytestmark = pytest.mark.usefixtures("loopback")
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("loopback")]
 
 HELLO = '{"type": "hello", "version": 1}'
 BEGIN = '{"type": "begin", "sample_rate": 24000}'
