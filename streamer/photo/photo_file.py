@@ -13,10 +13,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from streamer.core.errors import PhotoError
 from streamer.core.frames import ByteArray
+from streamer.photo.colour import to_srgb
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+try:
+    from pi_heif import register_heif_opener
+except ImportError:  # there is no wheel for this machine
+    HEIF_READER = False
+else:
+    HEIF_READER = True
+    register_heif_opener()
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 MOST_BYTES = 64 << 20
 MOST_PIXELS = 100_000_000
+MOST_MEMORY = 256 << 20  # bytes of decoded pixels; a JPEG is decoded at a half, a quarter or an eighth at once
+PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}  # as Pillow keeps them; 4 of all others
 LEAST_SIDE = 64
 WORKING_SIDE = 4096  # a longer side is scaled down to this: plenty for a face of any size that fills some of it
 BACKDROP = (236, 236, 236)  # behind transparent parts
@@ -61,30 +72,39 @@ def _read(path: Path, image: Image.Image) -> tuple[ByteArray, ByteArray | None]:
         )
     if min(width, height) < LEAST_SIDE:
         raise PhotoError(f"{path}: {width}x{height} pixels, expected at least {LEAST_SIDE}x{LEAST_SIDE}")
-    image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a large JPEG is decoded at a half or a quarter at once
-    upright = ImageOps.exif_transpose(image)
-    upright.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    opacity = np.asarray(upright.convert("RGBA").getchannel("A"), np.uint8).copy() if _has_alpha(upright) else None
-    if opacity is not None and opacity.min() == 255:
-        opacity = None
-    return np.asarray(_to_rgb(upright), np.uint8).copy(), opacity
+    image.draft("RGB" if image.mode == "YCbCr" else image.mode, (WORKING_SIDE, WORKING_SIDE))
+    width, height = image.size
+    if (need := width * height * PIXEL_BYTES.get(image.mode, 4)) > MOST_MEMORY:
+        raise PhotoError(
+            f"{path}: {width}x{height} pixels take {need >> 20} MiB, expected at most {MOST_MEMORY >> 20}; "
+            "make it smaller, or save it as JPEG"
+        )
+    small = _eight_bits(image)  # which decodes it
+    small.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    upright = to_srgb(ImageOps.exif_transpose(small))
+    if upright.mode == "RGB":
+        return np.array(upright, np.uint8), None
+    opacity = np.array(upright.getchannel("A"), np.uint8)
+    backdrop = Image.new("RGBA", upright.size, (*BACKDROP, 255))
+    rgb = np.array(Image.alpha_composite(backdrop, upright).convert("RGB"), np.uint8)
+    return rgb, None if opacity.min() == 255 else opacity
 
 
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """In a mode that scales and takes a profile: L, RGB, CMYK, LAB, LA or RGBA; palettes are looked up."""
     if image.mode.startswith(("I", "F")):  # grey of more than 8 bits
-        values = np.asarray(image, np.float64)
+        values = np.asarray(image)
         full = 65535.0 if image.mode.startswith("I") else 1.0
-        if values.max() > full:
-            full = float(values.max())
-        image = Image.fromarray(np.asarray((values / full).clip(0, 1) * 255 + 0.5, np.uint8))
-    if _has_alpha(image):
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, (*BACKDROP, 255)), layer).convert("RGB")
-    return image.convert("RGB")
+        scale = 255 / max(full, float(values.max()))
+        grey = Image.fromarray(np.asarray((values * np.float32(scale) + np.float32(0.5)).clip(0, 255), np.uint8))
+    elif image.mode in ("L", "RGB", "CMYK", "LAB", "LA", "RGBA") and "transparency" not in image.info:
+        image.load()
+        return image
+    else:
+        alpha = image.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info
+        grey = image.convert("RGBA" if alpha else "L" if image.mode == "1" else "RGB")
+    grey.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    return grey
 
 
 def _what_else(path: Path) -> str:
@@ -92,7 +112,8 @@ def _what_else(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(16)
     if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
-        return "a HEIC picture, which this version does not read; save it as JPEG"
+        why = "damaged" if HEIF_READER else "for which the package pi-heif is needed (pip install pi-heif)"
+        return f"a HEIC picture, {why}; or save it as JPEG"
     if not start:
         return "an empty file, expected a picture"
-    return "not a picture; expected JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF"
+    return "not a picture; expected JPEG, HEIC, PNG, WebP, TIFF, BMP, GIF or AVIF"

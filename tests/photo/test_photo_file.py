@@ -105,6 +105,14 @@ def test_what_claims_too_many_pixels_is_refused_before_decoding(tmp_path: Path, 
         load_photo(tmp_path / "a.png")
 
 
+def test_what_would_fill_the_memory_is_refused_before_decoding(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png_claiming(9_900, 9_900))
+    with pytest.raises(
+        PhotoError, match="9900x9900 pixels take 373 MiB, expected at most 256; make it smaller, or save"
+    ):
+        load_photo(tmp_path / "a.png")
+
+
 def cut_off() -> bytes:
     data = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
@@ -117,7 +125,7 @@ def cut_off() -> bytes:
     [
         (b"", "an empty file"),
         (b"once upon a time", "not a picture; expected JPEG"),
-        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 40, "HEIC picture.*save it as JPEG"),
+        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 40, "HEIC picture, damaged; or save it as JPEG"),
         (cut_off(), "damaged or cut-off"),
         (png_claiming(100, 100), "damaged or cut-off"),
         (png_claiming(LEAST_SIDE - 1, 200), "63x200 pixels, expected at least 64x64"),
