@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
 
 from streamer.audio.format import CHANNELS, MS, RATE, Samples
 from streamer.core.errors import MediaError
 from streamer.core.frames import ByteArray
 from streamer.core.letterbox import Fit
 from streamer.core.rates import FPS, FRAME_MS
+from streamer.output import colour
 from streamer.output.destination import FLV, MP4, MPEGTS, WEBM, Destination
 
 THREADS = 2  # the face needs the processor, too
@@ -35,7 +35,6 @@ AUDIO_BIT_RATE = 160_000
 EARLY_SOUND = 100  # packets kept until the first picture comes
 SILENCE = RATE  # samples made at once where sound is missing
 LATE_SOUND = RATE // 2  # so many samples behind the pictures, sound is missing
-BT709 = 1  # primaries and transfer, as H.273 numbers them
 
 
 @dataclass(frozen=True)
@@ -86,12 +85,7 @@ class Muxer:
         if index <= self._last:
             return
         fitted = self._job.fit.put(rgb)
-        kind = "rgba" if self._job.transparent else "rgb24"
-        frame = av.VideoFrame.from_ndarray(fitted, format=kind).reformat(
-            format=self._video.pix_fmt,
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-        )
+        frame = colour.converted(fitted, "yuva420p" if self._job.transparent else "yuv420p")
         frame.pts, frame.time_base = index, Fraction(1, FPS)
         self._mux(self._video, frame)
         self._last = index
@@ -154,11 +148,8 @@ class Muxer:
         stream.width, stream.height = fit.width, fit.height
         stream.pix_fmt = "yuva420p" if job.transparent else "yuv420p"
         stream.time_base = Fraction(1, FPS)
-        context = stream.codec_context
-        context.thread_count = THREADS
-        # Unmarked, players guess by the picture's size.
-        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-        context.color_primaries = context.color_trc = BT709
+        stream.codec_context.thread_count = THREADS
+        colour.mark(stream)
         if job.transparent:
             stream.metadata["alpha_mode"] = "1"
         return stream

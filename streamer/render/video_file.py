@@ -18,6 +18,7 @@ from streamer.avatar.background import refuse_transparent
 from streamer.core.errors import ConfigError, MediaError
 from streamer.core.frames import ByteArray
 from streamer.core.rates import FPS
+from streamer.output import colour
 
 AUDIO_RATE = 48_000
 AUDIO_BIT_RATE = 160_000
@@ -61,6 +62,7 @@ class VideoWriter:
         self._video.width, self._video.height = size
         self._video.pix_fmt = self._clear or self._kind.pixels
         self._video.time_base = Fraction(1, FPS)
+        colour.mark(self._video)
         if self._clear:
             self._video.metadata["alpha_mode"] = "1"  # WebM's players look for it
         self._sound = None
@@ -69,7 +71,7 @@ class VideoWriter:
 
     def write(self, rgb: ByteArray) -> None:
         """Append a frame, uint8 [height, width, 3], or 4 where it is transparent, and the sound that goes with it."""
-        frame = av.VideoFrame.from_ndarray(rgb, format="rgba" if self._clear else "rgb24")
+        frame = colour.converted(rgb, self._clear or self._kind.pixels)
         frame.pts = self.count
         frame.time_base = Fraction(1, FPS)
         with self._written():

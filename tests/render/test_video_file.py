@@ -8,11 +8,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Colorspace
 
 from streamer.audio.sound_file import Sound, read_sound
 from streamer.cli.main import main
 from streamer.core.errors import ConfigError
 from streamer.core.frames import ByteArray
+from streamer.output.colour import BT709
 from streamer.render.video_file import FORMATS, VideoWriter, check
 from tests.fakes import faces
 from tests.fakes.sound import speech_like, write_wav
@@ -46,6 +48,21 @@ def test_pictures_and_sound_come_back(tmp_path: Path, sound: Path, suffix: str) 
     assert np.abs(decoded(out)[..., :3].astype(int) - picture).max() < 12
     assert abs(sum(map(len, read_sound(out))) - COUNT * 640) < 2000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", out.name]
+
+
+@pytest.mark.parametrize("suffix", list(FORMATS))
+def test_colours_are_marked_and_converted_as_marked(tmp_path: Path, sound: Path, suffix: str) -> None:
+    """A player that follows the marks (BT.709, studio range) shows the picture's own colours."""
+    out, colour = tmp_path / f"out{suffix}", (40, 180, 60)  # green: BT.601 and 709 differ most
+    with VideoWriter(out, (64, 48), Sound(sound)) as writer:
+        for _ in range(COUNT):
+            writer.write(np.full((48, 64, 3), colour, np.uint8))
+    with av.open(str(out)) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.colorspace, frame.color_range) == (Colorspace.ITU709, ColorRange.MPEG)
+    assert (int(frame.color_primaries), int(frame.color_trc)) == (BT709, BT709)
+    shown = frame.reformat(format="rgb24", src_colorspace=Colorspace.ITU709, src_color_range=ColorRange.MPEG)
+    assert np.abs(shown.to_ndarray()[24, 32].astype(int) - colour).max() <= 4
 
 
 @pytest.mark.parametrize(("suffix", "decoder"), [(".webm", "libvpx-vp9"), (".mov", None)])
