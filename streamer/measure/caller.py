@@ -21,6 +21,7 @@ from streamer.audio.format import AUDIO_BLOCK, RATE
 from streamer.core.aio import Clock, MonotonicClock
 from streamer.webrtc import audio_buffer
 from streamer.webrtc.call import Call
+from streamer.webrtc.private_parts import Send, Transport
 
 MOUTH_ROWS, MOUTH_COLUMNS = (0.62, 0.88), (0.3, 0.7)  # of the picture: where a mouth is in a portrait
 
@@ -129,13 +130,16 @@ class Caller:
 
 def _lose(transport: RTCDtlsTransport, share: float) -> None:
     """Drop RTP packets before they are encrypted; reports (RTCP) still go. Only our microphone sends any."""
-    send, random = transport._send_rtp, np.random.default_rng()
+    random = np.random.default_rng()
 
-    async def send_some(data: bytes) -> None:
-        if is_rtcp(data) or random.random() >= share:
-            await send(data)
+    def losing(send: Send) -> Send:
+        async def send_some(data: bytes) -> None:
+            if is_rtcp(data) or random.random() >= share:
+                await send(data)
 
-    transport._send_rtp = send_some  # type: ignore[method-assign]
+        return send_some
+
+    Transport(transport).replace_send(losing)
 
 
 def _seen(frame: VideoFrame, now: float) -> Seen:

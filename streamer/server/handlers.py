@@ -54,6 +54,7 @@ from streamer.web.speech_socket import serve_speech
 from streamer.web.throttle import Throttles, address_of
 from streamer.webrtc.alpha import LAYOUT
 from streamer.webrtc.offer import OfferError, check_offer
+from streamer.webrtc.sections import with_ports
 
 logger = logging.getLogger(__name__)
 
@@ -281,7 +282,7 @@ class Handlers:
         most = self._limits.max_sdp_bytes
         try:
             async with asyncio.timeout(self._limits.negotiate_s):
-                return (await request.read()).decode()
+                return with_ports((await request.read()).decode())
         except web.HTTPRequestEntityTooLarge:
             raise web.HTTPRequestEntityTooLarge(
                 most, most, text=f"the SDP offer is larger than the {most} bytes accepted\n"

@@ -1,6 +1,6 @@
 """One peer: offer and answer, microphone in, avatar out, and the end of it.
 
-Its states are in `session_state`. The session knows its worker and its owner by what it was given; nothing here knows
+Its states are in `peer_state`. The session knows its worker and its owner by what it was given; nothing here knows
 about HTTP.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from enum import Enum, auto
+from functools import partial
 
 import numpy as np
 from aiortc import (
@@ -34,6 +34,7 @@ from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.inference.worker import InferenceWorker
 from streamer.recording.recorder import Recorder
 from streamer.server.metrics import SessionCounts
+from streamer.server.peer_state import TRANSITIONS, State
 from streamer.session.conversation import Conversation
 from streamer.session.pacer import Pacer
 from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
@@ -41,27 +42,10 @@ from streamer.session.speech_port import SpeechPort
 from streamer.webrtc import audio_buffer
 from streamer.webrtc.codecs import prefer_vp8
 from streamer.webrtc.offer import OfferError, without_dead_ends
+from streamer.webrtc.peer_guard import PeerGuard
+from streamer.webrtc.private_parts import Receiver, Transport, transports_of
+from streamer.webrtc.sections import Offer
 from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack
-
-
-class State(Enum):
-    """Of a session; see the module's head."""
-
-    NEW = auto()
-    CONNECTING = auto()
-    LIVE = auto()
-    CLOSING = auto()
-    CLOSED = auto()
-
-
-TRANSITIONS = {
-    State.NEW: {State.CONNECTING, State.CLOSING},
-    State.CONNECTING: {State.LIVE, State.CLOSING},
-    State.LIVE: {State.CLOSING},
-    State.CLOSING: {State.CLOSED},
-    State.CLOSED: set[State](),
-}
-
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +83,6 @@ class Session:
     ) -> None:
         self.state = State.NEW
         self.reason = ""  # why it ended
-        self.microphone: audio_buffer.MicrophoneBuffer | None = None
         self._microphone_wanted = options.microphone
         self._limits = limits
         self._clock = clock
@@ -111,6 +94,13 @@ class Session:
         pipeline = PipelineOptions(options.lookahead_ms, options.seed, options.face)
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
         self._audio, self._video = AvatarAudioTrack(), AvatarVideoTrack()
+        audio = self._peer.addTransceiver(self._audio, "sendrecv")
+        video = self._peer.addTransceiver(self._video, "sendonly")
+        _only_opus(audio)
+        prefer_vp8(video)
+        self.microphone = audio_buffer.install(audio.receiver)
+        receiver = Receiver(audio.receiver)
+        self.guard = PeerGuard(clock, self._on_excess, receiver.codec_of, lambda: receiver.backlog)
         self._recorder = None if options.record is None else options.record()
         self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, self._recorder)
         self._pacer = Pacer(self._playout, clock)
@@ -137,9 +127,8 @@ class Session:
         spoken = self.speech.counts
         counts.speech_clients, counts.speech_utterances = spoken.clients, spoken.utterances
         counts.speech_clears, counts.speech_heard_ms = spoken.clears, spoken.heard_ms
-        if self.microphone is not None:
-            counts.packets_lost = self.microphone.order.lost
-            counts.packets_late = self.microphone.order.late
+        counts.packets_lost = self.microphone.order.lost
+        counts.packets_late = self.microphone.order.late
         heard = self.conversation.timeline.stats
         counts.packets_late += heard.late
         counts.silence = heard.silence
@@ -214,13 +203,14 @@ class Session:
         self._spawn(self.close(reason))
 
     async def _negotiate(self, offer: str) -> str:
-        audio = self._peer.addTransceiver(self._audio, "sendrecv")
-        video = self._peer.addTransceiver(self._video, "sendonly")
-        _only_opus(audio)
-        prefer_vp8(video)
-        self.microphone = audio_buffer.install(audio.receiver)
+        transports = []
+        taken = Offer.of(without_dead_ends(offer))
         try:
-            await self._peer.setRemoteDescription(RTCSessionDescription(without_dead_ends(offer), "offer"))
+            await self._peer.setRemoteDescription(RTCSessionDescription(taken.text, "offer"))
+            transports = transports_of(self._peer)  # those that are left when all is bundled
+            for transport in transports:
+                transport.filter_media(self.guard.rtp, self.guard.rtcp)
+                transport.take_no_data()
             await self._peer.setLocalDescription(await self._peer.createAnswer())
         except TimeoutError:
             raise
@@ -229,10 +219,18 @@ class Session:
                 f"the SDP offer cannot be answered ({error or type(error).__name__}); "
                 "it must offer Opus and VP8 or H.264, bundled"
             ) from error
-        answer = str(self._peer.localDescription.sdp)
+        for transport in transports:
+            transport.filter_datagrams(partial(self._takes, transport))
+        answer = taken.answer(self._peer.localDescription.sdp)
         if "a=candidate:" not in answer:
             raise OfferError("there is no address of this machine by which the call could come about")
         return answer
+
+    def _takes(self, transport: Transport, data: bytes, address: tuple[str, int]) -> bool:
+        return self.guard.datagram(data, address, transport.is_peer(address), transport.backlog)
+
+    def _on_excess(self, reason: str) -> None:
+        self._spawn(self.close(reason))
 
     async def _pace(self) -> None:
         """Be the session's heartbeat: time passes here, whatever the peer sends or takes."""

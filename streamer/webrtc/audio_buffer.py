@@ -15,7 +15,7 @@ from aiortc import RTCRtpReceiver
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
 
-from streamer.webrtc.receiver import Receiver
+from streamer.webrtc.private_parts import Receiver, payload_of
 from streamer.webrtc.transit import Arrivals, signed
 
 HOLD_PACKETS = 1  # packets that wait for a missing one; the next declares it lost: 20 ms more delay, never longer
@@ -89,7 +89,7 @@ class MicrophoneBuffer:
 
 
 def _frame(packet: RtpPacket) -> JitterFrame:
-    return JitterFrame(data=packet._data, timestamp=packet.timestamp)  # type: ignore[attr-defined]
+    return JitterFrame(data=payload_of(packet), timestamp=packet.timestamp)
 
 
 def install(receiver: RTCRtpReceiver, arrivals: Arrivals | None = None) -> MicrophoneBuffer:

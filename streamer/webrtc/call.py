@@ -16,6 +16,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 
 from streamer.core.errors import SessionError
 from streamer.webrtc.alpha import LAYOUT
+from streamer.webrtc.private_parts import transports_of
 
 REQUEST_S = 20.0
 MOST_ANSWER = 64 * 1024  # bytes of an SDP answer, or of a refusal
@@ -93,10 +94,9 @@ class Call:
         """Leave without a word, as a machine does that loses its network: nothing is sent any more."""
         for reader in self._readers:
             reader.cancel()
-        for transceiver in (self.audio, self.video):
-            transport = transceiver.sender.transport
-            transport._send_rtp = _nothing  # type: ignore[method-assign]
-            await transport.transport._connection.close()
+        for transport in transports_of(self._peer):
+            transport.replace_send(lambda send: _nothing)
+            await transport.drop_network()
         await self._http.close()
 
     async def _post(self, offer: str) -> str:

@@ -15,7 +15,7 @@ from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
 
 from streamer.webrtc.audio_buffer import MAX_JUMP, MAX_MISORDER, distance
-from streamer.webrtc.receiver import Receiver
+from streamer.webrtc.private_parts import Receiver, payload_of
 from streamer.webrtc.transit import Arrivals, signed
 
 HOLD = 9_000  # of a timestamp at 90 kHz: 100 ms of newer pictures wait for a missing packet
@@ -93,7 +93,7 @@ class PictureBuffer:
 
 
 def _joined(picture: list[RtpPacket]) -> JitterFrame:
-    data = b"".join(packet._data for packet in picture)  # type: ignore[attr-defined]
+    data = b"".join(payload_of(packet) for packet in picture)
     return JitterFrame(data, picture[0].timestamp)
 
 

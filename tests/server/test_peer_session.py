@@ -23,7 +23,8 @@ from streamer.core.errors import SessionError
 from streamer.core.limits import Limits
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker, WorkerState
-from streamer.server.peer_session import Session, SessionOptions, State
+from streamer.server.peer_session import Session, SessionOptions
+from streamer.server.peer_state import State
 from streamer.server.registry import Lobby, NoRoomError
 from streamer.session.speech_format import Pcm
 from streamer.session.speech_protocol import Idle, Played, Started, Told

@@ -1,0 +1,24 @@
+"""The states of a session with a peer, and which follows which."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class State(Enum):
+    """Of a session."""
+
+    NEW = auto()
+    CONNECTING = auto()
+    LIVE = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+TRANSITIONS = {
+    State.NEW: {State.CONNECTING, State.CLOSING},
+    State.CONNECTING: {State.LIVE, State.CLOSING},
+    State.LIVE: {State.CLOSING},
+    State.CLOSING: {State.CLOSED},
+    State.CLOSED: set[State](),
+}

@@ -1,0 +1,167 @@
+"""Every private attribute of aiortc and aioice that this project uses, and nothing else uses any.
+
+Neither library has a place to put a jitter buffer, a filter of packets or a broken network. Each attribute is looked up
+when an object here is made, so that a version without it is one clear error. tests/webrtc/test_private_parts.py has a
+test for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver
+from aiortc.jitterbuffer import JitterFrame
+from aiortc.rtp import RtpPacket
+
+from streamer.core.errors import SessionError
+
+logger = logging.getLogger(__name__)
+
+VERSIONS = "install aiortc 1.16 and aioice 0.13"
+Send = Callable[[bytes], Awaitable[None]]
+Address = tuple[str, int]
+
+
+class Receiver:
+    """What aiortc keeps to itself of a receiver of media.
+
+    Raises:
+        SessionError: this version of aiortc keeps it in another way.
+    """
+
+    def __init__(self, receiver: RTCRtpReceiver) -> None:
+        self._receiver = receiver
+        self._codecs: dict[int, Any] = self._private("codecs")
+        self._decoder: queue.Queue[Any] = self._private("decoder_queue")
+        self._mapper = self._private("timestamp_mapper")
+        self._private("jitter_buffer")
+
+    def deliver(self, packet: RtpPacket, frame: JitterFrame) -> None:
+        """Have a frame decoded whose codec is that of the packet."""
+        frame.timestamp = self._mapper.map(frame.timestamp)
+        self._decoder.put((self._codecs[packet.payload_type], frame))
+
+    def replace_buffer(self, buffer: object) -> None:
+        """Put this in place of the jitter buffer."""
+        setattr(self._receiver, _mangled("jitter_buffer"), buffer)
+
+    def codec_of(self, payload_type: int) -> str:
+        """Return the lower-case MIME type of a payload type, "" for one that was not negotiated."""
+        codec = self._codecs.get(payload_type)
+        return "" if codec is None else str(codec.mimeType).lower()
+
+    @property
+    def backlog(self) -> int:
+        """Frames that wait to be decoded, and decoded ones that wait to be read."""
+        track = self._receiver.track
+        unread = 0 if track is None else _get(track, "_queue", "RemoteStreamTrack").qsize()
+        return self._decoder.qsize() + int(unread)
+
+    def _private(self, name: str) -> Any:
+        return _get(self._receiver, _mangled(name), "RTCRtpReceiver", f"__{name}")
+
+
+class Transport:
+    """What aiortc and aioice keep to themselves of one bundled transport.
+
+    Raises:
+        SessionError: these versions keep it in another way.
+    """
+
+    def __init__(self, dtls: RTCDtlsTransport) -> None:
+        self._dtls = dtls
+        self._send: Send = _get(dtls, "_send_rtp", "RTCDtlsTransport")
+        self._take_rtp = _get(dtls, "_handle_rtp_data", "RTCDtlsTransport")
+        self._take_rtcp = _get(dtls, "_handle_rtcp_data", "RTCDtlsTransport")
+        self._ice = _get(dtls.transport, "_connection", "RTCIceTransport")
+        self._queue: asyncio.Queue[Any] = _get(self._ice, "_queue", "Connection")
+        self._protocols = _get(self._ice, "_protocols", "Connection")
+
+    def filter_media(self, rtp: Callable[[bytes], bool], rtcp: Callable[[bytes], bytes]) -> None:
+        """Have decrypted packets pass these first.
+
+        rtp: whether aiortc gets a packet of media. rtcp: what it gets of a compound packet of reports.
+        A packet that aiortc fails on is dropped; without this, its error would end the transport.
+        """
+
+        async def take_rtp(data: bytes, arrival_time_ms: int) -> None:
+            if rtp(data):
+                await _harmless(self._take_rtp(data, arrival_time_ms=arrival_time_ms))
+
+        async def take_rtcp(data: bytes) -> None:
+            if kept := rtcp(data):
+                await _harmless(self._take_rtcp(kept))
+
+        setattr(self._dtls, "_handle_rtp_data", take_rtp)  # noqa: B010 - methods to mypy
+        setattr(self._dtls, "_handle_rtcp_data", take_rtcp)  # noqa: B010
+
+    def filter_datagrams(self, take: Callable[[bytes, Address], bool]) -> None:
+        """Have every datagram pass `take` before anything reads it; to be called once candidates are gathered."""
+        for protocol in self._protocols:
+            received = _get(protocol, "datagram_received", "StunProtocol")
+
+            def checked(data: bytes, address: Any, received: Callable[..., None] = received) -> None:
+                if take(data, (address[0], address[1])):
+                    received(data, address)
+
+            protocol.datagram_received = checked
+
+    @property
+    def backlog(self) -> int:
+        """Datagrams that wait to be decrypted."""
+        return self._queue.qsize()
+
+    def is_peer(self, address: Address) -> bool:
+        """Tell whether it is an address of the peer: one it offered, or one that a check has proved."""
+        return any((known.host, known.port) == address for known in self._ice.remote_candidates)
+
+    def take_no_data(self) -> None:
+        """Let nothing take what data channels send; it is then dropped as it is decrypted."""
+        _get(self._dtls, "_register_data_receiver", "RTCDtlsTransport")
+        setattr(self._dtls, "_register_data_receiver", lambda receiver: None)  # noqa: B010
+
+    def replace_send(self, make: Callable[[Send], Send]) -> None:
+        """Have packets sent by what `make` makes of the present way."""
+        setattr(self._dtls, "_send_rtp", make(self._send))  # noqa: B010
+
+    async def drop_network(self) -> None:
+        """Close the sockets without a word to the peer."""
+        await self._ice.close()
+
+
+def transports_of(peer: RTCPeerConnection) -> list[Transport]:
+    """Return the transports of a peer connection's media, each once."""
+    found = {
+        id(transceiver.receiver.transport): transceiver.receiver.transport for transceiver in peer.getTransceivers()
+    }
+    return [Transport(dtls) for dtls in found.values()]
+
+
+def payload_of(packet: RtpPacket) -> bytes:
+    """Return what a receiver has parsed of a packet's payload."""
+    return bytes(_get(packet, "_data", "RtpPacket"))
+
+
+async def _harmless(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except ConnectionError:
+        raise
+    except Exception as error:  # struct.error, UnicodeError and others, of whatever a stranger sends
+        logger.debug("a packet is dropped: %r", error)
+
+
+def _mangled(name: str) -> str:
+    return f"_RTCRtpReceiver__{name}"
+
+
+def _get(owner: object, name: str, kind: str, shown: str | None = None) -> Any:
+    try:
+        return getattr(owner, name)
+    except AttributeError:
+        library = "aioice" if kind in ("Connection", "StunProtocol") else "aiortc"
+        raise SessionError(f"the installed {library} has no {kind}.{shown or name}; {VERSIONS}") from None

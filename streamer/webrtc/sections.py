@@ -1,0 +1,69 @@
+"""Media sections of an offer that carry nothing (port 0, RFC 8829 section 5.2.2): left out, and rejected in the answer.
+
+aiortc takes a section whatever its port says, receives what is sent by it and keeps it for a reader that never comes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+BUNDLE_ONLY = "a=bundle-only"
+ANY_PORT = 9  # "discard": what a section in use says whose port does not matter
+_HEAD = re.compile(r"m=(\S+) +(\d+)(?:/\d+)? +(.*)")
+
+
+def with_ports(text: str) -> str:
+    """Give a port to sections that have none because they share another's (a=bundle-only, RFC 9143 section 6)."""
+    return "".join(
+        re.sub(r"\Am=(\S+) +0 ", rf"m=\1 {ANY_PORT} ", part) if BUNDLE_ONLY in part.split() else part
+        for part in _parts(text)
+    )
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An offer as aiortc gets it, and what was left out of it: by place, the section's lines in the answer."""
+
+    text: str
+    rejected: dict[int, str]
+
+    @classmethod
+    def of(cls, text: str) -> Offer:
+        """Leave out the sections of `text` whose port is 0."""
+        session, *sections = _parts(text)
+        rejected: dict[int, str] = {}
+        kept: list[str] = []
+        mids: set[str] = set()
+        for place, section in enumerate(sections):
+            head = _HEAD.match(section)
+            if head is None or int(head[2]):
+                kept.append(section)
+                continue
+            mid = re.search(r"^a=mid:(\S+)", section, re.MULTILINE)
+            lines = [f"m={head[1]} 0 {head[3].strip()}", "c=IN IP4 0.0.0.0", "a=inactive"]
+            if mid is not None:
+                mids.add(mid[1])
+                lines.append(f"a=mid:{mid[1]}")
+            rejected[place] = "\r\n".join(lines) + "\r\n"
+        return cls(_unbundled(session, mids) + "".join(kept), rejected)
+
+    def answer(self, text: str) -> str:
+        """Put what was left out into the answer to the rest, rejected and in its place."""
+        session, *sections = _parts(text)
+        for place, section in sorted(self.rejected.items()):
+            sections.insert(place, section)
+        return session + "".join(sections)
+
+
+def _parts(text: str) -> list[str]:
+    """The session's lines, then those of each section; each line ends as in SDP."""
+    lines = "".join(f"{line}\r\n" for line in text.splitlines())
+    return re.split(r"^(?=m=)", lines, flags=re.MULTILINE)
+
+
+def _unbundled(session: str, mids: set[str]) -> str:
+    def without(line: re.Match[str]) -> str:
+        return " ".join([line[1], *(mid for mid in line[2].split() if mid not in mids)])
+
+    return re.sub(r"^(a=group:BUNDLE)((?: +\S+)*)", without, session, flags=re.MULTILINE)
