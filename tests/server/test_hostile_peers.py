@@ -26,6 +26,8 @@ from streamer.webrtc.private_parts import Transport, transports_of
 from tests.families import tiny_family
 from tests.server.test_peer_session import STILL, Owner
 
+pytestmark = pytest.mark.process
+
 PATIENCE_S = 20.0
 OPUS = b"\xf8\xff\xfe"  # 20 ms
 OPUS_120 = bytes([0xF8 | 3, 6]) + b"\xff\xfe" * 6
