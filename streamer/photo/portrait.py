@@ -18,6 +18,7 @@ LEAST_EYE_DISTANCE, FEW_EYE_DISTANCE = 16.0, 36.0  # pixels
 MOST_YAW, WIDE_YAW = 42.0, 25.0  # degrees
 MOST_ROLL = 20.0  # degrees a head may lean before the picture is turned upright
 SURE_PRESENCE, SURE_SCORE = 0.995, 0.8
+LEAST_PRESENCE = 0.8  # of an animal's face that is taken for a person's it is 0.9 at times, mostly far less
 MOST_OUTSIDE = 0.08  # share of the landmarks that the models may put beyond the photo's edge
 MATTE_SLACK = 0.02  # that a matte's proportions may differ from the photo's
 LEAST_COVER = 0.8
@@ -118,7 +119,7 @@ def head_angles(points: FloatArray) -> tuple[float, float, float]:
 
 def _choose(path: Path, faces: list[Face], chosen: int | None, notes: list[str]) -> Face:
     if not faces:
-        raise PhotoError(f"{path}: no face found; expected one that looks towards the camera and is not covered")
+        raise PhotoError(f"{path}: no human face found; expected one that looks towards the camera and is not covered")
     ordered = sorted(faces, key=lambda face: float(face.points[:, 0].mean()))
     if chosen is not None:
         if not 1 <= chosen <= len(ordered):
@@ -144,8 +145,10 @@ def check_face(path: Path, face: Face, width: int, height: int) -> list[str]:
     """Remarks about a face in a photo of `width` x `height` pixels.
 
     Raises:
-        PhotoError: it is too small, cut off, or too much from the side.
+        PhotoError: it is no human face, too small, cut off, or too much from the side.
     """
+    if face.presence < LEAST_PRESENCE:
+        raise PhotoError(f"{path}: no human face found, only something a little like one; expected a person's")
     size = face.eye_distance
     if size < LEAST_EYE_DISTANCE:
         raise PhotoError(
@@ -162,6 +165,8 @@ def check_face(path: Path, face: Face, width: int, height: int) -> list[str]:
             f"{MOST_YAW:.0f}, better a look into the camera"
         )
     notes = []
+    if face.presence < SURE_PRESENCE or face.detection.score < SURE_SCORE:
+        notes.append("this is hardly a human face (an animal, a mask?), so its features may be in the wrong places")
     if size < FEW_EYE_DISTANCE:
         notes.append(f"the face is small, {size:.0f} pixels between the eyes, and will look soft")
     if yaw > WIDE_YAW:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_an_unlucky_moment_is_noted(landmarker: Landmarker, tmp_path: Path, unit
 
 
 def test_nobody_there(landmarker: Landmarker, tmp_path: Path) -> None:
-    with pytest.raises(PhotoError, match=r"a.png: no face found"):
+    with pytest.raises(PhotoError, match=r"a.png: no human face found"):
         read_portrait(faces.save(tmp_path / "a.png", np.full((90, 120, 3), 99, np.uint8)), landmarker)
 
 
@@ -116,3 +117,16 @@ def test_a_leaning_head_is_straightened(landmarker: Landmarker, tmp_path: Path) 
     portrait = read_portrait(tmp_path / "a.png", landmarker)
     assert abs(head_angles(portrait.landmarks)[2]) < 3
     assert portrait.notes == ["the head leans by 30 degrees; the picture was turned upright"]
+
+
+@pytest.mark.parametrize(("presence", "score"), [(0.92, 0.9), (1.0, 0.6)])
+def test_a_monkey_gets_a_remark(presence: float, score: float) -> None:
+    person = from_the_side(0)
+    monkey = replace(person, presence=presence, detection=replace(person.detection, score=score))
+    assert not any("hardly a human face" in note for note in check_face(Path("a.jpg"), person, 600, 600))
+    assert any("hardly a human face" in note for note in check_face(Path("a.jpg"), monkey, 600, 600))
+
+
+def test_what_is_only_a_little_like_a_face_is_refused() -> None:
+    with pytest.raises(PhotoError, match=r"a\.jpg: no human face found"):
+        check_face(Path("a.jpg"), replace(from_the_side(0), presence=0.7), 600, 600)

@@ -114,7 +114,7 @@ def test_an_avatar_is_replaced_only_when_told_to(own_home: Path, photo: Path) ->
 def test_a_photo_that_does_not_work_leaves_nothing_and_spoils_nothing(own_home: Path, photo: Path) -> None:
     prepare(MANIFEST, PrepareOptions(photo, "me"))
     blank = faces.save(photo.with_name("blank.png"), np.full((200, 200, 3), 90, np.uint8))
-    with pytest.raises(PhotoError, match="no face found"):
+    with pytest.raises(PhotoError, match="no human face found"):
         prepare(MANIFEST, PrepareOptions(blank, "me", force=True))
     assert [path.name for path in (own_home / "avatars").iterdir()] == ["me"]
     assert find_avatar(MANIFEST, "me").title == "Me"
