@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from engines.errors import EngineError
+from engines.errors import EngineError, first_line
 from engines.manifest import GraphSpec, StageSpec, TensorSpec
 
 Tensor = NDArray[Any]  # of a dtype the manifest allows
@@ -64,7 +64,7 @@ class GraphChain:
         except EngineError:
             raise
         except Exception as error:
-            raise EngineError(f"stage {self.spec.name} fails in its warm-up: {_first_line(error)}") from error
+            raise EngineError(f"stage {self.spec.name} fails in its warm-up: {first_line(error)}") from error
         self._own = own
 
     def infer(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -185,7 +185,3 @@ def _smallest(spec: TensorSpec) -> tuple[int, ...]:
 
 def _listing(tensors: Mapping[str, TensorSpec]) -> str:
     return "expected " + (", ".join(f"{name} {spec}" for name, spec in tensors.items()) or "nothing")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

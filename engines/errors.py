@@ -8,6 +8,12 @@ AvatarError                  anything a person can put right; shown as one line,
 from __future__ import annotations
 
 
+def first_line(error: BaseException) -> str:
+    """A library's error as part of one line: the system's reason, else the message's first line, else the kind."""
+    text = str(getattr(error, "strerror", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 class AvatarError(Exception):
     """Base of every error whose message is meant for the person in front of the program.
 

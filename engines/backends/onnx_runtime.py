@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from engines.backends.gpu import require_gpu
 from engines.chain import DeviceTensor, GraphRequest, Tensor, check_graph
-from engines.errors import EngineError
+from engines.errors import EngineError, first_line
 from engines.manifest import GraphSpec
 
 CPU, CUDA = "cpu", "cuda"
@@ -65,7 +65,7 @@ class OrtGraph:
         try:
             self._session = onnxruntime.InferenceSession(str(graph.path), options, providers=_PROVIDERS[device])
         except Exception as error:  # its exception classes share no base but Exception
-            raise EngineError(f"{graph.path}: ONNX Runtime cannot load it: {_reason(error)}") from error
+            raise EngineError(f"{graph.path}: ONNX Runtime cannot load it: {first_line(error)}") from error
         if device == CUDA and "CUDAExecutionProvider" not in self._session.get_providers():
             raise EngineError(
                 f"{graph.path}: ONNX Runtime could not start its CUDA provider; the CUDA and cuDNN libraries that "
@@ -118,10 +118,6 @@ class _Request:
             self._binding.bind_output(name, self._device)
         self._session.run_with_iobinding(self._binding)
         return dict(zip(self._outputs, map(_Value, self._binding.get_outputs()), strict=True))
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def describe(device: str = CPU) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from engines.backends.gpu import Gpu
 from engines.errors import EngineError, ManifestError
 from engines.fields import Fields, read_object, sha256
+from engines.files import write_bytes
 
 FOLDER = "tensorrt"
 FORMAT = 1
@@ -59,9 +60,7 @@ def write_plan(key: PlanKey, onnx: Path, plan: bytes, notes: Mapping[str, object
     digest = hashlib.sha256(plan).hexdigest()
     about = {"format": FORMAT, **asdict(key), "onnx": onnx.name, "engine_sha256": digest, "notes": dict(notes)}
     for target, content in ((path, plan), (side_file(path), json.dumps(about, indent=1).encode())):
-        temporary = target.with_name(target.name + ".partial")
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        write_bytes(target, content)
     return path
 
 

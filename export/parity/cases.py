@@ -16,6 +16,7 @@ from export.parity.stages import Stages
 from export.parity.streamed import stream_clip
 from export.sadtalker.networks.mapping import KEYPOINTS, Motion, move_keypoints
 from export.sadtalker.networks.pose import STYLES
+from streamer.core import npz
 
 Arrays = Mapping[str, Array]
 
@@ -57,13 +58,7 @@ def case_of(path: Path) -> Case:
 
 def read(path: Path) -> dict[str, Array]:
     """All arrays of an .npz file. Raises AvatarError when it cannot be read."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError) as error:
-        raise AvatarError(f"{path}: not a readable .npz file ({error})") from None
-    except Exception as error:  # zipfile and zlib have their own kinds for damaged files
-        raise AvatarError(f"{path}: damaged ({error})") from None
+    return npz.load(path)
 
 
 def _expression(given: Arrays, _: Path, stages: Stages) -> Outcome:

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from engines.errors import first_line
 from export.sadtalker.networks.loading import CheckpointError, listing, load_all
 from export.sadtalker.networks.registry import BUILDERS, Networks
 
@@ -130,7 +131,9 @@ def read_safetensors(path: Path) -> dict[str, State]:
                 if network in states:
                     states[network][rest] = file.get_tensor(key)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged or not a .safetensors file ({one_line(error)}); {HOW_TO_GET}") from None
+        raise CheckpointError(
+            f"{path}: damaged or not a .safetensors file ({first_line(error)}); {HOW_TO_GET}"
+        ) from None
     absent = [name for name, state in states.items() if not state]
     if absent:
         raise CheckpointError(
@@ -153,9 +156,9 @@ def read_pickle(path: Path) -> dict[str, Any]:
             raise CheckpointError(
                 f"{path}: holds code, not only tensors: not opened. Do not trust this file; {HOW_TO_GET}"
             ) from None
-        raise CheckpointError(f"{path}: damaged or not a checkpoint ({one_line(error)}); {HOW_TO_GET}") from None
+        raise CheckpointError(f"{path}: damaged or not a checkpoint ({first_line(error)}); {HOW_TO_GET}") from None
     except Exception as error:  # torch raises many kinds on damaged files, RuntimeError, EOFError, KeyError among them
-        raise CheckpointError(f"{path}: damaged or not a checkpoint ({one_line(error)}); {HOW_TO_GET}") from None
+        raise CheckpointError(f"{path}: damaged or not a checkpoint ({first_line(error)}); {HOW_TO_GET}") from None
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: holds a {type(data).__name__}, expected a dictionary of networks")
     return data
@@ -183,9 +186,3 @@ def _fill_pose_encoder(state: State, folder: Path) -> None:
     for key, tensor in source.items():
         if key.startswith(WAV2LIP_ENCODER):
             state[POSE_ENCODER + key.removeprefix(WAV2LIP_ENCODER)] = tensor
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of an error's message, shortened."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:120]

@@ -13,10 +13,11 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
+from engines.errors import first_line
 from streamer.audio.format import CHANNELS, RATE, Samples
 from streamer.audio.mono import MonoMix
 from streamer.audio.piped import Piped, Say, is_pipe
-from streamer.audio.track import PYAV_ERRORS, Course, Part, parts, reason
+from streamer.audio.track import PYAV_ERRORS, Course, Part, parts
 from streamer.core.console import note
 from streamer.core.errors import MediaError
 from streamer.core.frames import FloatArray
@@ -122,7 +123,7 @@ class Sound:
             try:
                 container = av.open(content, "r")
             except PYAV_ERRORS as error:  # also OSError: a seek before a short file's start
-                raise MediaError(f"{path}: not a sound or video file that can be read ({reason(error)})") from None
+                raise MediaError(f"{path}: not a sound or video file that can be read ({first_line(error)})") from None
             with container:
                 if not container.streams.audio:
                     raise MediaError(f"{path}: holds no sound; expected an audio file, or a video with sound")

@@ -14,6 +14,7 @@ import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 
+from engines.errors import first_line
 from streamer.audio.format import CHANNELS
 from streamer.core.frames import FloatArray
 
@@ -98,13 +99,8 @@ def _packets(
 
 
 def _note(course: Course, error: Exception) -> None:
-    course.reason = course.reason or reason(error)
+    course.reason = course.reason or first_line(error)
     course.damaged.append(course.seconds)
-
-
-def reason(error: Exception) -> str:
-    """What FFmpeg or the system says, in one line."""
-    return (str(getattr(error, "strerror", None) or error).splitlines() or [type(error).__name__])[0]
 
 
 class _Timeline:

@@ -10,18 +10,16 @@ Bundles lie in the family's `avatars/` and, the user's own, in AVATAR_HOME's.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 
 from engines.errors import EngineError
 from engines.manifest import Manifest, StageSpec
 from engines.runtime import Engine, Engines
+from streamer.avatar.bundle_files import ARRAYS, PORTRAIT, read_arrays, read_picture
 from streamer.avatar.catalogue import WHOLE_MODES, AvatarInfo, default_name, find_avatar
 from streamer.avatar.condition_maps import ConditionRasterizer
 from streamer.avatar.frame_size import offered_sizes
@@ -39,8 +37,6 @@ VARYING = {
 }
 PREPARING = frozenset({"coefficients"})  # stages that only the making of an avatar needs
 LARGEST_PHOTO = 1024  # pixels a side that a bundle keeps of a photo
-_MAX_ARRAYS_BYTES = 256 << 20
-_LARGEST = 1e5  # coordinates are of the order of 1, places in photos thousands of pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +70,7 @@ class Avatar:
     def open(cls, engines: Engines, info: AvatarInfo) -> Avatar:
         """Read a bundle, wherever it lies, and compute its appearance. Raises BundleError when it is damaged."""
         manifest = engines.manifest
-        photo = _read_photo(info.folder / "portrait.png", manifest)
+        photo = _read_photo(info.folder / PORTRAIT, manifest)
         avatar = cls(info, _read_constants(info.folder, manifest, photo), photo)
         try:
             appearance = engines["appearance"].infer(avatar.constants_of(manifest.stage("appearance")))
@@ -123,8 +119,8 @@ def open_rasterizer(render: StageSpec) -> ConditionRasterizer | None:
 
 def _read_constants(folder: Path, manifest: Manifest, photo: ByteArray) -> dict[str, FloatArray]:
     """What the bundle's files give, and the condition maps of the portrait itself."""
-    path = folder / "arrays.npz"
-    constants = _read_arrays(path)
+    path = folder / ARRAYS
+    constants = read_arrays(path)
     constants["portrait"] = _planes(scaled(photo, manifest.size))
     keypoints = constants.get("source_keypoints")
     count = manifest.stage("render").inputs["driving_keypoints"].shape[1]
@@ -153,16 +149,13 @@ def _split(path: Path, reference: FloatArray, manifest: Manifest) -> dict[str, F
 
 def _read_photo(path: Path, manifest: Manifest) -> ByteArray:
     """The bundle's portrait, uint8 [P, P, 3] RGB."""
-    encoded = np.frombuffer(_read_bytes(path), np.uint8)
-    picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    if picture is None:
-        raise BundleError(f"{path}: not a picture")
+    picture = read_picture(path)
     height, width = picture.shape[:2]
     least, most = manifest.size, largest_photo(manifest)
     if height != width or not least <= width <= most:
         sides = f"{least}x{least}" if least == most else f"a square of {least} to {most}"
         raise BundleError(f"{path}: {width}x{height} pixels, expected {sides}")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    return picture
 
 
 def largest_photo(manifest: Manifest) -> int:
@@ -173,27 +166,3 @@ def largest_photo(manifest: Manifest) -> int:
 def _planes(picture: ByteArray) -> FloatArray:
     """[1, 3, S, S] in 0..1."""
     return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / np.float32(255.0)
-
-
-def _read_arrays(path: Path) -> dict[str, FloatArray]:
-    if not path.is_file():
-        raise BundleError(f"{path}: missing")
-    if path.stat().st_size > _MAX_ARRAYS_BYTES:
-        raise BundleError(f"{path}: {path.stat().st_size >> 20} MiB, expected at most {_MAX_ARRAYS_BYTES >> 20}")
-    try:
-        # Opened here, as numpy leaves a file it cannot read open.
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
-            found = {name: np.asarray(arrays[name], np.float32) for name in arrays.files}
-    except (ValueError, TypeError, OSError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
-        raise BundleError(f"{path}: not a readable .npz file ({error})") from None
-    for name, values in found.items():
-        if not (np.abs(values) <= _LARGEST).all():  # neither is NaN
-            raise BundleError(f"{path}: {name} holds values that are no numbers, or beyond {_LARGEST:g}")
-    return found
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ import platformdirs
 
 from engines.errors import ManifestError
 from engines.fields import Fields, read_object
+from engines.files import write_bytes
 from engines.manifest import Manifest
 from streamer.core.errors import BundleError
 
 FORMAT = 1
+ABOUT = "avatar.json"
 HOME_VARIABLE = "AVATAR_HOME"
 MODES = ("crop", "extcrop", "resize", "full", "extfull")  # how a portrait was cut out of its picture
 WHOLE_MODES = ("full", "extfull")  # frames can be pasted back into the whole picture
@@ -36,7 +39,7 @@ class AvatarInfo:
 
 def list_avatars(manifest: Manifest) -> list[str]:
     """Names of the family's avatars and of the user's own for it, the default one first."""
-    own = (path.parent.name for path in sorted(home_folder().glob("avatars/*/avatar.json")))
+    own = (path.parent.name for path in sorted(home_folder().glob(f"avatars/*/{ABOUT}")))
     mine = [name for name in own if NAME_PATTERN.fullmatch(name) and name not in manifest.avatars]
     theirs = sorted(manifest.avatars, key=lambda name: (name != manifest.default_avatar, name))
     return [*theirs, *(name for name in mine if _belongs(manifest, name))]
@@ -102,7 +105,7 @@ def _folder(manifest: Manifest, name: str) -> Path | None:
     if name in manifest.avatars:
         return manifest.folder / "avatars" / name
     own = home_folder() / "avatars" / name
-    return own if (own / "avatar.json").is_file() else None
+    return own if (own / ABOUT).is_file() else None
 
 
 def _belongs(manifest: Manifest, name: str) -> bool:
@@ -114,9 +117,23 @@ def _belongs(manifest: Manifest, name: str) -> bool:
     return True
 
 
+def write_info(info: AvatarInfo, family: str) -> None:
+    """Write a bundle's `avatar.json`, for its user only. Raises OSError."""
+    about = {
+        "format": FORMAT,
+        "name": info.name,
+        "title": info.title,
+        "family": family,
+        "description": info.description,
+        "licence": info.licence,
+        "mode": info.mode,
+    }
+    write_bytes(info.folder / ABOUT, (json.dumps(about, indent=2) + "\n").encode(), private=True)
+
+
 def _read_info(folder: Path) -> tuple[AvatarInfo, str]:
     try:
-        fields: Fields = read_object(folder / "avatar.json")
+        fields: Fields = read_object(folder / ABOUT)
         found = fields.integer("format")
         if found != FORMAT:
             raise fields.error(f"format {found}, this version reads format {FORMAT}")

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.core import npz
 from streamer.core.errors import AvatarError
 
 CHANNELS = ("outer lips", "mouth opening", "eyes", "irises", "upper teeth", "lower teeth", "tongue")
@@ -50,11 +51,7 @@ class Topology:
     @classmethod
     def load(cls, path: Path) -> Topology:
         """Read a `topology.npz`. Raises AvatarError when it cannot be read or lacks an array."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls.from_arrays(dict(file), str(path))
-        except (OSError, ValueError) as error:
-            raise AvatarError(f"{path}: not a readable topology file ({error})") from error
+        return cls.from_arrays(npz.load(path), str(path))
 
 
 class ConditionRasterizer:

@@ -11,12 +11,13 @@ import numpy as np
 
 from engines.manifest import Manifest
 from streamer.avatar.backdrop import Backdrop
+from streamer.avatar.bundle_files import PORTRAIT, read_bytes
 from streamer.avatar.catalogue import find_avatar
 from streamer.avatar.frame_size import frame_size
 from streamer.avatar.matte import load_matte, scaled_matte
 from streamer.core.errors import BundleError
 from streamer.core.frames import ByteArray
-from streamer.core.pictures import scaled
+from streamer.core.pictures import decode, encode_png, scaled
 
 LARGEST_PNG = 512  # pixels a side: a page shows several
 
@@ -98,17 +99,12 @@ class Gallery:
 
 def _portrait(manifest: Manifest, name: str) -> Portrait:
     info = find_avatar(manifest, name)
-    path = info.folder / "portrait.png"
-    try:
-        png = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}") from None
-    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) if png else None
-    if picture is None:
-        raise BundleError(f"{path}: not a picture")
-    photo = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    png = read_bytes(info.folder / PORTRAIT)
+    photo = decode(png)
+    if photo is None:
+        raise BundleError(f"{info.folder / PORTRAIT}: not a picture")
     if max(photo.shape[:2]) > LARGEST_PNG:
-        small = cv2.resize(picture, (LARGEST_PNG, LARGEST_PNG), interpolation=cv2.INTER_AREA)
-        png = cv2.imencode(".png", small)[1].tobytes()
+        small = cv2.resize(photo, (LARGEST_PNG, LARGEST_PNG), interpolation=cv2.INTER_AREA)
+        png = encode_png(np.asarray(small, np.uint8))
     still = scaled(photo, frame_size(manifest, photo.shape[0], None))
     return Portrait(info.name, info.title, info.description, png, still, photo, manifest.size, info.folder)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from streamer.avatar.bundle import Avatar
+from streamer.avatar.bundle_files import MATTE, read_grey, write_picture
 from streamer.core.errors import BundleError
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.pictures import to_bytes
 from streamer.vision.matting import cut_out
-
-FILE = "matte.png"  # in a bundle: 8 bit grey, of the family's size
 
 
 def matte_of(avatar: Avatar, size: int | None = None) -> FloatArray:
@@ -44,19 +42,13 @@ def load_matte(folder: Path, portrait: ByteArray) -> FloatArray:
     Raises:
         BundleError: it is damaged.
     """
-    path = folder / FILE
+    path = folder / MATTE
     if not path.is_file():
         matte = cut_out(portrait)
         with contextlib.suppress(OSError):  # a folder that cannot be written to: it is made anew each time
             write_matte(path, matte)
         return matte
-    try:
-        encoded = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}") from None
-    grey = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE) if encoded.size else None
-    if grey is None:
-        raise BundleError(f"{path}: not a picture")
+    grey = read_grey(path)
     if grey.shape != portrait.shape[:2]:
         side = portrait.shape[0]
         raise BundleError(f"{path}: {grey.shape[1]}x{grey.shape[0]} pixels, expected {side}x{side}")
@@ -65,9 +57,4 @@ def load_matte(folder: Path, portrait: ByteArray) -> FloatArray:
 
 def write_matte(path: Path, matte: FloatArray) -> None:
     """Write a matte [S, S]; atomically. Raises OSError."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(cv2.imencode(".png", np.asarray(matte * 255 + 0.5, np.uint8))[1].tobytes())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_picture(path, np.asarray(matte * 255 + 0.5, np.uint8))

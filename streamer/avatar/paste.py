@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from streamer.avatar.bundle import Avatar
+from streamer.avatar.bundle_files import WHOLE, read_picture
 from streamer.avatar.catalogue import WHOLE_MODES
 from streamer.core.errors import BundleError
 from streamer.core.frames import ByteArray, FloatArray
 
-FILE = "whole.png"
 BOX = "paste_box"  # in arrays.npz: left, top, right, bottom in the whole picture's pixels; may reach beyond it
 MOST_SIDE = 1920
 MOST_ENLARGED = 1.5  # times that frames are enlarged; a larger photo is scaled down, or the head would be a blur in it
@@ -86,18 +86,12 @@ class PasteBack:
     @classmethod
     def load(cls, folder: Path, box: FloatArray) -> PasteBack:
         """Read a bundle's whole picture. Raises BundleError."""
-        path = folder / FILE
-        try:
-            encoded = np.frombuffer(path.read_bytes(), np.uint8)
-        except OSError as error:
-            raise BundleError(f"{path}: {error.strerror}") from None
-        picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-        if picture is None:
-            raise BundleError(f"{path}: not a picture")
+        path = folder / WHOLE
+        picture = read_picture(path)
         if box.shape != (4,) or not np.isfinite(box).all() or np.abs(box).max() > 1 << 16:
             raise BundleError(f"{path}: {BOX} is {list(box.shape)}, expected four numbers of pixels")
         try:
-            return cls(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8), PasteBox(*map(int, box)))
+            return cls(picture, PasteBox(*map(int, box)))
         except ValueError as error:
             raise BundleError(f"{path}: {error}") from None
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from engines.files import write_bytes
 from streamer.core.errors import ConfigError, MediaError
 
 
 def write_json(path: Path, data: object) -> None:
     """Write `data`. Raises ConfigError when the file cannot be written; what was there before then still is."""
-    partial = path.with_name(f".{path.name}.part")
     try:
-        partial.write_text(json.dumps(data, indent=1) + "\n")
-        partial.replace(path)
+        write_bytes(path, (json.dumps(data, indent=1) + "\n").encode())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
 
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.errors import first_line
 from streamer.core.errors import MediaError
 
 Array = NDArray[Any]
@@ -40,20 +41,31 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise MediaError(f"{path}: not an .npz file, or a damaged one ({error})") from None
     except (ValueError, EOFError, zlib.error, RuntimeError) as error:
         # Of damaged entries; RuntimeError: an encrypted one.
-        reason = (str(error) or type(error).__name__).splitlines()[0]  # an EOFError has no words
-        raise MediaError(f"{path}: a damaged .npz file ({reason})") from None
+        raise MediaError(f"{path}: a damaged .npz file ({first_line(error)})") from None
 
 
-def read_arrays(archive: zipfile.ZipFile, names: Collection[str]) -> dict[str, Array]:
-    """Those of the named arrays that the archive has.
+def load(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Array]:
+    """All arrays of a file.
 
     Raises:
-        ValueError, EOFError, BadZipFile, zlib.error: it is damaged, larger than MOST_BYTES, or holds objects.
+        MediaError: it cannot be read, is damaged, holds objects, or more than `most_bytes`.
+    """
+    with opened(path) as archive:
+        return read_arrays(archive, None, most_bytes)
+
+
+def read_arrays(
+    archive: zipfile.ZipFile, names: Collection[str] | None, most_bytes: int = MOST_BYTES
+) -> dict[str, Array]:
+    """Those of the named arrays that the archive has; None names all.
+
+    Raises:
+        ValueError, EOFError, BadZipFile, zlib.error: it is damaged, larger than `most_bytes`, or holds objects.
     """
     entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    wanted = {name: entries[name] for name in names if name in entries}
-    if (size := sum(info.file_size for info in wanted.values())) > MOST_BYTES:
-        raise ValueError(f"{size >> 20} MiB of numbers, expected at most {MOST_BYTES >> 20}")
+    wanted = {name: entries[name] for name in (entries if names is None else names) if name in entries}
+    if (size := sum(info.file_size for info in wanted.values())) > most_bytes:
+        raise ValueError(f"{size >> 20} MiB of numbers, expected at most {most_bytes >> 20}")
     arrays = {}
     for name, info in wanted.items():
         with _unpacked(archive, info) as file:
@@ -80,7 +92,7 @@ def _read_array(file: IO[bytes], name: str, size: int) -> Array:
         count *= length
     if count * dtype.itemsize != len(data):
         raise ValueError(f"{name} is said to be {dtype}{list(shape)}, and has {len(data)} bytes")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    return np.frombuffer(bytearray(data), dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:

@@ -16,6 +16,24 @@ def to_bytes(picture: FloatArray | ByteArray) -> ByteArray:
     return np.asarray(np.clip(scaled, 0.0, 255.0), np.uint8)
 
 
+def decode(data: bytes) -> ByteArray | None:
+    """The RGB picture uint8 [H, W, 3] in an encoded file (PNG, JPEG, ...); None where there is none."""
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    return None if found is None else np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def decode_grey(data: bytes) -> ByteArray | None:
+    """As `decode`, as grey values [H, W]."""
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    return None if found is None else np.asarray(found, np.uint8)
+
+
+def encode_png(picture: ByteArray) -> bytes:
+    """An RGB [H, W, 3] or grey [H, W] picture as the bytes of a PNG."""
+    stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
+    return cv2.imencode(".png", stored)[1].tobytes()
+
+
 def scaled(picture: ByteArray, size: int) -> ByteArray:
     """A square picture, uint8 [S, S, ...], at `size` pixels a side; itself where it has that size."""
     if picture.shape[0] == size:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from streamer.avatar.background import BLUR, TRANSPARENT, colour_of
+from streamer.core import pictures
 from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock, until_first
 from streamer.core.console import say
 from streamer.core.errors import BundleError, SessionError
@@ -185,7 +186,7 @@ def _picture(url: str, png: bytes) -> ByteArray:
     """A PNG's picture, uint8 [H, W, 3] RGB; its size is looked at before it is decoded."""
     sides = [int.from_bytes(png[at : at + 4], "big") for at in (16, 20)]
     if png.startswith(PNG_HEAD) and all(0 < side <= LARGEST_SIDE for side in sides):
-        picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+        picture = pictures.decode(png)
         if picture is not None:
-            return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+            return picture
     raise SessionError(f"{url}: its avatar's picture cannot be read")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from engines.errors import first_line
 from streamer.audio.format import AUDIO_BLOCK, CHANNELS, RATE
 from streamer.core.errors import DeviceError
 
@@ -181,7 +182,7 @@ class PortAudio:
         try:
             yield
         except (self._sd.PortAudioError, ValueError) as error:
-            raise DeviceError(f"{NAME_WORDS[kind]} {device.name} cannot be opened ({_first_line(error)})") from None
+            raise DeviceError(f"{NAME_WORDS[kind]} {device.name} cannot be opened ({first_line(error)})") from None
 
     def _close(self, stream: OpenStream) -> None:
         with contextlib.suppress(self._sd.PortAudioError):
@@ -212,7 +213,3 @@ def port_audio() -> PortAudio:
     audio = PortAudio(sounddevice)
     atexit.register(audio.end)  # runs before what sounddevice registered
     return audio
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

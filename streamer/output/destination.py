@@ -6,12 +6,12 @@ addresses; only those named here are let through, and a file is opened as a file
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from engines.files import partial_path
 from streamer.core.errors import ConfigError, MediaError
 from streamer.core.files import check_output
 
@@ -74,7 +74,7 @@ def _file(text: str) -> Destination:
     check_output(path)
     if path.exists():
         raise MediaError(f"{path}: exists already; choose another name, or delete it")
-    partial = path.absolute().with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = partial_path(path)
     return Destination(f"file:{partial}", str(path), container, path, partial)
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import av
 import numpy as np
 
+from engines.errors import first_line
 from streamer.audio.format import CHANNELS, MS, RATE, Samples
 from streamer.core.errors import MediaError
 from streamer.core.frames import ByteArray
@@ -70,7 +71,7 @@ class Muxer:
             self._container.start_encoding()
         except (av.error.FFmpegError, OSError) as error:
             self._settle()
-            raise MediaError(_reason(error)) from None
+            raise MediaError(first_line(error)) from None
 
     @property
     def seconds(self) -> float:
@@ -118,7 +119,7 @@ class Muxer:
         try:
             self._container.close()
         except (av.error.FFmpegError, OSError) as error:
-            raise MediaError(_reason(error)) from None
+            raise MediaError(first_line(error)) from None
         finally:
             self._settle()
 
@@ -138,7 +139,7 @@ class Muxer:
         try:
             self._container.mux(stream.encode(frame))
         except (av.error.FFmpegError, OSError) as error:
-            raise MediaError(_reason(error)) from None
+            raise MediaError(first_line(error)) from None
 
     def _add_video(self) -> av.VideoStream:
         job, fit = self._job, self._job.fit
@@ -210,7 +211,3 @@ def _video_options(job: MuxerJob) -> dict[str, str]:
         most = round(job.fit.width * job.fit.height * FPS * LIVE_BITS_PER_PIXEL)
         options |= {"tune": "zerolatency", "sc_threshold": "0", "maxrate": str(most), "bufsize": str(most)}
     return options
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
-import os
 import re
 import shutil
 import tempfile
@@ -17,11 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from engines.files import partial_path, private_folder
 from engines.manifest import Manifest
 from engines.runtime import Engines
-from streamer.avatar import matte, paste
+from streamer.avatar import matte
 from streamer.avatar.bundle import Avatar
-from streamer.avatar.catalogue import FORMAT, NAME_PATTERN, home_folder, is_photo, read_info
+from streamer.avatar.bundle_files import ARRAYS, MATTE, PORTRAIT, PREVIEW, WHOLE, write_arrays, write_picture
+from streamer.avatar.catalogue import NAME_PATTERN, AvatarInfo, home_folder, is_photo, read_info, write_info
 from streamer.avatar.condition_maps import SUBPIXEL_BITS
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.frames import ByteArray
@@ -31,7 +31,6 @@ from streamer.photo.rig_constants import LEFT_LIDS_RING, LIPS_RING, RIGHT_LIDS_R
 from streamer.vision.landmarks import LEFT_IRIS, RIGHT_IRIS, shared_landmarker
 
 LICENCE = "that of the photo"
-PREVIEW = "preview.png"
 _PREVIEW_SIDE = 384
 _MOST_TITLE = 60  # characters
 
@@ -84,9 +83,9 @@ def prepare(manifest: Manifest, options: PrepareOptions) -> Prepared:
     folder = home_folder() / "avatars" / name
     if folder.exists() and not options.force:
         raise ConfigError(f"there is an avatar {name} in {folder}; choose another --name, or replace it with --force")
-    partial = folder.with_name(f".{name}.{os.getpid()}.partial")
+    partial = partial_path(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(folder.parent)
         notes = write_avatar(manifest, options, partial, name)
         _replace(partial, folder)
     except OSError as error:
@@ -131,24 +130,16 @@ def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name
     """Make the bundle in `folder`, which is made; returns remarks about the photo. Raises as `prepare`, and OSError."""
     portrait = read_portrait(options.photo, shared_landmarker(), options.face, options.matte)
     made = make_avatar(manifest, portrait, options.mode, options.threads)
-    folder.mkdir(parents=True)
-    about = {
-        "format": FORMAT,
-        "name": name,
-        "title": options.title or name.replace("-", " ").replace("_", " ").title(),
-        "family": manifest.family,
-        "description": f"Made of a photo on {datetime.date.today().isoformat()}.",
-        "licence": LICENCE,
-        "mode": made.mode,
-    }
-    (folder / "avatar.json").write_text(json.dumps(about, indent=2) + "\n")
-    _write_png(folder / "portrait.png", made.photo)
-    matte.write_matte(folder / matte.FILE, made.matte)
-    _write_png(folder / PREVIEW, _preview(made))
+    private_folder(folder)
+    title = options.title or name.replace("-", " ").replace("_", " ").title()
+    description = f"Made of a photo on {datetime.date.today().isoformat()}."
+    write_info(AvatarInfo(name, title, description, LICENCE, folder, made.mode), manifest.family)
+    write_picture(folder / PORTRAIT, made.photo)
+    matte.write_matte(folder / MATTE, made.matte)
+    write_picture(folder / PREVIEW, _preview(made))
     if made.whole is not None:
-        _write_png(folder / paste.FILE, made.whole)
-    with (folder / "arrays.npz").open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **made.arrays)
+        write_picture(folder / WHOLE, made.whole)
+    write_arrays(folder / ARRAYS, made.arrays)
     return (*portrait.notes, *made.notes)
 
 
@@ -159,10 +150,6 @@ def _replace(new: Path, folder: Path) -> None:
         folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _write_png(path: Path, picture: ByteArray) -> None:
-    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def _preview(made: Made) -> ByteArray:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.core import npz
 from streamer.core.errors import AvatarError
 from streamer.core.frames import FloatArray
 from streamer.vision.landmarks import POINTS
@@ -59,11 +59,10 @@ class FaceRig:
     @classmethod
     def load(cls, path: Path) -> FaceRig:
         """Read a `rig.npz`. Raises AvatarError when it cannot be read, or its arrays do not fit together."""
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                rig = cls(**{name: np.asarray(arrays[name], np.float32) for name in cls.__dataclass_fields__})
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise AvatarError(f"{path}: not a readable face rig ({error})") from None
+        arrays = npz.load(path)
+        if missing := cls.__dataclass_fields__.keys() - arrays.keys():
+            raise AvatarError(f"{path}: not a face rig: it has no {', '.join(sorted(missing))}")
+        rig = cls(**{name: np.asarray(arrays[name], np.float32) for name in cls.__dataclass_fields__})
         points, shapes, units = (len(values) for values in (rig.mean, rig.shapes, rig.units))
         expected = {
             "mean": (points, 3),

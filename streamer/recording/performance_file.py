@@ -8,7 +8,6 @@ they are not there, as in a single run in which nothing was cut off: `index`, `s
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.files import replacing
 from streamer.core import npz
 from streamer.core.errors import MediaError
 from streamer.core.frames import FloatArray
@@ -68,12 +68,10 @@ def save_performance(path: Path, performance: Performance) -> None:
     Raises:
         MediaError: the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        write_performance(partial, performance)
-        partial.replace(path)
+        with replacing(path, private=True) as partial:
+            write_performance(partial, performance)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise MediaError(f"{path}: cannot be written ({error.strerror})") from None
 
 

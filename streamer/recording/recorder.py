@@ -19,6 +19,8 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
+from engines.errors import first_line
+from engines.files import create_private
 from engines.manifest import Manifest
 from streamer.audio.format import Samples
 from streamer.core.errors import ConfigError, MediaError
@@ -124,13 +126,13 @@ class Recorder:
         try:
             spool = Spool(folder, self._about)
         except (OSError, FFmpegError) as error:
-            self._fail(f"{target}: nothing is recorded ({_reason(error)})")
+            self._fail(f"{target}: nothing is recorded ({first_line(error)})")
             return
         try:
             while (item := self._waiting.get()) is not None:
                 _write(spool, item)
         except (OSError, FFmpegError) as error:
-            self._fail(f"{target}: the recording ends here ({_reason(error)}), the session goes on")
+            self._fail(f"{target}: the recording ends here ({first_line(error)}), the session goes on")
         with contextlib.suppress(OSError, FFmpegError):  # what can be read of it is what counts
             spool.close()
         self._note(_assemble(folder, target, spool.seconds))
@@ -196,6 +198,7 @@ def _assemble(folder: Path, target: Path, seconds: float) -> str:
     """Make the file of the spool folder, with so much sound, and remove that; what came of it, as a line."""
     partial = folder / target.name
     try:
+        create_private(partial)
         write_performance(partial, read_spool(folder))
         path = _place(partial, target)
     except MediaError:
@@ -205,7 +208,7 @@ def _assemble(folder: Path, target: Path, seconds: float) -> str:
         with contextlib.suppress(OSError):
             partial.unlink()
         kept = f"what was recorded is in {folder}, which `avatar render --coefficients` takes as well"
-        return f"{target}: cannot be written ({_reason(error)}); {kept}"
+        return f"{target}: cannot be written ({first_line(error)}); {kept}"
     shutil.rmtree(folder, ignore_errors=True)
     return f"recorded {path}: {seconds:.0f} s, {path.stat().st_size / 1e6:.1f} MB"
 
@@ -223,7 +226,3 @@ def _place(partial: Path, target: Path) -> Path:
             partial.replace(path)
         return path
     raise AssertionError("numbers do not end")
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]

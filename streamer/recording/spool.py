@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from engines.files import PRIVATE_FOLDER
 from streamer.audio.format import RATE, Samples
 from streamer.core.errors import MediaError
 from streamer.core.frames import FloatArray
@@ -37,7 +38,7 @@ class Spool:
     """Writes the folder, which is made for it. Every method raises OSError or FFmpegError when it cannot."""
 
     def __init__(self, folder: Path, about: About) -> None:
-        folder.mkdir()
+        folder.mkdir(mode=PRIVATE_FOLDER)
         self.folder = folder
         self.frames = 0
         (folder / ABOUT).write_text(json.dumps(dataclasses.asdict(about)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,8 +11,9 @@ from types import TracebackType
 
 import av
 
+from engines.errors import first_line
+from engines.files import partial_path
 from streamer.audio.sound_file import Sound
-from streamer.audio.track import reason
 from streamer.avatar.background import refuse_transparent
 from streamer.core.errors import ConfigError, MediaError
 from streamer.core.frames import ByteArray
@@ -42,7 +42,7 @@ class VideoWriter:
         if sound is not None and sound.is_at(path):
             raise MediaError(f"{path}: is the sound to be rendered; choose another name for the video")
         self._path = path
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+        self._partial = partial_path(path)
         self._open_files = contextlib.ExitStack()
         self.count = 0  # frames written
         try:
@@ -101,7 +101,7 @@ class VideoWriter:
         try:
             yield
         except (av.error.FFmpegError, OSError) as error:
-            raise MediaError(f"{self._path}: cannot be written ({reason(error)})") from None
+            raise MediaError(f"{self._path}: cannot be written ({first_line(error)})") from None
 
     def __enter__(self) -> VideoWriter:
         return self

@@ -14,6 +14,7 @@ from engines.runtime import Engines
 from streamer.avatar import matte
 from streamer.avatar.backdrop import Backdrop
 from streamer.avatar.bundle import Avatar
+from streamer.avatar.bundle_files import MATTE as MATTE_FILE
 from streamer.avatar.catalogue import find_avatar
 from streamer.avatar.gallery import Gallery
 from streamer.cli.main import main
@@ -142,14 +143,14 @@ def test_a_damaged_matte_is_told(tmp_path: Path, damage: bytes, message: str) ->
     family = tiny_family.build(tmp_path / "tiny")
     tiny_family.edit(family, lambda fields: fields.update(files=[]))
     info = find_avatar(Manifest.load(family), "dot")
-    (info.folder / matte.FILE).write_bytes(damage)
+    (info.folder / MATTE_FILE).write_bytes(damage)
     with pytest.raises(BundleError, match=message):
         Gallery.load(Manifest.load(family), ["dot"], "dot").find(None).on("blur")
 
 
 def test_a_bundle_without_a_matte_gets_one(tmp_path: Path) -> None:
     folder = tiny_family.build(tmp_path / "tiny") / "avatars" / "dot"
-    (folder / matte.FILE).unlink()
+    (folder / MATTE_FILE).unlink()
     portrait = np.full((32, 32, 3), 90, np.uint8)
     made = matte.load_matte(folder, portrait)
     assert made.shape == (32, 32)

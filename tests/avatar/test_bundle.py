@@ -79,7 +79,7 @@ def test_a_portrait_that_is_none(tiny: Engines, mine: Path, content: bytes | Non
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"numbers"])
 def test_arrays_that_are_none(tiny: Engines, mine: Path, content: bytes) -> None:
     (mine / "arrays.npz").write_bytes(content)
-    with pytest.raises(BundleError, match=r"arrays\.npz: not a readable \.npz file"):
+    with pytest.raises(BundleError, match=r"arrays\.npz: (not an|a damaged) \.npz file"):
         Avatar.load(tiny, "mine")
 
 
@@ -102,7 +102,7 @@ def test_arrays_that_are_damaged_anywhere(tiny: Engines, mine: Path) -> None:
 def test_an_array_in_place_of_several(tiny: Engines, mine: Path) -> None:
     with (mine / "arrays.npz").open("wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(BundleError, match=r"not a readable \.npz file"):
+    with pytest.raises(BundleError, match=r"(not an|a damaged) \.npz file"):
         Avatar.load(tiny, "mine")
 
 
@@ -124,7 +124,7 @@ def test_keypoints_of_another_number(tiny: Engines, mine: Path) -> None:
 def test_pickled_arrays_are_not_opened(tiny: Engines, mine: Path) -> None:
     """A pickle can run code."""
     np.savez(mine / "arrays.npz", neutral=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(BundleError, match=r"not a readable \.npz file"):
+    with pytest.raises(BundleError, match=r"(not an|a damaged) \.npz file"):
         Avatar.load(tiny, "mine")
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.avatar.paste import FEATHER, FILE, MOST_ENLARGED, MOST_SIDE, PasteBack, PasteBox, whole_picture
+from streamer.avatar import bundle_files
+from streamer.avatar.paste import FEATHER, MOST_ENLARGED, MOST_SIDE, PasteBack, PasteBox, whole_picture
 from streamer.core.errors import BundleError
 from tests.fakes import faces
 
@@ -72,7 +73,7 @@ def test_a_head_larger_than_its_frames_scales_the_photo_down() -> None:
     ],
 )
 def test_a_wrong_box_is_one_line(tmp_path: Path, box: np.ndarray, message: str) -> None:
-    faces.save(tmp_path / FILE, WHOLE)
+    faces.save(tmp_path / bundle_files.WHOLE, WHOLE)
     with pytest.raises(BundleError, match=message):
         PasteBack.load(tmp_path, box.astype(np.float32))
 

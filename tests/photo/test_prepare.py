@@ -12,8 +12,8 @@ import pytest
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
+from streamer.avatar.bundle_files import WHOLE as WHOLE_FILE
 from streamer.avatar.catalogue import find_avatar, list_avatars
-from streamer.avatar.paste import FILE as WHOLE_FILE
 from streamer.cli.main import main
 from streamer.core.errors import BundleError, ConfigError, PhotoError
 from streamer.core.frames import ByteArray, CoefficientWindow

@@ -12,8 +12,8 @@ import pytest
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
+from streamer.avatar.bundle_files import WHOLE as WHOLE_FILE
 from streamer.avatar.catalogue import MODES, WHOLE_MODES
-from streamer.avatar.paste import FILE as WHOLE_FILE
 from streamer.avatar.paste import PasteBack
 from streamer.core.errors import PhotoError
 from streamer.core.frames import ByteArray

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
-from streamer.avatar.matte import FILE
+from streamer.avatar.bundle_files import MATTE
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests.families import tiny_family
 
@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedServer]
     """A server whose avatar's matte is damaged once it runs: whoever puts it on a background meets an error."""
     family = tiny_family.build(tmp_path_factory.mktemp("damaged") / "tiny")
     with launch(["--engines", str(family), "--sessions", "1", "--threads", "1"]) as launched:
-        for matte in Path(family).rglob(FILE):
+        for matte in Path(family).rglob(MATTE):
             matte.write_bytes(b"damaged")
         yield launched
 

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from streamer.avatar.bundle_files import MATTE
 from streamer.avatar.gallery import Portrait
-from streamer.avatar.matte import FILE, write_matte
+from streamer.avatar.matte import write_matte
 from streamer.core.errors import BundleError
 from streamer.core.frames import ByteArray
 from streamer.server.stills import MOST_PNGS, Stills
@@ -24,7 +25,7 @@ def portrait(tmp_path: Path) -> Portrait:
     still[16:48, 16:48] = (150, 100, 80)
     matte = np.zeros((SIDE, SIDE), np.float32)
     matte[16:48, 16:48] = 1
-    write_matte(tmp_path / FILE, matte)
+    write_matte(tmp_path / MATTE, matte)
     return Portrait("dot", "Dot", "", b"png", still, still, SIDE, tmp_path)
 
 
@@ -51,7 +52,7 @@ async def test_a_still_is_as_the_first_picture_will_be(stills: Stills, portrait:
 
 async def test_a_portrait_is_cut_out_once_whatever_colours_are_asked_for(stills: Stills, portrait: Portrait) -> None:
     await stills.still(portrait, "#000000", SIDE)
-    (portrait.folder / FILE).write_bytes(b"damaged")
+    (portrait.folder / MATTE).write_bytes(b"damaged")
     for colour in range(5):
         assert (await stills.still(portrait, f"#0000{colour:02x}", SIDE)).shape == (SIDE, SIDE, 3)
 
@@ -64,7 +65,7 @@ async def test_what_is_remembered_is_bounded(stills: Stills, portrait: Portrait)
 
 
 async def test_a_damaged_matte_is_told(stills: Stills, portrait: Portrait) -> None:
-    (portrait.folder / FILE).write_bytes(b"damaged")
+    (portrait.folder / MATTE).write_bytes(b"damaged")
     with pytest.raises(BundleError, match="not a picture"):
         await stills.still(portrait, "#000000", SIDE)
     assert await stills.still(portrait, None, SIDE) is portrait.still

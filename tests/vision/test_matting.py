@@ -12,7 +12,8 @@ from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar.backdrop import Backdrop
 from streamer.avatar.bundle import Avatar
-from streamer.avatar.matte import FILE, load_matte
+from streamer.avatar.bundle_files import MATTE as MATTE_FILE
+from streamer.avatar.matte import load_matte
 from streamer.avatar.matte_motion import MatteMotion
 from streamer.cli.main import main
 from streamer.core.errors import PhotoError
@@ -146,7 +147,7 @@ def photo_of_kofi(path: Path, opacity: ByteArray | None = None) -> Path:
 def prepared_matte(photo: Path, matte: Path | None = None) -> tuple[ByteArray, FloatArray]:
     folder = prepare(MANIFEST, PrepareOptions(photo, "me", matte=matte, force=True)).folder
     portrait = faces.load(folder / "portrait.png")
-    assert (folder / FILE).is_file()
+    assert (folder / MATTE_FILE).is_file()
     return portrait, load_matte(folder, portrait)
 
 
@@ -192,7 +193,7 @@ def test_the_command_takes_a_matte(tmp_path: Path, own_home: Path, capsys: pytes
     photo = photo_of_kofi(tmp_path / "a.png")
     cv2.imwrite(str(tmp_path / "matte.png"), np.full((296, 376), 255, np.uint8))
     assert main(["prepare", str(photo), "--name", "me", "--matte", str(tmp_path / "matte.png")]) == 0
-    grey = cv2.imread(str(own_home / "avatars" / "me" / FILE), cv2.IMREAD_GRAYSCALE)
+    grey = cv2.imread(str(own_home / "avatars" / "me" / MATTE_FILE), cv2.IMREAD_GRAYSCALE)
     assert grey is not None
     assert grey.min() == 255
     assert main(["prepare", str(photo), "--name", "you", "--matte", str(tmp_path / "none.png")]) == 2

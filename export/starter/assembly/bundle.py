@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +14,8 @@ from export.starter.rendering.meshio import Floats
 from export.starter.rendering.people import Character, portrait_camera
 from export.starter.rendering.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE, PointSet
 from export.starter.rendering.rig import Person, Rig
-from streamer.avatar import matte
+from streamer.avatar import bundle_files, matte
+from streamer.avatar.catalogue import AvatarInfo, write_info
 
 SIZE = 256
 WINDOW_STEP = 8
@@ -71,27 +70,11 @@ def write_bundle(
     `portrait` is [256, 256, 3] RGB; `cover` [256, 256]: how much of each of its pixels is the person.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    about = {
-        "format": 1,
-        "name": character.name,
-        "title": character.title,
-        "family": family,
-        "description": character.description,
-        "licence": "CC0-1.0",
-    }
-    _replace(folder / "avatar.json", (json.dumps(about, indent=2) + "\n").encode())
-    _replace(folder / "portrait.png", cv2.imencode(".png", portrait[..., ::-1])[1].tobytes())
-    matte.write_matte(folder / matte.FILE, cover)
-    temporary = folder / "arrays.partial"
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    temporary.replace(folder / "arrays.npz")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(".partial")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    info = AvatarInfo(character.name, character.title, character.description, "CC0-1.0", folder)
+    write_info(info, family)
+    bundle_files.write_picture(folder / bundle_files.PORTRAIT, portrait)
+    matte.write_matte(folder / bundle_files.MATTE, cover)
+    bundle_files.write_arrays(folder / bundle_files.ARRAYS, arrays)
 
 
 def character_cover(rig: Rig, character: Character) -> NDArray[np.float32]:
