@@ -1,31 +1,37 @@
-// One conversation with the server: microphone up, avatar down, over as many WebRTC connections as it takes.
+// One conversation with the server: a voice up, the avatar down, over as many WebRTC connections as it takes.
 // Kept to what Chromium 103 knows (OBS 30 has it): no AbortSignal.any, no :has.
+
+import { at, isFull, passes, refusal, within } from "./server.js";
 
 const CONNECT_TIMEOUT_MS = 20_000;
 const GATHER_TIMEOUT_MS = 2_000;
 const GOODBYE_TIMEOUT_MS = 2_000;
 const RETRY_MS = 1_000; // before the first; each further one waits twice as long ...
-const LONGEST_RETRY_MS = 4_000; // ... up to this
+const SOON_MS = 4_000; // ... up to this, and after a minute ...
+const MANY_RETRIES = 15;
+const LATER_MS = 10_000; // ... this
+const IN_LINE_MS = 3_000; // between two tries to be let in, where the server does not say
 const READOUT_MS = 1_000;
 const SILENT_READOUTS = 3; // without a packet: browsers take half a minute to notice that a server has gone
 const LOST = "The connection was lost.";
+const NEVER = "The server answers, but no call comes about: a firewall or a VPN may block UDP between you.";
 const GONE = 410; // of a session that another page's call has replaced
 
 /**
- * `query` (a function): what POST /session is asked for, as URLSearchParams. `pushed`: a program speaks, so that no
- * microphone is asked for. `retries`: how often it calls again when a connection was lost; Infinity: for ever, and at
- * first, too.
+ * `query` (a function): what POST /session is asked for, as URLSearchParams. `voice` (a function): the promise of the
+ * stream that is sent; null where a program speaks. `always`: it also calls again when it was never connected.
  *
  * `on(event, detail)` hears what happens:
- *   asking, microphone (stream), connecting, stream (of the avatar), live, weak (it may recover),
- *   report ({ before, now }: two summaries, a second apart), lost (it calls again), ended (nothing is held any more),
- *   failed (error; it does not call again).
+ *   asking, voice (stream), connecting, waiting (error: there is no room; it comes in by itself), stream (of the avatar),
+ *   live, weak (it may recover), report ({ before, now }: two summaries, a second apart),
+ *   lost (error; it calls again, for ever), ended (nothing is held any more), failed (error; it does not call again).
  */
 export class Call {
-  constructor({ query, pushed, retries, on }) {
-    Object.assign(this, { query, pushed, retries, on });
+  constructor({ query, voice, always = false, on }) {
+    Object.assign(this, { query, voice, always, on });
     this.losses = 0; // since it was live last
     this.attempt = null; // the connection under way; all that it started ends with it
+    for (const sign of ["online", "focus"]) window.addEventListener(sign, () => this.attempt?.hurry?.());
   }
 
   get active() {
@@ -39,6 +45,7 @@ export class Call {
 
   start() {
     this.losses = 0;
+    this.wasLive = false;
     return this.#begin();
   }
 
@@ -48,26 +55,46 @@ export class Call {
     if (mine) this.#release(mine);
   }
 
+  /** Speak through another track from now on; which of two tracks is heard is the caller's to know. */
+  speakThrough(track) {
+    return this.attempt?.sender?.replaceTrack(track);
+  }
+
   async #begin() {
     const mine = { aborter: new AbortController() };
     this.attempt = mine;
     try {
-      if (!this.pushed) {
+      if (this.voice) {
         this.on("asking");
-        mine.microphone = await microphone();
+        mine.voice = await this.voice();
         if (this.attempt !== mine) return void this.#release(mine);
-        const [track] = mine.microphone.getAudioTracks();
+        const [track] = mine.voice.getAudioTracks();
         track.addEventListener("ended", () => {
           if (this.attempt === mine) this.#lost(mine, new Error("The microphone has gone."));
         });
-        this.on("microphone", mine.microphone);
+        this.on("voice", mine.voice);
       }
-      this.on("connecting");
-      await this.#connect(mine);
+      await this.#comeIn(mine);
     } catch (error) {
       if (this.attempt !== mine) return;
-      if ((this.losses > 0 || this.retries === Infinity) && passes(error)) this.#lost(mine, error);
+      if ((this.wasLive || this.always) && passes(error)) this.#lost(mine, error);
       else this.#fail(mine, error);
+    }
+  }
+
+  /** Connect, as soon as there is room. */
+  async #comeIn(mine) {
+    for (;;) {
+      try {
+        this.on("connecting");
+        return await this.#connect(mine);
+      } catch (error) {
+        if (this.attempt !== mine || !isFull(error)) throw error;
+        mine.peer.close();
+        this.on("waiting", error);
+        await this.#pause(mine, error.wait || IN_LINE_MS);
+        if (this.attempt !== mine) return undefined;
+      }
     }
   }
 
@@ -75,8 +102,8 @@ export class Call {
     const peer = new RTCPeerConnection();
     mine.peer = peer;
     const received = new MediaStream();
-    if (this.pushed) peer.addTransceiver("audio", { direction: "recvonly" });
-    else peer.addTrack(mine.microphone.getAudioTracks()[0], mine.microphone);
+    if (mine.voice) mine.sender = peer.addTrack(mine.voice.getAudioTracks()[0], mine.voice);
+    else peer.addTransceiver("audio", { direction: "recvonly" });
     peer.addTransceiver("video", { direction: "recvonly" });
     peer.addEventListener("track", ({ track }) => {
       received.addTrack(track);
@@ -86,7 +113,7 @@ export class Call {
     await peer.setLocalDescription();
     await gathered(peer);
     const response = await within(CONNECT_TIMEOUT_MS, mine.aborter.signal, (signal) =>
-      fetch(`/session?${this.query()}`, {
+      fetch(at(`/session?${this.query()}`), {
         method: "POST",
         headers: { "Content-Type": "application/sdp" },
         body: peer.localDescription.sdp,
@@ -95,7 +122,7 @@ export class Call {
     );
     if (response.status !== 201) throw await refusal(response);
     mine.session = {
-      location: response.headers.get("Location"),
+      location: at(response.headers.get("Location")),
       delay: Number(response.headers.get("Avatar-Delay")),
       layout: response.headers.get("Avatar-Video"),
     };
@@ -115,10 +142,12 @@ export class Call {
     if (state === "connected") {
       clearTimeout(mine.timer);
       this.losses = 0;
+      this.wasLive = true;
       this.on("live");
       this.#readOut(mine);
     } else if (state === "failed" || state === "closed") {
-      this.#lost(mine, new Error(LOST));
+      if (this.wasLive || this.always) this.#lost(mine, new Error(LOST));
+      else this.#never(mine);
     } else if (state === "disconnected") {
       this.on("weak");
     }
@@ -129,8 +158,9 @@ export class Call {
     let before = null;
     let silent = 0;
     mine.readout = setInterval(async () => {
-      const now = summary(await mine.peer.getStats());
+      const [statistics, told] = await Promise.all([mine.peer.getStats(), pictures(mine)]);
       if (this.attempt !== mine || mine.aborter.signal.aborted) return;
+      const now = { ...summary(statistics), pictures: told };
       silent = before?.packets === now.packets ? silent + 1 : 0;
       if (silent >= SILENT_READOUTS) return this.#lost(mine, new Error(LOST));
       if (before) this.on("report", { before, now });
@@ -139,21 +169,30 @@ export class Call {
   }
 
   #never(mine) {
-    const error = new Error("No connection came about.");
-    if (this.retries === Infinity) this.#lost(mine, error);
+    const error = new Error(NEVER);
+    if (this.wasLive || this.always) this.#lost(mine, error);
     else this.#fail(mine, error);
   }
 
   async #lost(mine, error) {
     if (mine.aborter.signal.aborted) return; // two ways of noticing the same
-    if (this.losses >= this.retries) return this.#fail(mine, error);
-    this.on("lost", error);
+    const soon = Math.min(RETRY_MS * 2 ** this.losses, SOON_MS);
+    const wait = this.losses < MANY_RETRIES ? soon : LATER_MS;
+    this.losses += 1;
+    this.on("lost", Object.assign(error, { wait }));
     const status = await this.#release(mine);
     if (this.attempt !== mine) return;
     if (status === GONE) return this.#fail(mine, new Error("Another page has taken this one's place."));
-    const wait = Math.min(RETRY_MS * 2 ** this.losses, LONGEST_RETRY_MS);
-    this.losses += 1;
-    mine.timer = setTimeout(() => this.attempt === mine && this.#begin(), wait);
+    await this.#pause(mine, wait);
+    if (this.attempt === mine) this.#begin();
+  }
+
+  /** Time passes, less of it when somebody looks at the page or the network comes back. */
+  #pause(mine, milliseconds) {
+    return new Promise((done) => {
+      mine.hurry = done;
+      mine.timer = setTimeout(done, milliseconds);
+    });
   }
 
   #fail(mine, error) {
@@ -168,7 +207,7 @@ export class Call {
     if (mine.aborter.signal.aborted) return undefined;
     mine.aborter.abort();
     clearInterval(mine.readout);
-    mine.microphone?.getTracks().forEach((track) => track.stop());
+    mine.voice?.getTracks().forEach((track) => track.stop());
     this.on("ended");
     return hangUp(mine);
   }
@@ -185,14 +224,6 @@ async function hangUp({ session, peer }) {
   return answer?.status;
 }
 
-async function microphone() {
-  if (!window.isSecureContext || !navigator.mediaDevices) {
-    throw new Error("Browsers give the microphone to secure pages only: use http://localhost or https.");
-  }
-  const processing = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-  return navigator.mediaDevices.getUserMedia({ audio: processing });
-}
-
 function gathered(peer) {
   if (peer.iceGatheringState === "complete") return undefined;
   return new Promise((done) => {
@@ -201,49 +232,14 @@ function gathered(peer) {
   });
 }
 
-/** What `ask(signal)` gives, unless it takes too long (a TimeoutError) or `outer` is aborted. */
-export async function within(milliseconds, outer, ask) {
-  const aborter = new AbortController();
-  let late = false;
-  const timer = setTimeout(() => aborter.abort((late = true)), milliseconds);
-  outer?.addEventListener("abort", () => aborter.abort(), { once: true });
+/** How many pictures the server has made; undefined where it does not say. Those that come also repeat late ones. */
+async function pictures({ session, aborter }) {
   try {
-    return await ask(aborter.signal);
-  } catch (error) {
-    throw late ? new DOMException("The server did not answer in time.", "TimeoutError") : error;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-// ---- what went wrong
-
-/** The server's own words, where it has some. */
-export async function refusal(response) {
-  const text = (await response.text()).trim();
-  const error = new Error(text && text.length < 300 ? text : `The server answered ${response.status}.`);
-  return Object.assign(error, { status: response.status });
-}
-
-/** Whether it may be different in a moment: the server is busy, loading, restarting or out of reach. */
-export function passes(error) {
-  return error.name === "TypeError" || error.name === "TimeoutError" || error.status >= 500 || error.status === 408;
-}
-
-export function explain(error) {
-  switch (error.name) {
-    case "NotAllowedError":
-      return "The microphone was not allowed. Allow it in the address bar, then start again.";
-    case "NotFoundError":
-      return "No microphone was found. Plug one in, then start again.";
-    case "NotReadableError":
-      return "Another program holds the microphone.";
-    case "TimeoutError":
-      return "The server did not answer in time.";
-    case "TypeError":
-      return "The server cannot be reached. Is it running?";
-    default:
-      return error.message;
+    const ask = (signal) => fetch(session.location, { signal });
+    const response = await within(READOUT_MS, aborter.signal, ask);
+    return response.ok ? (await response.json()).pictures : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -3,7 +3,9 @@
 //   avatar=NAME  fit=contain|cover  sound=0|1  speech=1&key=SECRET  background=transparent|none|blur|RRGGBB
 //   lookahead=MS  still  pose-style  expression-scale  yaw  pitch  roll: as in POST /session
 
-import { Call, explain, passes, refusal, within } from "./call.js";
+import { Call } from "./call.js";
+import { open } from "./microphone.js";
+import { at, explain, passes, refusal, within } from "./server.js";
 import { Joiner } from "./matte.js";
 
 const OF_THE_PAGE = ["fit", "sound"];
@@ -66,7 +68,7 @@ function query() {
 
 // ---- what is seen
 
-const call = new Call({ query, pushed: pushed(), retries: Infinity, on: follow });
+const call = new Call({ query, voice: pushed() ? null : () => open(""), always: true, on: follow });
 let joiner = null; // made when it is needed
 let live = false;
 let outage = null; // a timer, while something is amiss that may pass
@@ -75,7 +77,7 @@ let outage = null; // a timer, while something is amiss that may pass
 async function showPortrait() {
   for (;;) {
     try {
-      const response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetch("/avatars", { signal }));
+      const response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetch(at("/avatars"), { signal }));
       if (!response.ok) throw await refusal(response);
       const { avatars } = await response.json();
       const name = asked.get("avatar");
@@ -84,7 +86,7 @@ async function showPortrait() {
         const names = avatars.map((each) => each.name).join(", ");
         throw new Error(`There is no avatar ${name.slice(0, 40)}; there are ${names}.`);
       }
-      portrait.src = `${avatar.picture}?${new URLSearchParams({ background: background() })}`;
+      portrait.src = `${at(avatar.picture)}?${new URLSearchParams({ background: background() })}`;
       await portrait.decode().catch(() => {}); // what is wrong with it, the session tells
       portrait.hidden = !portrait.naturalWidth;
       return;
@@ -127,6 +129,7 @@ function follow(event, detail) {
       live = false;
       return void delete document.body.dataset.shown;
     case "lost":
+    case "waiting":
       return amiss(detail);
     case "failed":
       settled();

@@ -1,35 +1,75 @@
 // One page, one conversation: who speaks, with which face, and how it goes.
 
-import { Call, explain, refusal, within } from "./call.js";
+import { backgrounds } from "./backgrounds.js";
+import { Call } from "./call.js";
+import { Faces } from "./faces.js";
 import { takePhotos } from "./photo.js";
+import { at, explain, passes, refusal, within } from "./server.js";
+import { Settings } from "./settings.js";
+import * as stage from "./stage.js";
+import { Voice } from "./voice.js";
 
 const LOAD_TIMEOUT_MS = 10_000;
-const RETRIES = 5;
 const RETRY_MS = 1_000;
+const FRAME_RATE = 25;
+const SLOW_RATE = 20; // new pictures a second: below it lips and head visibly jerk
+const SLOW_READOUTS = 4;
+const SETTLED_MS = 4_000; // until "Live" is out of the picture's way
+const SLOW = "The server is too slow for this:";
+const READY = "Ready when you are.";
 const PUSHED = new URLSearchParams(window.location.search).get("speech") === "1"; // a program speaks: no microphone
 
 const element = (id) => document.getElementById(id);
-const video = element("avatar");
 const button = element("start");
-const call = new Call({ query, pushed: PUSHED, retries: RETRIES, on: follow });
+const settings = new Settings();
+const call = new Call({ query, voice: PUSHED ? null : () => voice.stream(), on: follow });
+const background = backgrounds(settings.get("background") ?? "none", (value) => {
+  settings.set("background", value);
+  changed();
+});
+const faces = new Faces({
+  background,
+  chosen({ name }) {
+    settings.set("avatar", name);
+    changed();
+  },
+});
+const voice = new Voice({ call, settings, start: connected, warn, louder: () => louder(80) });
+let slow = 0; // readouts in a row
+let settling;
 
 function show(state, text) {
   document.body.dataset.state = state;
+  document.body.classList.remove("settled");
+  clearTimeout(settling);
+  if (state === "live") settling = setTimeout(() => document.body.classList.add("settled"), SETTLED_MS);
   element("status").textContent = text;
-  button.textContent = state === "live" || state === "connecting" ? "Stop" : PUSHED ? "Start" : "Start talking";
+  button.textContent = call.active ? "Stop" : PUSHED ? "Start" : "Start talking";
 }
 
-// ---- avatars
+function warn(text) {
+  element("warning").textContent = text;
+}
 
-/** Who there is; a server that is still loading its engines (503) is asked again. */
-async function loadAvatars() {
+// ---- what the server has
+
+async function load() {
   let found = await ask();
-  while (!found?.avatars) found = await later();
+  while (!found) found = await later();
   element("recorded").hidden = !found.recorded;
-  found.avatars.forEach(offer);
-  if (found.photos) takePhotos(take);
-  choose(found.avatars.find((avatar) => avatar.default) ?? found.avatars[0]);
+  element("say").hidden = !found.voice;
+  offerSizes(found.sizes);
+  faces.show(found.avatars, settings.get("avatar"));
+  if (found.photos) takePhotos((avatar) => faces.take(avatar));
   while (!found?.ready) found = await later();
+}
+
+function offerSizes(sizes) {
+  const options = [new Option("Automatic", ""), ...sizes.map((size) => new Option(`${size} × ${size}`, size))];
+  element("size").replaceChildren(...options);
+  element("size").value = settings.get("size") ?? "";
+  if (element("size").selectedIndex < 0) element("size").value = "";
+  element("sizes").hidden = sizes.length < 2;
 }
 
 async function later() {
@@ -38,153 +78,174 @@ async function later() {
   return ask();
 }
 
+/** Who there is; null while the server is loading or away. */
 async function ask() {
-  const response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetch("/avatars", { signal }));
-  if (response.status === 503) return null;
-  if (!response.ok) throw await refusal(response);
-  return response.json();
-}
-
-/** Show a face to choose, before the tile for one's own photo. */
-function offer(avatar) {
-  const label = face(avatar);
-  element("faces").insertBefore(label, element("photo").parentElement);
-  return label;
-}
-
-/** A face was made of the visitor's photo: it is chosen at once. */
-function take(avatar) {
-  offer(avatar).querySelector("input").click();
-}
-
-function face(avatar) {
-  const label = document.createElement("label");
-  const input = Object.assign(document.createElement("input"), { type: "radio", name: "face", value: avatar.name });
-  input.checked = avatar.default;
-  input.addEventListener("change", () => {
-    choose(avatar);
-    if (call.active) restart();
-  });
-  const picture = Object.assign(document.createElement("img"), { src: avatar.picture, alt: avatar.description });
-  label.append(input, picture, avatar.title);
-  return label;
-}
-
-function choose(avatar) {
-  element("portrait").src = avatar.picture;
-  element("portrait").alt = avatar.description;
+  try {
+    const response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetch(at("/avatars"), { signal }));
+    if (!response.ok) throw await refusal(response);
+    return await response.json();
+  } catch (error) {
+    if (passes(error)) return null;
+    throw error;
+  }
 }
 
 // ---- a call
 
 function query() {
-  const avatar = document.querySelector("#faces input:checked")?.value ?? "";
-  return new URLSearchParams(PUSHED ? { avatar, speech: "1" } : { avatar });
+  const wanted = new URLSearchParams({ avatar: faces.current?.name ?? "" });
+  if (background() !== "none") wanted.set("background", background());
+  if (element("size").value) wanted.set("size", element("size").value);
+  if (PUSHED) wanted.set("speech", "1");
+  return wanted;
 }
 
 function follow(event, detail) {
   switch (event) {
     case "asking":
       return show("connecting", "Asking for the microphone …");
-    case "microphone":
-      return watchLevel(detail);
+    case "voice":
+      return voice.watch(detail);
     case "connecting":
       return show("connecting", "Connecting …");
+    case "waiting":
+      return show("waiting", `${detail.message} You come in by yourself.`);
     case "stream":
-      video.srcObject = detail;
-      return void video.play().catch(() => {}); // muted video may always play; unmuted follows a click
+      return stage.play(detail);
     case "live":
-      if (PUSHED) {
-        element("address").textContent = `Speech for it goes to ${new URL(call.session.location, window.location)}`;
-      }
+      slow = 0;
+      stage.live(true);
+      tellAddress(call.session.location);
       return show("live", PUSHED ? "Live. A program speaks." : "Live. Say something.");
     case "weak":
       return show("connecting", "The connection is weak …");
     case "report":
-      return void (element("latency").textContent = describe(detail.before, detail.now, call.session.delay));
+      return report(detail);
     case "lost":
-      return show("connecting", "Connection lost, calling again …");
+      return show("connecting", `Connection lost, calling again in ${Math.round(detail.wait / 1000)} s …`);
     case "ended":
       return clear();
     case "failed":
+      voice.quiet();
       return show("failed", explain(detail));
   }
 }
 
-function stop() {
-  call.stop();
-  show("idle", "Ready when you are.");
+/** Begin a call; the promise is kept when it is live. */
+function connected() {
+  call.start();
+  return new Promise((done, failed) => {
+    const timer = setInterval(() => {
+      if (document.body.dataset.state === "live") done();
+      else if (!call.active) failed(new Error(element("status").textContent));
+      else return;
+      clearInterval(timer);
+    }, 50);
+  });
 }
 
-function restart() {
+function stop() {
+  call.stop();
+  voice.quiet();
+  show("idle", READY);
+}
+
+/** Another face or background was chosen. */
+function changed() {
+  if (faces.current) faces.redraw();
+  if (!call.active) return;
   call.stop();
   call.start();
 }
 
 function clear() {
-  meter.context?.close();
-  cancelAnimationFrame(meter.drawing);
-  meter = {};
-  element("level").style.transform = "scaleX(0)";
+  stage.live(false);
+  voice.end();
+  warn("");
+  tellAddress(null);
   element("latency").textContent = "";
-  element("address").textContent = "";
 }
 
-// ---- meters
-
-let meter = {};
-
-function watchLevel(microphone) {
-  const context = new AudioContext();
-  const mine = { context };
-  meter = mine;
-  const analyser = new AnalyserNode(context, { fftSize: 1024 });
-  context.createMediaStreamSource(microphone).connect(analyser);
-  const samples = new Float32Array(analyser.fftSize);
-  const draw = () => {
-    analyser.getFloatTimeDomainData(samples);
-    const power = samples.reduce((sum, x) => sum + x * x, 0) / samples.length;
-    const level = Math.min(1, Math.max(0, 1 + (10 * Math.log10(power + 1e-9)) / 60));
-    element("level").style.transform = `scaleX(${level.toFixed(3)})`;
-    mine.drawing = requestAnimationFrame(draw);
-  };
-  draw();
-}
+// ---- how it goes
 
 /** What the network and this page add, and what the server waits on purpose, from the standard statistics. */
-function describe(before, now, delay) {
-  const rate = ((now.frames - before.frames) * 1000) / (now.at - before.at);
+function report({ before, now }) {
+  const seconds = (now.at - before.at) / 1000;
+  const known = now.pictures !== undefined && before.pictures !== undefined;
+  const rate = (known ? now.pictures - before.pictures : now.frames - before.frames) / seconds;
   const held = (now.buffer - before.buffer) / Math.max(1, now.emitted - before.emitted);
   const network = 1000 * (now.roundTrip + held);
-  const total = (delay + network) / 1000;
-  const voice = PUSHED ? "what is pushed" : "your voice";
-  return (
-    `About ${total.toFixed(2)} s behind ${voice}: ${delay} ms to form the face, ` +
-    `${network.toFixed(0)} ms for network and buffering. ${rate.toFixed(0)} frames a second.`
+  const total = (call.session.delay + network) / 1000;
+  const whose = PUSHED ? "what is pushed" : "your voice";
+  element("latency").textContent =
+    `About ${total.toFixed(2)} s behind ${whose}: ${call.session.delay} ms to form the face, ` +
+    `${network.toFixed(0)} ms for network and buffering. ${rate.toFixed(0)} new pictures a second.`;
+  slow = rate < SLOW_RATE ? slow + 1 : 0;
+  if (slow >= SLOW_READOUTS) warn(`${SLOW} ${rate.toFixed(0)} of ${FRAME_RATE} pictures a second are new.`);
+  else if (slow === 0 && element("warning").textContent.startsWith(SLOW)) warn("");
+}
+
+// ---- sharing
+
+function tellAddress(location) {
+  if (!PUSHED) return;
+  element("copy-address").disabled = !location;
+  element("address").textContent = location ? `Speech for it goes to ${location}` : "Press Start for its address.";
+}
+
+function pageAddress(path) {
+  const shared = new URLSearchParams({ avatar: faces.current?.name ?? "" });
+  if (background() !== "none") shared.set("background", background());
+  if (PUSHED) shared.set("speech", "1");
+  return `${at(path)}?${shared}`;
+}
+
+async function copy(target, text) {
+  const label = target.textContent;
+  await navigator.clipboard.writeText(text).then(
+    () => (target.textContent = "Copied"),
+    () => window.prompt("Copy this address:", text),
   );
+  setTimeout(() => (target.textContent = label), 1_500);
 }
 
 // ---- page
 
-function setVolume(percent) {
-  video.volume = percent / 100;
-  video.muted = percent === 0;
+function louder(percent) {
+  if (Number(element("volume").value) > 0) return;
+  element("volume").value = percent;
+  stage.setVolume(percent);
 }
+
+const KEYS = { m: () => voice.mute(), f: stage.fullScreen, p: stage.pictureInPicture };
 
 button.addEventListener("click", () => (call.active ? stop() : call.start()));
-element("volume").addEventListener("input", ({ target }) => setVolume(Number(target.value)));
-if (PUSHED) {
-  element("level").parentElement.hidden = true; // of the microphone
-  element("volume").value = 100; // nobody hears their own voice
-  element("volume-note").textContent = "Speech is pushed by a program; docs/speech.md says how.";
-  setVolume(100);
-}
+element("volume").addEventListener("input", ({ target }) => stage.setVolume(Number(target.value)));
+element("size").addEventListener("change", ({ target }) => {
+  settings.set("size", target.value);
+  changed();
+});
+element("share").addEventListener("click", ({ target }) => copy(target, pageAddress("/")));
+element("share-obs").addEventListener("click", ({ target }) => copy(target, pageAddress("/obs")));
+element("copy-address").addEventListener("click", ({ target }) => copy(target, call.session.location.href));
 window.addEventListener("pagehide", () => call.active && stop());
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input[type=text], select, dialog");
+  if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey) KEYS[event.key.toLowerCase()]?.();
+});
+stage.buttons(warn);
+voice.listDevices();
+if (PUSHED) {
+  for (const id of ["mute", "devices", "without"]) element(id).hidden = true;
+  element("level").parentElement.hidden = true; // of the microphone
+  element("speech").hidden = false;
+  louder(100); // nobody hears their own voice
+}
 
 try {
-  await loadAvatars();
+  await load();
   button.disabled = false;
-  show("idle", "Ready when you are.");
+  show("idle", READY);
 } catch (error) {
   show("failed", explain(error));
 }

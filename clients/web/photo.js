@@ -1,6 +1,6 @@
 // A photo of the visitor's own becomes a face: chosen with the tile, or dropped anywhere on the page.
 
-import { explain, refusal, within } from "./call.js";
+import { at, explain, refusal, within } from "./server.js";
 
 const MAKE_TIMEOUT_MS = 150_000;
 
@@ -39,7 +39,7 @@ export function takePhotos(made) {
 
 async function send(file) {
   const response = await within(MAKE_TIMEOUT_MS, null, (signal) =>
-    fetch(`/avatars?${new URLSearchParams({ title: file.name })}`, { method: "POST", body: file, signal }),
+    fetch(at(`/avatars?${new URLSearchParams({ title: file.name })}`), { method: "POST", body: file, signal }),
   );
   if (response.status !== 201) throw await refusal(response);
   return response.json();

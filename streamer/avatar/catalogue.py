@@ -59,7 +59,7 @@ def default_name(manifest: Manifest) -> str:
 
 
 def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
-    """The avatar called `name`: the family's, else the user's own.
+    """The avatar called `name`: the family's, else the user's own, else the only one with such a title.
 
     Raises:
         BundleError: no such avatar, not a possible name, or a damaged bundle.
@@ -67,6 +67,8 @@ def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
     folder = _folder(manifest, name) if NAME_PATTERN.fullmatch(name) else None
     if folder is None:
         known = list_avatars(manifest)
+        folder = _titled(manifest, known, name)
+    if folder is None:
         if not known:
             default_name(manifest)  # says so
         more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
@@ -106,6 +108,13 @@ def _folder(manifest: Manifest, name: str) -> Path | None:
         return manifest.folder / "avatars" / name
     own = home_folder() / "avatars" / name
     return own if (own / ABOUT).is_file() else None
+
+
+def _titled(manifest: Manifest, names: list[str], title: str) -> Path | None:
+    wanted = " ".join(title.split()).casefold()
+    folders = [folder for name in names if (folder := _folder(manifest, name)) is not None]
+    found = [folder for folder in folders if _read_info(folder)[0].title.casefold() == wanted]
+    return found[0] if len(found) == 1 else None
 
 
 def _belongs(manifest: Manifest, name: str) -> bool:

@@ -15,6 +15,7 @@ from streamer.avatar.bundle_files import PORTRAIT, read_bytes
 from streamer.avatar.catalogue import find_avatar
 from streamer.avatar.frame_size import frame_size
 from streamer.avatar.matte import load_matte, scaled_matte
+from streamer.avatar.own import is_own
 from streamer.core.errors import BundleError
 from streamer.core.frames import ByteArray
 from streamer.core.pictures import decode, encode_png, scaled
@@ -38,6 +39,7 @@ class Portrait:
     photo: ByteArray
     network: int
     folder: Path
+    own: bool  # the user's, not the family's
 
     def on(self, background: str | None) -> ByteArray:
         """The still on a background (see `FaceOptions`); uint8 [S, S, 4] on a transparent one.
@@ -72,9 +74,13 @@ class Gallery:
         return cls([_portrait(manifest, name) for name in names], default)
 
     def add(self, manifest: Manifest, name: str) -> dict[str, object]:
-        """An avatar that has come to be; as it is listed. Raises BundleError."""
+        """An avatar that has come to be, or is called something else; as it is listed. Raises BundleError."""
         self._portraits[name] = portrait = _portrait(manifest, name)
         return self._listed(portrait)
+
+    def remove(self, name: str) -> None:
+        """An avatar is no more."""
+        del self._portraits[name]
 
     def find(self, name: str | None) -> Portrait:
         """The portrait called `name`; None is the default. Raises BundleError naming those there are."""
@@ -84,7 +90,7 @@ class Gallery:
         return chosen
 
     def listing(self) -> list[dict[str, object]]:
-        """For GET /avatars: name, title, description, picture (its address), default."""
+        """For GET /avatars: name, title, description, picture (its address), default, own."""
         return [self._listed(portrait) for portrait in self._portraits.values()]
 
     def _listed(self, portrait: Portrait) -> dict[str, object]:
@@ -94,6 +100,7 @@ class Gallery:
             "description": portrait.description,
             "picture": f"/avatars/{portrait.name}.png",
             "default": portrait.name == self.default,
+            "own": portrait.own,
         }
 
 
@@ -107,4 +114,6 @@ def _portrait(manifest: Manifest, name: str) -> Portrait:
         small = cv2.resize(photo, (LARGEST_PNG, LARGEST_PNG), interpolation=cv2.INTER_AREA)
         png = encode_png(np.asarray(small, np.uint8))
     still = scaled(photo, frame_size(manifest, photo.shape[0], None))
-    return Portrait(info.name, info.title, info.description, png, still, photo, manifest.size, info.folder)
+    return Portrait(
+        info.name, info.title, info.description, png, still, photo, manifest.size, info.folder, is_own(info)
+    )

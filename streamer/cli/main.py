@@ -25,6 +25,8 @@ COMMANDS = {
     "camera": "talk through a virtual camera",
     "mic": "try your microphone",
     "avatars": "list the avatars",
+    "rename": "call an avatar something else",
+    "remove": "remove an avatar",
     "engines": "check the engines",
     "bench": "measure a live conversation",
 }

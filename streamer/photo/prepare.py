@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import re
 import shutil
 import tempfile
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from streamer.avatar.catalogue import NAME_PATTERN, AvatarInfo, home_folder, is_
 from streamer.avatar.condition_maps import SUBPIXEL_BITS
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.frames import ByteArray
+from streamer.core.names import plain_name
 from streamer.photo.make_avatar import Made, make_avatar
 from streamer.photo.portrait import read_portrait
 from streamer.photo.rig_constants import LEFT_LIDS_RING, LIPS_RING, RIGHT_LIDS_RING
@@ -121,9 +120,7 @@ def named_or_photo(
 
 def name_of(photo: Path) -> str:
     """A name for the avatar of a photo, made of the file's."""
-    letters = unicodedata.normalize("NFKD", photo.stem.casefold()).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^a-z0-9_-]+", "-", letters).strip("-_")
-    return plain[:40].rstrip("-_") or "me"
+    return plain_name(photo.stem) or "me"
 
 
 def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name: str) -> tuple[str, ...]:

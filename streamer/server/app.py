@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer.avatar.background import refuse_transparent
-from streamer.avatar.catalogue import default_name, list_avatars
+from streamer.avatar.catalogue import default_name, find_avatar, list_avatars
 from streamer.avatar.frame_size import largest_frame
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock
@@ -116,7 +116,9 @@ async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handle
 def _portraits(manifest: Manifest, default: str | None) -> Gallery | None:
     """Who there is, to be seen while the engines load; None where the inference process is to say what is wrong."""
     try:
-        return Gallery.load(manifest, list_avatars(manifest), default or default_name(manifest))
+        return Gallery.load(
+            manifest, list_avatars(manifest), find_avatar(manifest, default or default_name(manifest)).name
+        )
     except BundleError:
         return None
 

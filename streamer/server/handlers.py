@@ -3,9 +3,13 @@
     GET    /                     the page; its script, style and icon beside it
     GET    /obs                  the page for OBS's Browser Source
     GET    /avatars              JSON: name, title, picture, default; ready: whether sessions can be opened yet;
-                                 recorded: whether they are; photos: whether whoever asks may POST one
+                                 recorded: whether they are; photos: whether whoever asks may POST one; voice: whether
+                                 text can be spoken; sizes: that pictures may have
     POST   /avatars              a photo in; 201 and JSON of its avatar out; on the server's own machine; ?title=TEXT
+    PATCH  /avatars/NAME         ?title=TEXT: one of the user's own is called something else; JSON as it is listed
+    DELETE /avatars/NAME         one of the user's own is no more
     GET    /avatars/NAME.png     a portrait; ?background= as below
+    POST   /voice                a short text in, speech (WAV) out; ?language=
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
                                  face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
                                  background=rrggbb|blur|transparent|none;
@@ -27,14 +31,12 @@ import logging
 import re
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from aiohttp import web
 
-import clients
 from engines.manifest import Manifest
 from streamer.avatar.background import TRANSPARENT
-from streamer.avatar.frame_size import frame_size
+from streamer.avatar.frame_size import frame_size, offered_sizes
 from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.aio import MonotonicClock
 from streamer.core.errors import BundleError, ConfigError, SessionError
@@ -43,11 +45,13 @@ from streamer.core.options import PLAIN_FACE
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.recording.recorder import Recordings
 from streamer.server import metrics
+from streamer.server.assets import ASSETS, WEB
 from streamer.server.options import ServeOptions
 from streamer.server.peer_session import SessionOptions
 from streamer.server.photo_handlers import PhotoHandlers
 from streamer.server.registry import Lobby, ReplacedError
 from streamer.server.stills import Stills
+from streamer.server.voice_handlers import VoiceHandlers
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.speech_socket import serve_speech
@@ -61,17 +65,10 @@ logger = logging.getLogger(__name__)
 SDP = "application/sdp"
 DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being sent back with its picture
 VIDEO_HEADER = "Avatar-Video"  # how pictures are laid out, where that is not as usual
-ASSETS = {
-    "/": "index.html",
-    "/obs": "obs.html",
-    **{f"/{name}": name for name in ("page.js", "photo.js", "page.css", "obs.js", "obs.css", "call.js", "matte.js")},
-    "/icon.svg": "icon.svg",
-}
 NOT_READY = "the engines are not ready yet; try again in a moment"
 NO_SESSION = "no such session; it may have ended\n"
 REPLACED = "a newer call with the same key has taken this session's place\n"
 KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
-WEB = Path(clients.__file__).parent / "web"
 
 
 class Handlers:
@@ -98,6 +95,7 @@ class Handlers:
         rates = RateLimits()
         self._openings = Throttles(rates.sessions_each, rates.sessions, rates.patience_s, MonotonicClock())
         self._drawings = Throttles(rates.pictures_each, rates.pictures, rates.patience_s, MonotonicClock())
+        self._voice = VoiceHandlers()
         self._refused = 0
         self._recordings = recordings
 
@@ -108,6 +106,9 @@ class Handlers:
             web.get("/avatars", self.avatars),
             web.post("/avatars", self.add_avatar),
             web.get("/avatars/{name}.png", self.picture),
+            web.patch("/avatars/{name}", self.rename_avatar),
+            web.delete("/avatars/{name}", self.remove_avatar),
+            web.post("/voice", self._voice.speak),
             web.post("/session", self.open),
             web.get("/session/{token}", self.report),
             web.delete("/session/{token}", self.close),
@@ -129,6 +130,8 @@ class Handlers:
             "ready": self._ready,
             "recorded": self._recordings is not None,
             "photos": self._photos.takes(request),
+            "voice": self._voice.available,
+            "sizes": offered_sizes(self._manifest),
         }
         return web.json_response(found, headers={"Cache-Control": "no-store"})
 
@@ -137,6 +140,14 @@ class Handlers:
         if not self._ready:
             raise self._unavailable(NOT_READY)
         return await self._photos.add(request, self._known_gallery())
+
+    async def rename_avatar(self, request: web.Request) -> web.Response:
+        """Another title for one of the user's own."""
+        return await self._photos.rename(request, self._known_gallery())
+
+    async def remove_avatar(self, request: web.Request) -> web.Response:
+        """The end of one of the user's own."""
+        return await self._photos.remove(request, self._known_gallery())
 
     async def picture(self, request: web.Request) -> web.Response:
         """A portrait, on a background where one is asked for."""

@@ -21,8 +21,9 @@ from engines.manifest import Manifest
 from streamer.avatar.catalogue import list_avatars
 from streamer.core.errors import BundleError, PhotoError
 from streamer.core.limits import PhotoLimits
+from streamer.core.names import plain_name
 
-NAME = "photo"  # of an avatar made on the page; then photo-2, ...
+NAME = "photo"  # of an avatar whose title has no plain letters; then photo-2, ...
 LONGEST_TITLE = 60  # as `avatar prepare` takes
 _SAID = re.compile(r"^avatar: (error: )?")
 
@@ -64,8 +65,9 @@ class PhotoDesk:
             with tempfile.TemporaryDirectory(prefix="avatar-") as folder:
                 path = Path(folder) / "photo"
                 await self._save(photo, path)
-                name = next(name for name in _names() if name not in known)
-                return await self._prepare(path, name, plain_title(title) or name.replace("-", " ").title())
+                title = plain_title(title)
+                name = next(name for name in _names(title) if name not in known)
+                return await self._prepare(path, name, title or name.replace("-", " ").title())
 
     async def _save(self, photo: AsyncIterable[bytes], path: Path) -> None:
         size = 0
@@ -117,5 +119,7 @@ def plain_title(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in stem).split())[:LONGEST_TITLE]
 
 
-def _names() -> itertools.chain[str]:
-    return itertools.chain([NAME], (f"{NAME}-{number}" for number in itertools.count(2)))
+def _names(title: str) -> itertools.chain[str]:
+    """Names for the terminal, made of the title, or of NAME where it has no plain letters."""
+    first = plain_name(title)[:36].rstrip("-_") or NAME
+    return itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))

@@ -6,11 +6,14 @@ by a server that listens on a loopback address, from a request that no proxy pas
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from engines.manifest import Manifest
 from streamer.avatar.gallery import Gallery
-from streamer.core.errors import BundleError, PhotoError, SessionError
+from streamer.avatar.own import remove_avatar, rename_avatar
+from streamer.core.errors import BundleError, ConfigError, PhotoError, SessionError
 from streamer.core.limits import PhotoLimits
 from streamer.inference.worker import InferenceWorker
 from streamer.server.photo_desk import PhotoDesk
@@ -57,3 +60,39 @@ class PhotoHandlers:
         except (BundleError, SessionError) as error:
             raise web.HTTPServiceUnavailable(text=f"{error}\n", headers={"Retry-After": RETRY_S}) from None
         return web.json_response({"avatar": listed, "notes": made.notes}, status=201)
+
+    async def rename(self, request: web.Request, gallery: Gallery) -> web.Response:
+        """Call an avatar something else: ?title=."""
+        name = self._of_own(request, gallery)
+        try:
+            await asyncio.to_thread(rename_avatar, self._manifest, name, request.query.get("title", ""))
+            return web.json_response(gallery.add(self._manifest, name))
+        except ConfigError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        except BundleError as error:
+            raise web.HTTPConflict(text=f"{error}\n") from None
+
+    async def remove(self, request: web.Request, gallery: Gallery) -> web.Response:
+        """Remove an avatar for good. Who is talking as it goes on; the inference process lets go of it at its end."""
+        name = self._of_own(request, gallery)
+        if name == gallery.default:
+            raise web.HTTPConflict(text="the server was started with this avatar; it stays until the server ends\n")
+        try:
+            await asyncio.to_thread(remove_avatar, self._manifest, name)
+        except BundleError as error:
+            raise web.HTTPConflict(text=f"{error}\n") from None
+        gallery.remove(name)
+        return web.Response(text="removed\n")
+
+    def _of_own(self, request: web.Request, gallery: Gallery) -> str:
+        if not self.takes(request):
+            raise web.HTTPForbidden(text=ELSEWHERE)
+        try:
+            portrait = gallery.find(request.match_info["name"])
+        except BundleError as error:
+            raise web.HTTPNotFound(text=f"{error}\n") from None
+        if not portrait.own:
+            raise web.HTTPForbidden(
+                text=f"{portrait.name} comes with the engines; only your own faces can be altered\n"
+            )
+        return portrait.name

@@ -26,7 +26,7 @@ def portrait(tmp_path: Path) -> Portrait:
     matte = np.zeros((SIDE, SIDE), np.float32)
     matte[16:48, 16:48] = 1
     write_matte(tmp_path / MATTE, matte)
-    return Portrait("dot", "Dot", "", b"png", still, still, SIDE, tmp_path)
+    return Portrait("dot", "Dot", "", b"png", still, still, SIDE, tmp_path, own=False)
 
 
 @pytest.fixture

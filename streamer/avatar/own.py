@@ -1,0 +1,65 @@
+"""The user's own avatars: called something else, or removed. Those of a family stay as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from engines.manifest import Manifest
+from streamer.avatar.catalogue import AvatarInfo, find_avatar, home_folder
+from streamer.core.errors import BundleError, ConfigError
+
+MOST_TITLE = 60  # characters
+
+
+def is_own(info: AvatarInfo) -> bool:
+    """Whether an avatar is the user's own, and so may be altered."""
+    return info.folder.parent == home_folder() / "avatars"
+
+
+def rename_avatar(manifest: Manifest, name: str, title: str) -> AvatarInfo:
+    """Give an avatar another title; `--avatar` takes the title as well as the name, which stays.
+
+    Raises:
+        ConfigError: an impossible title, or one that another has.
+        BundleError: no such avatar, not the user's own, or it cannot be written.
+    """
+    title = " ".join(title.split())
+    if not (title.isprintable() and 0 < len(title) <= MOST_TITLE):
+        raise ConfigError(f"a title of {len(title)} characters; use one line of 1 to {MOST_TITLE}")
+    info = _own(manifest, name)
+    path = info.folder / "avatar.json"
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        about = json.loads(path.read_text())
+        partial.write_text(json.dumps(about | {"title": title}, indent=2) + "\n")
+        partial.replace(path)
+    except (OSError, ValueError) as error:
+        partial.unlink(missing_ok=True)
+        raise BundleError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+    return find_avatar(manifest, info.name)
+
+
+def remove_avatar(manifest: Manifest, name: str) -> Path:
+    """Remove an avatar for good; where it was.
+
+    Raises:
+        BundleError: no such avatar, not the user's own, or it cannot be removed.
+    """
+    folder = _own(manifest, name).folder
+    gone = folder.with_name(f".{folder.name}.{os.getpid()}.removed")
+    try:
+        folder.rename(gone)  # at once, or not at all
+        shutil.rmtree(gone)
+    except OSError as error:
+        raise BundleError(f"{folder}: cannot be removed ({error.strerror})") from None
+    return folder
+
+
+def _own(manifest: Manifest, name: str) -> AvatarInfo:
+    info = find_avatar(manifest, name)
+    if not is_own(info):
+        raise BundleError(f"{info.name} comes with the family {manifest.family}; only your own avatars can be altered")
+    return info

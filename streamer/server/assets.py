@@ -1,0 +1,15 @@
+"""The files of the pages: what is in clients/web, by the path that a browser asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import clients
+
+WEB = Path(clients.__file__).parent / "web"
+SERVED = (".css", ".js", ".ogg", ".svg")
+ASSETS: dict[str, str | Path] = {
+    "/": "index.html",
+    "/obs": "obs.html",
+    **{f"/{path.relative_to(WEB).as_posix()}": path for path in sorted(WEB.rglob("*")) if path.suffix in SERVED},
+}
