@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.files import partial_path, private_folder
+from engines.files import PRIVATE_FOLDER, partial_path, private_folder
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar import matte
@@ -85,6 +85,7 @@ def prepare(manifest: Manifest, options: PrepareOptions) -> Prepared:
     partial = partial_path(folder)
     try:
         private_folder(folder.parent)
+        folder.parent.chmod(PRIVATE_FOLDER)  # earlier versions left it open to everybody
         notes = write_avatar(manifest, options, partial, name)
         _replace(partial, folder)
     except OSError as error:

@@ -7,9 +7,7 @@ of its own, one at a time, with a time-out; this process only moves bytes.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import os
 import re
 import sys
 import tempfile
@@ -22,6 +20,7 @@ from streamer.avatar.catalogue import list_avatars
 from streamer.core.errors import BundleError, PhotoError
 from streamer.core.limits import PhotoLimits
 from streamer.core.names import plain_name
+from streamer.core.priority import stand_back
 
 NAME = "photo"  # of an avatar whose title has no plain letters; then photo-2, ...
 LONGEST_TITLE = 60  # as `avatar prepare` takes
@@ -95,8 +94,7 @@ class PhotoDesk:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is the server's
         )
-        with contextlib.suppress(OSError, AttributeError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, 10)  # conversations come first
+        stand_back(process.pid)  # conversations come first
         try:
             async with asyncio.timeout(self._limits.make_s):
                 out, said = await process.communicate()

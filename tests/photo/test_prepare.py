@@ -111,6 +111,13 @@ def test_an_avatar_is_replaced_only_when_told_to(own_home: Path, photo: Path) ->
     assert [path.name for path in first.parent.iterdir()] == ["my-photo"]
 
 
+def test_only_its_owner_can_read_it(own_home: Path, photo: Path) -> None:
+    (own_home / "avatars").mkdir(mode=0o755)  # as versions before this one left it
+    folder = prepare(MANIFEST, PrepareOptions(photo, "me", mode="full")).folder
+    assert {path.stat().st_mode & 0o777 for path in (folder, folder.parent)} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
 def test_a_photo_that_does_not_work_leaves_nothing_and_spoils_nothing(own_home: Path, photo: Path) -> None:
     prepare(MANIFEST, PrepareOptions(photo, "me"))
     blank = faces.save(photo.with_name("blank.png"), np.full((200, 200, 3), 90, np.uint8))
