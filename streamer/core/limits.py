@@ -17,7 +17,13 @@ class Limits:
     max_media_sections: int = 8
     max_candidates: int = 64  # each remote candidate costs connectivity checks
     negotiate_s: float = 10.0  # answering an offer; gathering loopback candidates takes milliseconds
+    ice_s: float = 8.0  # from the answer to the first way to the peer that works (ICE); it takes 0.1 to 2 s
     connect_s: float = 15.0  # from the answer to ICE and DTLS being up
+    reserve_s: float = 1.0  # without ICE: from then on the place is the next caller's, if no other is free ...
+    secure_s: float = 5.0  # ... with ICE, but without DTLS
+    silent_s: float = 10.0  # a session for pushed speech that nobody is connected to; then likewise ...
+    unspoken_s: float = 30.0  # ... and one whose client says nothing
+    gone_s: float = 12.0  # without a packet of any kind; a browser sends a check every few seconds at least
     no_media_s: float = 30.0  # a connected peer from which no microphone packet comes: its tab is frozen or gone
     max_session_s: float = 4 * 3600.0  # forgotten tabs give their place back
     close_s: float = 1.0  # closing one peer connection; then it is left to the garbage collector

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+from dataclasses import replace
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -30,8 +31,10 @@ from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
+from streamer.web.descriptors import most_connections
+from streamer.web.door import Door, DoorLimits
 from streamer.web.guard import guard
-from streamer.web.listen import BACKLOG, addresses, listen
+from streamer.web.listen import addresses, listen
 from streamer.web.throttle import Throttles, throttled
 from streamer.webrtc.codecs import set_bitrates
 from streamer.webrtc.ice import offer_to, own_addresses, reach
@@ -68,16 +71,30 @@ async def _serve(options: ServeOptions) -> None:
     handlers = Handlers(manifest, worker, lobby, limits, options, recordings)
     rates = RateLimits()
     throttles = Throttles(rates.requests_each, rates.requests, rates.patience_s, MonotonicClock())
-    middlewares = [guard(options.host, overlay="/obs"), throttled(throttles)]
+    door_limits = DoorLimits()
+    connections = most_connections(door_limits.connections, options.max_sessions)
+    door = Door(lambda: protocol(), replace(door_limits, connections=connections), MonotonicClock())
+    middlewares = [door.middleware(), guard(options.host, overlay="/obs"), throttled(throttles)]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     # Bodies are taken as they come: nothing that a client compressed is unpacked.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, auto_decompress=False)
+    # A request that is given up is cancelled, and what it held is free.
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=0.1,
+        auto_decompress=False,
+        handler_cancellation=True,
+        keepalive_timeout=15.0,
+        lingering_time=2.0,
+    )
     logging.getLogger("aiohttp.server").addFilter(not_the_clients)
     await runner.setup()
+    assert runner.server is not None  # it is there after `setup`
+    protocol = runner.server
     stop = stop_event()
+    serving = asyncio.create_task(door.serve(listener))
     try:
-        await web.SockSite(runner, listener, backlog=BACKLOG).start()
         say(f"avatar: loading the engines of family {manifest.family} ...")
         handlers.gallery = await asyncio.to_thread(_portraits, manifest, options.avatar)
         if await _warm_up(manifest, worker, handlers, stop):
@@ -88,6 +105,7 @@ async def _serve(options: ServeOptions) -> None:
             await stop.wait()
         say("avatar: stopped")
     finally:
+        serving.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limits.shutdown_s):
                 await asyncio.gather(lobby.close(), worker.stop())

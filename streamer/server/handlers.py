@@ -240,11 +240,13 @@ class Handlers:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
         portrait, options, key = *self._session_options(request), _key(request)
         try:
-            self._lobby.check_room(key)
+            address = address_of(request)
+            self._lobby.check_room(address, key)
             offer = await self._read_offer(request)
             check_offer(offer, self._limits, options.microphone)
-            await self._openings.turn(address_of(request))
-            token, answer, delay_ms = await self._lobby.admit(offer, partial(self._prepare, portrait, options), key)
+            await self._openings.turn(address)
+            prepare = partial(self._prepare, portrait, options)
+            token, answer, delay_ms = await self._lobby.admit(offer, prepare, address, key)
         except ReplacedError as error:
             raise web.HTTPGone(text=f"{error}\n") from None
         except OfferError as error:

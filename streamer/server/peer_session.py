@@ -89,8 +89,11 @@ class Session:
         self._on_closed = on_closed
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None  # kept, or it might be collected
+        self._reached = asyncio.Event()  # ICE is up
         self._live = asyncio.Event()
         self._heard = 0.0  # when the microphone last sent anything
+        self._opened = self._spoken = clock.now()  # the latter: when pushed speech was last there
         pipeline = PipelineOptions(options.lookahead_ms, options.seed, options.face)
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
         self._audio, self._video = AvatarAudioTrack(), AvatarVideoTrack()
@@ -108,6 +111,7 @@ class Session:
         self.conversation = Conversation(self._face, self._playout)
         self.speech = SpeechPort(SpeechLimits(), self.conversation, clock.now())
         self._peer.on("track", self._on_track)
+        self._peer.on("iceconnectionstatechange", self._on_ice_state)
         self._peer.on("connectionstatechange", self._on_connection_state)
 
     @property
@@ -164,17 +168,18 @@ class Session:
         return sdp
 
     async def close(self, reason: str) -> None:
-        """End the session: tracks first, then the peer connection, then the worker's part. Safe to call twice."""
-        if self.state in (State.CLOSING, State.CLOSED):
-            await self._closed.wait()
-            return
-        self.reason = reason
-        self._change(State.CLOSING)
-        logger.info("session ends: %s", reason)
-        current = asyncio.current_task()
+        """End the session and return when it has ended. Safe to call twice, and to be cancelled meanwhile."""
+        if self.state not in (State.CLOSING, State.CLOSED):
+            self.reason = reason
+            self._change(State.CLOSING)
+            logger.info("session ends: %s", reason)
+            self._closing = asyncio.create_task(self._shut(), name="session-closing")
+        await self._closed.wait()
+
+    async def _shut(self) -> None:
+        """Let go: tracks first, then the peer connection, then the worker's part."""
         for task in self._tasks:
-            if task is not current:
-                task.cancel()
+            task.cancel()
         self._audio.stop()
         self._video.stop()
         try:
@@ -189,6 +194,15 @@ class Session:
             self._change(State.CLOSED)
             self._closed.set()
             self._on_closed(self)
+
+    def gives_way_at(self) -> float | None:
+        """Return the moment from which its place may go to another caller, None for a session that is in use."""
+        if self.state in (State.NEW, State.CONNECTING):
+            reached = self._peer.iceConnectionState == "completed"
+            return self._opened + (self._limits.secure_s if reached else self._limits.reserve_s)
+        if self.state is State.LIVE and not self._microphone_wanted:
+            return self._spoken + (self._limits.unspoken_s if self.speech.is_taken else self._limits.silent_s)
+        return None
 
     async def ended(self) -> None:
         """Return when the session has."""
@@ -235,8 +249,13 @@ class Session:
     async def _pace(self) -> None:
         """Be the session's heartbeat: time passes here, whatever the peer sends or takes."""
         self.conversation.begin(self._pacer.begin())
-        playing = self._pacer.play(self.conversation.tick, self._audio.play, self.speech.report)
+        playing = self._pacer.play(self.conversation.tick, self._audio.play, self._played)
         await until_first(playing, self._pacer.show(self._video.show))
+
+    def _played(self, position: int) -> None:
+        if self.speech.pushed.waiting:
+            self._spoken = self._clock.now()
+        self.speech.report(position)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
@@ -257,6 +276,10 @@ class Session:
                 samples = np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS)
                 self.conversation.hear(frame.pts or 0, samples, self._pacer.now())
 
+    def _on_ice_state(self) -> None:
+        if self._peer.iceConnectionState == "completed":
+            self._reached.set()
+
     async def _on_connection_state(self) -> None:
         match self._peer.connectionState:
             case "connected" if self.state is State.CONNECTING:
@@ -269,24 +292,32 @@ class Session:
                 await self.close("the peer has gone")
 
     async def _watch(self) -> None:
-        """End sessions that never connect, went silent or last for ever."""
+        """End a session that never connects, went silent, is gone or lasts for ever."""
+        limits, now = self._limits, self._clock.now
         try:
-            async with asyncio.timeout(self._limits.connect_s):
+            async with asyncio.timeout(limits.connect_s) as patience:
+                ice_by = asyncio.get_running_loop().time() + limits.ice_s
+                if limits.ice_s < limits.connect_s:
+                    patience.reschedule(ice_by)
+                    await self._reached.wait()
+                    patience.reschedule(ice_by - limits.ice_s + limits.connect_s)
                 await self._live.wait()
         except TimeoutError:
-            await self.close(f"not connected after {self._limits.connect_s:.0f} s")
+            waited = limits.connect_s if self._reached.is_set() else min(limits.ice_s, limits.connect_s)
+            await self.close(f"not connected after {waited:g} s")
             return
-        end = self._clock.now() + self._limits.max_session_s
-        self._heard = self._clock.now()
+        end = now() + limits.max_session_s
+        self._heard = now()
         while True:
-            silent_until = self._heard + self._limits.no_media_s
-            await self._clock.sleep_until(min(end, silent_until) if self._microphone_wanted else end)
-            if self._clock.now() >= end:
-                await self.close(f"the session lasted {self._limits.max_session_s / 3600:.1f} hours")
+            until = {f"the session lasted {limits.max_session_s / 3600:.1f} hours": end}
+            until[f"nothing came from the peer for {limits.gone_s:g} s"] = self.guard.heard_at + limits.gone_s
+            if self._microphone_wanted:
+                until[f"no sound from the microphone for {limits.no_media_s:.0f} s"] = self._heard + limits.no_media_s
+            reason = min(until, key=lambda reason: until[reason])
+            if now() >= until[reason]:
+                await self.close(reason)
                 return
-            if self._clock.now() >= self._heard + self._limits.no_media_s:
-                await self.close(f"no sound from the microphone for {self._limits.no_media_s:.0f} s")
-                return
+            await self._clock.sleep_until(until[reason])
 
     def _change(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:

@@ -18,14 +18,12 @@ from streamer.core.limits import Limits
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.server.metrics import SessionCounts
 from streamer.server.peer_session import Session, SessionOptions
+from streamer.server.places import NoRoomError, Places
 
 logger = logging.getLogger(__name__)
 
+PATIENCE_S = 2.0  # for a place that is about to be free
 REMEMBERED = 64  # sessions whose place was taken, so that their pages can be told why
-
-
-class NoRoomError(SessionError):
-    """No session can be opened now; later one may."""
 
 
 class ReplacedError(SessionError):
@@ -38,14 +36,14 @@ class Lobby:
     def __init__(self, worker: InferenceWorker, max_sessions: int, limits: Limits, clock: Clock) -> None:
         self.opened = 0
         self._worker = worker
-        self._max_sessions = max_sessions
         self._limits = limits
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._keys: dict[str, str] = {}  # of sessions that have one, by token
         self._replaced: deque[str] = deque(maxlen=REMEMBERED)
         self._ended = SessionCounts()
-        self._reserved = 0  # places of sessions that are being prepared
+        self._places = Places(max_sessions, clock)
+        self._line = asyncio.Lock()
 
     @property
     def open_sessions(self) -> int:
@@ -65,19 +63,23 @@ class Lobby:
             total.add(session.counts())
         return total
 
-    def check_room(self, key: str | None = None) -> None:
-        """Look, at no cost, whether a session could be opened now. Raises NoRoomError."""
-        if self._worker.state is not WorkerState.READY:
-            raise NoRoomError("the engines are not ready yet; try again in a moment")
-        if len(self._sessions) + self._reserved >= self._max_sessions and (key is None or self._token_of(key) is None):
-            raise NoRoomError(f"all {self._max_sessions} places are taken; try again in a moment")
+    def check_room(self, address: str, key: str | None = None) -> None:
+        """Look, at no cost, whether a session could be opened soon. Raises NoRoomError."""
+        self._check_worker()
+        if key is None or self._token_of(key) is None:
+            self._places.check(address, self._clock.now() + PATIENCE_S)
 
     async def admit(
-        self, offer: str, prepare: Callable[[], Awaitable[SessionOptions]], key: str | None = None
+        self,
+        offer: str,
+        prepare: Callable[[], Awaitable[SessionOptions]],
+        address: str = "",
+        key: str | None = None,
     ) -> tuple[str, str, int]:
         """Open a session: its token, the SDP answer and the delay in ms. One that has this key ends first.
 
         offer: has passed `check_offer`. prepare: is called once the session has its place, and may be costly.
+        address: whom the offer comes from.
 
         Raises:
             NoRoomError: the engines are not ready, or there are too many sessions.
@@ -85,19 +87,21 @@ class Lobby:
             ReplacedError: a newer call came meanwhile.
             SessionError: the session ended meanwhile, for another reason.
         """
-        self.check_room(key)
+        self._check_worker()
         while key is not None and (older := self._token_of(key)) is not None:  # others may come while it closes
             self._replaced.append(older)
             await self._sessions[older].close("a newer call has its key")
-        self.check_room()
-        self._reserved += 1
+        token = secrets.token_urlsafe(24)
+        async with self._line:  # whoever came first has the first place that is free
+            await self._places.take(token, address, self._clock.now() + PATIENCE_S)
         try:
             options = await prepare()
-        finally:
-            self._reserved -= 1
-        token = secrets.token_urlsafe(24)
-        session = Session(options, self._worker, self._limits, self._clock, lambda ended: self._forget(token, ended))
+            session = Session(options, self._worker, self._limits, self._clock, lambda over: self._forget(token, over))
+        except BaseException:
+            self._places.leave(token)
+            raise
         self._sessions[token] = session
+        self._places.seat(token, session)
         if key is not None:
             self._keys[token] = key
         try:
@@ -132,6 +136,10 @@ class Lobby:
         """Close all sessions at once."""
         await asyncio.gather(*(session.close("the server is stopping") for session in list(self._sessions.values())))
 
+    def _check_worker(self) -> None:
+        if self._worker.state is not WorkerState.READY:
+            raise NoRoomError("the engines are not ready yet; try again in a moment")
+
     def _token_of(self, key: str) -> str | None:
         """Every key is looked at, and each as long whatever is right of it: how long this takes tells nothing."""
         found = None
@@ -142,5 +150,6 @@ class Lobby:
 
     def _forget(self, token: str, session: Session) -> None:
         self._keys.pop(token, None)
+        self._places.leave(token)
         if self._sessions.pop(token, None) is not None:
             self._ended.add(session.counts())

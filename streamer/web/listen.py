@@ -20,7 +20,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-BACKLOG = 16  # connections waiting to be accepted
+BACKLOG = 128  # connections waiting to be accepted
 
 
 def listen(host: str, port: int, option: str = "--port") -> socket.socket:

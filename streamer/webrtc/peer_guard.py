@@ -133,6 +133,7 @@ class PeerGuard:
 
     def __post_init__(self) -> None:
         limits, self._ended = self.limits, False
+        self.heard_at = self.clock.now()  # when the peer last sent anything
         self._datagrams = self._budget(limits.datagrams, limits.datagrams_end, "too many packets")
         self._bytes = self._budget(limits.bytes, limits.bytes_end, "too many bytes")
         self._checks = Bucket(limits.checks, self.clock)
@@ -167,9 +168,11 @@ class PeerGuard:
             if address not in self._addresses and len(self._addresses) >= self.limits.addresses:
                 return False
             self._addresses.add(address)
+            self.heard_at = self.clock.now()
             return self._checks.take(1)
         if not is_peer:
             return False
+        self.heard_at = self.clock.now()
         within = self._datagrams.take() and self._bytes.take(len(data))
         return within and backlog < self.limits.datagrams_waiting
 

@@ -12,7 +12,10 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
 from streamer.avatar.bundle_files import MATTE
+from streamer.measure.caller import Caller
 from streamer.measure.launched_server import LaunchedServer, launch
+from streamer.measure.onsets import vowels
+from streamer.server.metrics import parse
 from tests.families import tiny_family
 
 pytestmark = [pytest.mark.usefixtures("loopback"), pytest.mark.process]
@@ -44,14 +47,47 @@ async def post(http: aiohttp.ClientSession, server: LaunchedServer, query: str, 
         return response.status, await response.text()
 
 
+async def until_idle(http: aiohttp.ClientSession, server: LaunchedServer) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            async with http.get(server.url + "metrics") as response:
+                if parse(await response.text())["sessions_open"] == 0:
+                    return
+            await asyncio.sleep(0.1)
+
+
 async def test_no_picture_is_made_before_the_offer_is_known_to_be_one(server: LaunchedServer) -> None:
     good = await offer()
     async with aiohttp.ClientSession() as http:
         for query in ("session?background=00ff00", "session?background=blur"):
             assert (await post(http, server, query, "v=0"))[0] == 400
             assert (await post(http, server, query, good)) == (500, "the matte of avatar dot cannot be read\n")
-        assert (await post(http, server, "session", good))[0] == 201  # the refused ones kept no place
-        assert (await post(http, server, "session?background=00ff00", good))[0] == 503  # full, so nothing is made
+        async with Caller(server.url, vowels(5.0)):  # the refused ones kept no place
+            assert (await post(http, server, "session?background=00ff00", good))[0] == 503  # full, so nothing is made
+
+
+async def test_offers_that_are_never_connected_keep_nobody_out(server: LaunchedServer) -> None:
+    good = await offer()
+    async with aiohttp.ClientSession() as http:
+        for _ in range(3):
+            assert (await post(http, server, "session", good))[0] in (201, 503)
+            async with Caller(server.url, vowels(5.0)) as caller:
+                async with asyncio.timeout(20):
+                    while not caller.recording.pictures:  # noqa: ASYNC110 - the first one ends it
+                        await asyncio.sleep(0.05)
+            await until_idle(http, server)
+
+
+async def test_half_requests_exhaust_nothing(server: LaunchedServer) -> None:
+    held = []
+    for _ in range(300):
+        _, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1].strip("/")))
+        writer.write(b"POST /session HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+        held.append(writer)
+    async with aiohttp.ClientSession() as http, http.get(server.url + "healthz") as response:
+        assert response.status == 200
+    for writer in held:
+        writer.close()
 
 
 async def test_pictures_for_pages_of_other_sites_are_refused(server: LaunchedServer) -> None:

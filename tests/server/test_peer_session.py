@@ -25,11 +25,13 @@ from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.server.peer_session import Session, SessionOptions
 from streamer.server.peer_state import State
-from streamer.server.registry import Lobby, NoRoomError
+from streamer.server.places import NoRoomError
+from streamer.server.registry import Lobby
 from streamer.session.speech_format import Pcm
 from streamer.session.speech_protocol import Idle, Played, Started, Told
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from streamer.webrtc.offer import OfferError, check_offer
+from streamer.webrtc.private_parts import transports_of
 from tests.families import tiny_family
 
 STILL = np.zeros((tiny_family.SIZE, tiny_family.SIZE, 3), np.uint8)
@@ -98,6 +100,56 @@ async def test_a_peer_whose_microphone_says_nothing_is_given_up(worker: Inferenc
         answer = await session.answer(peer.localDescription.sdp)
         await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         assert "no sound from the microphone" in await owner.wait()
+
+
+@pytest.mark.process
+async def test_a_peer_of_which_nothing_comes_any_more_is_gone(worker: InferenceWorker) -> None:
+    """A browser that was killed: it says nothing, and its address answers no check."""
+    owner = Owner()
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        session = open_session(worker, Limits(gone_s=1.0), owner)
+        answer = await session.answer(peer.localDescription.sdp)
+        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        async with asyncio.timeout(PATIENCE_S):
+            while peer.connectionState != "connected":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        (transport,) = transports_of(peer)
+        await transport.drop_network()
+        assert await owner.wait() in ("nothing came from the peer for 1 s", "the peer has gone")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("microphone", [True, False])
+async def test_a_place_is_kept_by_whoever_talks(worker: InferenceWorker, microphone: bool) -> None:
+    owner, limits, clock = Owner(), Limits(), MonotonicClock()
+    options = SessionOptions(tiny_family.NAME, STILL, 185, microphone=microphone)
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        before = clock.now()
+        session = Session(options, worker, limits, clock, owner)
+        stack.push_async_callback(session.close, "enough")
+        answer = await session.answer(peer.localDescription.sdp)
+        connecting = session.gives_way_at()
+        assert connecting is not None
+        assert before + limits.reserve_s <= connecting <= clock.now() + limits.reserve_s
+        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        async with asyncio.timeout(PATIENCE_S):
+            while session.state is not State.LIVE:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        silent = session.gives_way_at()
+        if microphone:
+            assert silent is None
+            return
+        assert silent is not None
+        session.speech.attach(lambda told: None)
+        attached = session.gives_way_at()
+        assert attached == silent - limits.silent_s + limits.unspoken_s
+        session.speech.pushed.begin(1, Pcm(RATE, 1))
+        session.speech.pushed.push(np.full(RATE, 3000, "<i2").tobytes())
+        async with asyncio.timeout(PATIENCE_S):
+            while session.gives_way_at() == attached:  # noqa: ASYNC110 - speaking, it keeps its place
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.process

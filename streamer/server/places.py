@@ -1,0 +1,95 @@
+"""The places of a server's sessions: how many there are, how many one address may have, and who gives way to whom.
+
+A place is held from the moment an offer is accepted, when all that is known of the caller is that it can send one. So a
+caller that does not connect holds it for a moment only: when another wants a place and none is free, it gives way, and
+so does a session for pushed speech for which nobody speaks. Whoever talks keeps its place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamer.core.aio import Clock
+from streamer.core.errors import SessionError
+from streamer.web.throttle import is_local
+
+
+class NoRoomError(SessionError):
+    """No session can be opened now; later one may."""
+
+
+class Occupant(Protocol):
+    """A session, as its place knows it."""
+
+    def gives_way_at(self) -> float | None:
+        """Return the moment from which its place may go to another, None for a session that is in use."""
+
+    async def close(self, reason: str) -> None:
+        """End it."""
+
+
+@dataclass
+class _Place:
+    address: str
+    occupant: Occupant | None = None  # None: it is being prepared
+
+
+class Places:
+    """At most `most` at a time; one address other than this machine's has half of them, or one."""
+
+    def __init__(self, most: int, clock: Clock) -> None:
+        self.given_way = 0
+        self._most = most
+        self._most_each = max(1, most // 2)
+        self._clock = clock
+        self._taken: dict[str, _Place] = {}
+
+    def check(self, address: str, until: float) -> None:
+        """Raise NoRoomError when there is no place, and none may be free by `until`."""
+        if (among := self._in_the_way(address)) is not None:
+            self._next(among, address, until)
+
+    async def take(self, token: str, address: str, until: float) -> None:
+        """Take a place, waiting for one that is about to be free and ending a session that gives way.
+
+        Raises:
+            NoRoomError: there is none by `until`.
+        """
+        while (among := self._in_the_way(address)) is not None:
+            place, moment = self._next(among, address, until)
+            if moment > self._clock.now():
+                await self._clock.sleep_until(moment)
+                continue
+            self.given_way += 1
+            assert place.occupant is not None  # only who sits gives way
+            await place.occupant.close("another caller has its place, as nobody was there or nobody spoke")
+        self._taken[token] = _Place(address)
+
+    def seat(self, token: str, occupant: Occupant) -> None:
+        """Give a place that was taken its session."""
+        self._taken[token].occupant = occupant
+
+    def leave(self, token: str) -> None:
+        """Free a place; safe to call twice."""
+        self._taken.pop(token, None)
+
+    def _in_the_way(self, address: str) -> list[_Place] | None:
+        """Return the places of which one has to be free first, None when there is room."""
+        own = [place for place in self._taken.values() if place.address == address]
+        if not is_local(address) and len(own) >= self._most_each:
+            return own
+        return list(self._taken.values()) if len(self._taken) >= self._most else None
+
+    def _next(self, among: list[_Place], address: str, until: float) -> tuple[_Place, float]:
+        """Return the place that is free first, and when; of several, that of the address that holds most."""
+        held = Counter(place.address for place in self._taken.values())
+        moments = [(place, place.occupant.gives_way_at()) for place in among if place.occupant is not None]
+        ready = [(place, max(self._clock.now(), moment)) for place, moment in moments if moment is not None]
+        place, moment = min(ready, key=lambda item: (item[1], -held[item[0].address]), default=(None, until + 1))
+        if place is None or moment > until:
+            if len(among) < self._most:
+                raise NoRoomError(f"{address} has {len(among)} places, as many as one address gets; end a call first")
+            raise NoRoomError(f"all {self._most} places are taken; try again in a moment")
+        return place, moment

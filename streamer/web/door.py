@@ -1,0 +1,157 @@
+"""Takes connections for an aiohttp server: as many as there is room for, as fast as they cost little, as long as asked.
+
+aiohttp waits without end for a request that was begun, and takes connections until the process has no file descriptors
+left, of which calls need some too. Here the number is limited, for each address and in all. A newcomer that finds no
+room takes the place of the connection that has waited longest without a request: whoever holds connections open keeps
+nobody out, as an honest request is there within milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from streamer.core.aio import Clock
+from streamer.web.throttle import Throttle, is_local
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 0.5  # between two looks at what has waited too long
+AGAIN_S = 0.2  # after an accept that failed
+LONGEST = frozenset({"/speech"})  # ends of paths whose requests last as long as a session
+
+
+@dataclass(frozen=True)
+class DoorLimits:
+    """Connections, seconds, and connections a second (after so many at once)."""
+
+    connections: int = 256
+    connections_each: int = 32  # of one address that is not this machine's
+    rate: tuple[float, int] = (100.0, 200)  # an accepted connection costs 0.2 ms
+    header_s: float = 10.0  # from the connection to the first request's being whole
+    idle_s: float = 30.0  # from an answer to the next request, or for an answer to be read
+    request_s: float = 180.0  # an answer to a photo takes longest
+
+
+class _Connection:
+    def __init__(self, transport: asyncio.Transport, address: str, now: float) -> None:
+        self.transport, self.address, self.since = transport, address, now
+        self.served = False  # a request has come
+        self.lasting = False
+        self.busy = 0
+
+
+class Door:
+    """Accepts for `protocol`; `middleware` is to be among the application's, first of all."""
+
+    def __init__(self, protocol: Callable[[], asyncio.BaseProtocol], limits: DoorLimits, clock: Clock) -> None:
+        self.refused = 0  # connections that found no room
+        self.timed_out = 0
+        self._protocol = protocol
+        self._limits = limits
+        self._clock = clock
+        self._open: dict[int, _Connection] = {}
+        self._throttle = Throttle(*limits.rate, clock)
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Accept connections until cancelled."""
+        listener.setblocking(False)
+        loop = asyncio.get_running_loop()
+        watching = asyncio.create_task(self._watch())
+        try:
+            while True:
+                await self._clock.sleep_until(self._clock.now() + self._throttle.take())
+                try:
+                    accepted, peer = await loop.sock_accept(listener)
+                except OSError as error:
+                    logger.warning("no connection can be accepted (%s)", error.strerror)
+                    await asyncio.sleep(AGAIN_S)
+                    continue
+                await self._take(accepted, str(peer[0]) if isinstance(peer, tuple) else "")
+        finally:
+            watching.cancel()
+            listener.close()
+
+    def middleware(self) -> Middleware:
+        """Return what notes that a connection has a request, and how long it lasts."""
+
+        @web.middleware
+        async def noting(request: web.Request, handler: Handler) -> web.StreamResponse:
+            with self._noted(request):
+                return await handler(request)
+
+        return noting
+
+    @contextlib.contextmanager
+    def _noted(self, request: web.Request) -> Iterator[None]:
+        found = self._open.get(id(request.transport))
+        if found is None:
+            yield
+            return
+        found.served, found.since = True, self._clock.now()
+        found.busy += 1
+        found.lasting = any(request.path.endswith(end) for end in LONGEST)
+        try:
+            yield
+        finally:
+            found.busy -= 1
+            found.lasting = False
+            found.since = self._clock.now()
+
+    async def _take(self, accepted: socket.socket, address: str) -> None:
+        self._prune()
+        if not self._make_room(address):
+            self.refused += 1
+            accepted.close()
+            return
+        try:
+            accepted.setblocking(False)
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
+        except OSError:
+            accepted.close()
+            return
+        self._open[id(transport)] = _Connection(transport, address, self._clock.now())
+
+    def _make_room(self, address: str) -> bool:
+        own = [known for known in self._open.values() if known.address == address]
+        if not is_local(address) and len(own) >= self._limits.connections_each:
+            return self._drop_longest_waiting(own)
+        return len(self._open) < self._limits.connections or self._drop_longest_waiting(list(self._open.values()))
+
+    def _drop_longest_waiting(self, among: list[_Connection]) -> bool:
+        waiting = [known for known in among if not known.busy]
+        if not waiting:
+            return False
+        # Who never sent a request goes first.
+        self._drop(min(waiting, key=lambda known: (known.served, known.since)))
+        self.refused += 1
+        return True
+
+    def _drop(self, connection: _Connection) -> None:
+        self._open.pop(id(connection.transport), None)
+        connection.transport.abort()
+
+    def _prune(self) -> None:
+        for key in [key for key, known in self._open.items() if known.transport.is_closing()]:
+            del self._open[key]
+
+    async def _watch(self) -> None:
+        while True:
+            await self._clock.sleep_until(self._clock.now() + LOOK_S)
+            self._prune()
+            for known in list(self._open.values()):
+                if not known.lasting and self._clock.now() - known.since > self._patience(known):
+                    self.timed_out += 1
+                    self._drop(known)
+
+    def _patience(self, known: _Connection) -> float:
+        if known.busy:
+            return self._limits.request_s
+        return self._limits.idle_s if known.served else self._limits.header_s
