@@ -22,10 +22,10 @@ SHADOW_RADIUS = 2.2  # decimetres about the head
 MAX_TEXTURE = 1024
 PART_NUMBERS = {"skin": 1, "shirt": 2, "eyes": 3, "teeth": 4, "tongue": 5, "brows": 6, "lashes": 7, "hair": 8}
 # Light inside the mouth, as a share of that before it: hand-chosen by the look of photographs of open mouths.
-GUM_SHADE = 0.2  # gums and palate lie in the lips' shadow
-TONGUE_SHADE = 0.42  # at its tip
-LOWER_TEETH_SHADE = 0.5  # light comes from above, past the upper row
-MOUTH_DARKNESS = {"teeth": 9.0, "tongue": 16.0}  # per decimetre behind the front teeth
+GUM_SHADE = 0.3  # gums and palate lie in the lips' shadow
+TONGUE_SHADE = 0.5  # at its tip
+LOWER_TEETH_SHADE = 0.62  # light comes from above, past the upper row
+MOUTH_DARKNESS = {"teeth": 6.5, "tongue": 12.0}  # per decimetre behind the front teeth
 HARD_ALPHA = 0.55  # above it a texel is opaque: drawn first, with depth and motion
 
 Frame = NDArray[np.uint8]

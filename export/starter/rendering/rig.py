@@ -300,5 +300,5 @@ def rotation(pitch: float, yaw: float, roll: float) -> Floats:
 
 def face_vertices() -> Ints:
     """Base-mesh vertices [478] of the face points, in MediaPipe's order."""
-    path = Path(__file__).parent / "data" / "face_vertices.json"
+    path = Path(__file__).parents[1] / "data" / "face_vertices.json"
     return np.array(json.loads(path.read_text())["vertices"], dtype=np.int64)

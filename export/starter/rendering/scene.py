@@ -59,10 +59,16 @@ def random_look(rng: Generator) -> Look:
         shape_seed=int(rng.integers(1 << 30)),
         shirt=_colour(rng.random(3) * 0.7),
         hair_tint=_colour(np.ones(3) * rng.uniform(0.25, 1.4)),
-        skin_tint=_colour(rng.uniform(0.75, 1.3) * (1 + rng.normal(size=3) * 0.06)),
-        teeth_tint=_colour(rng.uniform(1.7, 2.9) * np.array([1, 0.96, 0.88]) * (1 + rng.normal(size=3) * 0.03)),
+        skin_tint=_skin_tint(rng),
+        teeth_tint=_colour(rng.uniform(2.1, 3.3) * np.array([1, 0.96, 0.88]) * (1 + rng.normal(size=3) * 0.03)),
         teeth_drop=float(rng.uniform(0.015, 0.06)),
     )
+
+
+def _skin_tint(rng: Generator) -> tuple[float, float, float]:
+    """Mostly a person's; one in eight is blue, green or grey, as painted and invented faces are."""
+    spread = 0.35 if rng.random() < 0.12 else 0.08
+    return _colour(rng.uniform(0.75, 1.3) * np.exp(rng.normal(size=3) * spread))
 
 
 def _colour(values: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -106,9 +112,12 @@ def portrait_expression(rng: Generator) -> Units:
     kind = u()
     if kind < 0.5:
         _add(units, u() * (u() < 0.6), mouthPress=0.2, mouthSmile=0.3)
-    elif kind < 0.75:
+    elif kind < 0.65:
         _add(units, rng.uniform(0.4, 1), mouthSmile=0.8, mouthUpperUp=0.5 * (u() < 0.6), cheekSquint=0.4)
         _add(units, u() * (u() < 0.5), jawOpen=0.15)
+    elif kind < 0.85:  # teeth in the photo: a warp carries them along, so they must be painted over
+        _add(units, rng.uniform(0.6, 1), mouthSmile=0.8, mouthUpperUp=0.6, mouthLowerDown=0.5 * u(), cheekSquint=0.4)
+        _add(units, 1, jawOpen=rng.uniform(0.05, 0.3))
     else:
         _add(units, u(), jawOpen=0.25, mouthLowerDown=0.2, mouthFunnel=0.2 * u())
     if u() < 0.3:
@@ -211,12 +220,12 @@ def source_pose(rng: Generator) -> HeadPose:
 def driving_pose(rng: Generator, source: HeadPose) -> HeadPose:
     """Mostly a live head's range about the portrait's pose, sometimes far from it."""
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.25:
         return source
-    if kind < 0.85:
+    if kind < 0.7:
         pitch, yaw, roll = np.array([source.pitch, source.yaw, source.roll]) + rng.normal(size=3) * (4, 6, 3)
     else:
-        pitch, yaw, roll = rng.uniform(-1, 1, 3) * (12, 22, 8)
+        pitch, yaw, roll = rng.uniform(-1, 1, 3) * (15, 22, 14)
     return HeadPose(float(pitch), float(yaw), float(roll), rng.normal(size=3) * 0.03)
 
 

@@ -62,7 +62,7 @@ void main() {
     float fresnel = .04 + .96 * pow(1. - max(dot(n, view), 0.), 5.);
     vec3 c = albedo * (diffuse * key * soft + ambient + max(dot(n, rim_direction), 0.) * rim)
            + key * shine * open * max(dot(n, key_direction), 0.) + ambient * fresnel * specular * 2.;
-    if (inside_mouth > .5) c = albedo * (key * .45 + ambient * .6) * (.55 + .45 * max(n.z, 0.)) + key * shine * .35;
+    if (inside_mouth > .5) c = albedo * (key * .55 + ambient * .7) * (.55 + .45 * max(n.z, 0.)) + key * shine * .35;
     c *= reach;
     c = c / (1. + c * .18);
     colour = vec4(pow(c, vec3(1. / 2.2)), base.a);

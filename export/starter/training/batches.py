@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
 from export.starter.rendering.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from streamer.avatar.condition_maps import ConditionRasterizer
@@ -44,6 +45,18 @@ class Batch:
     parts: Tensor  # [B, 1, 64, 64]
     has_flow: Tensor  # [B]
     windows: list[tuple[int, int]]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same in memory that a GPU copies from by itself; called by torch's DataLoader."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Batch(**{name: change(v) if isinstance(v, Tensor) else v for name, v in values.items()})
 
 
 class People:
@@ -112,9 +125,10 @@ class _Affine:
 def photographic(pair: Sequence[Bytes], rng: np.random.Generator) -> list[Bytes]:
     """The same camera for both: exposure, contrast, colour, softness, noise, compression."""
     x = np.stack(pair).astype(np.float32) / 255
-    x = x ** np.exp(rng.normal() * 0.25) * np.exp(rng.normal() * 0.18) * np.exp(rng.normal(size=3) * 0.12)
+    tint = rng.choice([0.12, 0.25, 0.6], p=[0.6, 0.32, 0.08])  # the last makes skins of other worlds, and of paintings
+    x = x ** np.exp(rng.normal() * 0.25) * np.exp(rng.normal() * 0.18) * np.exp(rng.normal(size=3) * tint)
     grey = x.mean(-1, keepdims=True)
-    x = grey + (x - grey) * np.exp(rng.normal() * 0.25)
+    x = grey + (x - grey) * (0.0 if rng.random() < 0.06 else np.exp(rng.normal() * 0.3))
     if rng.random() < 0.2:
         sigma = rng.uniform(0.4, 1.0)
         x = np.stack([cv2.GaussianBlur(picture, (0, 0), sigma) for picture in x])
@@ -142,7 +156,7 @@ def choose_window(points: Floats32, rng: np.random.Generator) -> tuple[int, int]
 
 
 class BatchMaker:
-    """Draws random pairs in a thread of its own (OpenCV releases the interpreter lock)."""
+    """Draws random pairs."""
 
     def __init__(self, people: People, held_out: int, rasterizer: ConditionRasterizer, size: int, seed: int) -> None:
         self._people = people
@@ -150,18 +164,41 @@ class BatchMaker:
         self._rasterizer = rasterizer
         self._size = size
         self._rng = np.random.default_rng(seed)
-        self._queue: queue.Queue[Batch] = queue.Queue(QUEUE_BATCHES)
-        threading.Thread(target=self._run, daemon=True).start()
 
-    def next(self) -> Batch:
-        """The next batch; raises queue.Empty if none was made in a minute."""
-        return self._queue.get(timeout=60)
+    def keep(self, held_out: int) -> None:
+        """Draw from the people that are held out of training, the first so many, from now on."""
+        self._trained = self._people.people[:held_out]
 
-    def _run(self) -> None:
+    def reseed(self, seed: int) -> None:
+        """Draw others from now on."""
+        self._rng = np.random.default_rng(seed)
+
+    def batches(self) -> Iterator[Batch]:
+        """Batches without end, made in a thread (OpenCV releases the interpreter lock).
+
+        Raises:
+            queue.Empty: none was made in a minute.
+        """
+        made: queue.Queue[Batch] = queue.Queue(QUEUE_BATCHES)
+
+        def run() -> None:
+            while True:
+                made.put(self.batch())
+
+        threading.Thread(target=run, daemon=True).start()
         while True:
-            self._queue.put(self._batch())
+            yield made.get(timeout=60)
 
-    def _batch(self) -> Batch:
+    def batches_by(self, jobs: int) -> Iterator[Batch]:
+        """Batches without end, made by so many processes."""
+        stream = _BatchStream(self)
+        loader: DataLoader[Batch] = DataLoader(
+            stream, batch_size=None, num_workers=jobs, pin_memory=torch.cuda.is_available(), prefetch_factor=3
+        )
+        return iter(loader)
+
+    def batch(self) -> Batch:
+        """The next batch."""
         samples = [self._sample() for _ in range(self._size)]
         columns = list(zip(*samples, strict=True))
 
@@ -206,3 +243,17 @@ class BatchMaker:
         has_flow = float(source == pictures[0])
         window = choose_window(target_points, rng)
         return (shot, shot_target, *maps, source_points, target_points, flow, parts, has_flow, window)
+
+
+class _BatchStream(IterableDataset[Batch]):
+    """A maker's batches in a process of DataLoader's, each process with draws of its own."""
+
+    def __init__(self, maker: BatchMaker) -> None:
+        self._maker = maker
+
+    def __iter__(self) -> Iterator[Batch]:
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
+        self._maker.reseed(torch.initial_seed() % (1 << 63))
+        while True:
+            yield self._maker.batch()

@@ -34,9 +34,9 @@ def prior_points() -> list[int]:
     return [*sorted(core), *rest[::3], *body]
 
 
-def pixel_grid(size: int) -> Tensor:
+def pixel_grid(size: int, device: torch.device | None = None) -> Tensor:
     """Pixel centres of a square picture, [size, size, 2] as (x, y) in -1..1."""
-    line = (torch.arange(size) + 0.5) / size * 2 - 1
+    line = (torch.arange(size, device=device) + 0.5) / size * 2 - 1
     return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
 
 
@@ -69,8 +69,8 @@ class MotionPrior(nn.Module):
         """
         here = driving[:, self.chosen, :2]
         shift = source[:, self.chosen, :2] - here
-        flow = torch.zeros(here.shape[0], 2, GRID, GRID)
-        trust = torch.zeros(here.shape[0], 1, GRID, GRID)
+        flow = torch.zeros(here.shape[0], 2, GRID, GRID, device=here.device)
+        trust = torch.zeros(here.shape[0], 1, GRID, GRID, device=here.device)
         for level, (sigma, half) in enumerate(LEVELS):
             along_x = torch.exp((here[..., 0:1] - self.line).square() * (-0.5 / sigma**2))
             along_y = torch.exp((here[..., 1:2] - self.line).square() * (-0.5 / sigma**2)).transpose(1, 2)
@@ -142,9 +142,9 @@ class Generator(nn.Module):
 
         `small`: portrait and conditions at 1/4 [B, 10, 64, 64]; driving conditions at 1/4; keypoints [B, K, 2+].
         """
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(small.device.type, enabled=False):
             flow, trust = self.prior(source, driving)
-            guess = sample(small, pixel_grid(GRID).permute(2, 0, 1)[None] + flow)
+            guess = sample(small, pixel_grid(GRID, small.device).permute(2, 0, 1)[None] + flow)
         return torch.cat([small[:, :3], guess, flow * 4, trust, small_driving], 1), flow
 
     def refine(self, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -177,7 +177,7 @@ class Generator(nn.Module):
 
 def correct(flow: Tensor, refined: Tensor) -> Tensor:
     """Corrected flow [B, 2, G, G] to a sampling grid with occlusion, [B, 3, G, G]."""
-    base = pixel_grid(GRID).permute(2, 0, 1)[None]
+    base = pixel_grid(GRID, flow.device).permute(2, 0, 1)[None]
     return torch.cat([base + flow, torch.sigmoid(refined[:, 2:].float() + 1)], 1)
 
 

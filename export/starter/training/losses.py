@@ -21,8 +21,8 @@ CRITIC_PATCH = 64
 
 def window_pixels(batch: Batch) -> tuple[Tensor, Tensor]:
     """Pixel centres of each sample's window in picture pixels, (x, y) of shape [B, 1, h, w]."""
-    corner = torch.tensor(batch.windows, dtype=torch.float32)
-    line = torch.arange(WINDOW, dtype=torch.float32)
+    corner = torch.tensor(batch.windows, dtype=torch.float32, device=batch.source.device)
+    line = torch.arange(WINDOW, dtype=torch.float32, device=batch.source.device)
     x = (corner[:, 1, None] + line)[:, None, None, :].expand(-1, 1, WINDOW, WINDOW)
     y = (corner[:, 0, None] + line)[:, None, :, None].expand(-1, 1, WINDOW, WINDOW)
     return x, y
@@ -77,21 +77,58 @@ def losses(painting: Painting, motion: Motion, target: Tensor, batch: Batch) -> 
     }
 
 
-class Critic(nn.Module):
+class PatchCritic(nn.Module):
     """A small patch discriminator: a mouth or an eye, and where its parts should be (conditional GAN, pix2pix)."""
 
     def __init__(self, conditions: int) -> None:
         super().__init__()
         norm = nn.utils.parametrizations.spectral_norm
-        layers: list[nn.Module] = []
-        for inputs, outputs, stride in ((3 + conditions, 32, 2), (32, 64, 2), (64, 96, 1)):
-            layers += [norm(nn.Conv2d(inputs, outputs, 4, stride, 1)), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, norm(nn.Conv2d(96, 1, 3, 1, 1)))
+        self.layers = nn.ModuleList()
+        for inputs, outputs, stride in ((3 + conditions, 48, 2), (48, 96, 2), (96, 128, 1)):
+            self.layers.append(nn.Sequential(norm(nn.Conv2d(inputs, outputs, 4, stride, 1)), nn.LeakyReLU(0.2)))
+        self.layers.append(norm(nn.Conv2d(128, 1, 3, 1, 1)))
 
-    def forward(self, picture: Tensor, conditions: Tensor) -> Tensor:
-        """Scores per patch; pictures in 0..1."""
-        scores: Tensor = self.layers(torch.cat([picture * 2 - 1, conditions], 1))
-        return scores
+    def forward(self, picture: Tensor, conditions: Tensor) -> list[Tensor]:
+        """Features of every layer, the scores per patch last; pictures in 0..1."""
+        x = torch.cat([picture * 2 - 1, conditions], 1)
+        features = []
+        for layer in self.layers:
+            x = layer(x)
+            features.append(x)
+        return features
+
+
+class Critic(nn.Module):
+    """Two patch discriminators, of the picture and of the same at half the size (pix2pixHD, Wang et al., 2018)."""
+
+    def __init__(self, conditions: int) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList([PatchCritic(conditions), PatchCritic(conditions)])
+
+    def forward(self, picture: Tensor, conditions: Tensor) -> list[list[Tensor]]:
+        """Features of each scale; see `PatchCritic`."""
+        seen = []
+        for critic in self.scales:
+            seen.append(critic(picture, conditions))
+            picture, conditions = F.avg_pool2d(picture, 2), F.avg_pool2d(conditions, 2)
+        return seen
+
+
+def critic_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
+    """Least-squares GAN (Mao et al., 2017)."""
+    terms = [(r[-1] - 1).square().mean() + f[-1].square().mean() for r, f in zip(real, fake, strict=True)]
+    return torch.stack(terms).mean() / 2
+
+
+def fooling_loss(fake: list[list[Tensor]]) -> Tensor:
+    """How far the critic is from taking what was painted for real."""
+    return torch.stack([(features[-1] - 1).square().mean() for features in fake]).mean()
+
+
+def matching_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
+    """Distance of the critic's features, which stand in for those of a recognition network (feature matching)."""
+    pairs = [pair for r, f in zip(real, fake, strict=True) for pair in zip(r[:-1], f[:-1], strict=True)]
+    return torch.stack([(a.detach() - b).abs().mean() for a, b in pairs]).mean()
 
 
 def middle_patch(x: Tensor) -> Tensor:

@@ -2,13 +2,15 @@
 
     python -m export.starter.training.train_generator --data DIR --out generator.pt --minutes 90 [--critic-minutes 25]
 
-Two CPU cores see 12-20 samples a second. `--start` begins from released weights (see export.starter.training.weights).
+Two CPU cores see 12-20 samples a second; `--device cuda --jobs 14` trains on a GPU.
+`--start` begins from released weights (see export.starter.training.weights).
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,14 @@ from export.starter.rendering.points import choose_points, topology
 from export.starter.rendering.rig import Person, Rig
 from export.starter.training.batches import WINDOW, Batch, BatchMaker, People
 from export.starter.training.generator import CONDITIONS, Generator, crop, render_windows
-from export.starter.training.losses import Critic, losses, middle_patch
+from export.starter.training.losses import (
+    Critic,
+    critic_loss,
+    fooling_loss,
+    losses,
+    matching_loss,
+    middle_patch,
+)
 from export.starter.training.weights import load_weights
 from streamer.avatar.condition_maps import ConditionRasterizer, Topology
 
@@ -32,7 +41,8 @@ BATCH = 8
 HELD_OUT = 24  # people
 PEAK_RATE = 1.5e-3
 CRITIC_RATE = 4e-4
-CRITIC_WEIGHT = 0.04
+CRITIC_WEIGHT = 0.06
+MATCHING_WEIGHT = 0.3
 EMA = 0.998
 SAVE_EVERY = 120.0  # seconds
 REPORT_EVERY = 50  # steps
@@ -70,13 +80,13 @@ class State:
 STATEFUL = ("model", "average", "critic", "optimizer", "critic_optimizer")
 
 
-def new_state(start: Path | None) -> State:
+def new_state(start: Path | None, device: torch.device) -> State:
     """Fresh weights, or released ones."""
     model = Generator()
     if start is not None:
         load_weights(start, model)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    critic = Critic(CONDITIONS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    critic = Critic(CONDITIONS).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return State(
         model,
         copy.deepcopy(model),
@@ -93,12 +103,12 @@ def unpack(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return source, target, before, after
 
 
-def train_step(state: State, batch: Batch, rate: float, critical: bool) -> dict[str, float]:
+def train_step(state: State, batch: Batch, rate: float, critical: bool) -> dict[str, Tensor]:
     """One step of the generator and, when `critical`, of its critic."""
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     source, target, before, after = unpack(batch)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(source.device.type, torch.bfloat16):
         painting, motion = render_windows(
             state.model,
             source,
@@ -123,25 +133,25 @@ def train_step(state: State, batch: Batch, rate: float, critical: bool) -> dict[
     decay = min(EMA, 1 - 1 / (state.step / 8 + 2))
     with torch.no_grad():
         torch._foreach_lerp_(list(state.average.parameters()), list(state.model.parameters()), 1 - decay)
-    return {name: float(value) for name, value in terms.items()}
+    return {name: value.detach() for name, value in terms.items()}
 
 
 def _criticise(
     state: State, batch: Batch, made: Tensor, target: Tensor, after: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Least-squares GAN (Mao et al., 2017): train the critic, return the generator's term."""
+    """Train the critic, return the generator's term."""
 
     def seen(x: Tensor) -> Tensor:
         return middle_patch(crop(x, batch.windows, (WINDOW, WINDOW)))
 
-    conditions, true, false = seen(after), seen(target), middle_patch(made)
-    real, fake = state.critic(true, conditions), state.critic(false.detach(), conditions)
-    critic_loss = ((real - 1).square().mean() + fake.square().mean()) / 2
+    conditions, true, false = seen(after), seen(target), middle_patch(made).float()
+    loss = critic_loss(state.critic(true, conditions), state.critic(false.detach(), conditions))
     state.critic_optimizer.zero_grad(set_to_none=True)
-    critic_loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     state.critic_optimizer.step()
-    term = CRITIC_WEIGHT * (state.critic(false, conditions) - 1).square().mean()
-    return term, {"-critic": critic_loss.detach()}
+    real, fake = state.critic(true, conditions), state.critic(false, conditions)
+    matching = MATCHING_WEIGHT * matching_loss(real, fake)
+    return CRITIC_WEIGHT * fooling_loss(fake) + matching, {"-critic": loss.detach(), "-matching": matching}
 
 
 def plain_rasterizer(rig: Rig) -> ConditionRasterizer:
@@ -162,28 +172,36 @@ def main() -> None:
     parser.add_argument("--peak", type=float, default=PEAK_RATE)
     parser.add_argument("--start", type=Path, help="released weights to begin from")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--jobs", type=int, default=0, help="processes that make batches; 0: a thread of this one")
+    parser.add_argument("--batch", type=int, default=BATCH)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
-    state = new_state(args.start)
+    people = People(args.data)
+    maker = BatchMaker(people, HELD_OUT, plain_rasterizer(Rig(args.assets)), args.batch, int(time.time()))
+    batches = maker.batches_by(args.jobs) if args.jobs else maker.batches()
+    first_batch = next(batches)  # before CUDA is touched: processes that make batches are forked
+    device = torch.device(args.device)
+    state = new_state(args.start, device)
     if args.out.exists():
         state.load(args.out)
-    people = People(args.data)
-    maker = BatchMaker(people, HELD_OUT, plain_rasterizer(Rig(args.assets)), BATCH, int(time.time()))
     print(f"{len(people)} pictures of {len(people.people)} people; from step {state.step}", flush=True)
     start = saved = time.monotonic()
-    earlier, smooth, first = state.trained_s, dict[str, float](), state.step
-    while (elapsed := time.monotonic() - start) < 60 * args.minutes:
+    earlier, smooth, first = state.trained_s, dict[str, Tensor](), state.step
+    for batch in itertools.chain([first_batch], batches):
+        if (elapsed := time.monotonic() - start) >= 60 * args.minutes:
+            break
         progress = elapsed / (60 * args.minutes)
         warm = min(1.0, (state.step - first + 1) / 60)
         rate = args.peak * warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
         critical = elapsed > 60 * (args.minutes - args.critic_minutes)
-        terms = train_step(state, maker.next(), float(rate), critical)
+        terms = train_step(state, batch.to(device), float(rate), critical)
         state.trained_s = earlier + elapsed
         smooth = {name: 0.97 * smooth.get(name, value) + 0.03 * value for name, value in terms.items()}
         if state.step % REPORT_EVERY == 0:
-            shown = " ".join(f"{name} {value:.4f}" for name, value in smooth.items())
-            speed = (state.step - first) * BATCH / (elapsed + 1e-9)
+            shown = " ".join(f"{name} {float(value):.4f}" for name, value in smooth.items())
+            speed = (state.step - first) * args.batch / (elapsed + 1e-9)
             print(f"step {state.step} {elapsed / 60:.1f} min {speed:.1f}/s {shown}", flush=True)
         if time.monotonic() - saved > SAVE_EVERY:
             state.save(args.out)
