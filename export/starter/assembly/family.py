@@ -9,7 +9,11 @@ is not there.
 
     python -m export.starter.assembly.family --expression --out engines/starter
 
-takes a new expression graph into a family that is there, and
+takes a new expression graph into a family that is there,
+
+    python -m export.starter.assembly.family --mouth --out engines/starter
+
+derives the family's own anew with the mouth shapes of `voices.visemes.units`, and
 
     python -m export.starter.assembly.family --pictures --weights export/starter/data/generator.npz \
         --out engines/starter
@@ -36,7 +40,7 @@ from export.starter.rendering.dataset import PLAIN
 from export.starter.rendering.people import CHARACTERS
 from export.starter.rendering.points import choose_points, topology
 from export.starter.rendering.rig import Person, Rig
-from export.starter.training.expression_net import WINDOW
+from export.starter.training.expression_net import WINDOW, export_expression, read_expression
 from export.starter.training.generator import Generator
 from export.starter.training.weights import load_weights
 from streamer.core.rates import MEL_BANDS
@@ -68,6 +72,13 @@ def replace_expression(folder: Path) -> None:
     stage["graphs"] = [expression_entry(folder, len(manifest["coefficients"]["expression"]))]
     stage["lookahead_ms"] = EXPRESSION_LOOKAHEAD_MS
     _write(path, manifest)
+
+
+def replace_mouth(folder: Path) -> None:
+    """Export the family's expression network again, with mouth shapes as `units` has them now; nothing is trained."""
+    names = json.loads((folder / "manifest.json").read_text())["coefficients"]["expression"]
+    export_expression(read_expression(folder / "expression.onnx", names), folder / "expression.onnx")
+    replace_expression(folder)
 
 
 def replace_pictures(folder: Path, weights: Path) -> None:
@@ -165,16 +176,19 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="the generator's weights (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="the family's folder")
     parser.add_argument("--expression", action="store_true", help="only take in a new expression graph")
+    parser.add_argument("--mouth", action="store_true", help="only derive the mouth's shapes anew")
     parser.add_argument("--pictures", action="store_true", help="only export the generator's graphs anew")
     args = parser.parse_args()
     if args.expression:
         replace_expression(args.out)
+    elif args.mouth:
+        replace_mouth(args.out)
     elif args.pictures and args.weights:
         replace_pictures(args.out, args.weights)
     elif args.assets and args.weights:
         assemble(args.assets, args.weights, args.out)
     else:
-        parser.error("--assets and --weights are needed, or --expression, or --pictures and --weights")
+        parser.error("--assets and --weights are needed, or --expression, or --mouth, or --pictures and --weights")
     print(f"wrote {args.out}")
 
 

@@ -55,8 +55,10 @@ class Batch:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        values: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Batch(**{name: change(v) if isinstance(v, Tensor) else v for name, v in values.items()})
+        changed: dict[str, Any] = {
+            name: change(value) if isinstance(value, Tensor) else value for name, value in self.__dict__.items()
+        }
+        return Batch(**changed)
 
 
 class People:

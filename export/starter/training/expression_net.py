@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import onnx
 import torch
+from onnx.numpy_helper import to_array
 from torch import Tensor, nn
 
 from export.starter.voices.visemes import FIELDS, REACHED, units, unsided
@@ -107,6 +109,30 @@ class ExpressionNet(nn.Module):
             x = ((field[name] - OPEN_BELOW) / (CLOSED_ABOVE - OPEN_BELOW)).clamp(0, 1)
             field[name] = x * x * (3 - 2 * x)
         return torch.cat(list(units(field).values()), dim=1) @ self.spread
+
+
+def read_expression(path: Path, names: Sequence[str]) -> ExpressionNet:
+    """Read back a graph that `export_expression` wrote, to export it with other `units`.
+
+    Raises:
+        ValueError: the graph is not one of this network.
+    """
+    arrays = {entry.name: torch.tensor(to_array(entry)) for entry in onnx.load(path).graph.initializer}
+    convolutions = [array for name, array in arrays.items() if name.startswith("onnx::Conv")]
+    fields = FieldNet()
+    state = fields.state_dict()
+    steps = [f"{part}.{k}" for part in ("front", "back") for k in range(len(getattr(fields, part)))]
+    if len(convolutions) != 2 * len(steps) or not {"rest", "gain", "fields.head.1.weight"} <= arrays.keys():
+        raise ValueError(f"{path}: not a graph of the starter's expression network")
+    for step, weight, bias in zip(steps, convolutions[::2], convolutions[1::2], strict=True):
+        # The graph's convolutions have taken their norm in: what is left of it changes nothing.
+        state |= {f"{step}.0.weight": weight, f"{step}.1.bias": bias}
+        state[f"{step}.1.running_var"] = torch.full_like(bias, 1 - nn.BatchNorm2d(1).eps)
+    state |= {name.removeprefix("fields."): array for name, array in arrays.items() if name.startswith("fields.head")}
+    fields.load_state_dict(state)
+    net = ExpressionNet(fields, names, arrays["gain"])
+    net.rest.copy_(arrays["rest"])
+    return net
 
 
 def calibration(predicted: Tensor, target: Tensor) -> Tensor:

@@ -228,6 +228,13 @@ def mouth_fields(
     return _mix(segments(phones, effort), middles + lead, contact_times)
 
 
+# A field says how far an articulator goes between its extremes in speech. How much of a unit that is depends on the
+# rig: these make the gaps between rendered lips those of speakers, a "sh" about 0.15 of the mouth's width, an "a" 0.4.
+# mouthFunnel alone opens the lips by 0.27; CLOSED_FUNNEL of mouthClose takes that back and leaves them round.
+JAW, PUCKER, STRETCH, TONGUE = 1.3, 1.35, 1.35, 1.8
+CLOSED_FUNNEL = 0.35
+
+
 def units(field: Mapping[str, Any]) -> dict[str, Any]:
     """Viseme fields -> face units named without Left/Right, with lips that truly meet where contact says so.
 
@@ -235,22 +242,29 @@ def units(field: Mapping[str, Any]) -> dict[str, Any]:
     """
     contact, tuck, speaking = field["contact"], field["tuck"], 1 - field["rest"]
     apart = speaking * (1 - contact)
-    jaw = field["jaw"] * speaking * (1 - 0.85 * contact)
+    jaw = _bounded(JAW * field["jaw"]) * speaking * (1 - 0.85 * contact)
+    funnel = field["funnel"] * apart
     return {
         "jawOpen": jaw,
-        "mouthClose": jaw * contact,  # on this rig it undoes exactly the lips' part of jawOpen
+        # On this rig, as much as of jawOpen undoes exactly the lips' part of that.
+        "mouthClose": jaw * contact + CLOSED_FUNNEL * funnel,
         "mouthLowerDown": field["lower"] * apart * (1 - tuck),
         "mouthUpperUp": field["upper"] * apart,
-        "mouthFunnel": field["funnel"] * apart,
-        "mouthPucker": field["pucker"] * speaking,
+        "mouthFunnel": funnel,
+        "mouthPucker": _bounded(PUCKER * field["pucker"]) * speaking,
         "mouthPress": 0.30 * contact,
         "mouthRollLower": 0.16 * contact + 0.55 * tuck,
         "mouthRollUpper": 0.12 * contact,
         "mouthShrugLower": 0.12 * contact + 0.10 * tuck,
-        "mouthStretch": field["stretch"] * speaking * (1 - 0.6 * contact),
+        "mouthStretch": _bounded(STRETCH * field["stretch"]) * speaking * (1 - 0.6 * contact),
         "mouthSmile": field["smile"],
-        "tongueOut": field["tongue"] * apart,
+        "tongueOut": _bounded(TONGUE * field["tongue"]) * apart,
     }
+
+
+def _bounded(value: Any) -> Any:
+    """At most 1, by plain arithmetic."""
+    return (value + 1 - abs(value - 1)) / 2
 
 
 def unsided(name: str) -> str:
