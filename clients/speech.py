@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 VERSION = 1
 SAMPLE_BYTES = 2
@@ -27,6 +27,7 @@ PIECE_BYTES = 32 * 1024
 MOST_WAITING = 64  # utterances that were not heard to the end
 MESSAGES_AT_ONCE, MESSAGES_PER_S = 2_500, 900  # of sound; the rest is for all other messages
 BYTES_AT_ONCE, BYTES_PER_S = 15e6, 3.9e6
+RATES = range(8_000, 48_001)  # Hz
 ANSWER_S = 10.0  # for the server to answer hello, or clear
 LARGEST_EVENT = 16 * 1024
 
@@ -35,6 +36,12 @@ Event = dict[str, Any]
 
 class SpeechClientError(Exception):
     """The server refused something, or the connection is lost; the message is for people."""
+
+
+def _sentence(error: Exception) -> str:
+    """What the server said, where it said something; else what happened."""
+    body = error.response.body if isinstance(error, InvalidStatus) else b""
+    return (body or b"").decode(errors="replace").strip() or str(error)
 
 
 class _Pace:
@@ -67,7 +74,8 @@ class SpeechClient:
         self._url += "/speech"
         self._on_event = on_event
         self._changed = asyncio.Condition()
-        self._failure: str | None = None
+        self._failure: str | None = None  # for good
+        self._refusal: str | None = None  # of one message, for the next call to tell
         self._begun = 0  # utterances
         self._open = False  # the one begun last may get sound
         self._cut = False  # it was cleared before its end
@@ -78,6 +86,7 @@ class SpeechClient:
         self._idles = 0  # times that it came
         self._room_ms, self._piece = 0.0, PIECE_BYTES
         self._format = (0, 0)
+        self._rest = b""  # of a sample whose other bytes come with the next chunk
         self._messages = _Pace(MESSAGES_AT_ONCE, MESSAGES_PER_S)
         self._bytes = _Pace(BYTES_AT_ONCE, BYTES_PER_S)
 
@@ -86,7 +95,7 @@ class SpeechClient:
         try:
             self._socket: ClientConnection = await connect(self._url, compression=None, max_size=LARGEST_EVENT)
         except (OSError, InvalidHandshake, InvalidURI, TimeoutError) as error:
-            raise SpeechClientError(f"{self._url}: {error}") from None
+            raise SpeechClientError(f"{self._url}: {_sentence(error)}") from None
         try:
             await self._tell({"type": "hello", "version": VERSION})
             async with asyncio.timeout(ANSWER_S):
@@ -114,19 +123,32 @@ class SpeechClient:
         with contextlib.suppress(asyncio.CancelledError):
             await self._reader
 
+    @property
+    def lost(self) -> bool:
+        """Whether nothing more can be said: the server has hung up, or refused for good."""
+        return self._failure is not None
+
     async def say(self, pcm: bytes, sample_rate: int, channels: int = 1) -> None:
         """One whole utterance, after those under way: signed 16-bit little-endian PCM."""
         await self.begin(sample_rate, channels)
         number = self._begun
-        await self.push(pcm)
-        if self._begun == number:  # else it was cleared, and another has begun
-            await self.end()
+        try:
+            await self.push(pcm)
+        finally:
+            if self._begun == number:  # else it was cleared, and another has begun
+                await self.end()
 
     async def begin(self, sample_rate: int, channels: int = 1) -> None:
         """An utterance begins; `push` its sound as it is made, then `end` it. Waits while too many others wait.
 
-        What is still pushed of it after another task has cleared it is dropped.
+        What is still pushed of it after another task has cleared it is dropped. An utterance that was not ended is.
+
+        Raises:
+            SpeechClientError: a rate or a number of channels that no server takes.
         """
+        if sample_rate not in RATES or channels not in (1, 2):
+            found = f"{sample_rate} Hz and {channels} channels"
+            raise SpeechClientError(f"{found}; expected {RATES[0]} to {RATES[-1]} Hz, 1 or 2 channels")
         self._format = sample_rate, channels
         await self._begin({"format": "s16le", "sample_rate": sample_rate, "channels": channels})
 
@@ -135,8 +157,11 @@ class SpeechClient:
         await self._begin({"format": "opus"})
 
     async def push(self, pcm: bytes) -> None:
-        """More sound, in whole samples. Returns when the server has it; waits while its buffer is full."""
+        """More sound, cut anywhere. Returns when the server has it; waits while its buffer is full."""
         number, (sample_rate, channels) = self._begun, self._format
+        pcm = self._rest + pcm
+        whole = len(pcm) - len(pcm) % (channels * SAMPLE_BYTES)
+        pcm, self._rest = pcm[:whole], pcm[whole:]
         for start in range(0, len(pcm), self._piece):
             piece = pcm[start : start + self._piece]
             await self._push(number, piece, 1000 * len(piece) / (sample_rate * channels * SAMPLE_BYTES))
@@ -146,7 +171,7 @@ class SpeechClient:
         await self._push(self._begun, packet, milliseconds)
 
     async def end(self) -> None:
-        """The utterance is complete."""
+        """The utterance is complete. Bytes that are no whole sample are left out."""
         self._open = False
         if not self._cut:
             await self._tell({"type": "end"})
@@ -155,21 +180,25 @@ class SpeechClient:
         """Silence, at once: drop all that was not heard. Returns the milliseconds heard since all was idle last."""
         first, last, idles = self._idle + 1, self._begun, self._idles
         self._open, self._cut = False, self._open
-        await self._tell({"type": "clear"})
+        await self._send(json.dumps({"type": "clear"}))
         try:
             async with asyncio.timeout(ANSWER_S):
-                await self._until(lambda: self._idles > idles and self._idle >= last)
+                await self._until(lambda: self._idles > idles and self._idle >= last, whatever_was_refused=True)
         except TimeoutError:
             raise SpeechClientError(f"no answer to clear within {ANSWER_S:.0f} s") from None
         return sum(self._heard.get(number, 0) for number in range(first, last + 1))
 
     async def idle(self) -> None:
-        """Return when everything was heard. Raises SpeechClientError when the server refused anything meanwhile."""
+        """Return when everything was heard. Raises SpeechClientError when the server refused anything meanwhile: then
+        call it again for the rest, which is heard nonetheless.
+        """
         await self._until(lambda: self._idle == self._begun)
 
     async def _begin(self, sound: Event) -> None:
+        if self._open:
+            await self.end()
         await self._until(lambda: len(self._pushed) < MOST_WAITING)
-        self._begun += 1
+        self._begun, self._rest = self._begun + 1, b""
         self._pushed[self._begun] = 0.0
         self._open, self._cut = True, False
         await self._tell({"type": "begin", **sound})
@@ -181,6 +210,7 @@ class SpeechClient:
         if not self._is_dropped(number):
             self._pushed[number] = self._pushed.get(number, 0.0) + milliseconds
             await self._send(message)
+            self._check()
 
     def _is_dropped(self, number: int) -> bool:
         """Whether this utterance, which was begun last once, was cleared."""
@@ -190,25 +220,34 @@ class SpeechClient:
         waiting = sum(pushed - self._heard.get(number, 0) for number, pushed in self._pushed.items())
         return waiting + milliseconds <= self._room_ms
 
-    async def _until(self, done: Callable[[], bool]) -> None:
+    async def _until(self, done: Callable[[], bool], whatever_was_refused: bool = False) -> None:
+        def over() -> bool:
+            return self._failure is not None or (self._refusal is not None and not whatever_was_refused) or done()
+
         async with self._changed:
-            await self._changed.wait_for(lambda: self._failure is not None or done())
-        self._check()
+            await self._changed.wait_for(over)
+        self._check(whatever_was_refused)
 
     async def _tell(self, message: Event) -> None:
+        """Send, then say what was refused before: it costs no later message."""
         await self._send(json.dumps(message))
+        self._check()
 
     async def _send(self, data: str | bytes) -> None:
-        self._check()
+        self._check(whatever_was_refused=True)
         try:
             await self._socket.send(data)
         except ConnectionClosed as error:
             self._failure = self._failure or f"the server has hung up ({error})"
             self._check()
 
-    def _check(self) -> None:
+    def _check(self, whatever_was_refused: bool = False) -> None:
+        """Raise the failure, which stays; or once what was refused, after which all goes on."""
         if self._failure is not None:
             raise SpeechClientError(self._failure)
+        if self._refusal is not None and not whatever_was_refused:
+            refusal, self._refusal = self._refusal, None
+            raise SpeechClientError(refusal)
 
     async def _read(self) -> None:
         failure = "on_event has failed"
@@ -241,4 +280,8 @@ class SpeechClient:
                     self._heard = {number: ms for number, ms in self._heard.items() if number > self._idle}
                 self._idle, self._idles = self._final, self._idles + 1
             case "error":
-                self._failure = f"the server refused: {event['message']}"
+                refusal = f"the server refused: {event['message']}"
+                if event.get("fatal"):
+                    self._failure = refusal
+                else:
+                    self._refusal = refusal

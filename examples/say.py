@@ -33,12 +33,26 @@ async def synthesise(text: str, voice: str) -> tuple[bytes, int]:
 async def main(address: str, voice: str) -> None:
     """Until the end of the input, and of the speech."""
     async with SpeechClient(address) as speech:
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            if line.strip():
-                await speech.say(*await synthesise(line, voice))
-            else:
-                print(f"interrupted after {await speech.clear() / 1000:.1f} s")
+        if sys.stdin.isatty():
+            print("Type what is to be said; an empty line interrupts, Ctrl-D ends.")
+        while line := await asyncio.to_thread(read_line):
+            try:
+                if line.strip():
+                    await speech.say(*await synthesise(line, voice))
+                else:
+                    print(f"interrupted after {await speech.clear() / 1000:.1f} s")
+            except SpeechClientError as error:
+                if speech.lost:
+                    raise
+                print(error, file=sys.stderr)  # one message was refused; the next may be taken
         await speech.idle()
+
+
+def read_line() -> str:
+    """A line of the input, after a prompt where somebody types; nothing at its end."""
+    if sys.stdin.isatty():
+        print("> ", end="", flush=True)
+    return sys.stdin.readline()
 
 
 if __name__ == "__main__":

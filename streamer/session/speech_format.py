@@ -55,6 +55,42 @@ class Opus:
 
 Format = Pcm | Opus
 
+# How files of sound begin; no speech begins so.
+_FILES = {b"ID3": "an MP3 file", b"OggS": "an Ogg file", b"fLaC": "a FLAC file", b"\x1aE\xdf\xa3": "a WebM file"}
+_MP3_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # of MPEG 1, layer III
+_MP3_KBITS_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # of MPEG 2 and 2.5
+
+
+def file_kind(start: bytes) -> str | None:
+    """What kind of file an utterance's first message is, where it is one instead of samples."""
+    for mark, kind in _FILES.items():
+        if start.startswith(mark):
+            return kind
+    if start[:4] == b"RIFF" and start[8:12] == b"WAVE":
+        return "a WAV file, with its header,"
+    if start[4:8] == b"ftyp":
+        return "an MP4 file"
+    length = _mp3_frame(start)
+    if length and (_mp3_frame(start[length:]) or len(start) <= length):
+        return "an MP3 file"
+    if len(start) > 6 and start[0] == 0xFF and start[1] & 0xF6 == 0xF0 and start[2] >> 2 & 15 < 13:  # ADTS
+        length = (start[3] & 3) << 11 | start[4] << 3 | start[5] >> 5
+        if length > 7 and start[length : length + 1] == b"\xff":
+            return "an AAC file"
+    return None
+
+
+def _mp3_frame(start: bytes) -> int:
+    """Bytes of the MP3 frame whose header (ISO 11172-3, 2.4.1.3) begins there; 0 where none does."""
+    if len(start) < 4 or start[0] != 0xFF or start[1] & 0xE6 != 0xE2 or start[1] & 0x18 == 0x08:
+        return 0
+    version, bits, rate = start[1] >> 3 & 3, start[2] >> 4, start[2] >> 2 & 3
+    if not 0 < bits < 15 or rate == 3:
+        return 0
+    hertz = (44_100, 48_000, 32_000)[rate] // {3: 1, 2: 2, 0: 4}[version]
+    kbits = (_MP3_KBITS if version == 3 else _MP3_KBITS_LOW)[bits]
+    return (144 if version == 3 else 72) * 1000 * kbits // hertz + (start[2] >> 1 & 1)
+
 
 def _frames(packet: bytes) -> int:
     """How many frames a packet says it holds; 0 where it is broken (RFC 6716, section 3.2)."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from streamer.core.errors import AvatarError
 from streamer.core.limits import SpeechLimits
-from streamer.session.speech_format import Format, Pcm, read_format
+from streamer.session.speech_format import Format, Pcm, file_kind, read_format
 
 VERSION = 1
 _SHOWN = 40  # characters of what was found that a refusal repeats
@@ -134,6 +134,8 @@ class SpeechProtocol:
         self.state = State.GREETING
         self.format: Format = Pcm(48_000, 1)  # of the utterance begun last
         self._limits = limits
+        self._unheard = True  # of this utterance, no sound has come
+        self._foreign: str | None = None  # what it is instead of PCM
 
     def text(self, data: str, waiting: int) -> Message:
         """Take a text message, while `waiting` utterances were not heard to the end.
@@ -146,7 +148,7 @@ class SpeechProtocol:
         if isinstance(message, Begin):
             if waiting >= self._limits.utterances:
                 raise SpeechError("full", f"{waiting} utterances wait already. Wait for played")
-            self.format = message.format
+            self.format, self._unheard, self._foreign = message.format, True, None
         self.state = after
         return message
 
@@ -157,6 +159,12 @@ class SpeechProtocol:
             SpeechError: not one for this state, not whole samples or not a packet, or more than may wait.
         """
         after = self._next(Sound)
+        if self._unheard:
+            self._unheard, self._foreign = False, file_kind(data) if isinstance(self.format, Pcm) else None
+            if self._foreign:
+                raise SpeechError("samples", f"{self._foreign} found, s16le announced; decode it, or send Opus packets")
+        if self._foreign:
+            return Sound(b"")  # the rest of it, of which all was said
         try:
             seconds = self.format.seconds(data)
         except ValueError as error:

@@ -118,3 +118,36 @@ async def test_a_listener_to_events_that_fails_leaves_nobody_waiting(server: Lau
         with pytest.raises(RuntimeError, match="own"):
             await speak(caller.location)
     assert refusals == ["on_event has failed"]
+
+
+async def test_sound_may_be_cut_in_the_middle_of_a_sample(server: LaunchedServer) -> None:
+    events: list[dict[str, Any]] = []
+    async with caller_of(server) as caller, SpeechClient(caller.location, events.append) as speech:
+        sound = steps([0.5] * 4)
+        await speech.begin(SAMPLE_RATE)
+        for start in range(0, len(sound), 1001):
+            await speech.push(sound[start : start + 1001])
+        await speech.end()
+        await speech.idle()
+    assert [event["position_ms"] for event in events if event.get("final")] == [4 * STEP_MS]
+
+
+async def test_after_a_refusal_the_next_words_are_heard(server: LaunchedServer) -> None:
+    """One line says what was wrong; a client that was told goes on."""
+    events: list[dict[str, Any]] = []
+    async with caller_of(server) as caller, SpeechClient(caller.location, events.append) as speech, asyncio.timeout(20):
+        with pytest.raises(SpeechClientError, match="expected 8000 to 48000 Hz"):
+            await speech.say(bytes(480), sample_rate=4_000)
+        await speech.say(b"ID3" + bytes(40_000), SAMPLE_RATE)
+        with pytest.raises(SpeechClientError, match="an MP3 file found"):
+            await speech.idle()
+        await speech.say(steps([0.5] * 4), SAMPLE_RATE)
+        await speech.idle()
+        assert not speech.lost
+    assert [event["position_ms"] for event in events if event.get("final")][-1] == 4 * STEP_MS
+
+
+async def test_what_the_server_says_of_an_address_is_shown(server: LaunchedServer) -> None:
+    with pytest.raises(SpeechClientError, match="session") as caught:
+        await SpeechClient(f"{server.url}session/nobody").__aenter__()
+    assert "HTTP" not in str(caught.value)

@@ -178,7 +178,7 @@ async def test_one_client_at_a_time_and_no_page_of_another_site() -> None:
     stage = Stage(MonotonicClock())
     async with stage.served() as address, aiohttp.ClientSession() as http:
         async with SpeechClient(address) as client:
-            with pytest.raises(SpeechClientError, match="409"):
+            with pytest.raises(SpeechClientError, match="another client speaks"):
                 async with SpeechClient(address):
                     pass
             await client.say(speech(0.2), RATE)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from streamer.session.speech_protocol import (
     SpeechProtocol,
     State,
 )
+from tests.fakes.sound import encoded, speech_like
 
 LIMITS = SpeechLimits()
 HELLO = '{"type": "hello", "version": 1}'
@@ -169,3 +172,35 @@ def test_an_allowance_is_used_up_and_comes_back() -> None:
     assert not allowance.take(1, 100.0)
     assert not allowance.take(1, 100.05)
     assert allowance.take(1, 100.5)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "kind"),
+    [
+        ("mp3", "libmp3lame", "an MP3 file"),
+        ("wav", "pcm_s16le", "a WAV file"),
+        ("ogg", "libopus", "an Ogg file"),
+        ("flac", "flac", "a FLAC file"),
+        ("m4a", "aac", "an MP4 file"),
+        ("aac", "aac", "an AAC file"),
+        ("webm", "libopus", "a WebM file"),
+    ],
+)
+def test_a_file_pushed_as_samples_is_told_once_and_the_rest_of_it_left_out(
+    tmp_path: Path, suffix: str, codec: str, kind: str
+) -> None:
+    content = encoded(tmp_path / f"a.{suffix}", codec, np.repeat(speech_like(1.0), 3), rate=48_000).read_bytes()
+    bare = content[content.index(b"\xff\xfb") :] if suffix == "mp3" else content  # as programs send it, without a tag
+    for file in (content, bare):
+        protocol = at(State.SPEAKING)
+        with pytest.raises(SpeechError, match=f"{kind}.* found, s16le announced"):
+            protocol.binary(file[:1000], 0.0)
+        assert protocol.binary(file[1000:1999], 0.0) == Sound(b"")
+        protocol.text('{"type": "end"}', 0)
+        protocol.text(BEGIN, 0)
+        assert protocol.binary(b"\1\2", 0.0) == Sound(b"\1\2")
+
+
+@given(st.binary(min_size=960, max_size=960))
+def test_samples_are_not_taken_for_a_file(data: bytes) -> None:
+    assert at(State.SPEAKING).binary(data, 0.0) == Sound(data)
