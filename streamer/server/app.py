@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from dataclasses import replace
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -31,8 +31,8 @@ from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
-from streamer.web.descriptors import most_connections
-from streamer.web.door import Door, DoorLimits
+from streamer.web.descriptors import door_limits
+from streamer.web.door import Door
 from streamer.web.guard import guard
 from streamer.web.listen import addresses, listen
 from streamer.web.throttle import Throttles, throttled
@@ -40,6 +40,14 @@ from streamer.webrtc.codecs import set_bitrates
 from streamer.webrtc.ice import offer_to, own_addresses, reach
 
 logger = logging.getLogger(__name__)
+
+HTTP: dict[str, Any] = {
+    "auto_decompress": False,  # bodies are taken as they come: nothing that a client compressed is unpacked
+    "handler_cancellation": True,  # a request that is given up is cancelled, and what it held is free
+    "keepalive_timeout": 15.0,
+    "lingering_time": 2.0,  # for a body that nobody wants
+    "shutdown_timeout": 0.1,
+}
 
 
 def serve(options: ServeOptions) -> None:
@@ -68,26 +76,14 @@ async def _serve(options: ServeOptions) -> None:
     set_bitrates()
     worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), largest_frame(manifest))
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
-    handlers = Handlers(manifest, worker, lobby, limits, options, recordings)
     rates = RateLimits()
-    throttles = Throttles(rates.requests_each, rates.requests, rates.patience_s, MonotonicClock())
-    door_limits = DoorLimits()
-    connections = most_connections(door_limits.connections, options.max_sessions)
-    door = Door(lambda: protocol(), replace(door_limits, connections=connections), MonotonicClock())
-    middlewares = [door.middleware(), guard(options.host, overlay="/obs"), throttled(throttles)]
+    requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, MonotonicClock())
+    door = Door(lambda: protocol(), door_limits(options.max_sessions), MonotonicClock())
+    handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings)
+    middlewares = [door.middleware(), guard(options.host, overlay="/obs"), throttled(requests)]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
-    # Bodies are taken as they come: nothing that a client compressed is unpacked.
-    # A request that is given up is cancelled, and what it held is free.
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        shutdown_timeout=0.1,
-        auto_decompress=False,
-        handler_cancellation=True,
-        keepalive_timeout=15.0,
-        lingering_time=2.0,
-    )
+    runner = web.AppRunner(app, access_log=None, **HTTP)
     logging.getLogger("aiohttp.server").addFilter(not_the_clients)
     await runner.setup()
     assert runner.server is not None  # it is there after `setup`

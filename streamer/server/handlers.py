@@ -47,13 +47,14 @@ from streamer.recording.recorder import Recordings
 from streamer.server import metrics
 from streamer.server.assets import ASSETS, WEB
 from streamer.server.options import ServeOptions
-from streamer.server.peer_session import SessionOptions
 from streamer.server.photo_handlers import PhotoHandlers
 from streamer.server.registry import Lobby, ReplacedError
+from streamer.server.session_options import SessionOptions
 from streamer.server.stills import Stills
 from streamer.server.voice_handlers import VoiceHandlers
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
+from streamer.web.door import Door
 from streamer.web.speech_socket import serve_speech
 from streamer.web.throttle import Throttles, address_of
 from streamer.webrtc.alpha import LAYOUT
@@ -81,9 +82,16 @@ class Handlers:
         lobby: Lobby,
         limits: Limits,
         options: ServeOptions,
+        door: Door,
+        requests: Throttles,
         recordings: Recordings | None = None,
     ) -> None:
-        """`options`: what sessions have that do not choose; `recordings`: where they are recorded."""
+        """`options`: what sessions have that do not choose; `recordings`: where they are recorded.
+
+        door, requests: what stands in front of all routes, for its counts.
+        """
+        self._door = door
+        self._requests = requests
         self.gallery: Gallery | None = None
         self._manifest = manifest
         self._worker = worker
@@ -227,6 +235,11 @@ class Handlers:
             messages_dropped=stats.messages_dropped,
             pictures_overwritten=stats.pictures_overwritten,
             speech_clients=self._lobby.speech_clients,
+            displaced=self._lobby.displaced,
+            requests_refused=sum(rates.refused for rates in (self._requests, self._openings, self._drawings)),
+            connections=self._door.connections,
+            connections_refused=self._door.refused,
+            connections_timed_out=self._door.timed_out,
         )
         text = metrics.render(server, self._lobby.counts(), self._worker.pulse)
         return web.Response(text=text, headers={"Content-Type": metrics.CONTENT_TYPE})

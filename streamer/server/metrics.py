@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from streamer.audio.format import RATE
 from streamer.inference.messages import Pulse
+from streamer.webrtc.peer_guard import Refused
 
 PREFIX = "avatar_"
 CONTENT_TYPE = "text/plain; version=0.0.4"
@@ -24,15 +25,19 @@ class SessionCounts:
     packets_late: int = 0
     silence: int = 0  # samples of the microphone made up because none came
     clock_shifts: int = 0  # times the microphone's clock was tied to ours anew
+    frames_stale: int = 0  # pictures made for sound that was cut off meanwhile
+    frames_unsent: int = 0  # pictures that the sender did not take in time
+    sound_unsent: int = 0  # packets, likewise
+    peer: Refused = field(default_factory=Refused)  # what the guard in front of the peer dropped
     speech_clients: int = 0  # connections that speech came by
     speech_utterances: int = 0
     speech_clears: int = 0
     speech_heard_ms: int = 0
+    speech_refused: int = 0  # messages
 
     def add(self, other: SessionCounts) -> None:
         """Add another session's counts to these."""
-        for item in fields(self):
-            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+        _add(self, other)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ class ServerCounts:
     messages_dropped: int
     pictures_overwritten: int
     speech_clients: int  # now
+    displaced: int = 0  # sessions whose place went to another caller
+    requests_refused: int = 0  # beyond a rate
+    connections: int = 0  # now
+    connections_refused: int = 0
+    connections_timed_out: int = 0
 
 
 def render(server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> str:
@@ -57,6 +67,11 @@ def render(server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> str:
         ("sessions_open", "gauge", "Sessions now", server.open_sessions),
         ("sessions_total", "counter", "Sessions begun", server.sessions),
         ("sessions_refused_total", "counter", "Offers refused", server.refused),
+        ("sessions_displaced_total", "counter", "Sessions whose place went to another caller", server.displaced),
+        ("requests_refused_total", "counter", "Requests beyond a rate", server.requests_refused),
+        ("connections_open", "gauge", "HTTP connections now", server.connections),
+        ("connections_refused_total", "counter", "Connections that had to make room", server.connections_refused),
+        ("connections_timed_out_total", "counter", "Connections closed for idleness", server.connections_timed_out),
         ("worker_starts_total", "counter", "Starts of the inference process", server.worker_starts),
         ("worker_messages_dropped_total", "counter", "Messages it had no room for", server.messages_dropped),
         ("worker_pictures_overwritten_total", "counter", "Pictures read too late", server.pictures_overwritten),
@@ -66,6 +81,9 @@ def render(server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> str:
         ("frames_shown_total", "counter", "Pictures sent", sessions.frames_shown),
         ("frames_repeated_total", "counter", "Repeats of a picture, the next being late", sessions.frames_repeated),
         ("frames_dropped_total", "counter", "Pictures that came after their moment", sessions.frames_dropped),
+        ("frames_stale_total", "counter", "Pictures for sound that was cut off meanwhile", sessions.frames_stale),
+        ("frames_unsent_total", "counter", "Pictures the sender did not take in time", sessions.frames_unsent),
+        ("sound_unsent_packets_total", "counter", "Sound the sender did not take in time", sessions.sound_unsent),
         ("sound_missing_seconds_total", "counter", "Silence sent for want of sound", sessions.sound_missing / RATE),
         ("microphone_packets_lost_total", "counter", "Packets that never came", sessions.packets_lost),
         ("microphone_packets_late_total", "counter", "Packets that came too late", sessions.packets_late),
@@ -75,14 +93,26 @@ def render(server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> str:
         ("speech_clients_total", "counter", "Clients that came to push speech", sessions.speech_clients),
         ("speech_utterances_total", "counter", "Utterances begun", sessions.speech_utterances),
         ("speech_clears_total", "counter", "Times pushed speech was cut off", sessions.speech_clears),
+        ("messages_refused_total", "counter", "Messages of speech clients refused", sessions.speech_refused),
         ("speech_heard_seconds_total", "counter", "Pushed speech sent to be heard", sessions.speech_heard_ms / 1000),
     ):
         lines += _metric(name, kind, explanation, [("", value)])
+    refused = [(f'{{kind="{item.name}"}}', getattr(sessions.peer, item.name)) for item in fields(sessions.peer)]
+    lines += _metric("peer_refused_total", "counter", "What peers sent beyond their budgets", refused)
     runs = [(f'{{stage="{stage}"}}', count) for stage, (count, _) in pulse.stages.items()]
     seconds = [(f'{{stage="{stage}"}}', total) for stage, (_, total) in pulse.stages.items()]
     lines += _metric("stage_runs_total", "counter", "Frames a stage worked on", runs)
     lines += _metric("stage_seconds_total", "counter", "Time it took", seconds)
     return "\n".join(lines) + "\n"
+
+
+def _add(total: SessionCounts | Refused, other: SessionCounts | Refused) -> None:
+    for item in fields(total):
+        value, more = getattr(total, item.name), getattr(other, item.name)
+        if isinstance(value, Refused):
+            _add(value, more)
+        else:
+            setattr(total, item.name, value + more)
 
 
 def parse(text: str) -> dict[str, float]:

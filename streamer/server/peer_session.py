@@ -9,17 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
-    RTCIceServer,
     RTCPeerConnection,
-    RTCRtpReceiver,
-    RTCRtpTransceiver,
     RTCSessionDescription,
 )
 from aiortc.mediastreams import MediaStreamError
@@ -30,17 +27,17 @@ from streamer.core.aio import Clock, until_first
 from streamer.core.errors import SessionError
 from streamer.core.frames import ByteArray
 from streamer.core.limits import Limits, SpeechLimits
-from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
+from streamer.core.options import PipelineOptions
 from streamer.inference.worker import InferenceWorker
-from streamer.recording.recorder import Recorder
 from streamer.server.metrics import SessionCounts
 from streamer.server.peer_state import TRANSITIONS, State
+from streamer.server.session_options import SessionOptions
 from streamer.session.conversation import Conversation
 from streamer.session.pacer import Pacer
 from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
 from streamer.session.speech_port import SpeechPort
 from streamer.webrtc import audio_buffer
-from streamer.webrtc.codecs import prefer_vp8
+from streamer.webrtc.codecs import only_opus, prefer_vp8
 from streamer.webrtc.offer import OfferError, without_dead_ends
 from streamer.webrtc.peer_guard import PeerGuard
 from streamer.webrtc.private_parts import Receiver, Transport, transports_of
@@ -48,22 +45,6 @@ from streamer.webrtc.sections import Offer
 from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class SessionOptions:
-    """What makes one session differ from another. `still` (uint8 [H, W, 3 or 4]) shows
-    until the first picture is made.
-    """
-
-    avatar: str
-    still: ByteArray
-    lookahead_ms: int  # what the pipeline will really use
-    seed: int = 0
-    face: FaceOptions = PLAIN_FACE
-    ice_servers: tuple[RTCIceServer, ...] = ()
-    microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
-    record: Callable[[], Recorder] | None = None  # makes the recorder of a session that is recorded
 
 
 class Session:
@@ -99,7 +80,7 @@ class Session:
         self._audio, self._video = AvatarAudioTrack(), AvatarVideoTrack()
         audio = self._peer.addTransceiver(self._audio, "sendrecv")
         video = self._peer.addTransceiver(self._video, "sendonly")
-        _only_opus(audio)
+        only_opus(audio)
         prefer_vp8(video)
         self.microphone = audio_buffer.install(audio.receiver)
         receiver = Receiver(audio.receiver)
@@ -131,6 +112,10 @@ class Session:
         spoken = self.speech.counts
         counts.speech_clients, counts.speech_utterances = spoken.clients, spoken.utterances
         counts.speech_clears, counts.speech_heard_ms = spoken.clears, spoken.heard_ms
+        counts.speech_refused = spoken.refused
+        counts.frames_stale = self.conversation.stale_pictures
+        counts.frames_unsent, counts.sound_unsent = self._video.dropped, self._audio.dropped
+        counts.peer = replace(self.guard.refused)
         counts.packets_lost = self.microphone.order.lost
         counts.packets_late = self.microphone.order.late
         heard = self.conversation.timeline.stats
@@ -138,6 +123,11 @@ class Session:
         counts.silence = heard.silence
         counts.clock_shifts = heard.shifts
         return counts
+
+    @property
+    def lasted_s(self) -> float:
+        """How long it has been open."""
+        return self._clock.now() - self._opened
 
     async def answer(self, offer: str) -> str:
         """Answer an offer that has passed `check_offer`: SDP with all candidates in it.
@@ -336,10 +326,3 @@ class Session:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a session cannot go on", exc_info=error)
             self._spawn(self.close("an error of the server"))
-
-
-def _only_opus(transceiver: RTCRtpTransceiver) -> None:
-    """The timeline is 48 kHz stereo, which the other codecs of aiortc are not."""
-    capabilities = RTCRtpReceiver.getCapabilities("audio")
-    assert capabilities is not None  # it is only for kinds of media that do not exist
-    transceiver.setCodecPreferences([codec for codec in capabilities.codecs if codec.mimeType.lower() == "audio/opus"])

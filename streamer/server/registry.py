@@ -13,12 +13,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from streamer.core.aio import Clock
+from streamer.core.console import note
 from streamer.core.errors import SessionError
 from streamer.core.limits import Limits
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.server.metrics import SessionCounts
-from streamer.server.peer_session import Session, SessionOptions
+from streamer.server.peer_session import Session
 from streamer.server.places import NoRoomError, Places
+from streamer.server.session_options import SessionOptions
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,17 @@ class ReplacedError(SessionError):
 class Lobby:
     """Opens sessions on a worker, at most `max_sessions` at a time, and closes them by their token."""
 
-    def __init__(self, worker: InferenceWorker, max_sessions: int, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self,
+        worker: InferenceWorker,
+        max_sessions: int,
+        limits: Limits,
+        clock: Clock,
+        tell: Callable[[str], None] = note,
+    ) -> None:
+        """`tell` gets one line for each session that begins and one for each that ends."""
+        self._tell = tell
+        self._numbers: dict[str, int] = {}  # for people; a token is a secret
         self.opened = 0
         self._worker = worker
         self._limits = limits
@@ -54,6 +66,11 @@ class Lobby:
     def speech_clients(self) -> int:
         """Clients that push speech, now."""
         return sum(session.speech.is_taken for session in self._sessions.values())
+
+    @property
+    def displaced(self) -> int:
+        """Sessions whose place went to another caller."""
+        return self._places.given_way
 
     def counts(self) -> SessionCounts:
         """Of all sessions, the ended ones too."""
@@ -111,6 +128,9 @@ class Lobby:
                 raise ReplacedError("a newer call with the same key has taken this session's place") from None
             raise
         self.opened += 1
+        self._numbers[token] = self.opened
+        face = f"avatar {options.avatar}" + ("" if options.microphone else ", for pushed speech")
+        self._tell(f"session {self.opened} begins: {face}, for {address or 'a program'}")
         return token, answer, session.delay_ms
 
     def find(self, token_or_key: str) -> Session | None:
@@ -151,5 +171,19 @@ class Lobby:
     def _forget(self, token: str, session: Session) -> None:
         self._keys.pop(token, None)
         self._places.leave(token)
-        if self._sessions.pop(token, None) is not None:
-            self._ended.add(session.counts())
+        if self._sessions.pop(token, None) is None:
+            return
+        self._ended.add(session.counts())
+        if (number := self._numbers.pop(token, None)) is not None:
+            self._tell(f"session {number} ends: {told(session)}")
+
+
+def told(session: Session) -> str:
+    """Return why a session ended, how long it was, and how well it went, in one line."""
+    counts = session.counts()
+    new = counts.frames_shown - counts.frames_repeated
+    text = f"{session.reason}, after {session.lasted_s:.0f} s; {new} pictures, {counts.frames_repeated} repeats"
+    if heard := session.microphone.order.taken:
+        share = counts.packets_lost / (counts.packets_lost + heard)
+        text += f"; {share:.1%} of the microphone lost"
+    return text

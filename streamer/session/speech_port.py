@@ -19,6 +19,7 @@ class SpeechCounts:
     clients: int = 0  # connections
     utterances: int = 0  # begun
     clears: int = 0
+    refused: int = 0  # messages
     heard_ms: int = 0  # as the clients were told
 
     _of_this: int = 0  # ms, of the utterance that is heard now

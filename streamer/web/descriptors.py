@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+
+from streamer.web.door import DoorLimits
 
 WANTED = 4096
 EACH_SESSION = 24  # sockets of ICE, for each address of the machine, and a recording
 REST = 64  # pipes, files, the engines' process
 LEAST = 16
+
+
+def door_limits(sessions: int) -> DoorLimits:
+    """Return the limits of a server that holds so many sessions."""
+    limits = DoorLimits()
+    return replace(limits, connections=most_connections(limits.connections, sessions))
 
 
 def most_connections(wanted: int, sessions: int) -> int:

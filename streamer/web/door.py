@@ -60,6 +60,12 @@ class Door:
         self._open: dict[int, _Connection] = {}
         self._throttle = Throttle(*limits.rate, clock)
 
+    @property
+    def connections(self) -> int:
+        """How many there are now."""
+        self._prune()
+        return len(self._open)
+
     async def serve(self, listener: socket.socket) -> None:
         """Accept connections until cancelled."""
         listener.setblocking(False)

@@ -176,6 +176,7 @@ class SpeechSocket:
     async def _refuse(self, socket: web.WebSocketResponse, error: SpeechError) -> bool:
         """Tell the client; True when that was the end of the connection."""
         self._mistakes += 1
+        self._session.speech.counts.refused += 1
         if self._mistakes > self._limits.mistakes and not error.fatal:
             error = SpeechError("mistakes", f"{self._mistakes} messages refused, the last: {error}", fatal=True)
         if not error.fatal:

@@ -31,6 +31,7 @@ class ReorderBuffer:
         self._next: int | None = None  # sequence number to release next
         self._held: dict[int, RtpPacket] = {}
         self.lost = 0  # packets given up
+        self.taken = 0  # packets released
         self.late = 0  # packets that came after they were given up, or twice
 
     def push(self, packet: RtpPacket) -> list[RtpPacket]:
@@ -56,6 +57,7 @@ class ReorderBuffer:
         ready: list[RtpPacket] = []
         while self._next is not None and (packet := self._held.pop(self._next, None)) is not None:
             ready.append(packet)
+            self.taken += 1
             self._next = (self._next + 1) & 0xFFFF
         return ready
 

@@ -36,6 +36,13 @@ def set_bitrates() -> None:
         setattr(vpx, name, value)
 
 
+def only_opus(transceiver: RTCRtpTransceiver) -> None:
+    """Negotiate Opus only: the timeline is 48 kHz stereo, which the other codecs of aiortc are not."""
+    capabilities = RTCRtpReceiver.getCapabilities("audio")
+    assert capabilities is not None  # it is only for kinds of media that do not exist
+    transceiver.setCodecPreferences([codec for codec in capabilities.codecs if codec.mimeType.lower() == "audio/opus"])
+
+
 def prefer_vp8(transceiver: RTCRtpTransceiver) -> None:
     """Put VP8 first; it takes effect only before the remote description is set."""
     capabilities = RTCRtpReceiver.getCapabilities("video")

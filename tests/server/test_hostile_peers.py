@@ -19,8 +19,9 @@ from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
 from streamer.measure.caller import Recording, SoundTrack
 from streamer.measure.onsets import vowels
-from streamer.server.peer_session import Session, SessionOptions
+from streamer.server.peer_session import Session
 from streamer.server.peer_state import State
+from streamer.server.session_options import SessionOptions
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from streamer.webrtc.private_parts import Transport, transports_of
 from tests.families import tiny_family

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -23,10 +24,11 @@ from streamer.core.errors import SessionError
 from streamer.core.limits import Limits
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker, WorkerState
-from streamer.server.peer_session import Session, SessionOptions
+from streamer.server.peer_session import Session
 from streamer.server.peer_state import State
 from streamer.server.places import NoRoomError
 from streamer.server.registry import Lobby
+from streamer.server.session_options import SessionOptions
 from streamer.session.speech_format import Pcm
 from streamer.session.speech_protocol import Idle, Played, Started, Told
 from streamer.webrtc.ice import LOOPBACK, offer_only
@@ -231,6 +233,30 @@ async def test_a_worker_that_dies_while_a_session_is_opened_is_an_answer(worker:
         async with asyncio.timeout(PATIENCE_S):
             while lobby.open_sessions:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.process
+async def test_each_session_has_a_line_at_its_begin_and_one_at_its_end(worker: InferenceWorker) -> None:
+    lines: list[str] = []
+    lobby = Lobby(worker, 1, Limits(), MonotonicClock(), lines.append)
+
+    async def prepare() -> SessionOptions:
+        return SessionOptions(tiny_family.NAME, STILL, 185)
+
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        token, answer, _ = await lobby.admit(peer.localDescription.sdp, prepare, "192.0.2.1")
+        assert lines == ["session 1 begins: avatar dot, for 192.0.2.1"]
+        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        session = lobby.find(token)
+        assert session is not None
+        async with asyncio.timeout(PATIENCE_S):
+            while session.counts().frames_shown < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await lobby.dismiss(token)
+    assert len(lines) == 2
+    assert re.fullmatch(r"session 1 ends: the client left, after \d+ s; \d+ pictures, \d+ repeats.*", lines[1])
+    assert token not in lines[0] + lines[1]
 
 
 @pytest.mark.process
