@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from streamer import __version__
+from streamer.core.console import show_anything
 from streamer.core.errors import AvatarError
 from streamer.core.signals import terminable
 
@@ -38,6 +39,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. An error that a person can act on is one line on standard error."""
+    show_anything()
     with terminable() as terminated:
         try:
             return _run(argv)

@@ -7,6 +7,7 @@ None of that is a reason to end a conversation, or not to finish what was record
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from typing import TextIO
@@ -19,6 +20,13 @@ def say(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
         print(text, end=end, file=stream, flush=True)
     except OSError:
         _leave(stream)
+
+
+def show_anything() -> None:
+    """Let standard output and error show signs that their encoding lacks as escapes, where they would be an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def note(text: str) -> None:

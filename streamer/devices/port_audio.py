@@ -16,8 +16,9 @@ from functools import cache
 from typing import Any
 
 from engines.errors import first_line
-from streamer.audio.format import AUDIO_BLOCK, CHANNELS, RATE
+from streamer.audio.format import CHANNELS, RATE
 from streamer.core.errors import DeviceError
+from streamer.devices.rate_bridge import device_block, filled_at, heard_at
 
 PACKAGE = "sounddevice"
 INPUT, OUTPUT = "input", "output"
@@ -35,6 +36,7 @@ class SoundDevice:
     host: str  # the system's interface it is reached through; a device may be there once for each
     inputs: int
     outputs: int
+    rate: int = RATE  # that it runs at by itself
 
     def channels(self, kind: str) -> int:
         """Of INPUT or OUTPUT."""
@@ -107,6 +109,7 @@ class PortAudio:
                 hosts[found["hostapi"]],
                 int(found["max_input_channels"]),
                 int(found["max_output_channels"]),
+                round(float(found.get("default_samplerate") or RATE)),
             )
             for number, found in enumerate(self._sd.query_devices())
         ]
@@ -117,13 +120,16 @@ class PortAudio:
 
     def check_input(self, device: SoundDevice) -> None:
         """Raises DeviceError where the microphone cannot be opened as `open` does."""
-        with self._told(INPUT, device):
-            self._sd.check_input_settings(**self._settings(INPUT, device))
+        self._at_some_rate(
+            INPUT, device, lambda rate: self._sd.check_input_settings(**self._settings(INPUT, device, rate))
+        )
 
     def open(
         self, kind: str, device: SoundDevice, callback: Callable[..., None], ended: Callable[[], None]
     ) -> OpenStream:
-        """A running stream of int16 in blocks of AUDIO_BLOCK; `ended` is told its end. Raises DeviceError."""
+        """A running stream of int16 in blocks of AUDIO_BLOCK at RATE, converted where the device has another rate only;
+        `ended` is told its end. Raises DeviceError.
+        """
         make = self._sd.InputStream if kind == INPUT else self._sd.OutputStream
         stream = OpenStream()
 
@@ -131,12 +137,15 @@ class PortAudio:
             stream.alive = False
             ended()
 
-        with self._told(kind, device):
-            stream.inner = make(
-                **self._settings(kind, device), blocksize=AUDIO_BLOCK, callback=callback, finished_callback=finished
-            )
+        def start(rate: int) -> None:
+            settings = self._settings(kind, device, rate)
+            bridge = heard_at if kind == INPUT else filled_at
+            called = callback if rate == RATE else bridge(rate, settings["channels"], callback)
+            stream.inner = make(**settings, blocksize=device_block(rate), callback=called, finished_callback=finished)
             stream.inner.start()
             stream.latency_s = float(stream.inner.latency)
+
+        self._at_some_rate(kind, device, start)
         with self._lock:
             self._streams.add(stream)
         return stream
@@ -170,9 +179,19 @@ class PortAudio:
         if not self._all_closed():
             atexit.unregister(self._sd._exit_handler)
 
-    def _settings(self, kind: str, device: SoundDevice) -> dict[str, Any]:
+    def _at_some_rate(self, kind: str, device: SoundDevice, attempt: Callable[[int], None]) -> None:
+        """Try at RATE, then at the device's own. Raises DeviceError."""
+        with self._told(kind, device):
+            try:
+                attempt(RATE)
+            except self._sd.PortAudioError as error:
+                if device.rate == RATE or "sample rate" not in str(error).lower():
+                    raise
+                attempt(device.rate)
+
+    def _settings(self, kind: str, device: SoundDevice, rate: int) -> dict[str, Any]:
         channels = min(CHANNELS, device.channels(kind))
-        settings = {"device": device.number, "channels": channels, "samplerate": RATE, "dtype": "int16"}
+        settings = {"device": device.number, "channels": channels, "samplerate": rate, "dtype": "int16"}
         if device.host == WASAPI:  # which converts rates only when asked to
             settings["extra_settings"] = self._sd.WasapiSettings(auto_convert=True)
         return settings
@@ -182,7 +201,14 @@ class PortAudio:
         try:
             yield
         except (self._sd.PortAudioError, ValueError) as error:
-            raise DeviceError(f"{NAME_WORDS[kind]} {device.name} cannot be opened ({first_line(error)})") from None
+            way_out = ""
+            if "sample rate" in str(error).lower():
+                way_out = (
+                    f"; it takes neither {RATE} nor {device.rate} Hz: choose another (--list-devices), such as pulse"
+                )
+            raise DeviceError(
+                f"{NAME_WORDS[kind]} {device.name} cannot be opened ({first_line(error)}){way_out}"
+            ) from None
 
     def _close(self, stream: OpenStream) -> None:
         with contextlib.suppress(self._sd.PortAudioError):

@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from engines.errors import first_line
 from streamer.audio.format import AUDIO_PTIME_MS, CHANNELS, Samples
 from streamer.core.errors import DeviceError
 from streamer.devices.port_audio import INPUT, OUTPUT, OpenStream, PortAudio
@@ -178,6 +179,8 @@ async def _in_thread(call: Callable[[], OpenStream]) -> OpenStream:
             _on(loop, settle, call(), None)
         except DeviceError as error:
             _on(loop, settle, None, error)
+        except Exception as error:  # of a driver's own kind: nobody is left waiting
+            _on(loop, settle, None, DeviceError(f"the sound device cannot be opened ({first_line(error)})"))
 
     threading.Thread(target=run, name="sound-open", daemon=True).start()
     return await result

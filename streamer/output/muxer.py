@@ -69,7 +69,7 @@ class Muxer:
             self._container = av.open(destination.url, "w", format=destination.container, container_options=options)
             self._video, self._audio = self._add_video(), self._add_audio()
             self._container.start_encoding()
-        except (av.error.FFmpegError, OSError) as error:
+        except (av.error.FFmpegError, OSError, UnicodeError) as error:  # a name that is no text
             self._settle()
             raise MediaError(first_line(error)) from None
 

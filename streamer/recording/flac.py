@@ -19,7 +19,7 @@ class FlacWriter:
         path.touch()  # PyAV would find out only at the first packet
         self.samples = 0  # written
         # Each packet reaches the file at once, not when some buffer is full.
-        self._container = av.open(str(path), "w", format="flac", options={"flush_packets": "1"})
+        self._container = av.open(f"file:{path}", "w", format="flac", options={"flush_packets": "1"})
         self._stream = self._container.add_stream("flac", rate=RATE, layout="stereo")
         self._stream.format = "s16"
 

@@ -54,7 +54,7 @@ class VideoWriter:
     def _open(self, size: tuple[int, int], sound: Sound | None) -> None:
         with self._written():
             self._partial.touch()  # PyAV would find out only at the first packet
-            self._container = av.open(str(self._partial), "w", options=dict(self._kind.container))
+            self._container = av.open(f"file:{self._partial}", "w", options=dict(self._kind.container))
         self._open_files.callback(self._container.close)
         stream = self._container.add_stream(self._kind.video, rate=FPS, options=dict(self._kind.quality))
         assert isinstance(stream, av.VideoStream)
@@ -100,7 +100,7 @@ class VideoWriter:
     def _written(self) -> Iterator[None]:
         try:
             yield
-        except (av.error.FFmpegError, OSError) as error:
+        except (av.error.FFmpegError, OSError, UnicodeError) as error:  # a name that is no text
             raise MediaError(f"{self._path}: cannot be written ({first_line(error)})") from None
 
     def __enter__(self) -> VideoWriter:

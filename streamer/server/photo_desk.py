@@ -107,7 +107,11 @@ class PhotoDesk:
         if process.returncode:
             lines = said.decode(errors="replace").strip().splitlines() or ["the photo cannot be used"]
             raise PhotoError(_SAID.sub("", lines[-1]).replace(f"{path}: ", ""))
-        notes = [line.removeprefix("note: ") for line in out.decode().splitlines() if line.startswith("note: ")]
+        notes = [
+            line.removeprefix("note: ")
+            for line in out.decode(errors="replace").splitlines()
+            if line.startswith("note: ")
+        ]
         return NewAvatar(name, tuple(notes))
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from streamer.cli import main as cli
 from streamer.cli.main import COMMANDS, main
+from tests import ROOT
 from tests.modules import loaded_modules
 
 HEAVY = {"numpy", "cv2", "av", "aiohttp", "aiortc", "openvino", "onnxruntime", "PIL"}
@@ -72,3 +78,23 @@ def test_help_loads_no_heavy_module(command: str) -> None:
     loaded = loaded_modules(f"from streamer.cli.main import main; main({arguments!r})")
     assert f"streamer.cli.{command or 'main'}" in loaded
     assert loaded & HEAVY == set()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_a_terminal_that_lacks_signs_is_no_reason_to_fail(own_home: Path, tmp_path: Path, encoding: str) -> None:
+    """Names and titles are shown as well as it can; what was done stays done, with exit status 0."""
+    photo = tmp_path / "Zoë ☃ 雪.png"
+    shutil.copy(ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.png", photo)
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "AVATAR_HOME": str(tmp_path / "hömé ☃")}
+    for command in (
+        ["prepare", str(photo), "--name", "zoe", "--title", "Zoë ☃ 雪"],
+        ["avatars"],
+        ["prepare", "--help"],
+        ["prepare", str(tmp_path / "☃.png")],
+    ):
+        run = subprocess.run(
+            [sys.executable, "-m", "streamer", *command], env=environment, capture_output=True, timeout=120, check=False
+        )
+        assert b"Traceback" not in run.stderr
+        assert run.returncode == (2 if command[-1].endswith("☃.png") else 0), run.stderr

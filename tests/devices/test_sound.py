@@ -113,22 +113,36 @@ class Library:
         self.lets_go = threading.Event()
         self.lets_go.set()
         self._known = list(self.plugged)
+        self.rates = range(8_000, 192_001)  # that its devices run at
+        self.own_rate = 48_000
 
     def query_hostapis(self) -> list[dict[str, Any]]:
         return [{"name": "ALSA"}]
 
     def query_devices(self) -> list[dict[str, Any]]:
         return [
-            {"name": name, "hostapi": 0, "max_input_channels": inputs, "max_output_channels": outputs}
+            {
+                "name": name,
+                "hostapi": 0,
+                "max_input_channels": inputs,
+                "max_output_channels": outputs,
+                "default_samplerate": float(self.own_rate),
+            }
             for name, inputs, outputs in self._known
         ]
 
+    def _check_rate(self, rate: int) -> None:
+        if rate not in self.rates:
+            raise self.PortAudioError("Error opening stream: Invalid sample rate [PaErrorCode -9997]")
+
     def check_input_settings(self, *, samplerate: int, device: int, channels: int, dtype: str) -> None:
+        self._check_rate(samplerate)
         if self._known[device] not in self.plugged:
             raise self.PortAudioError("Device unavailable [PaErrorCode -9985]")
 
     def _open(self, *, samplerate: int, blocksize: int, device: int, channels: int, dtype: str, **calls: Any) -> Stream:
-        assert (samplerate, blocksize, dtype) == (48_000, AUDIO_BLOCK, "int16")
+        self._check_rate(samplerate)
+        assert (blocksize, dtype) == (samplerate // 50, "int16")
         if self._known[device] not in self.plugged:
             raise self.PortAudioError("Device unavailable [PaErrorCode -9985]")
         return Stream(self, device, channels, calls["callback"], calls["finished_callback"])
@@ -316,3 +330,51 @@ def test_a_missing_package_or_library_says_how_to_get_it(
 def test_the_listing_is_what_the_library_has(library: Library) -> None:
     devices = PortAudio(library).devices()
     assert [(device.name, device.inputs, device.outputs) for device in devices] == library.plugged
+
+
+def _pitch(samples: np.ndarray[Any, np.dtype[np.int16]], rate: int) -> float:
+    return float(np.abs(np.fft.rfft(samples * np.hanning(len(samples)))).argmax()) * rate / len(samples)
+
+
+def _tone(rate: int) -> np.ndarray[Any, np.dtype[np.int16]]:
+    return np.asarray(9000 * np.sin(2 * np.pi * 400 * np.arange(rate) / rate), np.int16)
+
+
+@pytest.mark.parametrize("rate", [44_100, 32_000, 96_000])
+async def test_a_microphone_of_another_rate_only_is_converted(library: Library, rate: int) -> None:
+    library.rates, library.own_rate = range(rate, rate + 1), rate
+    microphone = Microphone(PortAudio(library))
+    blocks = microphone.blocks()
+    first = asyncio.ensure_future(anext(blocks))
+    stream = await _opened(library)
+    for block in _tone(rate).reshape(50, -1):
+        stream.callback(block[:, None], len(block), None, None)
+        await asyncio.sleep(0)
+    got = [await first]
+    async with asyncio.timeout(10):
+        while len(got) < 20:
+            got.append(await anext(blocks))
+    sound_heard = np.concatenate([block.samples for block in got])
+    assert {block.samples.shape for block in got} == {(AUDIO_BLOCK, 2)}
+    assert _pitch(sound_heard[:, 0], 48_000) == pytest.approx(400, abs=3)
+    await blocks.aclose()
+
+
+def test_a_loudspeaker_of_another_rate_only_is_converted(library: Library) -> None:
+    library.rates, library.own_rate = range(44_100, 44_101), 44_100
+    with Loudspeaker(PortAudio(library), "1") as speaker:
+        (stream,) = library.streams
+        played = []
+        for count, block in enumerate(_tone(48_000).reshape(50, -1)):
+            speaker.play(count, np.repeat(block[:, None], 2, axis=1))
+            out = np.zeros((882, 2), np.int16)
+            stream.callback(out, 882, None, None)
+            played.append(out)
+        assert _pitch(np.concatenate(played)[8000:36_000, 1], 44_100) == pytest.approx(400, abs=3)
+    library.wait_until_closed()
+
+
+def test_a_device_that_takes_no_rate_at_all_says_the_way_out(library: Library) -> None:
+    library.rates, library.own_rate = range(0), 44_100
+    with pytest.raises(DeviceError, match="neither 48000 nor 44100 Hz: choose another"):
+        Microphone(PortAudio(library))

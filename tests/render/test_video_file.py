@@ -111,3 +111,11 @@ def test_what_a_kind_of_file_cannot_show_is_told() -> None:
     check(Path("a.MP4"), "blur")
     with pytest.raises(ConfigError, match=r"an MP4 file carries no transparency; .* \.webm .*--background '#00b140'"):
         check(Path("a.mp4"), "transparent")
+
+
+@pytest.mark.parametrize("name", ["10:30 take.mp4", "http:b.webm", "C:a.mov", "%03d.mp4", "ö ☃.mp4"])
+def test_any_name_is_a_file_s_name(tmp_path: Path, sound: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with VideoWriter(Path(name), (64, 48), Sound(sound)) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a.wav", name])
