@@ -357,7 +357,6 @@ async def test_a_microphone_of_another_rate_only_is_converted(library: Library, 
     sound_heard = np.concatenate([block.samples for block in got])
     assert {block.samples.shape for block in got} == {(AUDIO_BLOCK, 2)}
     assert _pitch(sound_heard[:, 0], 48_000) == pytest.approx(400, abs=3)
-    await blocks.aclose()
 
 
 def test_a_loudspeaker_of_another_rate_only_is_converted(library: Library) -> None:
