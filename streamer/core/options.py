@@ -18,6 +18,7 @@ class FaceOptions:
         to 1.6 s; None is live.
     background: behind the person: `#rrggbb`, `blur` or `transparent`, which makes pictures RGBA; None is as the
         portrait has it.
+    energy: how lively head, brows and gaze are, 0 (still) to MAX_ENERGY; 1 is a person in conversation.
     size: pixels a side of the frames, one of FRAME_SIZES; None is LARGEST_UNASKED or, of a smaller photo, less.
     """
 
@@ -29,9 +30,11 @@ class FaceOptions:
     roll: float | None = None
     pose_mode: str | None = None
     background: str | None = None
+    energy: float = 1.0
     size: int | None = None
 
 
+MAX_ENERGY = 2.0
 FRAME_SIZES = (256, 384, 512, 768)
 LARGEST_UNASKED = 512
 POSE_MODES = ("live", "offline")

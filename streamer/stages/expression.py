@@ -71,7 +71,7 @@ class UnitExpression:
     def __init__(self, engine: Engine, manifest: Manifest, lookahead: Lookahead, options: PipelineOptions) -> None:
         names = manifest.coefficients.expression
         self._stage = ExpressionStage(engine.bind({}), len(names))
-        self._idle = IdleFace(options.seed, names)
+        self._idle = IdleFace(options.seed, names, options.face.energy)
         self._neutral = np.zeros(len(names), np.float32)
         self._lookahead = lookahead
         self._scale = np.float32(options.face.expression_scale)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamer.avatar import background
-from streamer.core.options import FRAME_SIZES, MAX_ANGLE, MAX_EXPRESSION_SCALE, POSE_MODES
+from streamer.core.options import FRAME_SIZES, MAX_ANGLE, MAX_ENERGY, MAX_EXPRESSION_SCALE, POSE_MODES
 from streamer.core.readers import number
 
 MAX_POSE_STYLE = 999  # stops typing errors; each family knows how many styles it has
@@ -68,6 +68,12 @@ OPTIONS = (
         number(0.0, MAX_EXPRESSION_SCALE),
         "X",
         f"strength of the expression, 0 to {MAX_EXPRESSION_SCALE:g} (default: 1)",
+    ),
+    Option(
+        "energy",
+        number(0.0, MAX_ENERGY),
+        "X",
+        f"how lively head, brows and gaze are, 0 to {MAX_ENERGY:g} (default: 1)",
     ),
     _angle("yaw", "hold the head turned to the side; the range depends on the family"),
     _angle("pitch", "hold the head raised or lowered"),

@@ -9,7 +9,7 @@ from typing import Any
 from engines.manifest import Manifest
 from streamer.avatar import background, frame_size
 from streamer.core.errors import ConfigError
-from streamer.core.options import MAX_EXPRESSION_SCALE, PLAIN_FACE, POSE_MODES, FaceOptions
+from streamer.core.options import MAX_ENERGY, MAX_EXPRESSION_SCALE, PLAIN_FACE, POSE_MODES, FaceOptions
 from streamer.stages.face_option_table import OPTIONS
 from streamer.stages.held_view import HeldView
 from streamer.stages.pose import VAE
@@ -65,6 +65,10 @@ def check(manifest: Manifest, face: FaceOptions) -> None:
         raise ConfigError(f"pose mode offline; the head of family {manifest.family} has only the mode live")
     if not 0.0 <= face.expression_scale <= MAX_EXPRESSION_SCALE:
         raise ConfigError(f"expression scale {face.expression_scale:g}, expected 0 to {MAX_EXPRESSION_SCALE:g}")
+    if not 0.0 <= face.energy <= MAX_ENERGY:
+        raise ConfigError(f"energy {face.energy:g}, expected 0 to {MAX_ENERGY:g}")
+    if face.energy != PLAIN_FACE.energy and pose.process == VAE:
+        raise ConfigError(f"energy {face.energy:g}; the head motion of family {manifest.family} is as it was learnt")
     HeldView.of(manifest, face)
     background.check(face.background)
     frame_size.check(manifest, face.size)

@@ -2,8 +2,9 @@
 
 A documented random process, like the head's (`streamer.stages.idle_pose`). Blink shape and rate follow what is commonly
 reported for conversation (15-20 a minute, lids closing faster than they open, about a quarter of a second in all;
-Bentivoglio et al. 1997, "Analysis of blink rate patterns in normal subjects"); everything else is hand-chosen. Causal,
-and the same for the same seed and loudness.
+Bentivoglio et al. 1997, "Analysis of blink rate patterns in normal subjects"); blinks come with large gaze shifts and
+at the ends of phrases (Nakano et al. 2009, "Synchronization of spontaneous eyeblinks while viewing video stories").
+Everything else is chosen by hand. Causal, and the same for the same seed and loudness.
 """
 
 from __future__ import annotations
@@ -16,21 +17,32 @@ from streamer.audio.loudness import SpeechActivity
 from streamer.core.frames import FloatArray
 from streamer.core.rates import FPS
 
-BLINK = (0.55, 1.0, 0.95, 0.6, 0.25, 0.07)  # lid closure by frame
+BLINKS = (  # lid closure by frame: quick, usual, slow
+    (0.7, 1.0, 0.4),
+    (0.6, 1.0, 0.75, 0.25),
+    (0.55, 1.0, 0.95, 0.6, 0.25, 0.07),
+)
+BLINK_SHARES = (0.35, 0.45, 0.2)
+PARTIAL = 0.15  # how often lids do not meet ...
+PARTIAL_CLOSURE = (0.45, 0.8)  # ... and how far they go then
+BLINK_WITH_SHIFT = 0.5  # probability, of a gaze shift larger than LARGE_SHIFT
+LARGE_SHIFT = 0.12
+BLINK_AT_PAUSE = 0.45  # probability, at the end of a phrase
+PHRASE_ENDS = (0.45, 0.30)  # speech activity from above the first to below the second
 BLINK_GAP_MEDIAN = 3.0  # s; log-normal, so that the mean is about 3.5 s
 BLINK_GAP_SPREAD = 0.5
 BLINK_GAP_LIMITS = (1.0, 9.0)
 DOUBLE_BLINK = 0.1  # probability that a blink is followed by another at once
-GLANCE = (0.09, 0.05)  # standard deviation of gaze, across and up, as a unit's weight
-GLANCE_LIMIT = 0.22
-GLANCE_HOLD = (0.5, 3.0)  # s
+GLANCE = (0.16, 0.08)  # standard deviation of gaze, across and up, as a unit's weight
+GLANCE_LIMIT = 0.36
+GLANCE_HOLD = (0.35, 2.6)  # s
 AT_THE_VIEWER = 0.55  # how often the eyes come back to the camera
 SACCADE = 0.6  # share of the way the eyes go in a frame: a jump takes two or three
 LID_FOLLOWS = 0.35  # of a downward look, the lid's part
-BROW_LIFE = 0.05  # slow, at rest
-BROW_STRESS = 0.14  # raised on a stressed syllable
+BROW_LIFE = 0.07  # slow, at rest
+BROW_STRESS = 0.24  # raised on a stressed syllable
 BROW_INNER = 0.3  # the inner part's share: as much as the outer one's looks worried
-BROW_SPEED = 0.14  # share of the way in a frame
+BROW_SPEED = 0.2  # share of the way in a frame
 CORNER_LIFE = 0.03  # of the mouth, in silence
 
 
@@ -68,9 +80,13 @@ class Blinks:
 class IdleFace:
     """One face. `step` once per video frame; adds to the expression, unit by unit."""
 
-    def __init__(self, seed: int, names: Sequence[str]) -> None:
-        """`names` are the family's expression coefficients; units that it lacks are left out."""
+    def __init__(self, seed: int, names: Sequence[str], energy: float = 1.0) -> None:
+        """names: the family's expression coefficients; units that it lacks are left out.
+
+        energy: how lively brows and gaze are, 0 to `core.options.MAX_ENERGY`; a face blinks at any.
+        """
         self._seed = seed
+        self._energy = energy
         self._index = {name: number for number, name in enumerate(names)}
         self.reset()
 
@@ -84,10 +100,12 @@ class IdleFace:
         self._gaze_wait = int(FPS * self._random.uniform(*GLANCE_HOLD))
         self._brow, self._brow_target, self._brow_wait = 0.0, 0.0, 0
         self._corner = 0.0
+        self._in_phrase = False
 
     def step(self, loudness_db: float) -> FloatArray:
         """Offsets of the next frame's expression, float32 [E]; `loudness_db` is that frame's, in dBFS."""
         speech = self._activity.step(loudness_db)
+        self._hear_phrases(speech)
         offsets = np.zeros(len(self._index), np.float32)
         self._move_eyes(offsets)
         self._add(offsets, self._lids(), "eyeBlinkLeft", "eyeBlinkRight")
@@ -106,18 +124,37 @@ class IdleFace:
             return self._blink.pop(0)
         self._blink_wait -= 1
         if self._blink_wait <= 0:
-            self._blink = list(BLINK)
+            self._blink = self._new_blink()
             gap = BLINK_GAP_MEDIAN * float(np.exp(BLINK_GAP_SPREAD * self._random.standard_normal()))
             seconds = 0.12 if self._random.random() < DOUBLE_BLINK else float(np.clip(gap, *BLINK_GAP_LIMITS))
             self._blink_wait = round(FPS * seconds)
         return 0.0
+
+    def _new_blink(self) -> list[float]:
+        shape = BLINKS[self._random.choice(len(BLINKS), p=BLINK_SHARES)]
+        most = self._random.uniform(*PARTIAL_CLOSURE) if self._random.random() < PARTIAL else 1.0
+        return [most * closure for closure in shape]
+
+    def _blink_soon(self, probability: float) -> None:
+        """Blink now, perhaps, unless a blink is under way or was a moment ago."""
+        if self._random.random() < probability and not self._blink and self._blink_wait < FPS * BLINK_GAP_MEDIAN:
+            self._blink_wait = min(self._blink_wait, 1)
+
+    def _hear_phrases(self, speech: float) -> None:
+        if self._in_phrase and speech < PHRASE_ENDS[1]:
+            self._in_phrase = False
+            self._blink_soon(BLINK_AT_PAUSE)
+        self._in_phrase = self._in_phrase or speech > PHRASE_ENDS[0]
 
     def _move_eyes(self, offsets: FloatArray) -> None:
         self._gaze_wait -= 1
         if self._gaze_wait <= 0:
             self._gaze_wait = int(FPS * self._random.uniform(*GLANCE_HOLD))
             away = np.clip(self._random.standard_normal(2) * GLANCE, -GLANCE_LIMIT, GLANCE_LIMIT)
-            self._gaze_target = np.zeros(2) if self._random.random() < AT_THE_VIEWER else away
+            before = self._gaze_target
+            self._gaze_target = np.zeros(2) if self._random.random() < AT_THE_VIEWER else away * self._energy
+            if np.abs(self._gaze_target - before).max() > LARGE_SHIFT:
+                self._blink_soon(BLINK_WITH_SHIFT)
         self._gaze += (self._gaze_target - self._gaze) * SACCADE
         across, up = float(self._gaze[0]), float(self._gaze[1])
         # Left and right are the person's own: looking to the person's left turns the left eye out, the right eye in.
@@ -133,6 +170,6 @@ class IdleFace:
             self._brow_wait = int(FPS * self._random.uniform(0.8, 3.0))
             self._brow_target = BROW_LIFE * self._random.random()
         aim = self._brow_target + BROW_STRESS * self._activity.stress * self._activity.level
-        self._brow += (aim - self._brow) * BROW_SPEED
+        self._brow += (self._energy * aim - self._brow) * BROW_SPEED
         self._add(offsets, self._brow, "browOuterUpLeft", "browOuterUpRight")
         self._add(offsets, BROW_INNER * self._brow, "browInnerUp")

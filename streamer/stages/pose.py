@@ -51,7 +51,7 @@ def open_pose(
         track = rest[None] if face.still or script.pose is None else script.pose
         return GivenPose(track, lookahead.loudness_lag)
     if process == IDLE:
-        return IdlePose(options.seed, lookahead.loudness_lag)
+        return IdlePose(options.seed, lookahead.loudness_lag, face.energy)
     model = PoseVae(engines["pose"], avatar, face.pose_style, options.seed, script.noise)
     if model.size != len(names):
         raise ManifestError(f"family {manifest.family}: stage pose gives {model.size} values, not {', '.join(names)}")
@@ -63,8 +63,8 @@ def open_pose(
 class IdlePose:
     """The random process of `pose.HeadPose`, which follows the sound's level. `lag`: frames the level is behind."""
 
-    def __init__(self, seed: int, lag: int) -> None:
-        self._head, self._lag = HeadPose(seed), lag
+    def __init__(self, seed: int, lag: int, energy: float = 1.0) -> None:
+        self._head, self._lag = HeadPose(seed, energy), lag
         self._missing = lag
 
     def push(self, heard: Heard) -> list[FloatArray]:
