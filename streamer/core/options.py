@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,11 @@ class PipelineOptions:
     lookahead_ms: int | None = None
     seed: int = 0
     face: FaceOptions = PLAIN_FACE
+
+
+def any_seed() -> int:
+    """A seed for a session that names none: no two faces blink and turn alike."""
+    return secrets.randbelow(1 << 32)
 
 
 LETTERBOX = "letterbox"  # black bars beside the face

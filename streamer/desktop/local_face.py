@@ -20,7 +20,7 @@ from streamer.core.console import fresh_line, note, say
 from streamer.core.errors import DeviceError
 from streamer.core.frames import ByteArray
 from streamer.core.letterbox import Fit
-from streamer.core.options import PLAIN_FACE, FaceOptions, RecordOptions
+from streamer.core.options import PLAIN_FACE, FaceOptions, RecordOptions, any_seed
 from streamer.core.rates import FPS
 from streamer.core.signals import stop_event
 from streamer.desktop.local_session import LocalOptions, LocalSession
@@ -153,7 +153,7 @@ async def converse(
         say(f"avatar: loading the engines of family {manifest.family} ...")
         async with _shown(pictures, still, clock):
             await worker.start()
-        options = LocalOptions(name, still, live_lookahead_ms(manifest, face.lookahead_ms), face=face.face)
+        options = LocalOptions(name, still, live_lookahead_ms(manifest, face.lookahead_ms), any_seed(), face.face)
         session = LocalSession(options, worker, clock, pictures, sound, note, recorder)
         watch(session)
         after = f"{session.delay_ms} ms after it"

@@ -41,7 +41,7 @@ from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.aio import MonotonicClock
 from streamer.core.errors import BundleError, ConfigError, SessionError
 from streamer.core.limits import Limits, RateLimits
-from streamer.core.options import PLAIN_FACE
+from streamer.core.options import PLAIN_FACE, any_seed
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.recording.recorder import Recordings
 from streamer.server import metrics
@@ -293,7 +293,7 @@ class Handlers:
         if self._recordings is not None:
             record = partial(self._recordings.recorder, portrait.name, chosen, face)
         options = SessionOptions(
-            portrait.name, portrait.still, chosen, face=face, microphone=speech == "0", record=record
+            portrait.name, portrait.still, chosen, any_seed(), face, microphone=speech == "0", record=record
         )
         return portrait, options
 

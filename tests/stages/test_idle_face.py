@@ -46,6 +46,28 @@ def test_it_blinks_as_often_as_people_do_and_closes_both_eyes(seed: int) -> None
     assert closed.mean() < 0.05  # open nearly all the time
 
 
+def blinks(lids: FloatArray) -> list[FloatArray]:
+    """Stretches in which the lids are on their way, each with its closures."""
+    away = np.flatnonzero(lids > 0.15)
+    return [lids[part] for part in np.split(away, np.flatnonzero(np.diff(away) > 1) + 1)]
+
+
+def test_no_two_blinks_need_be_alike_and_none_is_long() -> None:
+    found = blinks(column(run(7, [QUIET] * (300 * FPS)), "eyeBlinkLeft"))
+    assert all(1 <= len(blink) <= 12 for blink in found)  # two in a row at most
+    assert len({len(blink) for blink in found}) >= 3
+    assert any(0.3 < blink.max() < 0.85 for blink in found)
+    assert np.median([len(blink) for blink in found]) <= 5
+
+
+def test_it_blinks_at_the_ends_of_phrases() -> None:
+    phrase, pause = [LOUD] * 50, [QUIET] * 40
+    lids = column(run(8, (phrase + pause) * 100), "eyeBlinkLeft")
+    begun = np.flatnonzero((lids[1:] > 0.3) & (lids[:-1] <= 0.3))
+    starts = np.count_nonzero((begun % 90 >= 50) & (begun % 90 < 70))  # while the voice dies away
+    assert starts / len(begun) > 1.3 * 20 / 90
+
+
 def test_the_eyes_look_the_same_way() -> None:
     offsets = run(1, [QUIET] * 2000)
     np.testing.assert_array_equal(column(offsets, "eyeLookOutLeft"), column(offsets, "eyeLookInRight"))
