@@ -1,14 +1,16 @@
 """POST /avatars: a photo in, an avatar out; for whoever sits at the machine that the server runs on.
 
 Whoever sends a photo makes the server work, fills its disk and shows a face to all other visitors. So it is taken only
-by a server that listens on a loopback address, from a request that no proxy passed on.
+by a server that listens on a loopback address, from a request that no proxy passed on. Proxies tell of themselves by a
+header; those that do not, by an older HTTP than browsers speak, or by asking for another host than the page is of.
 """
 
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from engines.manifest import Manifest
 from streamer.avatar.gallery import Gallery
@@ -36,7 +38,7 @@ class PhotoHandlers:
 
     def takes(self, request: web.Request) -> bool:
         """Whether whoever asks may send photos."""
-        return self._taken and not any(header in request.headers for header in PASSED_ON)
+        return self._taken and not passed_on(request)
 
     async def add(self, request: web.Request, gallery: Gallery) -> web.Response:
         """Make an avatar of the body, a picture's file; ?title= is what people see it called."""
@@ -96,3 +98,14 @@ class PhotoHandlers:
                 text=f"{portrait.name} comes with the engines; only your own faces can be altered\n"
             )
         return portrait.name
+
+
+def passed_on(request: web.Request) -> bool:
+    """Whether a proxy passed the request on.
+
+    nginx, as it comes, adds no header at all, but asks in HTTP/1.0, which no browser has done for decades.
+    """
+    if any(header in request.headers for header in PASSED_ON) or request.version < HttpVersion11:
+        return True
+    pages = [request.headers[name] for name in ("Origin", "Referer") if name in request.headers]
+    return any(urlsplit(page).netloc.lower() != request.host.lower() for page in pages)

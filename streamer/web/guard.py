@@ -19,6 +19,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from streamer.web.listen import is_loopback
 
+LOCAL_ONLY = "this server answers to localhost only"
+LOCAL_WAY = "for other names, and behind a proxy, start it with --host 0.0.0.0 or an address (docs/proxy.md)"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 POLICY = "Content-Security-Policy"
 HEADERS = {
@@ -46,9 +48,12 @@ def host_allowed(listening_on: str, host_header: str) -> bool:
     return name is not None and is_loopback(name)
 
 
-def origin_allowed(origin: str | None, host_header: str) -> bool:
-    """Whether a request that changes something may come from a page of `origin` (None: not from a page)."""
-    if origin is None:
+def origin_allowed(origin: str | None, host_header: str, site: str | None = None) -> bool:
+    """Whether a request that changes something may come from a page of `origin` (None: not from a page).
+
+    site: the browser's own word (Sec-Fetch-Site), which no page can alter: a proxy may have asked us by another name.
+    """
+    if origin is None or site == "same-origin":
         return True
     try:
         return urlsplit(origin).netloc.lower() == host_header.lower() != ""
@@ -80,12 +85,16 @@ def guard(listening_on: str, overlay: str | None = None) -> Middleware:
 
     async def _checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not host_allowed(listening_on, request.host):
-            raise web.HTTPForbidden(text="this server answers to localhost only\n")
+            raise web.HTTPForbidden(text=f"{LOCAL_ONLY}, and was asked for {request.host[:80]!r}; {LOCAL_WAY}\n")
         if not site_allowed(request.headers.get("Sec-Fetch-Site"), request.headers.get("Sec-Fetch-Mode")):
             raise web.HTTPForbidden(text="requests from pages of other sites are refused\n")
         asks_only = request.method in SAFE_METHODS and "Upgrade" not in request.headers
-        if not asks_only and not origin_allowed(request.headers.get("Origin"), request.host):
-            raise web.HTTPForbidden(text="requests from pages of other sites are refused\n")
+        origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+        if not asks_only and not origin_allowed(origin, request.host, site):
+            raise web.HTTPForbidden(
+                text=f"requests from pages of other sites are refused: the page is of {(origin or '')[:80]!r}, "
+                f"the request for {request.host[:80]!r}; a proxy must pass on the Host header (docs/proxy.md)\n"
+            )
         return await handler(request)
 
     return guarded

@@ -31,3 +31,9 @@ def test_its_own_pages_and_programs_may_change_things(origin: str | None) -> Non
 )
 def test_pages_of_other_origins_may_not(origin: str) -> None:
     assert not origin_allowed(origin, "localhost:8080")
+
+
+def test_a_browser_that_calls_a_page_our_own_is_believed_whatever_name_a_proxy_asks_by() -> None:
+    assert origin_allowed("https://studio.example", "127.0.0.1:8080", "same-origin")
+    for site in ("cross-site", "same-site", None):
+        assert not origin_allowed("https://studio.example", "127.0.0.1:8080", site)
