@@ -1,6 +1,6 @@
 """Speaks what you type, through espeak-ng and an avatar.
 
-    python examples/say.py ADDRESS [--voice en]
+    .venv/bin/python examples/say.py ADDRESS [--voice en]
 
 ADDRESS is the session's: open the server's page with ?speech=1 and copy it from there, or take the one that `avatar
 camera --speech` says. Each line that you type is spoken; an empty line interrupts. Needs espeak-ng, and the package
