@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiortc import InvalidStateError
 
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
@@ -88,6 +89,7 @@ async def _serve(options: ServeOptions) -> None:
     await runner.setup()
     assert runner.server is not None  # it is there after `setup`
     protocol = runner.server
+    asyncio.get_running_loop().set_exception_handler(on_stray_error)
     stop = stop_event()
     serving = asyncio.create_task(door.serve(listener))
     try:
@@ -144,6 +146,14 @@ def open_recordings(manifest: Manifest, record: RecordOptions) -> Recordings | N
         say(f"avatar: {text}", sys.stderr)
 
     return None if record.performance is None else Recordings(record.performance, manifest, note)
+
+
+def on_stray_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error that nobody awaits, but for what aiortc raises when a call ends while it is being connected."""
+    if isinstance(context.get("exception"), InvalidStateError):
+        logger.debug("%s", context["exception"])
+    else:
+        loop.default_exception_handler(context)
 
 
 def not_the_clients(record: logging.LogRecord) -> bool:

@@ -31,6 +31,7 @@ from streamer.core.aio import Clock
 from streamer.session.speech_format import Opus
 
 RTP_HEAD = 12  # bytes
+DTLS_DATA = 23  # the first byte of a record of application data
 Rate = tuple[float, float]  # (a second, at once)
 
 
@@ -41,10 +42,12 @@ class PeerLimits:
     A browser sends 50 packets of sound and some 25 of reports a second; at 30 % loss it asks for 40 packets again.
     """
 
-    datagrams: Rate = (400, 800)
-    datagrams_end: Rate = (2_000, 6_000)
+    datagrams: Rate = (300, 600)
+    datagrams_end: Rate = (600, 2_400)
     bytes: Rate = (250e3, 1e6)  # Opus has at most 64 kB/s
-    bytes_end: Rate = (2.5e6, 10e6)
+    bytes_end: Rate = (600e3, 4e6)
+    data: Rate = (20, 100)  # DTLS records that carry data channels, which nobody takes
+    data_end: Rate = (100, 400)
     checks: Rate = (50, 200)  # STUN requests; each costs an HMAC and an answer
     addresses: int = 16  # that a peer may come from; each new one is a candidate pair to aioice
     datagrams_waiting: int = 1_000
@@ -54,13 +57,13 @@ class PeerLimits:
     sound_s: Rate = (1.5, 5)  # seconds decoded: a network that stalled delivers all at once
     sound_s_end: Rate = (4, 20)
     reports: Rate = (100, 200)  # compound RTCP packets
-    reports_end: Rate = (400, 2_000)
+    reports_end: Rate = (200, 800)
     again: Rate = (80, 160)  # packets sent again; a picture stream has about 130
     again_end: Rate = (1_500, 6_000)
     keyframes: Rate = (2, 3)
-    keyframes_end: Rate = (100, 500)
+    keyframes_end: Rate = (20, 100)
     estimates: Rate = (1, 2)  # of the bit rate; a change of a tenth re-opens the encoder
-    estimates_end: Rate = (100, 500)
+    estimates_end: Rate = (20, 100)
 
 
 class Bucket:
@@ -136,6 +139,7 @@ class PeerGuard:
         self.heard_at = self.clock.now()  # when the peer last sent anything
         self._datagrams = self._budget(limits.datagrams, limits.datagrams_end, "too many packets")
         self._bytes = self._budget(limits.bytes, limits.bytes_end, "too many bytes")
+        self._data = self._budget(limits.data, limits.data_end, "too much on data channels, which nobody takes")
         self._checks = Bucket(limits.checks, self.clock)
         self._addresses: set[tuple[str, int]] = set()
         self._ssrcs: set[bytes] = set()
@@ -174,6 +178,8 @@ class PeerGuard:
             return False
         self.heard_at = self.clock.now()
         within = self._datagrams.take() and self._bytes.take(len(data))
+        if data[0] == DTLS_DATA:
+            within = self._data.take() and within
         return within and backlog < self.limits.datagrams_waiting
 
     def rtp(self, data: bytes) -> bool:

@@ -22,12 +22,13 @@ import cv2
 import numpy as np
 import pytest
 from aiohttp.http_exceptions import BadStatusLine
+from aiortc import InvalidStateError
 
 from streamer.core.errors import EngineError, SessionError
 from streamer.measure.caller import Caller
 from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.measure.onsets import vowels
-from streamer.server.app import not_the_clients
+from streamer.server.app import not_the_clients, on_stray_error
 from streamer.server.metrics import parse
 from tests.families import tiny_family
 
@@ -199,6 +200,16 @@ async def test_what_is_no_http_is_answered_and_not_told_as_an_error_of_the_serve
     for error, told in ((BadStatusLine("x"), False), (RuntimeError(), True), (None, True)):
         record.exc_info = (type(error), error, None) if error else None
         assert not_the_clients(record) is told
+
+
+async def test_a_call_that_ends_while_it_is_connected_is_no_error_of_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+    on_stray_error(loop, {"message": "never retrieved", "exception": InvalidStateError("RTCIceTransport is closed")})
+    assert caplog.records == []
+    on_stray_error(loop, {"message": "never retrieved", "exception": RuntimeError("a fault")})
+    assert "a fault" in caplog.text
 
 
 async def test_sessions_cannot_be_ended_by_guessing(server: LaunchedServer) -> None:

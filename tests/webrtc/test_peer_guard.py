@@ -162,7 +162,7 @@ def test_a_report_that_asks_for_one_packet_thousands_of_times_counts_as_thousand
 def test_reports_that_cost_are_taken_at_a_rate(packet: bytes, a_second: tuple[float, float], reason: str) -> None:
     """Whether each comes by itself or many in one datagram."""
     peer = Guarded()
-    taken = peer.every(0.01, 200, lambda number: peer.guard.rtcp(packet) != b"")
+    taken = peer.every(0.1, 20, lambda number: peer.guard.rtcp(packet) != b"")
     assert 0 < taken <= a_second[1] + 2 * a_second[0]
     assert peer.reasons == []
     peer.every(0.001, 4_000, lambda number: peer.guard.rtcp(packet * (1 if "RTCP" in reason else 20)) != b"")
@@ -183,15 +183,25 @@ def test_a_flood_of_datagrams_is_dropped_and_ends_the_call_only_when_it_is_the_p
     stranger = peer.every(0.0001, 20_000, lambda number: peer.guard.datagram(media(), ("192.0.2.9", 1), False, 0))
     assert (stranger, peer.reasons) == (0, [])
     taken = peer.every(0.0001, 20_000, lambda number: peer.guard.datagram(media(), PEER, True, 0))
-    assert 0 < taken <= 800 + 400 * 2
+    rate, burst = PeerLimits().datagrams
+    assert 0 < taken <= burst + rate * 2
     assert peer.reasons == ["the peer sent too many packets"]
 
 
 def test_large_datagrams_have_a_budget_of_bytes() -> None:
     peer = Guarded()
-    taken = peer.every(0.003, 1_000, lambda number: peer.guard.datagram(b"\x17" * 60_000, PEER, True, 0))
+    taken = peer.every(0.003, 1_000, lambda number: peer.guard.datagram(b"\x80" * 60_000, PEER, True, 0))
     assert taken * 60_000 <= 1e6 + 250e3 * 3
     assert peer.reasons == ["the peer sent too many bytes"]
+
+
+def test_data_that_nobody_takes_ends_the_call_where_a_few_records_do_not() -> None:
+    peer = Guarded()
+    record = b"\x17\xfe\xfd" + b"\0" * 100
+    peer.every(0.05, 100, lambda number: peer.guard.datagram(record, PEER, True, 0))
+    assert peer.reasons == []
+    peer.every(0.002, 1_000, lambda number: peer.guard.datagram(record, PEER, True, 0))
+    assert peer.reasons == ["the peer sent too much on data channels, which nobody takes"]
 
 
 def test_checks_are_answered_at_a_rate_and_for_a_few_addresses() -> None:
