@@ -108,6 +108,13 @@ class Firefox:
         value = found["result"].get("value")
         return None if value is None else json.loads(value)
 
+    async def choose_files(self, selector: str, *files: Path) -> None:
+        """Choose files in an input, as a person does in the system's dialogue."""
+        locator = {"type": "css", "value": selector}
+        found = await self.command("browsingContext.locateNodes", context=self._tab, locator=locator)
+        element = {"sharedId": found["nodes"][0]["sharedId"]}
+        await self.command("input.setFiles", context=self._tab, element=element, files=[str(file) for file in files])
+
     async def until(self, expression: str, seconds: float) -> None:
         """Wait until an expression is true. Raises TimeoutError."""
         async with asyncio.timeout(seconds):

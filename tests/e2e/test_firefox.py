@@ -10,6 +10,7 @@ import pytest
 
 from clients.speech import SpeechClient
 from streamer.measure.launched_server import LaunchedServer, launch
+from tests import ROOT
 from tests.e2e.firefox import FIREFOX, Firefox, firefox
 from tests.fakes.sound import speech_like
 
@@ -97,3 +98,18 @@ async def test_the_page_for_obs_speaks_what_is_pushed(server: LaunchedServer) ->
             await client.idle()
         await tab.until("inbound().then(({ energy }) => energy > 0.01)", PATIENCE_S)
         assert tab.errors == []
+
+
+async def test_a_photo_becomes_a_face_and_is_deleted_again() -> None:
+    async with firefox() as tab:
+        with launch(["--threads", "1"]) as shipped:
+            await opened(tab, shipped.url)
+            await tab.until("!document.getElementById('start').disabled", PATIENCE_S)
+            await tab.choose_files("#photo", ROOT / "engines/starter/avatars/kofi/portrait.png")
+            await tab.until("document.querySelector('#faces button') !== null", 2 * PATIENCE_S)
+            assert await tab.evaluate("document.querySelector('#faces input:checked').value") == "portrait"
+            await tab.evaluate("document.querySelector('#faces button').click()")
+            for _ in range(2):  # it asks again
+                await tab.evaluate("document.getElementById('edit-delete').click()")
+            await tab.until("document.querySelector('#faces button') === null", PATIENCE_S)
+            assert tab.errors == []
