@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,8 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TextIO
+
+import psutil
 
 from streamer.core.errors import EngineError
 
@@ -29,23 +29,29 @@ class LaunchedServer:
     process: subprocess.Popen[str]
 
     def usage(self) -> tuple[float, float]:
-        """CPU seconds so far and resident MB of the server and its children; zeros where there is no /proc."""
-        seconds = pages = 0.0
-        tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-        for pid in [self.process.pid, *_children(self.process.pid)]:
-            with suppress(OSError, ValueError, IndexError):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                seconds += (int(fields[11]) + int(fields[12])) / tick
-                pages += int(fields[21])
-        return seconds, pages * page / 1e6
+        """CPU seconds so far and resident MB of the server and its children."""
+        seconds = resident = 0.0
+        for process in self._processes():
+            with suppress(psutil.Error), process.oneshot():
+                times = process.cpu_times()
+                seconds += times.user + times.system
+                resident += process.memory_info().rss
+        return seconds, resident / 1e6
 
     def open_files(self) -> int:
-        """Open files and sockets of the server and its children; 0 where there is no /proc."""
+        """Open files and sockets (on Windows: handles) of the server and its children."""
         count = 0
-        for pid in [self.process.pid, *_children(self.process.pid)]:
-            with suppress(OSError):
-                count += len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        for process in self._processes():
+            with suppress(psutil.Error):
+                count += process.num_handles() if sys.platform == "win32" else process.num_fds()
         return count
+
+    def _processes(self) -> list[psutil.Process]:
+        try:
+            server = psutil.Process(self.process.pid)
+            return [server, *server.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
 
 
 @contextmanager
@@ -98,12 +104,3 @@ def _end(process: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(STOP_S)
-
-
-def _children(pid: int) -> list[int]:
-    """Each thread has its own: a process belongs to the thread that started it."""
-    found: list[int] = []
-    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError, ValueError):
-            found += [int(child) for child in listing.read_text().split()]
-    return found

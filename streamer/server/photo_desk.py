@@ -1,13 +1,14 @@
 """A photo that the page sends becomes an avatar, without the server being started anew.
 
-What comes is a stranger's file. It is bounded while it arrives, and read and decoded by `avatar prepare` in a process
-of its own, one at a time, with a time-out; this process only moves bytes.
+The photo is a stranger's file. Its size is bounded while it arrives; a child process (`photo.child`) decodes it, one at
+a time, with a time-out. This process only moves bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import re
 import sys
 import tempfile
@@ -15,16 +16,19 @@ from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import list_avatars
 from streamer.core.errors import BundleError, PhotoError
 from streamer.core.limits import PhotoLimits
 from streamer.core.names import plain_name
 from streamer.core.priority import stand_back
+from streamer.photo.messages import Answer, MakeAvatar, Refused
 
 NAME = "photo"  # of an avatar whose title has no plain letters; then photo-2, ...
 LONGEST_TITLE = 60  # as `avatar prepare` takes
-_SAID = re.compile(r"^avatar: (error: )?")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,10 @@ class PhotoDesk:
             raise PhotoError("an empty file, expected a picture")
 
     async def _prepare(self, path: Path, name: str, title: str) -> NewAvatar:
+        request = MakeAvatar(str(path), name, title, str(self._manifest.folder))
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streamer", "prepare", str(path), "--name", name, f"--title={title}"),
-            *("--engines", str(self._manifest.folder), "--threads", "1"),
-            stdin=asyncio.subprocess.DEVNULL,
+            *(sys.executable, "-m", "streamer.photo.child"),
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is the server's
@@ -97,22 +101,30 @@ class PhotoDesk:
         stand_back(process.pid)  # conversations come first
         try:
             async with asyncio.timeout(self._limits.make_s):
-                out, said = await process.communicate()
+                answer, log = await process.communicate(msgspec.json.encode(request))
         except TimeoutError:
             raise PhotoError(f"no face came out of the photo within {self._limits.make_s:.0f} s") from None
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        if process.returncode:
-            lines = said.decode(errors="replace").strip().splitlines() or ["the photo cannot be used"]
-            raise PhotoError(_SAID.sub("", lines[-1]).replace(f"{path}: ", ""))
-        notes = [
-            line.removeprefix("note: ")
-            for line in out.decode(errors="replace").splitlines()
-            if line.startswith("note: ")
-        ]
-        return NewAvatar(name, tuple(notes))
+        return NewAvatar(name, notes_of(answer, log))
+
+
+def notes_of(answer: bytes, log: bytes) -> tuple[str, ...]:
+    """Remarks about the photo, from the child's answer.
+
+    Raises:
+        PhotoError: the child refused the photo, or ended without an answer.
+    """
+    try:
+        found: Answer = msgspec.json.decode(answer, type=Answer)
+    except msgspec.DecodeError:
+        logger.error("a process that made an avatar ended without an answer: %s", log.decode(errors="replace").strip())
+        raise PhotoError("the photo cannot be used: its decoder ended unexpectedly") from None
+    if isinstance(found, Refused):
+        raise PhotoError(found.reason)
+    return found.notes
 
 
 def plain_title(text: str) -> str:

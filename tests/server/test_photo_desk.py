@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import numpy as np
 import pytest
 from playwright.async_api import async_playwright, expect
 
 from streamer.avatar.catalogue import HOME_VARIABLE
+from streamer.core.errors import PhotoError
 from streamer.core.limits import PhotoLimits
 from streamer.measure.caller import Caller
 from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.measure.onsets import vowels
-from streamer.server.photo_desk import plain_title
+from streamer.photo.child import make
+from streamer.photo.messages import Made, MakeAvatar, Refused
+from streamer.server.photo_desk import notes_of, plain_title
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from tests import ROOT
 from tests.e2e.browser import ARGUMENTS, CHROMIUM
@@ -156,3 +160,25 @@ async def test_on_the_page_a_photo_is_chosen_and_becomes_the_chosen_face(server:
 )
 def test_titles_are_plain_and_short(text: str, title: str) -> None:
     assert plain_title(text) == title
+
+
+def test_the_child_answers_with_the_remarks_about_a_photo() -> None:
+    answer = make(MakeAvatar(str(PHOTO), "me", "Me", str(ROOT / "engines" / "starter")))
+    assert isinstance(answer, Made)
+    assert notes_of(msgspec.json.encode(answer), b"") == answer.notes
+
+
+def test_the_child_refuses_what_is_no_photo_without_naming_a_path(tmp_path: Path) -> None:
+    (tmp_path / "photo").write_bytes(b"note: made avatar me")
+    answer = make(MakeAvatar(str(tmp_path / "photo"), "me", "Me", str(ROOT / "engines" / "starter")))
+    assert isinstance(answer, Refused)
+    assert str(tmp_path) not in answer.reason
+    with pytest.raises(PhotoError, match="not a picture"):
+        notes_of(msgspec.json.encode(answer), b"")
+
+
+@pytest.mark.parametrize("answer", [b"", b"{}", b'{"type": "made"', b'{"type": "made", "notes": 3}', b"note: fine"])
+def test_a_child_that_dies_is_one_line(answer: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(PhotoError, match="ended unexpectedly"):
+        notes_of(answer, b"Segmentation fault")
+    assert "Segmentation fault" in caplog.text
