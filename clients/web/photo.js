@@ -11,17 +11,18 @@ export function takePhotos(made) {
   const note = document.getElementById("photo-note");
   tile.hidden = false;
 
-  async function take(file) {
+  async function take(file, face) {
     if (!file || tile.classList.contains("busy")) return;
     tile.classList.add("busy");
     input.disabled = true;
     note.textContent = "Making a face of it …";
     try {
-      const { avatar, notes } = await send(file);
+      const { avatar, notes } = await send(file, face);
       note.textContent = notes.map((text) => `Note: ${text}.`).join(" ");
       made(avatar);
     } catch (error) {
       note.textContent = explain(error);
+      if (error.faces) note.append(...choices(error.faces, (chosen) => take(file, chosen)));
     } finally {
       tile.classList.remove("busy");
       input.disabled = false;
@@ -37,9 +38,23 @@ export function takePhotos(made) {
   });
 }
 
-async function send(file) {
+/** A button for each of several faces. */
+function choices(count, take) {
+  return Array.from({ length: count }, (_, index) => {
+    const place = index === 0 ? "leftmost" : index === count - 1 ? "rightmost" : `${index + 1}.`;
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "quiet" });
+    button.textContent = place;
+    button.setAttribute("aria-label", `Take the face that is ${place}, counted from the left`);
+    button.addEventListener("click", () => take(index + 1));
+    return button;
+  });
+}
+
+async function send(file, face) {
+  const wanted = new URLSearchParams({ title: file.name });
+  if (face) wanted.set("face", face);
   const response = await within(MAKE_TIMEOUT_MS, null, (signal) =>
-    fetch(at(`/avatars?${new URLSearchParams({ title: file.name })}`), { method: "POST", body: file, signal }),
+    fetch(at(`/avatars?${wanted}`), { method: "POST", body: file, signal }),
   );
   if (response.status !== 201) throw await refusal(response);
   return response.json();

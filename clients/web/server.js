@@ -25,7 +25,7 @@ export async function refusal(response) {
   const text = (await response.text()).trim();
   const error = new Error(text && text.length < 300 ? text : `The server answered ${response.status}.`);
   const wait = 1000 * Math.min(60, Number(response.headers.get("Retry-After")) || 0);
-  return Object.assign(error, { status: response.status, wait });
+  return Object.assign(error, { status: response.status, wait, faces: Number(response.headers.get("Avatar-Faces")) });
 }
 
 /** Whether the server has no room, or is not ready: whoever waits comes in. */

@@ -15,14 +15,20 @@ import msgspec
 from engines.manifest import Manifest
 from streamer.core.errors import AvatarError
 from streamer.photo.messages import Answer, Made, MakeAvatar, Refused
+from streamer.photo.portrait import SeveralFacesError
 from streamer.photo.prepare import PrepareOptions, prepare
 
 
 def make(request: MakeAvatar) -> Answer:
     """Do what a request asks for."""
-    options = PrepareOptions(Path(request.photo), name=request.name, title=request.title, threads=request.threads)
+    options = PrepareOptions(
+        Path(request.photo), name=request.name, title=request.title, face=request.face, threads=request.threads
+    )
     try:
         return Made(prepare(Manifest.load(Path(request.engines)), options).notes)
+    except SeveralFacesError as error:
+        reason = f"{error.count} faces in the photo, none clearly the largest; choose one, counted from the left"
+        return Refused(reason, error.count)
     except AvatarError as error:
         return Refused(str(error).replace(f"{request.photo}: ", ""))
 

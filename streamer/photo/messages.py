@@ -13,6 +13,7 @@ class MakeAvatar(msgspec.Struct, tag="make", frozen=True):
     title: str
     engines: str
     threads: int = 1
+    face: int | None = None  # which of several, counted from the left, from 1
 
 
 class Made(msgspec.Struct, tag="made", frozen=True):
@@ -22,9 +23,13 @@ class Made(msgspec.Struct, tag="made", frozen=True):
 
 
 class Refused(msgspec.Struct, tag="refused", frozen=True):
-    """No avatar can be made; `reason` is for the sender of the photo and names no path."""
+    """No avatar can be made; `reason` is for the sender of the photo and names no path.
+
+    faces: how many there are, where one has to be chosen.
+    """
 
     reason: str
+    faces: int | None = None
 
 
 Answer = Made | Refused

@@ -117,6 +117,14 @@ def head_angles(points: FloatArray) -> tuple[float, float, float]:
     return yaw, pitch, float(np.degrees(np.arctan2(eyes[1], eyes[0])))
 
 
+class SeveralFacesError(PhotoError):
+    """Several people, none clearly the largest, and none was chosen: `count` faces, from left to right."""
+
+    def __init__(self, count: int, words: str) -> None:
+        super().__init__(words)
+        self.count = count
+
+
 def _choose(path: Path, faces: list[Face], chosen: int | None, notes: list[str]) -> Face:
     if not faces:
         raise PhotoError(f"{path}: no human face found; expected one that looks towards the camera and is not covered")
@@ -129,9 +137,10 @@ def _choose(path: Path, faces: list[Face], chosen: int | None, notes: list[str])
     if len(faces) > 1:
         place = ordered.index(main) + 1
         if main.eye_distance < MAIN_FACE * faces[1].eye_distance:
-            raise PhotoError(
+            raise SeveralFacesError(
+                len(ordered),
                 f"{path}: {_count(ordered)} found; choose one with --face 1 (the leftmost) to --face {len(ordered)}, "
-                "or cut the photo to one person"
+                "or cut the photo to one person",
             )
         notes.append(f"{_count(ordered)} found; took the largest, --face {place} from the left")
     return main

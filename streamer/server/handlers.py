@@ -5,7 +5,8 @@
     GET    /avatars              JSON: name, title, picture, default; ready: whether sessions can be opened yet;
                                  recorded: whether they are; photos: whether whoever asks may POST one; voice: whether
                                  text can be spoken; sizes: that pictures may have
-    POST   /avatars              a photo in; 201 and JSON of its avatar out; on the server's own machine; ?title=TEXT
+    POST   /avatars              a photo in; 201 and JSON of its avatar out; on the server's own machine;
+                                 ?title=TEXT&face=N
     PATCH  /avatars/NAME         ?title=TEXT: one of the user's own is called something else; JSON as it is listed
     DELETE /avatars/NAME         one of the user's own is no more
     GET    /avatars/NAME.png     a portrait; ?background= as below

@@ -39,6 +39,14 @@ class NewAvatar:
     notes: tuple[str, ...]
 
 
+class ChooseFaceError(PhotoError):
+    """A photo of several people, of whom one is to be chosen: `count` faces, from left to right."""
+
+    def __init__(self, words: str, count: int) -> None:
+        super().__init__(words)
+        self.count = count
+
+
 class PhotoDesk:
     """Takes photos for one family, one at a time."""
 
@@ -52,12 +60,13 @@ class PhotoDesk:
         """Whether a photo is being worked on: another has to wait."""
         return self._busy.locked()
 
-    async def make(self, photo: AsyncIterable[bytes], title: str) -> NewAvatar:
+    async def make(self, photo: AsyncIterable[bytes], title: str, face: int | None = None) -> NewAvatar:
         """Make an avatar of a picture's file as it arrives.
 
-        title: what people see it called; made plain and short.
+        title: what people see it called; made plain and short. face: which of several, counted from the left, from 1.
 
         Raises:
+            ChooseFaceError: it has several faces, and none was chosen.
             PhotoError: too many bytes, or too slow; no avatar can be made of it. In words for whoever sent it.
             BundleError: there are too many avatars, or the disk does not take another.
         """
@@ -70,7 +79,7 @@ class PhotoDesk:
                 await self._save(photo, path)
                 title = plain_title(title)
                 name = next(name for name in _names(title) if name not in known)
-                return await self._prepare(path, name, title or name.replace("-", " ").title())
+                return await self._prepare(path, name, title or name.replace("-", " ").title(), face)
 
     async def _save(self, photo: AsyncIterable[bytes], path: Path) -> None:
         size = 0
@@ -89,8 +98,8 @@ class PhotoDesk:
         if not size:
             raise PhotoError("an empty file, expected a picture")
 
-    async def _prepare(self, path: Path, name: str, title: str) -> NewAvatar:
-        request = MakeAvatar(str(path), name, title, str(self._manifest.folder))
+    async def _prepare(self, path: Path, name: str, title: str, face: int | None) -> NewAvatar:
+        request = MakeAvatar(str(path), name, title, str(self._manifest.folder), face=face)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "streamer.photo.child"),
             stdin=asyncio.subprocess.PIPE,
@@ -115,6 +124,7 @@ def notes_of(answer: bytes, log: bytes) -> tuple[str, ...]:
     """Remarks about the photo, from the child's answer.
 
     Raises:
+        ChooseFaceError: it has several faces.
         PhotoError: the child refused the photo, or ended without an answer.
     """
     try:
@@ -123,7 +133,7 @@ def notes_of(answer: bytes, log: bytes) -> tuple[str, ...]:
         logger.error("a process that made an avatar ended without an answer: %s", log.decode(errors="replace").strip())
         raise PhotoError("the photo cannot be used: its decoder ended unexpectedly") from None
     if isinstance(found, Refused):
-        raise PhotoError(found.reason)
+        raise PhotoError(found.reason) if found.faces is None else ChooseFaceError(found.reason, found.faces)
     return found.notes
 
 

@@ -18,11 +18,12 @@ from streamer.avatar.own import remove_avatar, rename_avatar
 from streamer.core.errors import BundleError, ConfigError, PhotoError, SessionError
 from streamer.core.limits import PhotoLimits
 from streamer.inference.worker import InferenceWorker
-from streamer.server.photo_desk import PhotoDesk
+from streamer.server.photo_desk import ChooseFaceError, PhotoDesk
 from streamer.web.listen import is_loopback
 
 ELSEWHERE = "photos are taken on the server's own machine only; there, `avatar prepare PHOTO` makes an avatar, too\n"
 PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+FACES_HEADER = "Avatar-Faces"  # how many faces there are to choose from
 RETRY_S = "2"
 
 
@@ -41,7 +42,7 @@ class PhotoHandlers:
         return self._taken and not passed_on(request)
 
     async def add(self, request: web.Request, gallery: Gallery) -> web.Response:
-        """Make an avatar of the body, a picture's file; ?title= is what people see it called."""
+        """Make an avatar of the body, a picture's file; ?title= is what people see, ?face= which of several."""
         if not self.takes(request):
             raise web.HTTPForbidden(text=ELSEWHERE)
         if self._desk.busy:
@@ -53,10 +54,16 @@ class PhotoHandlers:
             raise web.HTTPRequestEntityTooLarge(
                 self._limits.bytes, request.content_length or 0, text=f"the photo is larger than the {most} MiB taken\n"
             )
+        face = request.query.get("face")
+        if face is not None and not (face.isascii() and face.isdigit() and 0 < int(face[:4]) < 100):
+            raise web.HTTPBadRequest(text=f"face is {face[:20]!r}, expected 1 to 99, counted from the left\n")
         try:
-            made = await self._desk.make(request.content.iter_any(), request.query.get("title", ""))
+            title = request.query.get("title", "")
+            made = await self._desk.make(request.content.iter_any(), title, None if face is None else int(face))
             await self._worker.load(made.name, self._limits.load_s)
             listed = gallery.add(self._manifest, made.name)
+        except ChooseFaceError as error:
+            raise web.HTTPUnprocessableEntity(text=f"{error}\n", headers={FACES_HEADER: str(error.count)}) from None
         except PhotoError as error:
             raise web.HTTPUnprocessableEntity(text=f"{error}\n") from None
         except (BundleError, SessionError) as error:

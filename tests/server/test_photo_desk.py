@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -119,6 +120,29 @@ async def test_a_family_that_makes_no_avatars_takes_no_photos(tiny_folder: Path)
         assert (await send(server, PHOTO.read_bytes()))[0] == 403
 
 
+def two_people() -> bytes:
+    """A photo of Mina and Kofi side by side."""
+    files = (PHOTO.parents[1] / name / "portrait.png" for name in ("mina", "kofi"))
+    people = [np.asarray(cv2.imread(str(file)), np.uint8) for file in files]
+    side = min(person.shape[0] for person in people)
+    return cv2.imencode(".png", np.hstack([cv2.resize(person, (side, side)) for person in people]))[1].tobytes()
+
+
+@pytest.mark.process
+async def test_of_several_people_one_is_chosen(server: LaunchedServer) -> None:
+    async with aiohttp.ClientSession() as http:
+        async with http.post(f"{server.url}avatars", data=two_people()) as response:
+            assert (response.status, response.headers["Avatar-Faces"]) == (422, "2")
+            assert "choose one" in await response.text()
+        async with http.post(f"{server.url}avatars?title=right&face=2", data=two_people()) as response:
+            assert response.status == 201, await response.text()
+            name = (await response.json())["avatar"]["name"]
+        async with http.delete(f"{server.url}avatars/{name}") as response:
+            assert response.status == 200
+    for face, words in (("3", "2 faces found"), ("0", "expected 1 to 99"), ("x", "expected 1 to 99")):
+        assert words in (await send(server, two_people(), f"?face={face}"))[1]
+
+
 @pytest.mark.process
 @pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: the page is not tested on this machine")
 async def test_on_the_page_a_photo_is_chosen_and_becomes_the_chosen_face(server: LaunchedServer) -> None:
@@ -130,6 +154,13 @@ async def test_on_the_page_a_photo_is_chosen_and_becomes_the_chosen_face(server:
         faces = await page.locator("#faces input[type=radio]").count()
         await page.set_input_files("#photo", {"name": "note.txt", "mimeType": "image/png", "buffer": b"no picture"})
         await expect(page.locator("#photo-note")).to_contain_text("not a picture", timeout=20_000)
+        await page.set_input_files("#photo", {"name": "both.png", "mimeType": "image/png", "buffer": two_people()})
+        await page.locator("#photo-note button", has_text="rightmost").click(timeout=20_000)
+        await expect(page.locator("#faces input[type=radio]")).to_have_count(faces + 1, timeout=20_000)
+        await page.locator("#faces button").last.click()
+        for _ in range(2):
+            await page.click("#edit-delete")
+        await expect(page.locator("#faces input[type=radio]")).to_have_count(faces)
         await page.set_input_files("#photo", PHOTO)
         await expect(page.locator("#faces input[type=radio]")).to_have_count(faces + 1, timeout=20_000)
         await expect(page.locator("#faces label").nth(faces + 1)).to_contain_text("portrait")
