@@ -18,7 +18,7 @@ class Limits:
     max_candidates: int = 64  # each remote candidate costs connectivity checks
     negotiate_s: float = 10.0  # answering an offer; gathering loopback candidates takes milliseconds
     ice_s: float = 8.0  # from the answer to the first way to the peer that works (ICE); it takes 0.1 to 2 s
-    connect_s: float = 15.0  # from the answer to ICE and DTLS being up
+    connect_s: float = 15.0  # from then to DTLS being up
     reserve_s: float = 1.0  # without ICE: from then on the place is the next caller's, if no other is free ...
     secure_s: float = 5.0  # ... with ICE, but without DTLS
     silent_s: float = 10.0  # a session for pushed speech that nobody is connected to; then likewise ...

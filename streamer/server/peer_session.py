@@ -30,6 +30,7 @@ from streamer.core.limits import Limits, SpeechLimits
 from streamer.core.options import PipelineOptions
 from streamer.inference.worker import InferenceWorker
 from streamer.server.metrics import SessionCounts
+from streamer.server.patience import until_connected, until_over
 from streamer.server.peer_state import TRANSITIONS, State
 from streamer.server.session_options import SessionOptions
 from streamer.session.conversation import Conversation
@@ -74,7 +75,8 @@ class Session:
         self._reached = asyncio.Event()  # ICE is up
         self._live = asyncio.Event()
         self._heard = 0.0  # when the microphone last sent anything
-        self._opened = self._spoken = clock.now()  # the latter: when pushed speech was last there
+        self._opened = self._live_since = clock.now()
+        self._spoken = self._opened  # when pushed speech was last there
         pipeline = PipelineOptions(options.lookahead_ms, options.seed, options.face)
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
         self._audio, self._video = AvatarAudioTrack(), AvatarVideoTrack()
@@ -147,14 +149,15 @@ class Session:
             raise OfferError(f"no answer to the offer after {self._limits.negotiate_s:.0f} s") from None
         except BaseException as error:  # also a request that was given up
             ended = self.reason
-            await self.close(str(error) or type(error).__name__)
+            given_up = isinstance(error, asyncio.CancelledError)
+            await self.close("the request was given up" if given_up else str(error) or type(error).__name__)
             if ended and isinstance(error, Exception):
                 raise SessionError(ended) from error
             raise
         if self.state is not State.CONNECTING:
             await self.ended()
             raise SessionError(self.reason)
-        self._spawn(self._watch())
+        self._spawn(self._end_in_time())
         return sdp
 
     async def close(self, reason: str) -> None:
@@ -274,6 +277,7 @@ class Session:
         match self._peer.connectionState:
             case "connected" if self.state is State.CONNECTING:
                 self._change(State.LIVE)
+                self._live_since = self._clock.now()
                 self._spawn(self._pace())
                 self._live.set()
             case "failed":
@@ -281,33 +285,22 @@ class Session:
             case "closed":
                 await self.close("the peer has gone")
 
-    async def _watch(self) -> None:
+    async def _end_in_time(self) -> None:
         """End a session that never connects, went silent, is gone or lasts for ever."""
-        limits, now = self._limits, self._clock.now
-        try:
-            async with asyncio.timeout(limits.connect_s) as patience:
-                ice_by = asyncio.get_running_loop().time() + limits.ice_s
-                if limits.ice_s < limits.connect_s:
-                    patience.reschedule(ice_by)
-                    await self._reached.wait()
-                    patience.reschedule(ice_by - limits.ice_s + limits.connect_s)
-                await self._live.wait()
-        except TimeoutError:
-            waited = limits.connect_s if self._reached.is_set() else min(limits.ice_s, limits.connect_s)
-            await self.close(f"not connected after {waited:g} s")
-            return
-        end = now() + limits.max_session_s
-        self._heard = now()
-        while True:
-            until = {f"the session lasted {limits.max_session_s / 3600:.1f} hours": end}
-            until[f"nothing came from the peer for {limits.gone_s:g} s"] = self.guard.heard_at + limits.gone_s
-            if self._microphone_wanted:
-                until[f"no sound from the microphone for {limits.no_media_s:.0f} s"] = self._heard + limits.no_media_s
-            reason = min(until, key=lambda reason: until[reason])
-            if now() >= until[reason]:
-                await self.close(reason)
-                return
-            await self._clock.sleep_until(until[reason])
+        reason = await until_connected(self._reached, self._live, self._limits)
+        self._heard = self._clock.now()
+        await self.close(reason or await until_over(self._moments, self._clock))
+
+    def _moments(self) -> dict[str, float]:
+        """Return when the session is over, as things are, by reason."""
+        limits = self._limits
+        found = {
+            f"the session lasted {limits.max_session_s / 3600:.1f} hours": self._live_since + limits.max_session_s,
+            f"nothing came from the peer for {limits.gone_s:g} s": self.guard.heard_at + limits.gone_s,
+        }
+        if self._microphone_wanted:
+            found[f"no sound from the microphone for {limits.no_media_s:.0f} s"] = self._heard + limits.no_media_s
+        return found
 
     def _change(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:

@@ -78,6 +78,24 @@ async def test_offers_that_are_never_connected_keep_nobody_out(server: LaunchedS
             await until_idle(http, server)
 
 
+async def test_a_request_that_is_given_up_keeps_no_place(server: LaunchedServer) -> None:
+    """However far it had come."""
+    body = (await offer()).encode()
+    lines = ["POST /session HTTP/1.1", "Host: localhost", "Content-Type: application/sdp"]
+    head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
+    port = int(server.url.rsplit(":", 1)[1].strip("/"))
+    for wait_s in (0.0, 0.002, 0.005, 0.01):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head.encode() + body)
+        await writer.drain()
+        await asyncio.sleep(wait_s)
+        writer.transport.abort()
+    async with Caller(server.url, vowels(5.0)) as caller:
+        assert caller.location
+    async with aiohttp.ClientSession() as http:
+        await until_idle(http, server)
+
+
 async def test_half_requests_exhaust_nothing(server: LaunchedServer) -> None:
     held = []
     for _ in range(300):
