@@ -15,6 +15,8 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Protocol
 
 from streamer.core.frames import ByteArray
 from streamer.core.limits import WorkerLimits
@@ -41,6 +43,31 @@ class Picture:
 Incoming = FromWorker | Picture
 
 
+class Process(Protocol):
+    """What a link needs of `multiprocessing.Process`."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its number, None before the start."""
+
+    def start(self) -> None:
+        """Start it."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end, at most `timeout` seconds."""
+
+    def is_alive(self) -> bool:
+        """Return whether it runs."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+def _new_process(pipe: Connection, ring: FrameRing, settings: WorkerSettings) -> Process:
+    context = multiprocessing.get_context("spawn")
+    return context.Process(target=run, args=(pipe, ring, settings), name="avatar-inference", daemon=True)
+
+
 class WorkerLink:
     """A running inference process. `on_message` and `on_end` are called on the event loop, `on_end` last and once."""
 
@@ -51,18 +78,17 @@ class WorkerLink:
         limits: WorkerLimits,
         on_message: Callable[[Incoming], None],
         on_end: Callable[[], None],
+        new_process: Callable[[Connection, FrameRing, WorkerSettings], Process] = _new_process,
     ) -> None:
-        context = multiprocessing.get_context("spawn")
+        """`new_process` makes the process, not started, for its end of the pipe."""
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._on_end = on_end
         self._ring = FrameRing(limits.ring_slots, most)
-        self._pipe, self._theirs = context.Pipe()
+        self._pipe, self._theirs = multiprocessing.Pipe()
         self._outbox: queue.Queue[ToWorker] = queue.Queue(CONTROL * limits.queued_messages)
-        self._process = context.Process(
-            target=run, args=(self._theirs, self._ring, settings), name="avatar-inference", daemon=True
-        )
+        self._process = new_process(self._theirs, self._ring, settings)
         self._threads = [
             threading.Thread(target=self._read, name="inference-reader", daemon=True),
             threading.Thread(target=self._write, name="inference-writer", daemon=True),

@@ -1,0 +1,99 @@
+"""Refusals of the HTTP interface, in-process: a server whose engines are not started yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from engines.manifest import Manifest
+from streamer.avatar.gallery import Gallery
+from streamer.core.aio import MonotonicClock
+from streamer.core.limits import Limits
+from streamer.inference.messages import WorkerSettings
+from streamer.inference.worker import InferenceWorker
+from streamer.server.handlers import Handlers
+from streamer.server.options import ServeOptions
+from streamer.server.registry import Lobby
+from streamer.web.descriptors import door_limits
+from streamer.web.door import Door
+from streamer.web.throttle import Throttles
+from tests.families import tiny_family
+
+SDP = {"Content-Type": "application/sdp"}
+
+
+@pytest.fixture
+async def client(tiny_folder: Path) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    manifest, limits, clock = Manifest.load(tiny_folder), Limits(), MonotonicClock()
+    worker = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE)
+    lobby = Lobby(worker, 1, limits, clock)
+    app = web.Application(client_max_size=limits.max_sdp_bytes)
+
+    def protocol() -> asyncio.BaseProtocol:
+        raise AssertionError("no connection comes through the door")
+
+    door = Door(protocol, door_limits(1), clock)
+    requests = Throttles((100.0, 100), (100.0, 100), 0.0, clock)
+    handlers = Handlers(manifest, worker, lobby, limits, ServeOptions(), door, requests)
+    handlers.gallery = Gallery.load(manifest, [tiny_family.NAME], tiny_family.NAME)
+    app.add_routes(handlers.routes())
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "words"),
+    [
+        ("GET", "/healthz", {}, 503, ""),
+        ("POST", "/session", {}, 415, "expected application/sdp"),
+        ("POST", "/session", SDP, 503, "not ready"),
+        ("POST", "/session?avatar=nobody", SDP, 404, "there are dot"),
+        ("POST", "/session?lookahead=soon", SDP, 400, "expected whole milliseconds"),
+        ("POST", "/session?lookahead=-1", SDP, 400, "expected whole milliseconds"),
+        ("POST", "/session?speech=yes", SDP, 400, "expected 0 or 1"),
+        ("POST", "/session?yaw=left", SDP, 400, "yaw"),
+        ("POST", "/session?key=short", SDP, 400, "key"),
+        ("GET", "/session/nobody", {}, 404, "no such session"),
+        ("DELETE", "/session/nobody", {}, 404, "no such session"),
+        ("GET", "/session/nobody/speech", {}, 404, "no such session"),
+        ("GET", "/avatars/nobody.png", {}, 404, "there are dot"),
+        ("GET", "/avatars/dot.png?background=green-ish", {}, 400, "background"),
+        ("POST", "/avatars", {}, 503, "not ready"),
+    ],
+)
+async def test_refusals_are_one_line(
+    client: TestClient[web.Request, web.Application],
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    status: int,
+    words: str,
+) -> None:
+    async with client.request(method, path, data=b"v=0" if method == "POST" else None, headers=headers) as response:
+        text = await response.text()
+        assert (response.status, text.count("\n")) == (status, 1), text
+        assert words in text
+
+
+async def test_portraits_show_while_the_engines_load(client: TestClient[web.Request, web.Application]) -> None:
+    async with client.get("/avatars") as response:
+        found = await response.json()
+    assert found["ready"] is False
+    assert [avatar["name"] for avatar in found["avatars"]] == [tiny_family.NAME]
+    async with client.get(found["avatars"][0]["picture"]) as response:
+        assert (response.status, response.content_type) == (200, "image/png")
+
+
+async def test_refused_sessions_are_counted(client: TestClient[web.Request, web.Application]) -> None:
+    for _ in range(3):
+        async with client.post("/session", data=b"v=0", headers=SDP) as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"]
+    async with client.get("/metrics") as response:
+        lines = (await response.text()).splitlines()
+    assert any("refused" in line and line.endswith(" 3") for line in lines)
