@@ -2,7 +2,8 @@
 
 Whoever sends a photo makes the server work, fills its disk and shows a face to all other visitors. So it is taken only
 by a server that listens on a loopback address, from a request that no proxy passed on. Proxies tell of themselves by a
-header; those that do not, by an older HTTP than browsers speak, or by asking for another host than the page is of.
+header; those that do not, by an older HTTP than browsers speak, by asking for another host than the page is of or for
+another port than ours, or by running as a user of their own.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from streamer.core.limits import PhotoLimits
 from streamer.inference.worker import InferenceWorker
 from streamer.server.photo_desk import ChooseFaceError, PhotoDesk
 from streamer.web.listen import is_loopback
+from streamer.web.neighbour import is_another_users
 
-ELSEWHERE = "photos are taken on the server's own machine only; there, `avatar prepare PHOTO` makes an avatar, too\n"
+ELSEWHERE = (
+    "photos are taken on the server's own machine only, from the user who runs it; "
+    "there, `avatar prepare PHOTO` makes an avatar, too\n"
+)
 PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 FACES_HEADER = "Avatar-Faces"  # how many faces there are to choose from
 RETRY_S = "2"
@@ -113,6 +118,14 @@ def passed_on(request: web.Request) -> bool:
     nginx, as it comes, adds no header at all, but asks in HTTP/1.0, which no browser has done for decades.
     """
     if any(header in request.headers for header in PASSED_ON) or request.version < HttpVersion11:
+        return True
+    own, peer = (request.get_extra_info(name) for name in ("sockname", "peername"))
+    if own is None or peer is None or is_another_users(peer[:2], own[:2]):
+        return True
+    try:
+        if (urlsplit(f"//{request.host}").port or 80) != own[1]:
+            return True
+    except ValueError:
         return True
     pages = [request.headers[name] for name in ("Origin", "Referer") if name in request.headers]
     return any(urlsplit(page).netloc.lower() != request.host.lower() for page in pages)
