@@ -1,4 +1,4 @@
-"""A client that gives a session its speech (docs/speech.md): for voice agents, and whoever else makes sound.
+"""A client that pushes speech into a session (docs/speech.md), for voice agents and other sources of sound.
 
     async with SpeechClient("http://localhost:8080/session/TOKEN") as speech:
         await speech.say(pcm, sample_rate=24_000)
@@ -117,7 +117,7 @@ class SpeechClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Disconnect; what was not heard yet is dropped. Wait for `idle` first."""
+        """Disconnect and drop unplayed speech. Wait for `idle` first to keep it."""
         await self._socket.close()
         self._reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -229,7 +229,7 @@ class SpeechClient:
         self._check(whatever_was_refused)
 
     async def _tell(self, message: Event) -> None:
-        """Send, then say what was refused before: it costs no later message."""
+        """Send, then raise an earlier refusal: it costs no later message."""
         await self._send(json.dumps(message))
         self._check()
 

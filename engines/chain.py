@@ -88,7 +88,7 @@ class GraphChain:
 
 
 class ChainBinding:
-    """`engines.runtime.Binding`: requests of its own for every graph, with the constants set in them for good."""
+    """`engines.runtime.Binding`: one request per graph, in which the constants stay set."""
 
     def __init__(
         self,

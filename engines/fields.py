@@ -1,4 +1,4 @@
-"""Typed reading of a JSON object whose errors name the file, the field, what was found and what was expected."""
+"""Typed reading of a JSON object whose errors name the file, the field, the value and the expected form."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def partial_path(path: Path) -> Path:
 def replacing(path: Path, private: bool = False) -> Iterator[Path]:
     """Give the block a temporary path; the file written there takes the place of `path` if the block ends well.
 
-    private: nobody but the user may read it.
+    private: create the file with mode 0600.
 
     Raises:
         OSError: the file cannot be written or moved.

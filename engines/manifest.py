@@ -31,7 +31,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class GraphFile:
-    """One ONNX file. precision: what it may be computed in, one of PRECISIONS; fp16 is in the file's own types."""
+    """One ONNX file. precision: the lowest it may run in, one of PRECISIONS; fp16 is in the file's own types."""
 
     path: Path
     precision: str
@@ -39,7 +39,7 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """One ONNX graph of a stage. precision: what it may be computed in, one of PRECISIONS.
+    """One ONNX graph of a stage. precision: the lowest it may run in, one of PRECISIONS.
 
     alternatives: other files that compute the same from the same, for backends (of BACKENDS) that want it another way.
     """

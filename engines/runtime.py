@@ -49,7 +49,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Backend:
-    """A way to run graphs on this machine. `compile` loads one graph; `precision` tells what it will compute in."""
+    """A way to run graphs on this machine. `compile` loads one graph; `precision` returns what it computes in."""
 
     name: str
     description: str

@@ -130,7 +130,7 @@ class TensorRtGraph:
         check_graph(graph, shapes, outputs)
 
     def request(self) -> GraphRequest:
-        """A new execution context with buffers of its own."""
+        """Return a new execution context with separate buffers."""
         return _Request(self.engine, self._graph)
 
 
@@ -215,10 +215,10 @@ def _free(address: int) -> None:
 def no_collection() -> Iterator[None]:
     """No cyclic garbage is collected inside.
 
-    TensorRT calls our logger while it holds a lock of its own. Were another of its objects freed just then, by a
+    TensorRT calls our logger while it holds an internal lock. Were another of its objects freed just then, by a
     collection in the middle of the call, that would wait for the same lock for ever (seen with tensorrt_rtx 1.6).
     """
-    gc.collect()  # what is garbage already goes now, where no lock is held
+    gc.collect()  # collect garbage now, while no lock is held
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
-"""TensorRT engine files: where one lies, what it was built from and for, and whether it fits this machine.
+"""TensorRT engine files: their location, the model and machine they were built for, and whether they fit this machine.
 
 An engine is built on the machine that runs it, by `make export-engines TARGET=tensorrt`: it fits one ONNX file, one
-version of TensorRT and one model of GPU. It lies beside its ONNX file, in a folder of its own, with a side file (JSON)
+version of TensorRT and one model of GPU. It lies beside its ONNX file, in a separate folder, with a side file (JSON)
 that says all that; the names of both carry a hash of it, so engines for several machines can share a folder.
 """
 
@@ -53,7 +53,7 @@ def side_file(plan: Path) -> Path:
 def write_plan(key: PlanKey, onnx: Path, plan: bytes, notes: Mapping[str, object]) -> Path:
     """Write an engine and its side file, each under a temporary name first; the side file last, as it is what is read.
 
-    notes: what is good to know of the build, for people.
+    notes: remarks on the build, for people.
     """
     path = key.path_beside(onnx)
     path.parent.mkdir(exist_ok=True)

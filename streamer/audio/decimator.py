@@ -1,4 +1,4 @@
-"""From what was said (48 kHz stereo) to what the networks hear (16 kHz mono), sample for sample on the same clock."""
+"""Decimate 48 kHz stereo to the networks' 16 kHz mono, with exact sample positions."""
 
 from __future__ import annotations
 

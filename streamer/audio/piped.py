@@ -16,7 +16,7 @@ from pathlib import Path
 from streamer.core.errors import MediaError
 
 MOST_BYTES = 2 << 30  # 3 h of 48 kHz stereo
-STALLED_S = 60.0  # without a byte: whoever was to write has not come, or is stuck
+STALLED_S = 60.0  # without a byte: the writer has not started, or is stuck
 NOTE_S = 1.0  # without the first byte: say that it is waited for
 PIECE = 1 << 20
 _DESCRIPTOR = re.compile(r"/dev/fd/(\d+)|/proc/self/fd/(\d+)|/dev/std(in)")

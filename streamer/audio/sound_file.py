@@ -1,4 +1,4 @@
-"""Sound files in, through PyAV: any format it reads, also from a pipe. What is wrong with one is said in one line."""
+"""Sound files in, through PyAV: any format it reads, also from a pipe. Every defect is reported in one line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Sample = TypeVar("Sample", np.int16, np.float32)
 
 CHUNK_S = 0.5  # about so much is decoded at a time
 SILENT = 10 ** (-50 / 20)  # a track that stays below this peak says nothing
-SHORT_S = 0.2  # less sound than was announced by so much is told; codecs pad by a packet or two
+SHORT_S = 0.2  # a file shorter than announced by this much is reported; codecs pad by a packet or two
 OGG_TAIL = 128 << 10  # bytes; a page has at most 65,307
 MP3_HEAD = 1 << 20  # bytes, cover pictures included
 ESTIMATED = ("aac", "ac3", "eac3", "amr", "dts", "loas", "mpegts")  # containers that do not say how long they are
@@ -35,7 +35,7 @@ _DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 class Sound:
-    """A sound file that can be decoded, and which of its tracks. What it lacks is told once, by who reads first.
+    """A sound file that can be decoded, and which of its tracks. Its defects are reported once, by the first reader.
 
     seconds: of that track, as far as the file says; track: from 1.
     """
@@ -87,7 +87,7 @@ class Sound:
                 say(f"{self.path}: {line}")
 
     def _remarks(self, course: Course) -> Iterator[str]:
-        """What whoever hears the result may miss."""
+        """Describe the sound that is missing from the result."""
         short = 0.0 if self.seconds is None or not self._complete else self.seconds - course.seconds
         silence = sum(length for _, length in course.gaps)
         lost = (

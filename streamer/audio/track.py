@@ -1,4 +1,4 @@
-"""One sound track of a file, decoded onto its own time line: what is missing there is silence, and is told.
+"""One sound track of a file, decoded onto its own timeline: gaps become silence and are reported.
 
 Streams change their rate or channels on the way, have damaged bytes in them, break off, and leave out pauses. Nothing
 of that ends the sound early without a word.
@@ -142,7 +142,7 @@ class _Stereo:
         if self._resampler is None or kind != self._kind:
             layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
             self._kind, self._resampler = kind, AudioResampler(format="fltp", layout=layout, rate=frame.sample_rate)
-        frame.pts = None  # of which the resampler would make silence of its own
+        frame.pts = None  # the resampler would turn gaps in them into silence
         converted = [np.asarray(part.to_ndarray(), np.float32) for part in self._resampler.resample(frame)]
         planes = np.concatenate([np.zeros((CHANNELS, 0), np.float32), *(_both(plane) for plane in converted)], axis=1)
         samples: FloatArray = np.nan_to_num(planes.T, posinf=1.0, neginf=-1.0)

@@ -144,7 +144,7 @@ class Backdrop:
 
 
 def clean_plate(portrait: ByteArray, matte: FloatArray) -> FloatArray:
-    """The portrait's background, [S, S, 3] in 0..255, as if nobody stood there: what is near goes on behind."""
+    """Return the portrait's background, [S, S, 3] in 0..255, with the person filled in from nearby pixels."""
     known = (cv2.dilate(matte, np.ones((3, 3))) < 0.02).astype(np.float32)
     if not known.any():
         known = (matte <= matte.min()).astype(np.float32)

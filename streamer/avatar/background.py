@@ -15,7 +15,7 @@ def read(text: str) -> str | None:
     """A background as it is handed on: `#rrggbb`, BLUR or TRANSPARENT; NONE is None, the portrait's own.
 
     Raises:
-        ValueError: it is none of these; with what is expected.
+        ValueError: another value; the message lists the expected ones.
     """
     plain = text.strip().lower()
     if plain == NONE:

@@ -1,4 +1,4 @@
-"""Avatars: a folder with a portrait and its face model, and what is computed from it once.
+"""Avatars: a folder with a portrait and its face model, and the values computed from it once.
 
 A bundle is `avatar.json` (format, name, title, family, description, licence, and how the portrait was cut out:
 mode), `portrait.png` (RGB, a square of the family's size or, where frames may be larger, up to LARGEST_PHOTO),

@@ -46,10 +46,10 @@ def list_avatars(manifest: Manifest) -> list[str]:
 
 
 def default_name(manifest: Manifest) -> str:
-    """Who is meant when nobody is named: the family's default, else the first of the user's own.
+    """Return the avatar to use when none is named: the family's default, else the user's first.
 
     Raises:
-        BundleError: there is nobody.
+        BundleError: there is no avatar.
     """
     if names := list_avatars(manifest)[:1]:
         return names[0]
@@ -88,7 +88,7 @@ def read_info(manifest: Manifest, folder: Path) -> AvatarInfo:
 
 
 def is_photo(text: str) -> bool:
-    """Whether what is asked for as an avatar is the path of a picture and not a name."""
+    """Return whether the text asks for a picture by its path and not for an avatar by its name."""
     if NAME_PATTERN.fullmatch(text):
         return False
     try:

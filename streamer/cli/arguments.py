@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def argument(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Make an argparse type of a reader: its ValueError says what was expected, the message adds what was found."""
+    """Wrap a reader as an argparse type, whose error message adds the value that was found."""
 
     def read_argument(text: str) -> T:
         try:

@@ -1,7 +1,7 @@
-"""What a program that talks says to whoever started it: lines that may go nowhere, and then hold up nothing.
+"""Print console output that never fails: if the stream is gone, later lines are dropped.
 
 The terminal may be closed, the log's disk be full, the program that reads along (`| tee talk.log`) end first on Ctrl-C.
-None of that is a reason to end a conversation, or not to finish what was recorded of it.
+None of these may end a conversation or lose its recording.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TextIO
 
 
 def say(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
-    """Print `text` at once, to standard output; to nobody from when on that fails."""
+    """Print `text` and flush, to standard output by default; once a write fails, print nothing more."""
     stream = stream or sys.stdout
     try:
         print(text, end=end, file=stream, flush=True)
@@ -30,12 +30,12 @@ def show_anything() -> None:
 
 
 def note(text: str) -> None:
-    """Say on standard error what happens meanwhile."""
+    """Print a status line to standard error."""
     say(f"{fresh_line()}avatar: {text}", sys.stderr)
 
 
 def fresh_line() -> str:
-    """What takes the meter's line away, where there may be one."""
+    """Return the control sequence that clears the level meter's line, empty where no terminal shows one."""
     return "\r\033[K" if sys.stderr.isatty() else ""
 
 

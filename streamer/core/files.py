@@ -10,7 +10,7 @@ from streamer.core.errors import ConfigError, MediaError
 
 
 def write_json(path: Path, data: object) -> None:
-    """Write `data`. Raises ConfigError when the file cannot be written; what was there before then still is."""
+    """Replace the file with `data` as JSON. Raises ConfigError when it cannot be written; the old file then stays."""
     try:
         write_bytes(path, (json.dumps(data, indent=1) + "\n").encode())
     except OSError as error:

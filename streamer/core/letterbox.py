@@ -24,7 +24,7 @@ class Fit:
         high, wide = rgb.shape[:2]
         across, down = self.width / wide, self.height / high
         scale = max(across, down) if self.way == CROP else min(across, down)
-        # A scaled side is never a pixel short of (crop) or beyond (letterbox) what it is to fill.
+        # A scaled side is never a pixel smaller (crop) or larger (letterbox) than the area to fill.
         bound = max if self.way == CROP else min
         size = bound(self.width, max(1, round(wide * scale))), bound(self.height, max(1, round(high * scale)))
         shrinks = scale < 1

@@ -1,4 +1,4 @@
-"""Limits of the live server: sizes, time-outs and how much may wait where. Each is here once and says what it protects.
+"""Limits of the live server: sizes, time-outs and lengths of queues. Each is defined once and says what it protects.
 
 Seconds unless the name says otherwise.
 """
@@ -21,7 +21,7 @@ class Limits:
     connect_s: float = 15.0  # from then to DTLS being up
     reserve_s: float = 1.0  # without ICE: from then on the place is the next caller's, if no other is free ...
     secure_s: float = 5.0  # ... with ICE, but without DTLS
-    silent_s: float = 10.0  # a session for pushed speech that nobody is connected to; then likewise ...
+    silent_s: float = 10.0  # a session for pushed speech without a client; then likewise ...
     unspoken_s: float = 30.0  # ... and one whose client says nothing
     gone_s: float = 12.0  # without a packet of any kind; a browser sends a check every few seconds at least
     no_media_s: float = 30.0  # a connected peer from which no microphone packet comes: its tab is frozen or gone
@@ -49,7 +49,7 @@ class RateLimits:
 
 @dataclass(frozen=True)
 class SpeechLimits:
-    """What a client that pushes speech may send. What is over a rate ends its connection, never the session."""
+    """Limits for a client that pushes speech. Exceeding a rate ends its connection, never the session."""
 
     message_bytes: int = 128 * 1024  # refused when it is announced, before any of it is read; 0.7 s of 48 kHz stereo
     control_bytes: int = 1024  # of a text message, before it is parsed

@@ -14,7 +14,7 @@ class FaceOptions:
     still: the head keeps the portrait's pose; lips, lids and brows move.
     pose_style: which of the family's styles of head motion; None is the first.
     expression_scale: how strong the expression is, 1.0 as the network gives it.
-    yaw, pitch, roll: degrees that the head is held at instead of what it would do; None leaves it free.
+    yaw, pitch, roll: angles in degrees at which the head is held; None leaves it free.
     pose_mode: one of POSE_MODES: "live" never waits for later sound, "offline" is the reference's own way and waits up
         to 1.6 s; None is live.
     background: behind the person: `#rrggbb`, `blur` or `transparent`, which makes pictures RGBA; None is as the
@@ -71,7 +71,7 @@ DEFAULT_THREADS = 2  # of a processor, for the engines
 
 @dataclass(frozen=True)
 class RecordOptions:
-    """What is recorded of a session. performance: FILE.npz, see `performance`; video: FILE.mp4; None is nothing."""
+    """Files to record a session to. performance: FILE.npz, see `performance`; video: FILE.mp4; None is nothing."""
 
     performance: Path | None = None
     video: Path | None = None

@@ -1,4 +1,4 @@
-"""Readers of numbers in text, for command lines and queries: a value, or a ValueError that says what was expected."""
+"""Readers of numbers in text, for command lines and queries; a ValueError names the expected form."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def terminable() -> Iterator[Callable[[], bool]]:
-    """Inside, SIGTERM does what Ctrl-C does, so that what is unfinished is removed; by itself it would end the process
+    """Treat SIGTERM like Ctrl-C in the block, so that unfinished files are removed; by itself it would end the process
     on the spot. Gives a function to ask whether it has come. Main thread only.
     """
     came = threading.Event()
@@ -95,8 +95,8 @@ def stop_event() -> asyncio.Event:
 
 
 def _on_hangup(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """Call when the terminal is closed. That is told by the system and by the shell, so more than once: it stays
-    handled when the loop has ended, or the second would end what is being finished then.
+    """Call back when the terminal is closed. The system and the shell both send SIGHUP: the handler stays
+    installed after the loop has ended, or the second signal would kill the program while it finishes files.
     """
 
     def come(number: int, frame: FrameType | None) -> None:

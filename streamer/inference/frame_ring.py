@@ -22,7 +22,7 @@ MOST_CHANNELS = 4
 class FrameRing:
     """`slots` pictures, uint8 [S, S, 3 or 4] with S up to `most`.
 
-    Pickles as a handle to the same memory for a spawned process. The memory is that of whoever made the ring, and goes
+    Pickles as a handle to the same memory for a spawned process. The memory belongs to the ring's maker, and goes
     with it; pages that no picture needs are never taken.
     """
 
@@ -39,7 +39,7 @@ class FrameRing:
         return HEADER + -(-self._most * self._most * MOST_CHANNELS // HEADER) * HEADER
 
     def write(self, serial: int, rgb: ByteArray) -> None:
-        """Put the picture with this serial number into its slot; what was there is overwritten.
+        """Write the picture with this serial number into its slot, over an older one.
 
         Raises:
             ValueError: a picture of another shape or type.

@@ -77,7 +77,7 @@ class Close:
 
 @dataclass(frozen=True)
 class Load:
-    """An avatar has come to be: make it ready, too."""
+    """Load a newly created avatar."""
 
     avatar: str
 

@@ -1,6 +1,6 @@
-"""The inference process: loads a family once, then turns sound into pictures until it is told to stop.
+"""The inference process: load a family once, then turn sound into pictures until a Stop message.
 
-It is a process of its own because one busy Python thread in the server's process starves the sound (measured: 84 of
+It is a separate process because one busy Python thread in the server's process starves the sound (measured: 84 of
 500 packets arrived).
 """
 

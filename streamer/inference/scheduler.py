@@ -149,7 +149,7 @@ class Inference:
         return Pulse(self._rendered, self._expired, self._overflowed, dict(self._times.totals))
 
     def performances(self) -> list[Performance]:
-        """What is to be told since the last call of the coefficients of sessions that are recorded."""
+        """Return the coefficients of recorded sessions since the last call."""
         told, self._performances = self._performances, []
         return told
 

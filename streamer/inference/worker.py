@@ -113,7 +113,7 @@ class InferenceWorker:
         return self._ready
 
     async def stop(self) -> None:
-        """End the process; sessions are told."""
+        """End the process and notify its sessions."""
         self._change(WorkerState.STOPPED)
         for task in self._tasks:
             task.cancel()

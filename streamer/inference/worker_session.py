@@ -51,7 +51,7 @@ class WorkerSession:
         self._send_open(Sound(self.number, generation, chunk))
 
     def cut(self, generation: int, frame: int, resume: int) -> None:
-        """Take back what was pushed from `frame` on: the mouth eases shut, until `resume`. See `messages.Cut`."""
+        """Void the sound pushed from `frame` on: the mouth eases shut, until `resume`. See `messages.Cut`."""
         self._send_open(Cut(self.number, generation, frame, resume))
 
     def close(self) -> None:

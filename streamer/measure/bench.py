@@ -1,4 +1,4 @@
-"""Live conversations with a server of our own, measured from outside: what a person gets, and what it costs.
+"""Measure live conversations with a local server from outside: quality, latency and cost.
 
 Callers without a browser (`caller`) speak vowels with pauses. A latency is the time from a vowel's beginning at the
 microphone to its being heard, and to the mouth's beginning to move in a picture that came back; skew is picture minus

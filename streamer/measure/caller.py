@@ -1,6 +1,6 @@
 """A caller without a browser: plays a sound as its microphone and notes what comes back, and when.
 
-It has no playout buffer: what it notes is the earliest moment at which a browser could show or play the same.
+It has no playout buffer: what it notes is the earliest moment at which a browser could show or play it.
 """
 
 from __future__ import annotations

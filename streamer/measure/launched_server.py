@@ -1,4 +1,4 @@
-"""A server of our own in another process, for the bench and whoever else wants to look at one from outside."""
+"""Start `avatar serve` in a child process, to measure it from outside."""
 
 from __future__ import annotations
 

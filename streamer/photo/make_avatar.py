@@ -1,4 +1,4 @@
-"""From a portrait to an avatar's constants, by what the family offers in its `coefficients` stage.
+"""Compute an avatar's constants from a portrait, by rig fit or by the `coefficients` network.
 
 A family whose stage follows "fit-rig" (the shipped one) has its face rig fitted to the landmarks. One whose stage is a
 network (SadTalker's) has coefficients read off an aligned crop of the face, and its own motion stage asked where they

@@ -101,7 +101,7 @@ def named_or_photo(
 ) -> Iterator[Avatar]:
     """The avatar of a name (None: the default), or of a photo, made for as long as the block lasts.
 
-    mode, face: of PrepareOptions, for a photo; `say` is told the remarks about it.
+    mode, face: of PrepareOptions, for a photo; `say` receives the remarks about it.
 
     Raises:
         AvatarError: no such avatar; or as `prepare`.

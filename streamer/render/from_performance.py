@@ -40,7 +40,7 @@ AT_ONCE = 64  # rows that windows are made of at a time
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """What is to be played, and on whose face: as in `offline.RenderOptions`; None is the avatar that performed it.
+    """Options of a replay, as in `from_sound.RenderOptions`; avatar None is the one that performed it.
 
     sound: in place of the recording's own; track: of it, from 1. face: `still` and a view may be asked;
     None is as it was performed.

@@ -22,7 +22,7 @@ class Progress:
         self._shown = 0.0
 
     def wait(self, what: str) -> None:
-        """Say what is being waited for, where someone watches; the bar takes its place."""
+        """Show the name of the pending step on a terminal; the progress bar replaces it."""
         if self._stream.isatty():
             print(f"\r{what} ...\033[K", end="", file=self._stream, flush=True)
 

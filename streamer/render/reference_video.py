@@ -20,7 +20,7 @@ from streamer.photo.sadtalker_crop import Box, crop_box
 from streamer.stages.smoothing import SavitzkyGolay
 from streamer.vision.landmarks import Landmarker, shared_landmarker
 
-MOST_S = 60  # of a video that are read; what is longer is cut
+MOST_S = 60  # of a video that are read; the rest is ignored
 MOST_PIXELS = 4096 * 2304
 LONGEST_GAP = FPS  # frames without a face in which the last one seen stands in
 

@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 HTTP: dict[str, Any] = {
     "auto_decompress": False,  # bodies are taken as they come: nothing that a client compressed is unpacked
-    "handler_cancellation": True,  # a request that is given up is cancelled, and what it held is free
+    "handler_cancellation": True,  # an aborted request is cancelled and frees its resources
     "keepalive_timeout": 15.0,
     "lingering_time": 2.0,  # for a body that nobody wants
     "shutdown_timeout": 0.1,
@@ -66,7 +66,7 @@ async def _serve(options: ServeOptions) -> None:
     limits = Limits()
     family = options.family or SHIPPED_FAMILY
     manifest = Manifest.load(family)
-    live_lookahead_ms(manifest, options.lookahead_ms)  # what is wrong is told now, not to the first visitor
+    live_lookahead_ms(manifest, options.lookahead_ms)  # report a mistake now, not to the first visitor
     face_options.check(manifest, options.face)
     refuse_transparent(options.face.background, "the page that people talk on")
     reached = reach(options.host)
@@ -113,7 +113,7 @@ async def _serve(options: ServeOptions) -> None:
 
 
 async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handlers, stop: asyncio.Event) -> bool:
-    """Start the worker; False when the server is told to stop meanwhile."""
+    """Start the worker; return False when the server is stopped meanwhile."""
     starting = asyncio.create_task(worker.start())
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -130,7 +130,7 @@ async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handle
 
 
 def _portraits(manifest: Manifest, default: str | None) -> Gallery | None:
-    """Who there is, to be seen while the engines load; None where the inference process is to say what is wrong."""
+    """Read the portraits shown while the engines load; None when a bundle is damaged, which the worker reports."""
     try:
         return Gallery.load(
             manifest, list_avatars(manifest), find_avatar(manifest, default or default_name(manifest)).name
@@ -157,5 +157,5 @@ def on_stray_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
 
 
 def not_the_clients(record: logging.LogRecord) -> bool:
-    """A log filter: a request that is no HTTP is answered (400), and is no error of this server's to tell of."""
+    """Log filter: drop malformed-request errors; the client already got a 400."""
     return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)

@@ -1,4 +1,4 @@
-"""The files of the pages: what is in clients/web, by the path that a browser asks for."""
+"""Map request paths to the pages' files in clients/web."""
 
 from __future__ import annotations
 

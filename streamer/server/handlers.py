@@ -117,7 +117,7 @@ class Handlers:
         return web.FileResponse(WEB / ASSETS[request.path], headers={"Cache-Control": "no-cache"})
 
     async def avatars(self, request: web.Request) -> web.Response:
-        """The avatars there are, whether what is said to them is recorded, and whether a photo may become another."""
+        """List avatars, and say whether sessions are recorded and photos accepted."""
         found = {
             "avatars": self._known_gallery().listing(),
             "ready": self._ready,

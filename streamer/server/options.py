@@ -24,4 +24,4 @@ class ServeOptions:
     threads: int = DEFAULT_THREADS
     max_sessions: int = 4
     record: RecordOptions = NOTHING
-    photos: bool = True  # avatars may be made on the page, by whoever sits at this machine
+    photos: bool = True  # avatars may be made on the page, from this machine only

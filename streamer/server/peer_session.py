@@ -1,6 +1,6 @@
 """One peer: offer and answer, microphone in, avatar out, and the end of it.
 
-Its states are in `peer_state`. The session knows its worker and its owner by what it was given; nothing here knows
+Its states are in `peer_state`. The session knows its worker and owner by the objects given to it; nothing here knows
 about HTTP.
 """
 
@@ -104,7 +104,7 @@ class Session:
 
     @property
     def playout_stats(self) -> PlayoutStats:
-        """What was shown, repeated and missing so far."""
+        """Return the counts of frames shown and repeated, and of missing sound."""
         return self._playout.stats
 
     def counts(self) -> SessionCounts:
@@ -221,7 +221,7 @@ class Session:
             await self._peer.setLocalDescription(await self._peer.createAnswer())
         except TimeoutError:
             raise
-        except Exception as error:  # aiortc meets what it did not expect in an offer with many kinds of exception
+        except Exception as error:  # aiortc raises many kinds of exception on an unexpected offer
             raise OfferError(
                 f"the SDP offer cannot be answered ({error or type(error).__name__}); "
                 "it must offer Opus and VP8 or H.264, bundled"

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NewAvatar:
-    """What was made, and remarks about the photo."""
+    """Name of the new avatar, and remarks about the photo."""
 
     name: str
     notes: tuple[str, ...]
@@ -67,7 +67,7 @@ class PhotoDesk:
 
         Raises:
             ChooseFaceError: it has several faces, and none was chosen.
-            PhotoError: too many bytes, or too slow; no avatar can be made of it. In words for whoever sent it.
+            PhotoError: too many bytes, or too slow; no avatar can be made of it. The message is for the sender.
             BundleError: there are too many avatars, or the disk does not take another.
         """
         async with self._busy:

@@ -1,6 +1,6 @@
-"""POST /avatars: a photo in, an avatar out; for whoever sits at the machine that the server runs on.
+"""POST /avatars: a photo in, an avatar out; for requests from the server's own machine.
 
-Whoever sends a photo makes the server work, fills its disk and shows a face to all other visitors. So it is taken only
+A photo costs the server work and disk space, and shows a face to all other visitors. So it is accepted only
 by a server that listens on a loopback address, from a request that no proxy passed on. Proxies tell of themselves by a
 header; those that do not, by an older HTTP than browsers speak, by asking for another host than the page is of or for
 another port than ours, or by running as a user of their own.
@@ -43,7 +43,7 @@ class PhotoHandlers:
         self._taken = wanted and is_loopback(listening_on) and "coefficients" in manifest.stages
 
     def takes(self, request: web.Request) -> bool:
-        """Whether whoever asks may send photos."""
+        """Return whether the sender of this request may send photos."""
         return self._taken and not passed_on(request)
 
     async def add(self, request: web.Request, gallery: Gallery) -> web.Response:

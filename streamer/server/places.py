@@ -2,7 +2,7 @@
 
 A place is held from the moment an offer is accepted, when all that is known of the caller is that it can send one. So a
 caller that does not connect holds it for a moment only: when another wants a place and none is free, it gives way, and
-so does a session for pushed speech for which nobody speaks. Whoever talks keeps its place.
+so does a session for pushed speech for which nobody speaks. A caller that talks keeps its place.
 """
 
 from __future__ import annotations

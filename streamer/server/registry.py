@@ -1,4 +1,4 @@
-"""Who is being talked to: sessions by their secret address, how many there may be, and what they counted.
+"""Registry of open sessions: lookup by token or key, the session limit, and total counters.
 
 A session may also be opened with a key, a secret of the caller's own: then it is found by that, too, whichever call it
 is. A newer call with the same key takes the older one's place.
@@ -109,7 +109,7 @@ class Lobby:
             self._replaced.append(older)
             await self._sessions[older].close("a newer call has its key")
         token = secrets.token_urlsafe(24)
-        async with self._line:  # whoever came first has the first place that is free
+        async with self._line:  # first come, first served
             await self._places.take(token, address, self._clock.now() + PATIENCE_S)
         try:
             options = await prepare()

@@ -190,7 +190,7 @@ def unavailable(reason: str, limits: Limits) -> web.HTTPServiceUnavailable:
 
 
 def damaged(portrait: Portrait, error: BundleError) -> web.HTTPException:
-    """Return the answer when a portrait's matte cannot be used, which is no fault of whoever asks."""
+    """Return the answer when a portrait's matte cannot be used, which is not the client's fault."""
     logger.error("%s", error)  # it names a file of this machine
     return web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n")
 

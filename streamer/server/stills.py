@@ -1,7 +1,7 @@
-"""Portraits on backgrounds, for whoever asks: the costly part is done once for each avatar, the rest is remembered.
+"""Portraits on backgrounds: the costly part is done once for each avatar, the rest is cached.
 
 Cutting a person out costs a tenth of a second, putting the cut-out on a colour a thousandth. All of it runs on one
-thread of its own, so that the pool in which aiortc encodes is not one visitor's.
+separate thread, so that one visitor cannot fill the pool in which aiortc encodes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Recent(Generic[Value]):
         self._values: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
-        """Return what was put under this key, if it is still known."""
+        """Return the value stored under this key, if it is still cached."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -92,7 +92,7 @@ class Stills:
 
     def _png(self, portrait: Portrait, background: str) -> bytes:
         key = portrait, background
-        found = self._pngs.get(key)  # whoever asked before may have had it made
+        found = self._pngs.get(key)  # an earlier request may have made it
         if found is not None:
             return found
         picture = self._still(portrait, background)

@@ -1,6 +1,6 @@
 """POST /voice: a short text in, speech out, for visitors without a microphone; where eSpeak NG is installed.
 
-The page plays what comes into its call as if it were spoken. The synthesiser is a process of its own, with a time-out,
+The page plays what comes into its call as if it were spoken. The synthesiser is a child process, with a time-out,
 and reads the text from its standard input: no text is an option to it.
 """
 
@@ -137,7 +137,7 @@ class VoiceHandlers:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill it with all that it started. Its end is told only when what it had written has been read."""
+    """Kill the process and its children. Its end is seen only when all its output has been read."""
     assert process.stdout is not None
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -29,7 +29,7 @@ class FaceWorker(Protocol):
         """Hand over sound."""
 
     def cut(self, generation: int, frame: int, resume: int) -> None:
-        """What was handed over is not heard from `frame` on; the mouth is shut until `resume`."""
+        """Void the sound pushed from `frame` on; keep the mouth shut until `resume`."""
 
 
 class NoFace:

@@ -36,7 +36,7 @@ class SoundSource(Protocol):
 
 
 class PictureSink(Protocol):
-    """Where pictures go. Nothing here may wait: a driver that does gets a thread of its own."""
+    """Destination of pictures. Methods must not block: a blocking driver runs in a separate thread."""
 
     def show(self, frame: int, rgb: ByteArray) -> None:
         """Show uint8 [H, W, 3] now, or [H, W, 4] where the background is transparent.

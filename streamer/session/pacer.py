@@ -1,4 +1,4 @@
-"""Paces one session: its sound and its pictures leave at their moments, whoever takes them, if anybody does.
+"""Pace one session: sound and pictures leave on time, whether or not anything consumes them.
 
 The pacer is the heartbeat of a session. It does not depend on what it feeds: a browser that takes no sound, a device
 that fails, a track that nobody reads. The same pacer runs under WebRTC tracks and under devices of this machine.
@@ -26,7 +26,7 @@ TURNS = 3  # of the event loop, in which a source that has something to say says
 class Pacer:
     """Takes sound and pictures out of a playout, each at its moment, and hands them on; nothing that it calls may wait.
 
-    taken: packets of sound that came in; whoever takes them counts them here.
+    taken: packets of sound that came in; the receiver counts them here.
     """
 
     def __init__(self, playout: Playout, clock: Clock) -> None:

@@ -25,7 +25,7 @@ from streamer.session.timeline import MARGIN_MS
 RENDER_MARGIN_MS = 60  # from the last sound a picture needs to the picture being in this process
 MAX_FRAMES = 2 * FPS  # finished pictures waiting for their moment; the newest is dropped, counted
 FADE_MS = 10  # in which sound that is cut off ends
-HISTORY_MS = 2_000  # sound kept beyond the delay; what is older is forgotten
+HISTORY_MS = 2_000  # sound kept beyond the delay; older sound is dropped
 
 
 def session_delay_ms(lookahead_ms: int) -> int:
@@ -45,7 +45,7 @@ class PlayoutStats:
 
 
 class SoundListener(Protocol):
-    """Who is told what is heard: `recorder.Recorder`."""
+    """Receives the sound that is played: `recorder.Recorder`."""
 
     def hear(self, start: int, samples: Samples) -> None:
         """Sound that is handed out, int16 [n, 2] from position `start` on; negative is before the session's sound."""
@@ -55,7 +55,7 @@ class Playout:
     """Sound and pictures in as they are ready, out by position. `still`, [H, W, 3 or 4], shows until pictures come.
 
 
-    listener: is told of all sound that is handed out.
+    listener: receives all sound that is played.
     """
 
     def __init__(self, delay_ms: int, still: ByteArray, listener: SoundListener | None = None) -> None:
@@ -114,7 +114,7 @@ class Playout:
     def cut(self) -> int:
         """Drop all that waits, sound and pictures; the sound ends in a fade. Return the position where silence begins.
 
-        What was taken before still counts as taken: it is silence now.
+        Sound taken before still counts as taken and is now silence.
         """
         self._frames.clear()
         silent = max(self.position, min(self.position + FADE_MS * MS, self._end))

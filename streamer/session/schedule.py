@@ -51,7 +51,7 @@ def audio_schedule() -> Schedule:
 class FrameSchedule(Schedule):
     """Pictures, each due with the first of its samples; up to 120 ms are caught up with.
 
-    A browser shows pictures by their timestamps behind a buffer of its own, so one sent a little late is still seen.
+    A browser shows pictures by their timestamps behind its own buffer, so one sent a little late is still seen.
     """
 
     def __init__(self, delay_ms: int) -> None:

@@ -12,7 +12,7 @@ OPUS = "opus"
 SAMPLE_BYTES = 2
 LONGEST_PACKET_MS = 120  # RFC 6716, section 3.4, R5
 LARGEST_FRAME = 1275  # bytes, R2
-_SHOWN = 40  # characters of what was found that a refusal repeats
+_SHOWN = 40  # characters of a value that a refusal repeats
 
 # Milliseconds of a frame by the first byte's upper five bits (RFC 6716, table 2).
 _FRAME_MS = (10.0, 20.0, 40.0, 60.0) * 3 + (10.0, 20.0) * 2 + (2.5, 5.0, 10.0, 20.0) * 4

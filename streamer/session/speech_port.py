@@ -1,4 +1,4 @@
-"""Where speech enters a session: one client at a time, which is told how its speech goes."""
+"""Entry of pushed speech into a session: one client at a time, which receives playback reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamer.session.speech_protocol import Allowance, Played, Told
 
 @dataclass
 class SpeechCounts:
-    """What was spoken for a session so far."""
+    """Counters of a session's pushed speech."""
 
     clients: int = 0  # connections
     utterances: int = 0  # begun
@@ -63,13 +63,13 @@ class SpeechPort:
         self.counts.clients += 1
 
     def detach(self) -> None:
-        """Whoever spoke has gone, and with it what was in flight: whoever speaks next is told nothing of it."""
+        """Disconnect the client and drop its speech in flight; the next client receives no report of it."""
         self._tell = None
         self.interrupt()
-        self.report(sys.maxsize)  # all that was not cut off is in the packet that leaves next
+        self.report(sys.maxsize)  # everything not cut leaves in the next packet: report it all as played
 
     def interrupt(self) -> None:
-        """Drop what was pushed, wherever it is; the mouth eases shut."""
+        """Interrupt all pushed speech (barge-in); the mouth eases shut."""
         self._conversation.interrupt()
         self.report(self._conversation.playout.position)  # also while no packet leaves yet
 

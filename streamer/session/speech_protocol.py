@@ -1,6 +1,6 @@
-"""The speech protocol, version 1, without the network: what a client may say when, and what it is told.
+"""The speech protocol, version 1, without I/O: the messages a client may send in each state, and the replies.
 
-docs/speech.md describes it for whoever writes a client. States and what leads from one to the next are in TRANSITIONS;
+docs/speech.md describes it for authors of clients. States and their transitions are in TRANSITIONS;
 anything else is refused and changes nothing. Everything here comes from outside: sizes are checked before content.
 """
 
@@ -16,7 +16,7 @@ from streamer.core.limits import SpeechLimits
 from streamer.session.speech_format import Format, Pcm, file_kind, read_format
 
 VERSION = 1
-_SHOWN = 40  # characters of what was found that a refusal repeats
+_SHOWN = 40  # characters of a value that a refusal repeats
 
 
 class SpeechError(AvatarError):
@@ -135,7 +135,7 @@ class SpeechProtocol:
         self.format: Format = Pcm(48_000, 1)  # of the utterance begun last
         self._limits = limits
         self._unheard = True  # of this utterance, no sound has come
-        self._foreign: str | None = None  # what it is instead of PCM
+        self._foreign: str | None = None  # the format it has instead of PCM
 
     def text(self, data: str, waiting: int) -> Message:
         """Take a text message, while `waiting` utterances were not heard to the end.

@@ -1,7 +1,7 @@
-"""Speech that a program pushed, faster than it is spoken: what waits, what was taken, and how much of it was heard.
+"""Queue of pushed speech, which arrives faster than it is played, with its playback position.
 
 Utterances are heard one after the other. Positions are those of the session's clock (samples at `timeline.RATE`); what
-is told of an utterance is in milliseconds of its own sound. No I/O, no clock.
+is reported of an utterance is in milliseconds of its sound. No I/O, no clock.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Utterance:
 
 
 class PushedSpeech:
-    """The utterances of one session, in order. Whoever pushes bounds what waits: see `buffered_s`."""
+    """The utterances of one session, in order. The caller bounds the queue: see `buffered_s`."""
 
     def __init__(self) -> None:
         self._utterances: deque[_Utterance] = deque()  # begun and not heard to the end
@@ -112,7 +112,7 @@ class PushedSpeech:
         self._utterances[-1].ended = True
 
     def take(self, length: int, position: int) -> Samples:
-        """What is heard from `position` on: int16 [length, 2] at RATE; silence where nothing is there yet."""
+        """Return the sound to play from `position` on: int16 [length, 2] at RATE; silence where there is none yet."""
         found: list[Samples] = []
         missing = length
         for utterance in self._utterances:
@@ -130,7 +130,7 @@ class PushedSpeech:
             utterance = self._utterances[0]
             if self._cleared and not utterance.interrupted:
                 self._cleared = False
-                told.append(Idle())  # the answer to `clear` does not wait for what was begun after it
+                told.append(Idle())  # the answer to `clear` does not wait for later utterances
             heard = utterance.heard(position)
             over = utterance.over()
             if utterance.told is None and (heard or (over and not utterance.interrupted)):
@@ -152,4 +152,4 @@ class PushedSpeech:
         for utterance in self._utterances:
             if not utterance.interrupted:
                 utterance.cut(position)
-        self._busy = self._cleared = True  # that it is idle now is told in any case
+        self._busy = self._cleared = True  # report `idle` in any case

@@ -3,9 +3,9 @@
 Packets carry the sender's sample count; the session has its own clock. The first packet ties the two together (the
 *anchor*): its last sample is "now". From then on a packet goes where its sample count says, so that
 
-- a lost packet becomes a gap of its own length, concealed by the sound before it, mirrored and faded;
+- a lost packet becomes a gap of equal length, concealed by the sound before it, mirrored and faded;
 - silence takes the place of a sender that says nothing (muted, DTX, no packets at all) once it is `MARGIN_MS` late;
-- a packet later than that loses what is already gone.
+- a packet later than that loses the part that has already been played.
 
 The anchor moves when the two clocks drift apart or the path changes, so the delay shrinks again after it has grown.
 No I/O: the caller passes the time.
@@ -92,7 +92,7 @@ class MicrophoneTimeline:
         """
         self._offset = None
         self._append(samples)
-        self._tail = np.zeros_like(self._tail)  # what is missing after it is silence, not an echo of it
+        self._tail = np.zeros_like(self._tail)  # a gap after it is silence, not an echo of it
 
     def pop(self) -> Samples:
         """All sound settled since the last call: int16 [n, 2], the last sample just before `edge`."""
@@ -100,7 +100,7 @@ class MicrophoneTimeline:
         return np.concatenate(ready) if ready else np.zeros((0, CHANNELS), np.int16)
 
     def skip_to(self, position: int) -> None:
-        """Forget what was ready and go on at `position`: after the machine slept, nobody wants the sound in between."""
+        """Drop pending sound and continue at `position`: after the machine slept, the sound in between is stale."""
         self._ready.clear()
         self.edge = max(self.edge, position)
         self._offset = None

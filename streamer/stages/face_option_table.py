@@ -18,7 +18,7 @@ MAX_POSE_STYLE = 999  # stops typing errors; each family knows how many styles i
 
 @dataclass(frozen=True)
 class Option:
-    """One option. `read` turns text into a value, or raises ValueError that says what was expected."""
+    """One option. `read` turns text into a value, or raises a ValueError that names the expected form."""
 
     field: str
     read: Callable[[str], Any]

@@ -27,7 +27,7 @@ def pre_emphasis(samples: FloatArray, previous: float = 0.0) -> FloatArray:
 
 
 def mel_frames(padded: FloatArray) -> FloatArray:
-    """Mel frames of pre-emphasised sound, each from N_FFT samples, one hop apart, without any padding of its own.
+    """Mel frames of pre-emphasised sound, each from N_FFT samples, one hop apart, without padding.
 
     padded: float32 [N_FFT + k * MEL_HOP + rest]. Returns float32 [k + 1, MEL_BANDS], or [0, MEL_BANDS] when too short.
     """

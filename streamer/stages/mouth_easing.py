@@ -1,4 +1,4 @@
-"""The mouth eases shut when what it was saying is cut off.
+"""Ease the mouth shut when speech is interrupted.
 
 What comes out of the stages for some frames after a cut still belongs to sound that will not be heard any more: the
 look-ahead and playout's delay reach that far. In those frames the expression gives way to that of silence, while head
@@ -15,7 +15,7 @@ import numpy as np
 from streamer.core.frames import CoefficientWindow, FloatArray
 
 EASE_FRAMES = 3  # from open to shut, and from shut to free again: 120 ms; most of the way is in the first
-NOT_THE_MOUTH = ("eye", "brow", "blink")  # how the names of units begin that have a life of their own
+NOT_THE_MOUTH = ("eye", "brow", "blink")  # prefixes of units that do not follow the speech
 
 
 def mouth_rows(names: Sequence[str]) -> list[int]:

@@ -27,7 +27,7 @@ MOST_BEND = 0.012  # of a live pose, per frame squared: 0.7 degrees, twice what 
 
 
 class PoseVae:
-    """The network, for one avatar and style. Each block has noise of its own, the same again for the same seed."""
+    """The network, for one avatar and style. Each block draws noise from the seed: equal seeds, equal poses."""
 
     def __init__(self, engine: Engine, avatar: Avatar, style: int | None, seed: int, noise: FloatArray | None) -> None:
         """`noise`: float32 [blocks, Z], used in turn in place of what the seed gives.
@@ -178,7 +178,7 @@ class LivePose:
         return self._rest + self._follower.step(MOST_RESIDUAL * np.tanh(target / MOST_RESIDUAL))
 
     def _make_ahead(self) -> None:
-        """Fade what is left of the last block into a new one."""
+        """Cross-fade the rest of the last block into a new one."""
         block = self._model.infer(np.stack(self._past))
         share = (0.5 - 0.5 * np.cos(np.pi * np.arange(1, FADE + 1) / (FADE + 1))).astype(np.float32)[:, None]
         block[:FADE] = self._ahead + share * (block[:FADE] - self._ahead)

@@ -1,4 +1,4 @@
-"""Cutting a person out of a portrait, without a network of its own: by where people are about their faces, by the
+"""Cut a person out of a portrait without a dedicated network: by where people are about their faces, by the
 colours that only they or only the background have, and by edges.
 
 Several suppositions about hair and shoulders are followed through, small, each in rounds of learning colours and

@@ -2,7 +2,7 @@
 
 aiohttp waits without end for a request that was begun, and takes connections until the process has no file descriptors
 left, of which calls need some too. Here the number is limited, for each address and in all. A newcomer that finds no
-room takes the place of the connection that has waited longest without a request: whoever holds connections open keeps
+room takes the place of the connection that has waited longest without a request: one that holds connections open keeps
 nobody out, as an honest request is there within milliseconds.
 """
 

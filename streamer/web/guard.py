@@ -1,4 +1,4 @@
-"""Keeps other web sites away from a server that trusts whoever can reach it.
+"""Keep other web sites away from a server that trusts every client that can reach it.
 
 A page of any site can send requests to localhost from the visitor's browser. Three checks, before anything is read:
 

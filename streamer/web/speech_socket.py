@@ -1,7 +1,7 @@
 """The speech protocol over a WebSocket (aiohttp's own), for one session, behind WebRTC or on this machine.
 
 A thin shell around `speech_protocol`: it counts what comes, hands it to the session and sends what the session tells.
-Whatever a client does wrong ends at most its own connection; what it had in flight is then cleared.
+A client's mistakes end at most its own connection; its speech in flight is then cleared.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class SpeechSocket:
         Raises:
             SessionError: another client speaks for this session.
         """
-        # Nothing compressed: what is announced is what comes. Pings are answered here, where they are counted.
+        # No compression: the announced size is the real one. Pings are answered here, where they are counted.
         socket = web.WebSocketResponse(
             max_msg_size=self._limits.message_bytes,
             compress=False,

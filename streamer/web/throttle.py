@@ -1,6 +1,6 @@
 """Rates of requests: who asks too fast waits for a turn, and is refused when too many wait already.
 
-Waiting is kinder than refusing, and stronger: a connection has one request at a time, so whoever asks without end gets
+Waiting is kinder than refusing, and stronger: a connection has one request at a time, so one that asks without end gets
 no more turns than it has connections, while a refusal at once would only be asked again. Turns go by arrival.
 """
 
@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from streamer.core.aio import Clock
 
-MOST_ADDRESSES = 1024  # whose rate is remembered; whoever asked last longest ago is forgotten first
+MOST_ADDRESSES = 1024  # whose rate is remembered; the least recent is forgotten first
 TOO_FAST = "too many requests; try again in a moment\n"
 PROXY_HEADER = "X-Forwarded-For"
 

@@ -42,7 +42,7 @@ class RefusedError(SessionError):
 class Call:
     """A session with the server at `url` (which ends with a slash), alive inside `async with`.
 
-    microphone: what it hears; None for a session that speech is pushed into.
+    microphone: the track to send; None for a session for pushed speech.
     take: reads a track that comes back, until it ends or is cancelled.
     """
 
@@ -75,7 +75,7 @@ class Call:
             answer = await self._post(self._peer.localDescription.sdp)
             try:
                 await self._peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-            except Exception as error:  # aiortc meets what it did not expect with many kinds of exception
+            except Exception as error:  # aiortc raises many kinds of exception on an unexpected answer
                 raise SessionError(f"{self._url}: its answer cannot be used ({shown(str(error))})") from error
         except BaseException:
             await self._close()

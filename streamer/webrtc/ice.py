@@ -1,4 +1,4 @@
-"""Which addresses of this machine a peer is told of, and from which it may come.
+"""Choose the local addresses offered to a peer, and check the peer's.
 
 aioice gathers every address except loopback. A server on loopback is for this machine only, and yet offers the
 machine's other addresses beside its own: Firefox does not use loopback candidates, and reaches a neighbour on the same

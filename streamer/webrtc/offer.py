@@ -11,7 +11,7 @@ from streamer.core.limits import Limits
 
 
 class OfferError(SessionError):
-    """The offer cannot be answered; the message says what is wrong with it."""
+    """The offer cannot be answered; the message names the defect."""
 
 
 def check_offer(text: str, limits: Limits, microphone: bool = True) -> None:
@@ -36,7 +36,7 @@ def check_offer(text: str, limits: Limits, microphone: bool = True) -> None:
         raise OfferError(f"the SDP offer has {candidates} candidates, at most {limits.max_candidates} are accepted")
     try:
         description = SessionDescription.parse(text)
-    except Exception as error:  # the parser checks little and fails in many ways on what it did not expect
+    except Exception as error:  # the parser checks little and raises many kinds of exception
         raise OfferError(f"the SDP offer cannot be parsed ({type(error).__name__})") from error
     audio = _only(description, "audio", "no audio in the offer: it must send a microphone")
     video = _only(description, "video", "no video in the offer: it must receive the avatar's picture")
@@ -57,8 +57,8 @@ def without_dead_ends(text: str) -> str:
 
     Left out are candidates that cannot be used from here: TCP, and names (`.local`, RFC 8828's way of hiding an
     address), which only the sender's own network could resolve. So is `a=end-of-candidates`: a browser that hides its
-    addresses finds us by checks of its own (peer-reflexive candidates, RFC 8445 section 7.3.1.3), and aioice gives up
-    before they come when it is told that there will be none.
+    addresses finds us by its own checks (peer-reflexive candidates, RFC 8445 section 7.3.1.3), and aioice gives up
+    before they come when the offer says that there will be none.
     """
     kept = [line for line in text.splitlines() if not _is_dead_end(line)]
     return "\r\n".join(kept) + "\r\n"

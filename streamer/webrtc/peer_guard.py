@@ -37,7 +37,7 @@ Rate = tuple[float, float]  # (a second, at once)
 
 @dataclass(frozen=True)
 class PeerLimits:
-    """What is taken of one peer, and what ends its call.
+    """Budgets for one peer's packets, and the excess that ends its call.
 
     A browser sends 50 packets of sound and some 25 of reports a second; at 30 % loss it asks for 40 packets again.
     """
@@ -67,7 +67,7 @@ class PeerLimits:
 
 
 class Bucket:
-    """A token bucket: what is refused costs nothing."""
+    """A token bucket; a refused packet takes no tokens."""
 
     def __init__(self, rate: Rate, clock: Clock) -> None:
         self._rate, self._most = rate
@@ -110,7 +110,7 @@ class Budget:
 
 @dataclass
 class Refused:
-    """What was dropped so far."""
+    """Return the counts of dropped packets."""
 
     datagrams: int = 0
     sound_packets: int = 0
@@ -209,7 +209,7 @@ class PeerGuard:
         return self.backlog() < self.limits.sound_waiting
 
     def rtcp(self, data: bytes) -> bytes:
-        """Return what is to be taken of a compound packet of reports."""
+        """Return the reports to accept from a compound RTCP packet."""
         if self._ended or not self._reports.take():
             self.refused.reports += 1
             return b""

@@ -1,6 +1,6 @@
 """Media sections of an offer that carry nothing (port 0, RFC 8829 section 5.2.2): left out, and rejected in the answer.
 
-aiortc takes a section whatever its port says, receives what is sent by it and keeps it for a reader that never comes.
+aiortc accepts a section with port 0, receives its packets and queues them for a reader that never comes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def with_ports(text: str) -> str:
 
 @dataclass(frozen=True)
 class Offer:
-    """An offer as aiortc gets it, and what was left out of it: by place, the section's lines in the answer."""
+    """An offer for aiortc, and the sections left out of it: by index, their lines in the answer."""
 
     text: str
     rejected: dict[int, str]
@@ -49,7 +49,7 @@ class Offer:
         return cls(_unbundled(session, mids) + "".join(kept), rejected)
 
     def answer(self, text: str) -> str:
-        """Put what was left out into the answer to the rest, rejected and in its place."""
+        """Insert the rejected sections into the answer, in their places."""
         session, *sections = _parts(text)
         for place, section in sorted(self.rejected.items()):
             sections.insert(place, section)

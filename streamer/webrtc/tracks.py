@@ -24,7 +24,7 @@ from streamer.webrtc.alpha import side_by_side
 
 VIDEO_CLOCK = 90_000  # Hz, of video in RTP
 VIDEO_STEP = exact_div(VIDEO_CLOCK, FPS)  # aiortc's own helper is fixed at 30 fps
-MOST_BLOCKS = 12  # 240 ms of sound: what is caught up with after a stall, and a little
+MOST_BLOCKS = 12  # 240 ms of sound: the longest catch-up after a stall, and a little
 MOST_PICTURES = 4  # 160 ms, as much
 
 Item = TypeVar("Item")
@@ -56,7 +56,7 @@ class _FedTrack(MediaStreamTrack, Generic[Item]):
         raise MediaStreamError
 
     def stop(self) -> None:
-        """End the track, and whoever reads it."""
+        """End the track and its readers."""
         super().stop()
         self._held.clear()
         self._changed.set()

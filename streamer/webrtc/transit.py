@@ -36,7 +36,7 @@ class Arrivals:
             self._least = min(self._least, transit)
 
     def count_from(self, stamp: int) -> None:
-        """Timestamps of what is decoded count from this one; calls after the first change nothing."""
+        """Set the first timestamp, from which decoded frames count; later calls change nothing."""
         if self._zero is None:
             self._zero = self._unwrapped(stamp)
 
