@@ -30,9 +30,11 @@ from streamer.server.session_options import SessionOptions
 from streamer.server.stills import Stills
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
+from streamer.web.listen import is_loopback
 from streamer.web.speech_socket import serve_speech
-from streamer.web.throttle import Throttles, address_of
+from streamer.web.throttle import Throttles, address_of, forwarded_for
 from streamer.webrtc.alpha import LAYOUT
+from streamer.webrtc.ice import is_own
 from streamer.webrtc.offer import OfferError, check_offer
 from streamer.webrtc.sections import with_ports
 
@@ -41,6 +43,10 @@ logger = logging.getLogger(__name__)
 SDP = "application/sdp"
 DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being sent back with its picture
 VIDEO_HEADER = "Avatar-Video"  # how pictures are laid out, where that is not as usual
+UNREACHABLE = (
+    "sound and pictures come straight from the server, and this one is for its own machine only; for callers from "
+    "elsewhere start it with --host 0.0.0.0 (docs/proxy.md)\n"
+)
 NO_SESSION = "no such session; it may have ended\n"
 REPLACED = "a newer call with the same key has taken this session's place\n"
 KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -116,6 +122,8 @@ class SessionHandlers:
     async def _open(self, request: web.Request) -> web.Response:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
+        if is_loopback(self._default.host) and (caller := forwarded_for(request)) and not is_own(caller):
+            raise web.HTTPForbidden(text=UNREACHABLE)
         portrait, options, key = *self._session_options(request), _key(request)
         try:
             address = address_of(request)

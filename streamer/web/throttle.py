@@ -80,9 +80,7 @@ def address_of(request: web.Request) -> str:
 
     A proxy on this machine names its client last in X-Forwarded-For; from anywhere else the header is not believed.
     """
-    address = request.remote or ""
-    if is_local(address) and (forwarded := request.headers.get(PROXY_HEADER)):
-        address = forwarded.rsplit(",", 1)[-1].strip()
+    address = forwarded_for(request) or request.remote or ""
     try:
         known = ipaddress.ip_address(address.split("%")[0])
     except ValueError:
@@ -93,6 +91,14 @@ def address_of(request: web.Request) -> str:
         if not known.is_loopback:
             return str(ipaddress.ip_network((known, 64), strict=False))
     return str(known)
+
+
+def forwarded_for(request: web.Request) -> str | None:
+    """Return the client that a proxy on this machine names; None where there is none."""
+    forwarded = request.headers.get(PROXY_HEADER)
+    if not forwarded or not is_local(request.remote or ""):
+        return None
+    return forwarded.rsplit(",", 1)[-1].strip()
 
 
 def is_local(address: str) -> bool:

@@ -141,3 +141,14 @@ async def test_a_refusal_names_its_cause(proxied: Proxied) -> None:
             text = await response.text()
             assert response.status == 403
             assert "pass on the Host header" in text
+
+
+async def test_a_caller_from_elsewhere_is_told_why_no_call_can_come_about(proxied: Proxied) -> None:
+    """Not answered with addresses that hear this machine only."""
+    headers = {"Content-Type": "application/sdp", "X-Forwarded-For": "203.0.113.9"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.post(f"{proxied.server.url}session", data=b"v=0") as response,
+    ):
+        assert response.status == 403
+        assert "--host 0.0.0.0" in await response.text()
