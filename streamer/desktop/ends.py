@@ -28,7 +28,7 @@ class CameraChoice:
 
 @dataclass(frozen=True)
 class Ends:
-    """Open sinks. `begin` is told a session's delay in ms before its first picture."""
+    """Open sinks. Call `begin` with a session's delay in ms before its first picture."""
 
     pictures: PictureSink
     sound: SoundSink | None
@@ -53,7 +53,7 @@ class Both:
 def open_ends(
     chosen: CameraChoice, device: SoundSink | None, transparent: bool, note: Callable[[str], None]
 ) -> Iterator[Ends]:
-    """Open what was chosen, say so, and at the end say what became of it.
+    """Open the chosen sinks and report them; report the result at the end.
 
     device: for the sound, open already. transparent: pictures are RGBA; for an output that takes that.
 

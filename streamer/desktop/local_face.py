@@ -81,7 +81,7 @@ def frame_side(manifest: Manifest, face: FaceChoice) -> int:
 
 
 def open_source(sound: SoundChoice) -> SoundSource:
-    """The file, the microphone, or what is nobody's voice. Raises MediaError or DeviceError."""
+    """Open the file, the microphone, or silence for pushed speech. Raises MediaError or DeviceError."""
     if sound.speech_port is not None:
         return NoMicrophone()
     if sound.file is not None:
@@ -130,7 +130,7 @@ async def converse(
     speech: LocalSpeech | None = None,
     recorder: Recorder | None = None,
 ) -> None:
-    """Load the engines and talk until the source ends or the program is told to stop. `watch` gets the session.
+    """Load the engines and talk until the source ends or the program is stopped. `watch` gets the session.
 
     stop: set from outside to end; else SIGINT and SIGTERM do.
 

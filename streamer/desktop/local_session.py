@@ -58,7 +58,7 @@ class LocalOptions:
 
 
 class LocalSession:
-    """One face on this machine. `note` is told, in one line each, of what goes wrong and of its being mended.
+    """One face on this machine. `note` gets one line for each fault and one for each recovery.
 
     `speech` is where a program may push speech in place of the source's sound; `reason` says why there is no more.
     A `recorder` gets all of it; who made it finishes it.
@@ -93,7 +93,7 @@ class LocalSession:
 
     @property
     def stats(self) -> PlayoutStats:
-        """What was shown, repeated and missing so far."""
+        """Return the counts of frames shown and repeated, and of missing sound."""
         return self._playout.stats
 
     async def run(self, source: SoundSource) -> None:

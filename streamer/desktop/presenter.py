@@ -1,7 +1,7 @@
 """How a session on this machine meets its devices: pictures and sound leave steadily, whatever happens to their makers.
 
 A late picture is replaced by the last, a face that stands still for long by the portrait, a device that fails is tried
-again. What goes wrong is told once, and its being mended, too.
+again. Each fault is reported once, and each recovery.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Note = Callable[[str], None]
 
 
 class Presenter:
-    """Hands a playout to a picture and a sound device, on one clock. `note` is told of troubles, in one line each.
+    """Feed a picture and a sound device from one playout, on one clock. `note` gets one line per fault.
 
     still: uint8 [H, W, 3], shown where there has been no picture for long.
     """
@@ -46,12 +46,12 @@ class Presenter:
         self._pictures = pictures
         self._sound = sound
         self._note = note
-        self._troubles: dict[str, str] = {}  # of each part that fails: what was told last
+        self._troubles: dict[str, str] = {}  # last report of each failing part
 
     async def listen(self, source: SoundSource, take: Callable[[int, Samples], None]) -> None:
         """Hear a source until it ends; open it again when its device is gone.
 
-        take: gets each block; the count of a source that was opened anew is far from what it was.
+        take: gets each block; after a source is reopened, counts continue from a distant value.
 
         Raises:
             MediaError: the source is a file that cannot be decoded.
@@ -95,7 +95,7 @@ class Presenter:
             self._note(text)
 
     def mended(self, part: str, text: str) -> None:
-        """The part is well; that is told where it was not."""
+        """Report the recovery of a part that had failed."""
         if self._troubles.pop(part, None) is not None:
             self._note(text)
 
@@ -104,7 +104,7 @@ class Presenter:
             self._guarded("sound", partial(self._sound.play, block, samples))
 
     def _guarded(self, part: str, use: Callable[[], None]) -> None:
-        """Use a device; that it fails is told once, and that it works again."""
+        """Use a device; report its failure once, and its recovery."""
         try:
             use()
         except DeviceError as error:

@@ -1,7 +1,7 @@
 """The face on a page of this machine: a picture that moves, and nothing else.
 
 A page, because there is no window that works everywhere without a toolkit (this package's OpenCV has none); and a page
-of its own with Motion JPEG rather than the WebRTC server's, because the session is here already: nothing has to be
+with Motion JPEG rather than the WebRTC server's, because the session is here already: nothing has to be
 negotiated, encoded as video or decoded, and a browser shows it with an `<img>`. Pictures with transparency go as WebP
 without loss, which browsers show in the same way; so the page can be laid over a scene, in OBS's Browser Source.
 """

@@ -20,7 +20,7 @@ from streamer.session.ends import PictureSink, SoundSink
 
 
 class RecordedVideo:
-    """The file of it; a context manager. A failure ends it, which `note` is told in one line, and never the session."""
+    """The file of it; a context manager. A failure ends the file, with one line to `note`, and never the session."""
 
     def __init__(self, path: Path, fit: Fit, background: str | None, note: Callable[[str], None]) -> None:
         """`background` is that of the pictures, see `FaceOptions`.

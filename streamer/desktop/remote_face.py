@@ -115,10 +115,10 @@ async def converse(
     watch: Callable[[RemoteSession], None] = lambda session: None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Talk until the source ends or the program is told to stop. `watch` gets the session.
+    """Talk until the source ends or the program is stopped. `watch` gets the session.
 
     Raises:
-        SessionError: the server refuses what is asked of it.
+        SessionError: the server refuses the session.
         MediaError: the source is a file that cannot be decoded.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)

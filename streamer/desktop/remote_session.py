@@ -1,7 +1,7 @@
 """A conversation whose face a running server makes: the microphone goes up, pictures and sound come back.
 
 The sibling of `local_session`, with the same devices. Whatever happens to the server or the way to it, pictures go on:
-the portrait shows, what is wrong is told in a line, and the server is called again until it answers.
+the portrait shows, one line names the fault, and the call is retried until the server answers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PATIENCE_MS = BUFFER_MS - MARGIN_MS - AUDIO_PTIME_MS  # sound is waited for unti
 MOST_LEAD_MS = 400  # of a sound device; one that is slower is late
 GONE_S = 3.0  # a server sends 75 packets a second: one that sends none for so long is gone
 CONNECT_S = 15.0  # from the answer to the first packet
-NETWORK_S = 0.5  # at the end, for what is still under way
+NETWORK_S = 0.5  # at the end, for packets in flight
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 5.0  # before calling again; doubled each time
 LARGEST_SIDE = 4096  # pixels
 
@@ -58,7 +58,7 @@ class RemoteOptions:
 
 
 class RemoteSession:
-    """One face made elsewhere. `note` is told of troubles in a line each; `on_call` of each call that came about."""
+    """One face made elsewhere. `note` gets one line per fault; `on_call` is called for each call that connects."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class RemoteSession:
 
     @property
     def stats(self) -> PlayoutStats:
-        """What was shown, repeated and missing since the first call came about."""
+        """Return the counts of frames shown and repeated, and of missing sound, since the first call."""
         return self._playout.stats
 
     async def run(self, source: SoundSource) -> None:

@@ -1,7 +1,7 @@
 """PortAudio, through sounddevice: which devices there are, and streams that cannot hold up the program.
 
 A driver whose device was pulled out may never return from closing it (seen with JACK when its server ends). So streams
-are closed by threads of their own, which end with the program at the latest.
+are closed by separate threads, which end with the program at the latest.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class PortAudio:
         self, kind: str, device: SoundDevice, callback: Callable[..., None], ended: Callable[[], None]
     ) -> OpenStream:
         """A running stream of int16 in blocks of AUDIO_BLOCK at RATE, converted where the device has another rate only;
-        `ended` is told its end. Raises DeviceError.
+        `ended` is called when it ends. Raises DeviceError.
         """
         make = self._sd.InputStream if kind == INPUT else self._sd.OutputStream
         stream = OpenStream()

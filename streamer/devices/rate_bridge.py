@@ -60,7 +60,7 @@ class _Converter:
         self._resampler = AudioResampler(format="s16", layout=self._layout, rate=wanted)
 
     def push(self, samples: Samples) -> Samples:
-        """int16 [n, channels] in, what is ready out; the filter keeps less than a millisecond."""
+        """Take int16 [n, channels] and return the resampled block; the filter holds back less than a millisecond."""
         packed = np.ascontiguousarray(samples, np.int16).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(packed, format="s16", layout=self._layout)
         frame.sample_rate = self._rate

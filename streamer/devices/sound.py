@@ -1,6 +1,6 @@
 """Microphones and loudspeakers of this machine, as ends of a local session.
 
-PortAudio calls back on a thread of its own. What it brings waits in bounded queues; what is too much is dropped.
+PortAudio calls back on its own thread. Blocks wait in bounded queues; on overflow they are dropped and counted.
 Streams run at `timeline.RATE`; nearly every system's mixer converts to what the device does.
 """
 

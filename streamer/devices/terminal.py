@@ -18,7 +18,7 @@ LOCAL_MODES = 3  # where in what termios gives
 
 
 def meter(hearing: Hearing, stats: PlayoutStats, columns: int | None = None) -> str:
-    """One line: level, what is with the microphone, how the pictures do; cut off where it would go beyond `columns`."""
+    """Format one line of `columns` at most: level, state of the microphone, late pictures."""
     share = min(max(1 - hearing.level_db / LOWEST_DB, 0.0), 1.0)
     bar = "#" * round(share * BAR_WIDTH)
     state = "muted" if hearing.muted else "held" if hearing.held else ""

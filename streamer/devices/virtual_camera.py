@@ -1,6 +1,6 @@
 """Pictures to a virtual camera, through pyvirtualcam: v4l2loopback on Linux, OBS Virtual Camera elsewhere.
 
-A driver may hold up whoever writes to it. So it is written to by a thread of its own, from a bounded queue: what is
+A driver may block its writer. So a separate thread writes to it, from a bounded queue: what is
 too much is dropped and counted, and sound never waits for it.
 """
 

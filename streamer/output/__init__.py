@@ -1,1 +1,1 @@
-"""Pictures and sound into a stream or a file, in a process of its own."""
+"""Pictures and sound into a stream or a file, muxed in a child process."""

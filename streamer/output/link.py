@@ -16,7 +16,7 @@ LAST_WORDS_S = 2.0  # from a broken pipe to the reason for it
 
 
 class OutputLostError(MediaError):
-    """An output that ended before it was to; the message is the reason only. seconds: what was written."""
+    """The output ended early; the message is the reason only. seconds: length of the written part."""
 
     def __init__(self, reason: str, seconds: float) -> None:
         super().__init__(reason)

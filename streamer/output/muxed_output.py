@@ -2,7 +2,7 @@
 
 A picture's and a packet's moments are counted from the session's own numbers, so lips and sound belong together in what
 is written whatever the wall clock did. Encoding and the network are another process's affair (`muxer_process`), which a
-thread feeds from a bounded queue: what is too much is dropped and counted. A stream that is lost is begun again with a
+thread feeds from a bounded queue: overflow is dropped and counted. A stream that is lost is begun again with a
 new process, and so with fresh headers.
 """
 
@@ -94,7 +94,7 @@ class MuxedOutput:
 
         Raises:
             DeviceError: the stream is gone; it is tried again.
-            MediaError: the file cannot be written any more; what was written is kept.
+            MediaError: the file cannot be written any more; the part written so far is kept.
         """
         if self._base is not None:
             moment = self._base + self._delay + frame * FRAME_MS
@@ -109,7 +109,7 @@ class MuxedOutput:
             raise failure
 
     def play(self, block: int, samples: Samples) -> None:
-        """Hand over a packet of the session; what fails is told by `show`."""
+        """Queue a packet of the session's sound; `show` reports failures."""
         if self._base is not None:
             self._put_sound(Sound(self._base + block * AUDIO_PTIME_MS, samples))
 

@@ -27,7 +27,7 @@ from streamer.output import colour
 from streamer.output.destination import FLV, MP4, MPEGTS, WEBM, Destination
 
 THREADS = 2  # the face needs the processor, too
-LIVE_KEY_FRAME_S = 1  # whoever joins waits no longer
+LIVE_KEY_FRAME_S = 1  # the longest wait of a viewer who joins
 FILE_KEY_FRAME_S = 2  # also the length of an MP4's fragments, what a crash may cost
 LIVE_BITS_PER_PIXEL = 0.18  # at most; 4 Mbit/s for 1280x720
 QUALITY = "20"  # x264's constant rate factor
@@ -75,7 +75,7 @@ class Muxer:
 
     @property
     def seconds(self) -> float:
-        """Length of what was written."""
+        """Return the length of the written part."""
         return (self._last + 1) / FPS
 
     def picture(self, moment: int, rgb: ByteArray) -> None:

@@ -12,7 +12,7 @@ from streamer.audio.format import CHANNELS, RATE, Samples
 
 
 class FlacWriter:
-    """Appends to a file; what was written can be decoded even if the program is killed."""
+    """Append to a file that can be decoded even if the program is killed."""
 
     def __init__(self, path: Path) -> None:
         """Raises FFmpegError or OSError when the file cannot be made."""

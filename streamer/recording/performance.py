@@ -65,7 +65,7 @@ class Performance:
     starts: int64 [r], rows with which runs begin; the first is 0. Within a run no frame is missing.
     freedom: float32 [n], how much of the expression was left in each frame's picture: 1 all, 0 that of silence, which
         is `rest`, float32 [E]. (The coefficients are those before it was taken away.)
-    sound: a file with what was heard, from frame 0 on; None where there is none.
+    sound: a file with the sound that was played, from frame 0 on; None where there is none.
     """
 
     about: About

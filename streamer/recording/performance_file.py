@@ -63,7 +63,7 @@ def open_performance(path: Path) -> Iterator[Performance]:
 
 
 def save_performance(path: Path, performance: Performance) -> None:
-    """Write a performance, atomically, in the place of what was there.
+    """Write a performance atomically, over an existing file.
 
     Raises:
         MediaError: the file cannot be written.

@@ -69,7 +69,7 @@ def _spool_of(path: Path) -> Path:
 class Recorder:
     """One recording. `target` is asked for its name when there is first something to record.
 
-    note: is told, in one line each and from another thread, what went wrong and what was recorded.
+    note: gets one line per fault and per recording, from another thread.
     """
 
     def __init__(self, target: Callable[[], Path], about: About, note: Note) -> None:
@@ -82,7 +82,7 @@ class Recorder:
         self._began = False
 
     def on_performance(self, message: Performance) -> None:
-        """From the worker: what it tells of the session's coefficients."""
+        """Record a message of the worker about the session's coefficients."""
         self._put(message)
 
     def hear(self, start: int, samples: Samples) -> None:

@@ -3,7 +3,7 @@
 - `about.json`: what the performance says of itself;
 - `rows`: one record a frame, see `_row`; the freedom of the last ones is written anew when a mouth is cut off;
 - `rest`: the expression of silence;
-- `sound.flac`: what was heard.
+- `sound.flac`: the sound that was played.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Spool:
         self._rows.write(b"".join(row.tobytes() for row in changed))
 
     def hear(self, start: int, samples: Samples) -> None:
-        """Sound from position `start` on, int16 [n, 2]; a hole before it is silence, what is there already stays."""
+        """Sound from position `start` on, int16 [n, 2]; a gap before it becomes silence, existing sound stays."""
         written = self._flac.samples
         if start + len(samples) <= written or start > MOST_FRAMES * RATE // FPS:
             return
