@@ -64,7 +64,7 @@ export class Voice {
   async listDevices() {
     const devices = await list();
     const chosen = this.settings.get("microphone") ?? "";
-    const options = [new Option("The browser's choice", ""), ...devices.map(({ id, name }) => new Option(name, id))];
+    const options = [new Option("Default", ""), ...devices.map(({ id, name }) => new Option(name, id))];
     element("device").replaceChildren(...options);
     element("device").value = devices.some(({ id }) => id === chosen) ? chosen : "";
   }
