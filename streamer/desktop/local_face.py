@@ -20,7 +20,7 @@ from streamer.core.console import fresh_line, note, say
 from streamer.core.errors import DeviceError
 from streamer.core.frames import ByteArray
 from streamer.core.letterbox import Fit
-from streamer.core.options import PLAIN_FACE, FaceOptions, RecordOptions, any_seed
+from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions, RecordOptions, any_seed
 from streamer.core.rates import FPS
 from streamer.core.signals import stop_event
 from streamer.desktop.local_session import LocalOptions, LocalSession
@@ -46,7 +46,7 @@ class FaceChoice:
     avatar: str | None = None
     lookahead_ms: int | None = None
     face: FaceOptions = PLAIN_FACE
-    threads: int = 2
+    threads: int = DEFAULT_THREADS
 
 
 @dataclass(frozen=True)

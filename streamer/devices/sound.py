@@ -85,9 +85,12 @@ class Microphone:
 class Loudspeaker:
     """A `SoundSink` and a context manager: a device that other programs hear, or people."""
 
-    def __init__(self, audio: PortAudio, wanted: str | None = None) -> None:
-        """Raises DeviceError when there is no such device or it cannot be opened."""
+    def __init__(
+        self, audio: PortAudio, wanted: str | None = None, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`monotonic`: time in seconds. Raises DeviceError when there is no such device or it cannot be opened."""
         self._audio = audio
+        self._monotonic = monotonic
         self._waiting: deque[Samples] = deque()
         self._flowing = False
         self._least = MOST_RESERVE  # waiting at any moment since it was looked at last
@@ -95,13 +98,13 @@ class Loudspeaker:
         self.dropped = 0  # blocks: its clock is slower than ours
         self.missed = 0  # times it ran dry
         self.name = audio.find(OUTPUT, wanted).name
-        self._filled = self._tried = time.monotonic()  # when the device last asked for sound; when it was last opened
+        self._filled = self._tried = monotonic()  # when the device last asked for sound; when it was last opened
         self._stream: OpenStream | None = self._open(wanted)
         self.lead_s = self._stream.latency_s + RESERVE * AUDIO_PTIME_MS / 1000
 
     def play(self, block: int, samples: Samples) -> None:
         """Hand over a packet; raises DeviceError while the device is gone, and looks for it again by itself."""
-        now = time.monotonic()
+        now = self._monotonic()
         if self._stream is None or not self._stream.alive or now - self._filled > SILENT_S:
             if now - self._tried >= RETRY_S and (self._opening is None or not self._opening.is_alive()):
                 self._tried = now
@@ -130,7 +133,7 @@ class Loudspeaker:
     def _open(self, wanted: str | None) -> OpenStream:
         device = self._audio.find(OUTPUT, wanted)
         self._waiting.clear()
-        self._filled = time.monotonic()
+        self._filled = self._monotonic()
         return self._audio.open(OUTPUT, device, self._fill, lambda: None)
 
     def _open_again(self) -> None:
@@ -146,7 +149,7 @@ class Loudspeaker:
 
     def _fill(self, out: Samples, *_: object) -> None:
         """PortAudio's thread: the next block, or silence until there is a reserve again."""
-        self._filled = time.monotonic()
+        self._filled = self._monotonic()
         self._flowing = len(self._waiting) >= (1 if self._flowing else RESERVE)
         if self._flowing:
             out[:] = self._waiting.popleft()[:, : out.shape[1]]

@@ -11,6 +11,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from streamer.core.errors import DeviceError
@@ -36,9 +37,16 @@ _INSTALL = {
 class VirtualCamera:
     """A camera that other programs see; a `PictureSink` and a context manager. `device` None is the first there is."""
 
-    def __init__(self, fit: Fit, device: str | None = None, backend: str | None = None) -> None:
-        """Raises DeviceError when the package, the driver or the device is missing."""
+    def __init__(
+        self,
+        fit: Fit,
+        device: str | None = None,
+        backend: str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`monotonic`: time in seconds. Raises DeviceError when the package, the driver or the device is missing."""
         self.dropped = 0  # pictures that the driver had no time for
+        self._monotonic = monotonic
         self._fit = fit
         self._device = device
         self._backend = backend
@@ -86,11 +94,11 @@ class VirtualCamera:
             raise DeviceError(f"{wanted} ({reason}): {install_hint(sys.platform)}") from None
 
     def _send(self) -> None:
-        opened = time.monotonic()
+        opened = self._monotonic()
         while (rgb := self._pictures.get()) is not None:
             try:
-                if self._camera is None and time.monotonic() - opened >= RETRY_S:
-                    opened = time.monotonic()
+                if self._camera is None and self._monotonic() - opened >= RETRY_S:
+                    opened = self._monotonic()
                     self._camera = self._open()
                     self._failure = None
                 if self._camera is not None:

@@ -12,6 +12,7 @@ import contextlib
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,14 +57,22 @@ class MuxedOutput:
 
     lead_s = 0.0
 
-    def __init__(self, destination: Destination, fit: Fit, transparent: bool = False) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        fit: Fit,
+        transparent: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Opens the destination, which may take seconds. transparent: pictures are RGBA, for `Destination.alpha`.
+        monotonic: the time in seconds.
 
         Raises:
             MediaError: the file cannot be made.
             DeviceError: nobody answers at the stream's address, or the stream is refused.
         """
         self.stats = OutputStats()
+        self._monotonic = monotonic
         self.name = destination.name
         self.seconds = 0.0  # written, once it is closed
         self._destination = destination
@@ -75,7 +84,7 @@ class MuxedOutput:
         self._waiting = LIVE_WAITING if destination.live else FILE_WAITING
         self._closing = threading.Event()
         self._failure: AvatarError | None = None
-        self._taken = time.monotonic()  # when the process last took something
+        self._taken = self._monotonic()  # when the process last took something
         self._link: MuxerLink | None = None
         try:
             self._link = MuxerLink(self._job)
@@ -147,13 +156,13 @@ class MuxedOutput:
 
     def _put(self, message: ToMuxer) -> None:
         if self._queue.empty():
-            self._taken = time.monotonic()
+            self._taken = self._monotonic()
         with contextlib.suppress(queue.Full):  # larger than both limits
             self._queue.put_nowait(message)
 
     def _look_after(self) -> None:
         """End a process that a receiver holds up: it waits for ever otherwise."""
-        stuck = self._queue.qsize() >= self._waiting and time.monotonic() - self._taken > STUCK_S
+        stuck = self._queue.qsize() >= self._waiting and self._monotonic() - self._taken > STUCK_S
         if stuck and self._destination.live and self._failure is None and self._link is not None:
             self._link.kill()
 
@@ -161,7 +170,7 @@ class MuxedOutput:
         """The thread: feed one process after the other."""
         pause = RETRY_S
         while True:
-            opened = time.monotonic()
+            opened = self._monotonic()
             try:
                 if self._link is None:
                     self._link = MuxerLink(self._job)
@@ -172,7 +181,7 @@ class MuxedOutput:
             except OutputLostError as error:
                 self._link = None
                 self._failure = self._failure or self._loss(error)  # of a vain attempt, the first reason
-            if time.monotonic() - opened > STEADY_S:
+            if self._monotonic() - opened > STEADY_S:
                 pause = RETRY_S
             self._forget()
             if not self._destination.live or self._closing.wait(pause):
@@ -184,7 +193,7 @@ class MuxedOutput:
         while True:
             message = self._queue.get()
             link.send(message)
-            self._taken = time.monotonic()
+            self._taken = self._monotonic()
             if message is None:
                 self.seconds = link.finish(STREAM_END_S if self._destination.live else FILE_END_S)
                 return

@@ -21,7 +21,7 @@ from streamer.avatar.frame_size import frame_size
 from streamer.avatar.paste import BOX, whole_picture
 from streamer.core.errors import ConfigError, PhotoError
 from streamer.core.frames import ByteArray, FloatArray
-from streamer.core.options import LARGEST_UNASKED
+from streamer.core.options import DEFAULT_THREADS, LARGEST_UNASKED
 from streamer.core.pictures import scaled
 from streamer.photo import sadtalker_crop
 from streamer.photo.head_square import cut_square, head_square
@@ -70,7 +70,9 @@ def modes_of(manifest: Manifest) -> tuple[str, ...]:
     return ("crop", "full") if spec.process == FIT_RIG else MODES
 
 
-def make_avatar(manifest: Manifest, portrait: Portrait, mode: str | None = None, threads: int = 2) -> Made:
+def make_avatar(
+    manifest: Manifest, portrait: Portrait, mode: str | None = None, threads: int = DEFAULT_THREADS
+) -> Made:
     """Make what an avatar of this family consists of.
 
     Raises:

@@ -24,6 +24,7 @@ from streamer.avatar.condition_maps import SUBPIXEL_BITS
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.frames import ByteArray
 from streamer.core.names import plain_name
+from streamer.core.options import DEFAULT_THREADS
 from streamer.photo.make_avatar import Made, make_avatar
 from streamer.photo.portrait import read_portrait
 from streamer.photo.rig_constants import LEFT_LIDS_RING, LIPS_RING, RIGHT_LIDS_RING
@@ -47,7 +48,7 @@ class PrepareOptions:
     mode: str | None = None
     matte: Path | None = None
     force: bool = False
-    threads: int = 2
+    threads: int = DEFAULT_THREADS
 
 
 @dataclass(frozen=True)

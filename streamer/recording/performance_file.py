@@ -11,7 +11,6 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +31,6 @@ OPTIONAL = ("format", "index", "starts", "freedom", "rest", "family", "avatar", 
 MOST_NAMES = 1000  # coefficients
 LONGEST_NAME = 200  # characters
 ALL = -1  # as a look-ahead
-
-Value = TypeVar("Value")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from streamer.avatar.bundle import PREPARING
 from streamer.avatar.catalogue import list_avatars
 from streamer.core.errors import MediaError
 from streamer.core.frames import Coefficients, CoefficientWindow, FloatArray
-from streamer.core.options import PLAIN_FACE, FaceOptions
+from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions
 from streamer.core.rates import FPS
 from streamer.core.signals import interruptible
 from streamer.photo.prepare import named_or_photo
@@ -54,7 +54,7 @@ class ReplayOptions:
     sound: Path | None = None
     track: int | None = None
     face: FaceOptions = PLAIN_FACE
-    threads: int = 2
+    threads: int = DEFAULT_THREADS
     stats: bool = False
 
 

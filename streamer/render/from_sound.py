@@ -16,7 +16,7 @@ from streamer.avatar.background import TRANSPARENT
 from streamer.avatar.bundle import PREPARING
 from streamer.core.errors import ConfigError
 from streamer.core.frames import CoefficientWindow, FloatArray
-from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
+from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.core.signals import interruptible
 from streamer.photo.prepare import named_or_photo
 from streamer.pipeline import CoefficientStream, Engines
@@ -47,7 +47,7 @@ class RenderOptions:
     face: FaceOptions = PLAIN_FACE
     reference_pose: Path | None = None
     reference_blink: Path | None = None
-    threads: int = 2
+    threads: int = DEFAULT_THREADS
     stats: bool = False
 
 

@@ -13,6 +13,7 @@ from engines.manifest import Manifest
 from engines.runtime import open_stage
 from streamer.core.errors import ConfigError, MediaError
 from streamer.core.frames import ByteArray, FloatArray, Script
+from streamer.core.options import DEFAULT_THREADS
 from streamer.core.rates import FPS
 from streamer.core.signals import interruptible
 from streamer.photo.make_avatar import read_coefficients
@@ -27,7 +28,7 @@ LONGEST_GAP = FPS  # frames without a face in which the last one seen stands in
 Show = Callable[[int], None]
 
 
-def read_script(manifest: Manifest, pose: Path | None, blink: Path | None, threads: int = 2) -> Script:
+def read_script(manifest: Manifest, pose: Path | None, blink: Path | None, threads: int = DEFAULT_THREADS) -> Script:
     """What `--reference-pose` and `--reference-blink` ask for; the same video is read once.
 
     A track that ends is played backwards and forwards again, so that nothing jumps.

@@ -13,6 +13,7 @@ import av
 
 from engines.errors import first_line
 from engines.files import partial_path
+from streamer.audio.format import RATE
 from streamer.audio.sound_file import Sound
 from streamer.avatar.background import refuse_transparent
 from streamer.core.errors import ConfigError, MediaError
@@ -20,7 +21,6 @@ from streamer.core.frames import ByteArray
 from streamer.core.rates import FPS
 from streamer.output import colour
 
-AUDIO_RATE = 48_000
 AUDIO_BIT_RATE = 160_000
 
 
@@ -122,16 +122,16 @@ class _SoundCopy:
 
     def __init__(self, sound: Sound, output: av.container.OutputContainer, codec: str) -> None:
         self._output = output
-        stream = output.add_stream(codec, rate=AUDIO_RATE, layout="stereo")
+        stream = output.add_stream(codec, rate=RATE, layout="stereo")
         assert isinstance(stream, av.AudioStream)
         self._stream = stream
         self._stream.bit_rate = AUDIO_BIT_RATE
-        self._frames = sound.frames("fltp", AUDIO_RATE)
+        self._frames = sound.frames("fltp", RATE)
         self._samples = 0
 
     def copy_until(self, seconds: float) -> None:
-        while self._samples < seconds * AUDIO_RATE and (frame := next(self._frames, None)) is not None:
-            frame.pts, frame.time_base = self._samples, Fraction(1, AUDIO_RATE)
+        while self._samples < seconds * RATE and (frame := next(self._frames, None)) is not None:
+            frame.pts, frame.time_base = self._samples, Fraction(1, RATE)
             self._samples += frame.samples
             self._output.mux(self._stream.encode(frame))
 

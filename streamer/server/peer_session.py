@@ -35,7 +35,7 @@ from streamer.server.peer_state import TRANSITIONS, State
 from streamer.server.session_options import SessionOptions
 from streamer.session.conversation import Conversation
 from streamer.session.pacer import Pacer
-from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
+from streamer.session.playout import Playout, session_delay_ms
 from streamer.session.speech_port import SpeechPort
 from streamer.webrtc import audio_buffer
 from streamer.webrtc.codecs import only_opus, prefer_vp8
@@ -101,11 +101,6 @@ class Session:
     def delay_ms(self) -> int:
         """From a sample's arrival at the server to its being sent back, with its picture."""
         return self._playout.delay_ms
-
-    @property
-    def playout_stats(self) -> PlayoutStats:
-        """Return the counts of frames shown and repeated, and of missing sound."""
-        return self._playout.stats
 
     def counts(self) -> SessionCounts:
         """What happened so far."""

@@ -297,14 +297,26 @@ def test_a_loudspeaker_with_a_slow_clock_stays_in_time(library: Library) -> None
         assert speaker.missed <= 1
 
 
-def test_a_loudspeaker_that_is_gone_is_told_and_taken_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sound, "RETRY_S", 0.0)
-    with Loudspeaker(PortAudio(library), "Speakers") as speaker:
+def test_a_loudspeaker_that_is_gone_is_told_and_taken_again_after_a_second(library: Library) -> None:
+    now = [0.0]
+    with Loudspeaker(PortAudio(library), "Speakers", lambda: now[0]) as speaker:
         library.streams[0].close()
-        with pytest.raises(DeviceError, match="sound device Speakers is gone"):
-            speaker.play(0, _heard(1, 2))
-        until(lambda: library.streams)
+        for now[0] in (0.0, 0.5, sound.RETRY_S - 0.1):
+            with pytest.raises(DeviceError, match="sound device Speakers is gone"):
+                speaker.play(0, _heard(1, 2))
+        assert not library.streams  # not looked for yet
+        now[0] = sound.RETRY_S
         until(lambda: _plays(speaker))
+
+
+def test_a_loudspeaker_that_asks_for_nothing_any_more_is_gone(library: Library) -> None:
+    now = [0.0]
+    with Loudspeaker(PortAudio(library), "Speakers", lambda: now[0]) as speaker:
+        now[0] = sound.SILENT_S - 0.1
+        speaker.play(0, _heard(1, 2))
+        now[0] = sound.SILENT_S + 0.1
+        with pytest.raises(DeviceError, match="sound device Speakers is gone"):
+            speaker.play(1, _heard(1, 2))
 
 
 def _plays(speaker: Loudspeaker) -> bool:
