@@ -41,7 +41,8 @@ def test_the_face_models_are_packaged_with_their_licence() -> None:
 
 def test_the_page_is_packaged() -> None:
     page = PACKAGES["clients"] / "web"
-    assert {path for path in page.iterdir() if not fnmatch(path.name, ".*")} <= packaged("clients")
+    files = {path for path in page.rglob("*") if path.is_file() and not fnmatch(path.name, ".*")}
+    assert files <= packaged("clients")
     assert (page / "index.html").is_file()
 
 

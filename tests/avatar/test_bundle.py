@@ -53,11 +53,16 @@ def test_avatars_of_other_families_are_not_listed(tiny: Engines, own_home: Path)
         Avatar.load(tiny, "stranger")
 
 
-@pytest.mark.parametrize("name", ["nobody", "", "../dot", "a/b", "Dot", "x" * 500, "dot\n"])
+@pytest.mark.parametrize("name", ["nobody", "", "../dot", "a/b", "x" * 500, "nobody\n"])
 def test_an_unknown_name_lists_those_there_are(tiny: Engines, mine: Path, name: str) -> None:
     with pytest.raises(BundleError, match=r"no avatar '.*'; there are dot, mine$") as caught:
         Avatar.load(tiny, name)
     assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize("name", ["Dot", "dot\n"])
+def test_a_title_names_an_avatar_too(tiny: Engines, name: str) -> None:
+    assert Avatar.load(tiny, name).name == "dot"
 
 
 def test_a_portrait_of_another_size(tiny: Engines, mine: Path) -> None:
