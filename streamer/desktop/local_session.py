@@ -87,6 +87,11 @@ class LocalSession:
         self._ended = asyncio.Event()
 
     @property
+    def seed(self) -> int:
+        """The seed of the idle motion."""
+        return self._options.seed
+
+    @property
     def delay_ms(self) -> int:
         """From a sample's arrival to its leaving with its picture."""
         return self._playout.delay_ms

@@ -129,7 +129,8 @@ async def test_camera_and_sound_device_get_the_same_moments(
     np.testing.assert_array_equal(left[place : place + RATE], said[RATE // 2 : RATE // 2 + RATE])
 
     heard = Decimator().push(left)
-    expected = Pipeline(tiny, dot, PipelineOptions(lookahead_ms=Manifest.load(tiny_folder).lookahead_ms)).push(heard)
+    options = PipelineOptions(Manifest.load(tiny_folder).lookahead_ms, sessions[0].seed)
+    expected = Pipeline(tiny, dot, options).push(heard)
     pairs = [
         (frame, rgb) for frame, rgb in zip(numbered.frames, driver.got, strict=False) if 0 <= frame < len(expected)
     ]
