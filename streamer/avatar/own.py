@@ -35,6 +35,7 @@ def rename_avatar(manifest: Manifest, name: str, title: str) -> AvatarInfo:
     try:
         about = json.loads(path.read_text())
         partial.write_text(json.dumps(about | {"title": title}, indent=2) + "\n")
+        shutil.copymode(path, partial)  # it is as private as it was
         partial.replace(path)
     except (OSError, ValueError) as error:
         partial.unlink(missing_ok=True)

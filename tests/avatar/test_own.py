@@ -27,7 +27,10 @@ def manifest(tiny_folder: Path, own_home: Path) -> Manifest:
 
 
 def test_a_title_is_taken_where_a_name_is(manifest: Manifest) -> None:
+    file = find_avatar(manifest, "me").folder / "avatar.json"
+    file.chmod(0o600)
     rename_avatar(manifest, "me", "  Anna   Smith ")
+    assert file.stat().st_mode & 0o777 == 0o600
     for asked in ("me", "Anna Smith", "anna smith"):
         assert find_avatar(manifest, asked).title == "Anna Smith"
 
