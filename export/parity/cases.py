@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from engines.errors import AvatarError
-from export.parity.clip import FRAME, constants, move, picture, run_clip
+from export.parity.clip import constants, move, picture, run_clip
 from export.parity.compare import Array
 from export.parity.stages import Stages
 from export.parity.streamed import stream_clip
@@ -29,15 +29,11 @@ CANONICAL = np.linspace(-1, 1, 3 * KEYPOINTS, dtype=np.float32).reshape(1, KEYPO
 class Outcome:
     """What a case computed.
 
-    found: arrays by name; derived: more wanted arrays, which follow from the file's own; pictures: names of pictures.
-
-    A picture is judged by all but one value in a thousand: masks below a threshold count as nothing, so a difference in
-    the last bits moves a voxel now and then from one side of it to the other, and with it a few pixels.
+    found: arrays by name; derived: more wanted arrays, which follow from the file's own.
     """
 
     found: Arrays
     derived: Arrays = field(default_factory=dict)
-    pictures: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ def _generator(given: Arrays, path: Path, stages: Stages) -> Outcome:
         found["occlusion_map"] = outputs["occlusion"]
     if "masks" in outputs:
         found["mask_mean"] = outputs["masks"].mean((2, 3, 4))
-    return Outcome(found, pictures=frozenset({"prediction"}))
+    return Outcome(found)
 
 
 def _coefficients(given: Arrays, _: Path, stages: Stages) -> Outcome:
@@ -127,12 +123,11 @@ def _coefficients(given: Arrays, _: Path, stages: Stages) -> Outcome:
 
 def _clip(given: Arrays, _: Path, stages: Stages) -> Outcome:
     """The whole chain, and the same once more streamed."""
-    frames = frozenset(name for name in given if name.startswith(FRAME))
     found = dict(run_clip(given, stages))
     derived = {}
     for name, array in stream_clip(given, stages, found["kp_canonical"]).items():
         found[name + STREAMED], derived[name + STREAMED] = array, given[name]
-    return Outcome(found, derived, frames)
+    return Outcome(found, derived)
 
 
 def _neighbour(path: Path, name: str) -> dict[str, Array]:

@@ -13,7 +13,6 @@ Array = NDArray[Any]
 
 TOLERANCE = 1e-4  # of the wanted values' spread, for float32
 HALF_TOLERANCE = 1e-3  # for what is stored as float16
-MOST = 0.999  # of the values
 PIXEL_ROUNDING = 0.5 / 255  # absolute, for pictures given as bytes
 
 
@@ -21,26 +20,23 @@ PIXEL_ROUNDING = 0.5 / 255  # absolute, for pictures given as bytes
 class Comparison:
     """One output of one file.
 
-    relative: max_abs over the spread (largest minus smallest) of the wanted values; most: the same of the error that
-    all but one value in a thousand stay below; by_most: which of the two has to be within the tolerance.
+    relative: max_abs over the spread (largest minus smallest) of the wanted values.
     """
 
     file: str
     output: str
     max_abs: float
     relative: float
-    most: float
     tolerance: float
-    by_most: bool = False
     note: str = ""
 
     @property
     def passed(self) -> bool:
         """Whether the error is within the tolerance; anything that is not a number is not."""
-        return (self.most if self.by_most else self.relative) <= self.tolerance
+        return self.relative <= self.tolerance
 
 
-def compare(file: str, output: str, found: Array, wanted: Array, by_most: bool = False) -> Comparison:
+def compare(file: str, output: str, found: Array, wanted: Array) -> Comparison:
     """Compare `found` with `wanted`, of the same shape up to leading ones; bytes count as 0..1."""
     tolerance = HALF_TOLERANCE if wanted.dtype == np.float16 else TOLERANCE
     spread = _spread(wanted)
@@ -49,13 +45,12 @@ def compare(file: str, output: str, found: Array, wanted: Array, by_most: bool =
         found = found / 255
     if _core(found) != _core(wanted):
         note = f"shape {list(found.shape)}, expected {list(wanted.shape)}"
-        return Comparison(file, output, math.inf, math.inf, math.inf, tolerance, by_most, note)
+        return Comparison(file, output, math.inf, math.inf, tolerance, note)
     if not wanted.size:
-        return Comparison(file, output, 0.0, 0.0, 0.0, tolerance, by_most, "empty")
+        return Comparison(file, output, 0.0, 0.0, tolerance, "empty")
     difference = np.abs(found.astype(np.float64).reshape(wanted.shape) - wanted.astype(np.float64))
     worst = float(difference.max())  # NaN if any is
-    most = float(np.quantile(difference, MOST))
-    return Comparison(file, output, worst, worst / spread, most / spread, tolerance, by_most)
+    return Comparison(file, output, worst, worst / spread, tolerance)
 
 
 def _spread(wanted: Array) -> float:
