@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
@@ -17,6 +18,10 @@ from streamer.webrtc.ice import LOOPBACK, offer_only
 from tests.fakes.no_process import ProcessGuard
 from tests.fakes.sound import speech_like, write_wav
 from tests.families import tiny_family, tiny_vae_family
+
+# No example may fail for the load of the machine: the limit of a whole test is pytest-timeout's.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 BACKENDS = ("openvino", "onnxruntime")
 
