@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.starter.assembly.stages import WINDOW_HEIGHT, WINDOW_WIDTH
-from export.starter.rendering.gl import SUPERSAMPLING, Camera, Light, Renderer
+from export.starter.rendering.gl import Camera
 from export.starter.rendering.meshio import Floats
 from export.starter.rendering.people import Character, portrait_camera
 from export.starter.rendering.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE, PointSet
@@ -75,17 +75,6 @@ def write_bundle(
     bundle_files.write_picture(folder / bundle_files.PORTRAIT, portrait)
     matte.write_matte(folder / bundle_files.MATTE, cover)
     bundle_files.write_arrays(folder / bundle_files.ARRAYS, arrays)
-
-
-def character_cover(rig: Rig, character: Character) -> NDArray[np.float32]:
-    """How much of each pixel of a bundled character's portrait is the character, [SIZE, SIZE]: known from the rig."""
-    person = Person(rig, character.look)
-    posed = person.express(character.expression)
-    renderer, nothing = Renderer(SIZE), np.zeros(3)
-    light = Light(np.array([0.0, 0.0, 1.0]), nothing, nothing, nothing, np.array([0.0, 0.0, -1.0]), nothing)
-    backdrop = np.zeros((SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING, 3), np.float32)
-    renderer.draw(person, posed, posed, portrait_camera(person), light, backdrop)
-    return renderer.coverage()
 
 
 def character_arrays(rig: Rig, points: PointSet, character: Character) -> Arrays:

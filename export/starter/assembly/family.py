@@ -13,7 +13,11 @@ takes a new expression graph into a family that is there,
 
     python -m export.starter.assembly.family --mouth --out engines/starter
 
-derives the family's own anew with the mouth shapes of `voices.visemes.units`, and
+derives the family's own anew with the mouth shapes of `voices.visemes.units`,
+
+    python -m export.starter.assembly.family --characters --assets DIR --out engines/starter
+
+new portraits of its characters, and
 
     python -m export.starter.assembly.family --pictures --weights export/starter/data/generator.npz \
         --out engines/starter
@@ -34,11 +38,11 @@ import onnx
 import torch
 
 from export.starter.assembly import face_rig
-from export.starter.assembly.bundle import character_arrays, character_cover, write_bundle
+from export.starter.assembly.bundle import character_arrays, write_bundle
 from export.starter.assembly.onnx_graphs import export_graph, file_hash, motion_plan, picture_plans
 from export.starter.rendering.dataset import PLAIN
 from export.starter.rendering.people import CHARACTERS
-from export.starter.rendering.points import choose_points, topology
+from export.starter.rendering.points import PointSet, choose_points, topology
 from export.starter.rendering.rig import Person, Rig
 from export.starter.training.expression_net import WINDOW, export_expression, read_expression
 from export.starter.training.generator import Generator
@@ -127,17 +131,32 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
     with (folder / "topology.partial").open("wb") as file:
         np.savez(file, **topology(points, plain))  # type: ignore[arg-type]
     (folder / "topology.partial").replace(folder / "topology.npz")
+    write_characters(rig, points, folder)
+    _write_manifest(folder, units, stages)
+
+
+def write_characters(rig: Rig, points: PointSet, folder: Path) -> None:
+    """Write the bundles of the characters whose portraits lie there. Raises FileNotFoundError when one does not."""
     for character in CHARACTERS:
         home = folder / "avatars" / character.name
         portrait = cv2.imread(str(home / "portrait.png"), cv2.IMREAD_COLOR)
-        if portrait is None:
-            raise FileNotFoundError(
-                f"{home / 'portrait.png'}: render it with python -m export.starter.rendering.portraits"
-            )
+        cover = cv2.imread(str(home / "matte.png"), cv2.IMREAD_GRAYSCALE)
+        if portrait is None or cover is None:
+            raise FileNotFoundError(f"{home}: render its portrait with python -m export.starter.rendering.portraits")
         arrays = character_arrays(rig, points, character)
-        cover = character_cover(rig, character)
-        write_bundle(home, character, np.asarray(portrait[..., ::-1], np.uint8), cover, arrays, FAMILY)
-    _write_manifest(folder, units, stages)
+        picture = np.asarray(portrait[..., ::-1], np.uint8)
+        write_bundle(home, character, picture, np.asarray(cover, np.float32) / np.float32(255), arrays, FAMILY)
+
+
+def replace_characters(folder: Path, assets: Path) -> None:
+    """Put new portraits of the characters into an assembled family; the networks stay."""
+    rig = Rig(assets)
+    write_characters(rig, choose_points(rig, Person(rig, PLAIN)), folder)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for entry in manifest["files"]:
+        entry["sha256"] = file_hash(folder / entry["file"])
+    _write(path, manifest)
 
 
 def _write_manifest(folder: Path, units: list[str], stages: dict[str, Any]) -> None:
@@ -177,18 +196,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the family's folder")
     parser.add_argument("--expression", action="store_true", help="only take in a new expression graph")
     parser.add_argument("--mouth", action="store_true", help="only derive the mouth's shapes anew")
+    parser.add_argument("--characters", action="store_true", help="only take in new portraits of the characters")
     parser.add_argument("--pictures", action="store_true", help="only export the generator's graphs anew")
     args = parser.parse_args()
     if args.expression:
         replace_expression(args.out)
     elif args.mouth:
         replace_mouth(args.out)
+    elif args.characters and args.assets:
+        replace_characters(args.out, args.assets)
     elif args.pictures and args.weights:
         replace_pictures(args.out, args.weights)
     elif args.assets and args.weights:
         assemble(args.assets, args.weights, args.out)
     else:
-        parser.error("--assets and --weights are needed, or --expression, or --mouth, or --pictures and --weights")
+        parser.error("--assets and --weights are needed, or one of the steps alone (see --help)")
     print(f"wrote {args.out}")
 
 

@@ -168,15 +168,6 @@ class Renderer:
         self._target.color_mask = ((True,) * 4, (True,) * 4)  # type: ignore[assignment]
         return self._read(background)
 
-    def coverage(self) -> NDArray[np.float32]:
-        """How much of each pixel [S, S] of the picture drawn last is the person, 0..1."""
-        side, size, k = self._side, self.size, SUPERSAMPLING
-        drawn = np.frombuffer(self._target.read(components=4, attachment=0), np.uint8).reshape(side, side, 4)
-        motion = np.frombuffer(self._target.read(components=4, attachment=1, dtype="f4"), np.float32)
-        hard = motion.reshape(side, side, 4)[..., 2] > 0  # soft parts are blended into the alpha of what they cover
-        covered = np.maximum(drawn[..., 3] / np.float32(255), hard)[::-1]
-        return np.asarray(covered.reshape(size, k, size, k).mean((1, 3)), np.float32)
-
     def _upload(self, person: Person, name: str, mesh: DrawMesh, posed: Floats, source: Floats) -> None:
         points, normals = mesh.surface(posed)
         origin = mesh.surface(source)[0]

@@ -8,6 +8,7 @@ import numpy as np
 
 from export.starter.rendering.gl import Camera
 from export.starter.rendering.rig import Look, Person
+from export.starter.rendering.strands import Cut
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,16 @@ class Character:
     description: str
     look: Look
     expression: dict[str, float]
-    background: tuple[float, float, float]  # linear RGB of the backdrop
+    background: tuple[float, float, float]  # sRGB of the backdrop's middle, 0..1
+    hair: Cut
 
 
 FRIENDLY = {
     "mouthSmileLeft": 0.42,
     "mouthSmileRight": 0.42,
-    "browInnerUp": 0.10,
-    "browOuterUpLeft": 0.20,
-    "browOuterUpRight": 0.20,
+    "browInnerUp": 0.22,
+    "browOuterUpLeft": 0.16,
+    "browOuterUpRight": 0.16,
     "cheekSquintLeft": 0.10,
     "cheekSquintRight": 0.10,
     "eyeWideLeft": 0.25,
@@ -55,7 +57,9 @@ CHARACTERS = (
             teeth_tint=(2.3, 2.2, 2.05),
         ),
         expression=FRIENDLY,
-        background=(0.30, 0.36, 0.38),
+        background=(0.55, 0.62, 0.66),
+        hair=Cut(count=30000, length=3.2, steps=40, parting=0.12, lift=0.04, fall=2.6, comb=0.75, back=0.8,
+                 curl=(0.012, 0.6), clumps=900, spread=0.04, width=0.0016, melanin=(0.80, 0.55)),
     ),
     Character(
         name="kofi",
@@ -77,9 +81,11 @@ CHARACTERS = (
             teeth_tint=(2.3, 2.2, 2.05),
         ),
         expression=FRIENDLY,
-        background=(0.42, 0.40, 0.36),
+        background=(0.70, 0.66, 0.60),
+        hair=Cut(count=52000, length=0.085, steps=8, lift=0.008, comb=0.0, curl=(0.014, 13.0), clumps=9000,
+                 spread=0.008, width=0.0014, melanin=(0.97, 0.15)),
     ),
-)
+)  # fmt: skip
 PORTRAIT_EXTENT = 1.42  # decimetres: half the picture's width
 PORTRAIT_BELOW_EYES = 0.30
 PORTRAIT_DISTANCE = 14.0

@@ -1,0 +1,141 @@
+"""Hair as strands: grown from the scalp, combed, pulled down by gravity, and kept off head and shoulders.
+
+A strand is a line of points; the renderer gives it thickness. Strands follow those of their clump, as real hair does.
+Lengths are decimetres, as in `rig`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from export.starter.rendering.meshio import Floats, Ints
+
+CAP = 0.16  # from the asset's hair that a place on the skin may lie to be scalp
+# The hairline: so far above the eyes at the forehead and, behind the temples, ever lower.
+HAIRLINE, TEMPLE, HAIRLINE_FALLS = 0.66, 0.42, 0.62
+# No strand hangs before the face or the throat: half widths, heights above the eyes and depths behind them.
+FACE, THROAT = (0.6, 0.36, 0.1), (0.5, -0.7, 0.8)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How hair is cut and combed.
+
+    length: of a strand; steps: points along it; parting: where the hair parts, x from the middle; lift: off the scalp
+    at the root; fall: how soon it turns downwards, 1/decimetre (0: it stands); comb: how strongly it is combed to the
+    sides, and back: backwards; curl: radius and turns per decimetre of coils; clumps: strands that keep together;
+    spread: of the strands of a clump; width: radius of a strand; melanin: how dark it is, and how red, 0..1.
+    """
+
+    count: int
+    length: float
+    steps: int
+    parting: float = 0.0
+    lift: float = 0.03
+    fall: float = 0.0
+    comb: float = 1.0
+    back: float = 0.55
+    curl: tuple[float, float] = (0.0, 0.0)
+    clumps: int = 400
+    spread: float = 0.03
+    width: float = 0.0015
+    melanin: tuple[float, float] = (0.9, 0.3)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What hair grows from and lies on: points [n, 3] with unit normals, and triangles of the skin."""
+
+    points: Floats
+    normals: Floats
+    triangles: Ints
+
+
+def grow(head: Surface, around: Floats, cap: Floats, cut: Cut, eyes: Floats, seed: int) -> Floats:
+    """Strands [n, steps, 3], n up to cut.count.
+
+    head: the skin; around: other points that hair lies on, [m, 3]; cap: points of the asset's hair, which tell where
+    the scalp is; eyes: between the eyes.
+    """
+    rng = np.random.default_rng(seed)
+    roots, normals = _roots(head, cap, cut.count, eyes, rng)
+    clump = rng.integers(len(roots), size=min(cut.clumps, len(roots)))
+    leader = clump[cKDTree(roots[clump]).query(roots)[1]]
+    tree = cKDTree(head.points)
+    shoulders = cKDTree(around)
+    step = cut.length / (cut.steps - 1)
+    layer = cut.lift * rng.uniform(0.4, 1.6, len(roots))
+    place, way = roots.copy(), normals + 0.0
+    side = np.sign(roots[:, 0] - eyes[0] - cut.parting + 1e-9)
+    line = [place]
+    comb = np.stack([side, np.full(len(roots), -0.25), np.full(len(roots), -cut.back)], 1)
+    for k in range(1, cut.steps):
+        share = 1 - np.exp(-cut.fall * k * step)
+        near = tree.query(place)[1]
+        out = head.normals[near]
+        wanted = (1 - share) * (cut.comb * comb + (0.5 if k == 1 else 0.1) * normals) + share * np.array([0, -1.0, 0])
+        wanted -= (wanted * out).sum(1, keepdims=True).clip(max=0) * out  # along the head, not into it
+        way = 0.45 * way + 0.55 * wanted
+        way /= np.linalg.norm(way, axis=1, keepdims=True) + 1e-9
+        place = place + step * way
+        place = _kept_off(place, head, tree, layer)
+        away, other = shoulders.query(place)
+        close = np.maximum(layer * 0.8 - away, 0)[:, None]
+        place = place + close * _unit(place - around[other])
+        line.append(place)
+    strands = np.stack(line, 1)
+    along = np.linspace(0, 1, cut.steps)[None, :, None]
+    # Towards the tips, strands come together with their clump's leader.
+    together = strands[leader] + (roots - roots[leader])[:, None] * (1 - 0.55 * along)
+    strands = strands * (1 - 0.6 * along) + together * 0.6 * along
+    strands += cut.spread * rng.normal(size=(len(roots), 1, 3)) * along
+    strands += 0.3 * cut.spread * np.cumsum(rng.normal(size=strands.shape), 1) / np.sqrt(cut.steps)
+    strands += _coils(strands, cut, rng)
+    away = strands - eyes
+    hidden = np.zeros(len(strands), bool)
+    for width, height, depth in (FACE, THROAT):
+        within = (np.abs(away[..., 0]) < width) & (away[..., 1] < height) & (away[..., 2] > -depth)
+        hidden |= within.any(1)
+    return np.asarray(strands[~hidden])
+
+
+def _roots(head: Surface, cap: Floats, count: int, eyes: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    corners = head.points[head.triangles]
+    middle = corners.mean(1)
+    distance = cKDTree(cap).query(middle)[0]
+    behind, above = eyes[2] - middle[:, 2], middle[:, 1] - eyes[1]
+    scalp = (distance < CAP) & (above > HAIRLINE - HAIRLINE_FALLS * np.maximum(behind - TEMPLE, 0))
+    corners, normals = corners[scalp], head.normals[head.triangles[scalp]]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    chosen = rng.choice(len(corners), count, p=area / area.sum())
+    weights = rng.dirichlet((1, 1, 1), count)[:, :, None]
+    return (corners[chosen] * weights).sum(1), _unit((normals[chosen] * weights).sum(1))
+
+
+def _kept_off(place: Floats, head: Surface, tree: cKDTree, layer: Floats) -> Floats:
+    """Places moved out of the head, to at least `layer` from it."""
+    near = tree.query(place)[1]
+    depth = ((place - head.points[near]) * head.normals[near]).sum(1)
+    return np.asarray(place + np.maximum(layer - depth, 0)[:, None] * head.normals[near])
+
+
+def _coils(strands: Floats, cut: Cut, rng: np.random.Generator) -> Floats:
+    radius, turns = cut.curl
+    if not radius:
+        return np.zeros_like(strands)
+    along = np.linspace(0, cut.length, cut.steps)[None] * turns * 2 * np.pi
+    phase = along * rng.uniform(0.7, 1.3, (len(strands), 1)) + rng.uniform(0, 2 * np.pi, (len(strands), 1))
+    grows = np.minimum(np.linspace(0, 3, cut.steps), 1)[None] * radius
+    way = _unit(strands[:, -1] - strands[:, 0])
+    across = _unit(np.cross(way, rng.normal(size=way.shape)))
+    other = np.cross(way, across)
+    return np.asarray(
+        (grows * np.cos(phase))[..., None] * across[:, None] + (grows * np.sin(phase))[..., None] * other[:, None]
+    )
+
+
+def _unit(vectors: Floats) -> Floats:
+    return np.asarray(vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9))
