@@ -26,6 +26,8 @@ from streamer.stages.motion import MotionStage, MotionWindows
 from streamer.stages.mouth_easing import MouthEasing, Shut, mouth_rows
 from streamer.stages.render import RenderStage
 
+BLINK = frozenset(("eyeBlinkLeft", "eyeBlinkRight"))
+
 __all__ = ["Avatar", "CoefficientStream", "Engines", "FaceRenderer", "Pipeline", "PipelineOptions", "Script"]
 
 
@@ -99,8 +101,20 @@ class FaceRenderer:
         self._manifest = engines.manifest
         self._avatar = avatar
         self._motion = MotionStage(engines[avatar.motion_stage], avatar)
-        self._network = RenderStage(engines["render"], avatar)
+        stage = RenderStage(engines["render"], avatar)
+        self._network = stage.with_lids(self._shut_eyes()) if set(self._names()) >= BLINK else stage
         self._show(face)
+
+    def _names(self) -> tuple[str, ...]:
+        return self._manifest.coefficients.expression
+
+    def _shut_eyes(self) -> Keypoints:
+        """The portrait's keypoints with the lids shut."""
+        values = np.zeros(len(self._manifest.coefficients), np.float32)
+        values[[self._names().index(name) for name in BLINK]] = 1
+        past, future = self._manifest.stage(self._avatar.motion_stage).context
+        window = CoefficientWindow(0, np.repeat(values[:, None], past + 1 + future, 1))
+        return self._motion.infer([window])[0]
 
     def showing(self, face: FaceOptions) -> FaceRenderer:
         """The same avatar with pictures of another size, or on another background. Raises as the constructor."""

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
+
 from engines.runtime import Engine
 from streamer.avatar.bundle import Avatar, open_rasterizer
-from streamer.core.frames import AvatarFrame, Keypoints
+from streamer.avatar.condition_maps import CHANNELS
+from streamer.core.frames import AvatarFrame, ByteArray, FloatArray, Keypoints
 from streamer.core.pictures import to_bytes
 from streamer.core.rates import SAMPLES_PER_FRAME
+from streamer.stages.lid_colour import LidColour
 from streamer.stages.photo_canvas import PhotoCanvas
+
+EYES = CHANNELS.index("eyes")
 
 
 class RenderStage:
@@ -23,6 +29,7 @@ class RenderStage:
         outputs = ["flow", "layers"] if self._painted else ["frame"]
         self._binding = engine.bind(avatar.constants_of(engine.spec), outputs)
         self._canvas = self._canvas_of(self._network) if self._painted else None
+        self._lids: LidColour | None = None
 
     def at(self, size: int) -> RenderStage:
         """The same, its frames of `size` pixels a side. Raises ValueError where the network alone gives the size."""
@@ -34,14 +41,38 @@ class RenderStage:
         other._canvas = self._canvas_of(size)
         return other
 
+    def with_lids(self, shut: Keypoints) -> RenderStage:
+        """The same, its lids in the colour of the skin about them; `shut` are keypoints with the eyes shut."""
+        if self._rasterizer is None or not self._painted:
+            return self
+        constants = self._avatar.constants
+        portrait = np.ascontiguousarray(constants["portrait"][0].transpose(1, 2, 0))
+        layer = self._infer(shut)[0]["layers"][0]
+        other = copy.copy(self)
+        other._lids = LidColour.measure(portrait, constants["source_keypoints"][0], layer, constants["windows"][0])
+        return other
+
     def infer(self, keypoints: Keypoints) -> AvatarFrame:
         """The picture of one frame."""
-        inputs = {"driving_keypoints": keypoints.points[None]}
-        if self._rasterizer:
-            inputs["driving_conditions"] = self._rasterizer.draw(keypoints.points)[None]
-        made = self._binding.infer(inputs)
-        picture = self._canvas.draw(made["flow"][0], made["layers"]) if self._canvas else to_bytes(made["frame"][0])
+        made, conditions = self._infer(keypoints)
+        picture = self._drawn(made, conditions) if self._canvas else to_bytes(made["frame"][0])
         return AvatarFrame(keypoints.index, picture, keypoints.index * SAMPLES_PER_FRAME)
+
+    def _infer(self, keypoints: Keypoints) -> tuple[dict[str, FloatArray], FloatArray | None]:
+        inputs, conditions = {"driving_keypoints": keypoints.points[None]}, None
+        if self._rasterizer:
+            conditions = self._rasterizer.draw(keypoints.points)
+            inputs["driving_conditions"] = conditions[None]
+        return self._binding.infer(inputs), conditions
+
+    def _drawn(self, made: dict[str, FloatArray], conditions: FloatArray | None) -> ByteArray:
+        assert self._canvas is not None
+        layers = made["layers"]
+        if self._lids is not None and conditions is not None:
+            top, left = (int(place) for place in self._avatar.constants["windows"][0])
+            opening = conditions[EYES, top : top + layers.shape[1], left : left + layers.shape[2]]
+            layers[0] = self._lids.correct(layers[0], opening)
+        return self._canvas.draw(made["flow"][0], layers)
 
     def _canvas_of(self, size: int) -> PhotoCanvas:
         return PhotoCanvas(self._avatar.photo, self._avatar.constants["windows"], self._network, size)

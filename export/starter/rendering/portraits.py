@@ -115,7 +115,11 @@ def _add_lining(bpy: Any, scene: Any, person: Person, posed: dict[str, Any]) -> 
     """Close the gap between collar and neck with the shirt's inside."""
     shirt = next(part for part in person.parts if part.name == "shirt")
     inside = {"shirt": posed["shirt"] - LINING * person.rig.shirt_normals}
-    _add_part(bpy, scene, person, replace(shirt, tint=tuple(0.7 * value for value in shirt.tint)), inside, LINING)
+    _add_part(bpy, scene, person, replace(shirt, tint=_darker(shirt.tint)), inside, LINING)
+
+
+def _darker(tint: tuple[float, float, float]) -> tuple[float, float, float]:
+    return tint[0] * 0.7, tint[1] * 0.7, tint[2] * 0.7
 
 
 def _add_hair(bpy: Any, scene: Any, person: Person, posed: dict[str, Any], cut: Cut) -> None:
