@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING
 
 from streamer.cli import sound_arguments
@@ -12,6 +13,7 @@ from streamer.cli.arguments import (
     add_face_options,
     add_family,
     add_record,
+    argument,
     face_options,
     picture_side,
     record_options,
@@ -39,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     picture.add_argument(
         "--height", type=picture_side, default=720, metavar="PIXELS", help="of the picture (default: 720)"
+    )
+    picture.add_argument(
+        "--fill",
+        type=argument(read_fill),
+        metavar="RRGGBB|blur",
+        help="beside the face instead of black bars: a colour, or the picture itself, out of focus",
     )
     picture.add_argument(
         "--fit",
@@ -69,6 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(engines=None, threads=None)  # None: not given, which --server requires
 
 
+def read_fill(text: str) -> str:
+    """A reader of `--fill`."""
+    if re.fullmatch("#?[0-9a-fA-F]{6}|blur", text):
+        return text
+    raise ValueError("RRGGBB or blur")
+
+
 def run(args: argparse.Namespace) -> int:
     """Be the avatar in video calls and streams: its face on a virtual camera, moved by your microphone (or a file),
     and your voice, delayed to match the lips, on a sound device that the call listens to; or both together in a stream
@@ -97,7 +112,7 @@ def _camera(args: argparse.Namespace) -> CameraChoice:
     if args.output is not None and (args.device is not None or args.backend is not None):
         raise ConfigError("--device and --backend are of a virtual camera, --output takes its place; name one of them")
     output = None if args.output is None else Destination.parse(args.output)
-    return CameraChoice(Fit(args.width, args.height, args.fit), args.device, args.backend, output)
+    return CameraChoice(Fit(args.width, args.height, args.fit, args.fill), args.device, args.backend, output)
 
 
 def _server_face(args: argparse.Namespace) -> ServerChoice:

@@ -47,3 +47,23 @@ def test_a_cropped_face_fills_the_picture() -> None:
 def test_a_picture_of_the_right_size_is_not_touched() -> None:
     face = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     np.testing.assert_array_equal(Fit(64, 64).put(face), face)
+
+
+def test_the_bars_may_be_a_colour_or_the_picture_out_of_focus() -> None:
+    face = _face(256, 256)
+    face[..., 2] = 40
+    plain = Fit(640, 360).put(face)
+    for fill in ("#102030", "102030", "blur"):
+        filled = Fit(640, 360, fill=fill).put(face)
+        assert np.array_equal(filled[:, 140:500], plain[:, 140:500])  # the face itself
+        bars = np.concatenate([filled[:, :140], filled[:, 500:]], axis=1).astype(int)
+        if fill == "blur":
+            assert np.abs(bars.mean((0, 1)) - 0.7 * face.mean((0, 1))).max() < 15
+            assert np.abs(np.diff(bars, axis=0)).max() <= 3
+        else:
+            assert (bars == (16, 32, 48)).all()
+
+
+def test_a_transparent_picture_keeps_transparent_bars() -> None:
+    clear = Fit(640, 360, fill="blur").put(np.full((256, 256, 4), 255, np.uint8))
+    assert clear[:, :140].max() == 0
