@@ -17,7 +17,7 @@ MINUTES ?= 10
 AUDIO ?= tests/data/speech.ogg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run check test coverage lint bench latency obs camera speech score soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
+.PHONY: help setup dev run check test coverage lint bench latency media obs camera speech score soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -50,6 +50,9 @@ bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECOND
 
 latency: dev  ## microphone to picture and to sound in a real browser (Chromium, headless)
 	$(BIN)/python -m tests.measure.browser_latency
+
+media: dev  ## make the moving picture of the README anew, from the shipped characters
+	$(BIN)/python -m tests.measure.media
 
 obs: dev  ## OBS Studio itself plays the avatar as a Media Source (needs obs-studio, xvfb, ffmpeg)
 	$(BIN)/python -m tests.measure.obs_media_source

@@ -1,4 +1,4 @@
-"""Offers as browsers write them, taken down from life: each is answered with what that browser can use."""
+"""Offers in the form in which browsers write them (Firefox's was recorded, Safari's and iOS's are modelled on it)."""
 
 from __future__ import annotations
 
