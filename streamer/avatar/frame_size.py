@@ -36,8 +36,7 @@ def largest_frame(manifest: Manifest) -> int:
 
 def check(manifest: Manifest, asked: int | None) -> None:
     """Raise ConfigError when frames of the family are never of the size asked for."""
-    offered = offered_sizes(manifest)
-    if asked is not None and asked not in offered:
+    if asked is not None and asked not in (offered := offered_sizes(manifest)):
         sizes = ", ".join(map(str, offered))
         raise ConfigError(f"size {asked}; family {manifest.family} has {sizes}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -14,9 +13,11 @@ from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar.bundle import Avatar, open_rasterizer
 from streamer.core.frames import ByteArray, CoefficientWindow, FloatArray
+from streamer.core.options import FaceOptions
 from streamer.core.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
 from streamer.pipeline import CoefficientStream, FaceRenderer
 from streamer.stages.motion import MotionStage
+from tests.fakes import faces
 
 STARTER = Path(engines.__file__).parent / "starter"
 LIPS, RIGHT_LIDS, LEFT_LIDS = (13, 14), (159, 145), (386, 374)  # keypoints: upper and lower
@@ -46,13 +47,11 @@ def window(starter: Engines, pose: dict[str, float] | None = None, **units: floa
 
 
 def picture(starter: Engines, avatar: Avatar, held: CoefficientWindow) -> ByteArray:
-    return FaceRenderer(starter, avatar).render([held])[0].rgb
+    return FaceRenderer(starter, avatar, FaceOptions(size=256)).render([held])[0].rgb
 
 
 def portrait(avatar: Avatar) -> ByteArray:
-    image = cv2.imread(str(avatar.info.folder / "portrait.png"))
-    assert image is not None
-    return np.asarray(image[..., ::-1], np.uint8)
+    return faces.portrait(avatar.name)
 
 
 def patch(image: ByteArray, avatar: Avatar, points: tuple[int, int], reach: int = 14) -> FloatArray:

@@ -68,8 +68,8 @@ def test_colours_are_marked_and_converted_as_marked(tmp_path: Path, sound: Path,
 @pytest.mark.parametrize(("suffix", "decoder"), [(".webm", "libvpx-vp9"), (".mov", None)])
 def test_a_transparent_avatar_stays_so(tmp_path: Path, sound: Path, suffix: str, decoder: str | None) -> None:
     out = tmp_path / f"out{suffix}"
-    command = ["render", "--audio", str(sound), "--avatar", "kofi", "--still", "--background", "transparent"]
-    assert main([*command, "--out", str(out)]) == 0
+    command = ["render", "--audio", str(sound), "--avatar", "kofi", "--still", "--size", "256"]
+    assert main([*command, "--background", "transparent", "--out", str(out)]) == 0
     frame = decoded(out, decoder)
     assert frame.shape == (256, 256, 4)
     assert frame[:150, [0, 255], 3].max() < 8

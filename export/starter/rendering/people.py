@@ -81,7 +81,7 @@ CHARACTERS = (
             teeth_tint=(2.3, 2.2, 2.05),
         ),
         expression=FRIENDLY,
-        background=(0.70, 0.66, 0.60),
+        background=(0.47, 0.55, 0.60),
         hair=Cut(count=52000, length=0.085, steps=8, lift=0.008, comb=0.0, curl=(0.014, 13.0), clumps=9000,
                  spread=0.008, width=0.0014, melanin=(0.97, 0.15)),
     ),
