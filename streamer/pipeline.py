@@ -26,6 +26,7 @@ from streamer.stages.motion import MotionStage, MotionWindows
 from streamer.stages.mouth_easing import MouthEasing, Shut, mouth_rows
 from streamer.stages.render import RenderStage
 
+MOST_BACKDROPS = 4  # kept for an avatar; one of 768 pixels has 20 MB
 BLINK = frozenset(("eyeBlinkLeft", "eyeBlinkRight"))
 
 __all__ = ["Avatar", "CoefficientStream", "Engines", "FaceRenderer", "Pipeline", "PipelineOptions", "Script"]
@@ -103,6 +104,7 @@ class FaceRenderer:
         self._motion = MotionStage(engines[avatar.motion_stage], avatar)
         stage = RenderStage(engines["render"], avatar)
         self._network = stage.with_lids(self._shut_eyes()) if set(self._names()) >= BLINK else stage
+        self._backdrops: dict[tuple[str, int], Backdrop] = {}  # shared with the renderers that `showing` makes
         self._show(face)
 
     def _names(self) -> tuple[str, ...]:
@@ -124,9 +126,18 @@ class FaceRenderer:
 
     def _show(self, face: FaceOptions) -> None:
         frame_size.check(self._manifest, face.size)
-        self.size = frame_size.frame_size(self._manifest, self._avatar.photo.shape[0], face.size)
+        self.size = frame_size.frame_size(self._manifest, self._avatar.photo.shape[0], face)
         self._render = self._network.at(self.size)
-        self._backdrop = None if face.background is None else Backdrop.of(self._avatar, face.background, self.size)
+        self._backdrop = None if face.background is None else self._backdrop_of(face.background)
+
+    def _backdrop_of(self, background: str) -> Backdrop:
+        """As `Backdrop.of`; those used last are kept, as making one takes as long as several pictures."""
+        key = background, self.size
+        found = self._backdrops.pop(key, None) or Backdrop.of(self._avatar, background, self.size)
+        self._backdrops[key] = found
+        while len(self._backdrops) > MOST_BACKDROPS:
+            del self._backdrops[next(iter(self._backdrops))]
+        return found
 
     def render(self, windows: Sequence[CoefficientWindow]) -> list[AvatarFrame]:
         """One frame for each window, in order."""

@@ -32,6 +32,7 @@ SEEN = 0.02  # of what is nearby: so much of the person alone must be there to k
 NOBODY, SOMEBODY = 0.08, 0.80  # shares taken for 0 and for 1: hair and skin are not of one colour
 SOLVED = (0.2, 0.6)  # share of the person from which, and from which fully, its colour is solved for
 LEAST_SHARE = 0.15
+PLATE = 256  # pixels a side at which the background behind the person is made up
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +146,12 @@ class Backdrop:
 
 def clean_plate(portrait: ByteArray, matte: FloatArray) -> FloatArray:
     """Return the portrait's background, [S, S, 3] in 0..255, with the person filled in from nearby pixels."""
+    side = portrait.shape[0]
+    if side > PLATE:  # what is made up is soft: it is made small, and only what is seen keeps its detail
+        small = cv2.resize(matte, (PLATE, PLATE), interpolation=cv2.INTER_AREA)
+        made = cv2.resize(clean_plate(scaled(portrait, PLATE), np.asarray(small, np.float32)), (side, side))
+        seen = (1 - cv2.dilate(matte, np.ones((5, 5))) / 0.02).clip(0, 1)
+        return np.asarray(cv2.blendLinear(portrait.astype(np.float32), made, seen, 1 - seen), np.float32)
     known = (cv2.dilate(matte, np.ones((3, 3))) < 0.02).astype(np.float32)
     if not known.any():
         known = (matte <= matte.min()).astype(np.float32)

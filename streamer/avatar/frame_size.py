@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engines.manifest import Manifest
 from streamer.core.errors import ConfigError
-from streamer.core.options import FRAME_SIZES, LARGEST_UNASKED
+from streamer.core.options import FRAME_SIZES, LARGEST_CUT_OUT, LARGEST_UNASKED, PLAIN_FACE, FaceOptions
 
 ENOUGH = 0.75  # of a size: a photo with so many pixels loses detail at the next smaller one
 
@@ -20,13 +20,13 @@ def offered_sizes(manifest: Manifest) -> tuple[int, ...]:
     return tuple(sorted({manifest.size, *(size for size in FRAME_SIZES if size > manifest.size)}))
 
 
-def frame_size(manifest: Manifest, photo: int, asked: int | None) -> int:
-    """The side of frames of an avatar whose photo has `photo` pixels a side: the size asked for, or the largest that
-    the photo has pixels for; None is at most LARGEST_UNASKED."""
-    most = LARGEST_UNASKED if asked is None else asked
-    return max(
-        (size for size in offered_sizes(manifest) if size <= most and ENOUGH * size <= photo), default=manifest.size
-    )
+def frame_size(manifest: Manifest, photo: int, face: FaceOptions = PLAIN_FACE) -> int:
+    """The side of frames of an avatar whose photo has `photo` pixels a side: the size that the options ask for, or the
+    largest that the photo has pixels for. Unasked, it is at most LARGEST_UNASKED, or LARGEST_CUT_OUT on another
+    background, as every pixel about the outline is then worked on."""
+    most = face.size or (LARGEST_UNASKED if face.background is None else LARGEST_CUT_OUT)
+    fitting = [size for size in offered_sizes(manifest) if size <= most and ENOUGH * size <= photo]
+    return max(fitting, default=manifest.size)
 
 
 def largest_frame(manifest: Manifest) -> int:

@@ -113,7 +113,7 @@ def _portrait(manifest: Manifest, name: str) -> Portrait:
     if max(photo.shape[:2]) > LARGEST_PNG:
         small = cv2.resize(photo, (LARGEST_PNG, LARGEST_PNG), interpolation=cv2.INTER_AREA)
         png = encode_png(np.asarray(small, np.uint8))
-    still = scaled(photo, frame_size(manifest, photo.shape[0], None))
+    still = scaled(photo, frame_size(manifest, photo.shape[0]))
     return Portrait(
         info.name, info.title, info.description, png, still, photo, manifest.size, info.folder, is_own(info)
     )

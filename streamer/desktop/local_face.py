@@ -77,7 +77,7 @@ def check(face: FaceChoice) -> Manifest:
 def frame_side(manifest: Manifest, face: FaceChoice) -> int:
     """Pixels a side of the face's pictures. Raises BundleError."""
     name = face.avatar or default_name(manifest)
-    return frame_size(manifest, Gallery.load(manifest, [name], name).find(None).photo.shape[0], face.face.size)
+    return frame_size(manifest, Gallery.load(manifest, [name], name).find(None).photo.shape[0], face.face)
 
 
 def open_source(sound: SoundChoice) -> SoundSource:
@@ -140,7 +140,7 @@ async def converse(
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     name = face.avatar or default_name(manifest)
     portrait = Gallery.load(manifest, [name], name).find(None)
-    size = frame_size(manifest, portrait.photo.shape[0], face.face.size)
+    size = frame_size(manifest, portrait.photo.shape[0], face.face)
     if remark := frame_size_note(portrait.photo.shape[0], face.face.size, size):
         note(remark)
     still = portrait.shown(face.face.background, size)

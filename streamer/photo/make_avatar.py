@@ -106,7 +106,7 @@ def _fit_rig(manifest: Manifest, portrait: Portrait, mode: str) -> Made:
     picture = scaled(photo, size)
     matte = _matte(portrait, lambda photo: cut_square(photo, square, size), picture, landmarks)
     notes = [TIGHT] if square.overhang((width, height)) > LITTLE_ROOM else []
-    shown = frame_size(manifest, photo.shape[0], None)
+    shown = frame_size(manifest, photo.shape[0])
     if shown < min(LARGEST_UNASKED, largest_photo(manifest)):
         notes.append(SMALL.format(pixels=int(2 * square.half), shown=shown))
     if mode not in WHOLE_MODES:

@@ -171,7 +171,7 @@ class SessionHandlers:
         return portrait, options
 
     async def _prepare(self, portrait: Portrait, options: SessionOptions) -> SessionOptions:
-        size = frame_size(self._manifest, portrait.photo.shape[0], options.face.size)
+        size = frame_size(self._manifest, portrait.photo.shape[0], options.face)
         try:
             return replace(options, still=await self._stills.still(portrait, options.face.background, size))
         except BundleError as error:

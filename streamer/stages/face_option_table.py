@@ -97,6 +97,7 @@ OPTIONS = (
         "size",
         _size,
         "|".join(map(str, FRAME_SIZES)),
-        "pixels a side of the face's pictures; a smaller photo gives what it has (default: 512)",
+        "pixels a side of the face's pictures; a smaller photo gives what it has (default: 512, "
+        "on another background 384)",
     ),
 )

@@ -28,6 +28,7 @@ class RenderStage:
         self._painted = "layers" in engine.spec.outputs
         outputs = ["flow", "layers"] if self._painted else ["frame"]
         self._binding = engine.bind(avatar.constants_of(engine.spec), outputs)
+        self._canvases: dict[int, PhotoCanvas] = {}  # by size, shared with the stages that `at` makes
         self._canvas = self._canvas_of(self._network) if self._painted else None
         self._lids: LidColour | None = None
 
@@ -75,4 +76,7 @@ class RenderStage:
         return self._canvas.draw(made["flow"][0], layers)
 
     def _canvas_of(self, size: int) -> PhotoCanvas:
-        return PhotoCanvas(self._avatar.photo, self._avatar.constants["windows"], self._network, size)
+        if size not in self._canvases:
+            windows = self._avatar.constants["windows"]
+            self._canvases[size] = PhotoCanvas(self._avatar.photo, windows, self._network, size)
+        return self._canvases[size]

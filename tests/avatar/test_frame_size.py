@@ -9,6 +9,7 @@ import pytest
 from engines.manifest import Manifest
 from streamer.avatar.frame_size import check, frame_size, largest_frame, note, offered_sizes
 from streamer.core.errors import ConfigError
+from streamer.core.options import FaceOptions
 from tests import ROOT
 
 STARTER = Manifest.load(ROOT / "engines" / "starter")
@@ -27,7 +28,12 @@ STARTER = Manifest.load(ROOT / "engines" / "starter")
     ],
 )
 def test_frames_are_as_large_as_the_photo_has_pixels_for(photo: int, asked: int | None, size: int) -> None:
-    assert frame_size(STARTER, photo, asked) == size
+    assert frame_size(STARTER, photo, FaceOptions(size=asked)) == size
+
+
+def test_a_face_on_another_background_is_smaller_unless_asked() -> None:
+    assert frame_size(STARTER, 1024, FaceOptions(background="blur")) == 384
+    assert frame_size(STARTER, 1024, FaceOptions(background="blur", size=768)) == 768
 
 
 def test_a_photo_smaller_than_the_size_is_told(tiny_folder: Path) -> None:
@@ -39,7 +45,7 @@ def test_a_photo_smaller_than_the_size_is_told(tiny_folder: Path) -> None:
 def test_a_network_that_draws_the_picture_gives_its_size(tiny_folder: Path) -> None:
     tiny = Manifest.load(tiny_folder)
     assert offered_sizes(tiny) == (tiny.size,)
-    assert largest_frame(tiny) == frame_size(tiny, 1024, None) == tiny.size
+    assert largest_frame(tiny) == frame_size(tiny, 1024) == tiny.size
     with pytest.raises(ConfigError, match=f"size 512; family tiny has {tiny.size}"):
         check(tiny, 512)
     check(tiny, None)

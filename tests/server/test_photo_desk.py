@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,7 +124,7 @@ def two_people() -> bytes:
     files = (PHOTO.parents[1] / name / "portrait.png" for name in ("mina", "kofi"))
     people = [np.asarray(cv2.imread(str(file)), np.uint8) for file in files]
     side = min(person.shape[0] for person in people)
-    return cv2.imencode(".png", np.hstack([cv2.resize(person, (side, side)) for person in people]))[1].tobytes()
+    return cv2.imencode(".jpg", np.hstack([cv2.resize(person, (side, side)) for person in people]))[1].tobytes()
 
 
 @pytest.mark.process
