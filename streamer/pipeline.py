@@ -118,9 +118,14 @@ class FaceRenderer:
         window = CoefficientWindow(0, np.repeat(values[:, None], past + 1 + future, 1))
         return self._motion.infer([window])[0]
 
-    def showing(self, face: FaceOptions) -> FaceRenderer:
-        """The same avatar with pictures of another size, or on another background. Raises as the constructor."""
+    def showing(self, face: FaceOptions, crowded: bool = False) -> FaceRenderer:
+        """The same avatar with pictures of another size, or on another background. Raises as the constructor.
+
+        crowded: other sessions need the processor too: a size that nobody asked for is the smallest.
+        """
         other = copy.copy(self)
+        if crowded and face.size is None:
+            face = replace(face, size=frame_size.offered_sizes(self._manifest)[0])
         other._show(face)
         return other
 

@@ -68,8 +68,11 @@ class Renderer(Protocol):
     def render(self, windows: list[CoefficientWindow]) -> list[AvatarFrame]:
         """One frame for each window."""
 
-    def showing(self, face: FaceOptions) -> Self:
-        """The same with its pictures of the size and on the background that the options name."""
+    def showing(self, face: FaceOptions, crowded: bool = False) -> Self:
+        """The same with its pictures of the size and on the background that the options name.
+
+        crowded: other sessions need the processor too: a size that nobody asked for is the smallest.
+        """
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class RenderedFrame:
 
 @dataclass
 class _Session:
+    avatar: str
+    face: FaceOptions
     stream: Stream
     renderer: Renderer
     generation: int = -1  # no sound is taken before the first Begin
@@ -133,6 +138,7 @@ class Inference:
         self._sessions: dict[int, _Session] = {}
         self._times = StageTimes()
         self._clock = clock
+        self._crowded = False
         self._pace = 0.0  # seconds a picture is expected to take
         self._rendered = 0
         self._expired = 0
@@ -167,6 +173,7 @@ class Inference:
                     self._cut(message)
                 case Close():
                     self._sessions.pop(message.session, None)
+                    self._share()
         except AvatarError as error:
             self._sessions.pop(message.session, None)
             return SessionFailed(message.session, str(error))
@@ -202,8 +209,20 @@ class Inference:
         if message.avatar not in self._renderers:
             raise SessionError(f"no avatar {message.avatar}; there are {', '.join(self._renderers)}")
         stream = self._open_stream(message.avatar, message.options)
-        renderer = self._renderers[message.avatar].showing(message.options.face)
-        self._sessions[message.session] = _Session(stream, renderer, performed=message.performed)
+        renderer = self._renderers[message.avatar].showing(message.options.face, crowded=bool(self._sessions))
+        self._sessions[message.session] = _Session(
+            message.avatar, message.options.face, stream, renderer, performed=message.performed
+        )
+        self._share()
+
+    def _share(self) -> None:
+        """Draw smaller pictures for several sessions than for one; two cores draw two at 256 pixels, or one at 512."""
+        crowded = len(self._sessions) > 1
+        if crowded == self._crowded:
+            return
+        self._crowded = crowded
+        for session in self._sessions.values():
+            session.renderer = self._renderers[session.avatar].showing(session.face, crowded)
 
     def _begin(self, message: Begin) -> None:
         session = self._sessions.get(message.session)

@@ -48,13 +48,15 @@ class SlowRenderer:
         self.seconds = seconds
         self.now = 0.0
         self.opened: list[float] = []
+        self.crowded: list[bool] = []
 
     def render(self, windows: list[CoefficientWindow]) -> list[AvatarFrame]:
         self.now += self.seconds
         self.opened += [float(window.values[0, 0]) for window in windows]
         return [AvatarFrame(window.index, np.zeros((1, 1, 3), np.uint8), 0) for window in windows]
 
-    def showing(self, face: FaceOptions) -> Self:
+    def showing(self, face: FaceOptions, crowded: bool = False) -> Self:
+        self.crowded.append(crowded)
         return self
 
 
@@ -221,3 +223,13 @@ def test_a_closed_session_costs_nothing_more() -> None:
     speak(inference, 1, 0, 3)
     inference.handle(Close(1))
     assert not inference.busy
+
+
+def test_several_sessions_have_smaller_pictures_than_one_and_it_has_its_own_again() -> None:
+    inference, renderer = device(0.01)
+    begin(inference, 1, origin=0.0)
+    assert renderer.crowded[-1] is False
+    begin(inference, 2, origin=0.0)
+    assert renderer.crowded[-2:] == [True, True]  # the second, and then the first anew
+    inference.handle(Close(1))
+    assert renderer.crowded[-1] is False
