@@ -9,6 +9,7 @@ caller passes messages and the clock.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -176,6 +177,8 @@ class Inference:
                     self._share()
         except AvatarError as error:
             self._sessions.pop(message.session, None)
+            with contextlib.suppress(AvatarError):  # of another's matte, whose own session will be told
+                self._share()
             return SessionFailed(message.session, str(error))
         return None
 

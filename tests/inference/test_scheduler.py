@@ -233,3 +233,12 @@ def test_several_sessions_have_smaller_pictures_than_one_and_it_has_its_own_agai
     assert renderer.crowded[-2:] == [True, True]  # the second, and then the first anew
     inference.handle(Close(1))
     assert renderer.crowded[-1] is False
+
+
+def test_a_session_that_fails_leaves_its_share_to_the_others() -> None:
+    inference, renderer = device(0.01)
+    begin(inference, 1, origin=0.0)
+    begin(inference, 2, origin=0.0)
+    late = AudioChunk(10 * FPS * SAMPLES_PER_FRAME, np.zeros(SAMPLES_PER_FRAME, np.float32))
+    assert inference.handle(Sound(2, 0, late)) is not None  # after a hole of ten seconds
+    assert renderer.crowded[-1] is False
