@@ -10,15 +10,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
-from aiortc import (
-    MediaStreamTrack,
-    RTCConfiguration,
-    RTCPeerConnection,
-    RTCSessionDescription,
-)
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
@@ -29,6 +23,7 @@ from streamer.core.frames import ByteArray
 from streamer.core.limits import Limits, SpeechLimits
 from streamer.core.options import PipelineOptions
 from streamer.inference.worker import InferenceWorker
+from streamer.server import negotiation
 from streamer.server.metrics import SessionCounts
 from streamer.server.patience import until_connected, until_over
 from streamer.server.peer_state import TRANSITIONS, State
@@ -39,10 +34,9 @@ from streamer.session.playout import Playout, session_delay_ms
 from streamer.session.speech_port import SpeechPort
 from streamer.webrtc import audio_buffer
 from streamer.webrtc.codecs import only_opus, prefer_vp8
-from streamer.webrtc.offer import OfferError, without_dead_ends
+from streamer.webrtc.offer import OfferError
 from streamer.webrtc.peer_guard import PeerGuard
-from streamer.webrtc.private_parts import Receiver, Transport, transports_of
-from streamer.webrtc.sections import Offer
+from streamer.webrtc.private_parts import Receiver
 from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack
 
 logger = logging.getLogger(__name__)
@@ -138,7 +132,7 @@ class Session:
         try:
             self._change(State.CONNECTING)
             async with asyncio.timeout(self._limits.negotiate_s):
-                sdp = await self._negotiate(offer)
+                sdp = await negotiation.answer(self._peer, self.guard, offer)
         except TimeoutError:
             await self.close("negotiation took too long")
             raise OfferError(f"no answer to the offer after {self._limits.negotiate_s:.0f} s") from None
@@ -203,33 +197,6 @@ class Session:
     def on_worker_failure(self, reason: str) -> None:
         """From the worker: no more pictures. Without a face there is nothing to stay for; the page may call again."""
         self._spawn(self.close(reason))
-
-    async def _negotiate(self, offer: str) -> str:
-        transports = []
-        taken = Offer.of(without_dead_ends(offer))
-        try:
-            await self._peer.setRemoteDescription(RTCSessionDescription(taken.text, "offer"))
-            transports = transports_of(self._peer)  # those that are left when all is bundled
-            for transport in transports:
-                transport.filter_media(self.guard.rtp, self.guard.rtcp)
-                transport.take_no_data()
-            await self._peer.setLocalDescription(await self._peer.createAnswer())
-        except TimeoutError:
-            raise
-        except Exception as error:  # aiortc raises many kinds of exception on an unexpected offer
-            raise OfferError(
-                f"the SDP offer cannot be answered ({error or type(error).__name__}); "
-                "it must offer Opus and VP8 or H.264, bundled"
-            ) from error
-        for transport in transports:
-            transport.filter_datagrams(partial(self._takes, transport))
-        answer = taken.answer(self._peer.localDescription.sdp)
-        if "a=candidate:" not in answer:
-            raise OfferError("there is no address of this machine by which the call could come about")
-        return answer
-
-    def _takes(self, transport: Transport, data: bytes, address: tuple[str, int]) -> bool:
-        return self.guard.datagram(data, address, transport.is_peer(address), transport.backlog)
 
     def _on_excess(self, reason: str) -> None:
         self._spawn(self.close(reason))

@@ -1,0 +1,48 @@
+"""Offer and answer of one peer connection, with a guard put in front of its transports."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aiortc import RTCPeerConnection, RTCSessionDescription
+
+from streamer.webrtc.offer import OfferError, without_dead_ends
+from streamer.webrtc.peer_guard import PeerGuard
+from streamer.webrtc.private_parts import Transport, transports_of
+from streamer.webrtc.sections import Offer
+
+
+async def answer(peer: RTCPeerConnection, guard: PeerGuard, offer: str) -> str:
+    """Apply an offer that has passed `check_offer` to `peer`; return the SDP answer with all candidates in it.
+
+    All that the peer sends from then on passes `guard` before aiortc parses it.
+
+    Raises:
+        OfferError: aiortc cannot answer it, or there is no address to answer with.
+        TimeoutError: as raised by a limit of the caller's.
+    """
+    taken = Offer.of(without_dead_ends(offer))
+    try:
+        await peer.setRemoteDescription(RTCSessionDescription(taken.text, "offer"))
+        transports = transports_of(peer)  # those that are left when all is bundled
+        for transport in transports:
+            transport.filter_media(guard.rtp, guard.rtcp)
+            transport.take_no_data()
+        await peer.setLocalDescription(await peer.createAnswer())
+    except TimeoutError:
+        raise
+    except Exception as error:  # aiortc raises many kinds of exception on an unexpected offer
+        raise OfferError(
+            f"the SDP offer cannot be answered ({error or type(error).__name__}); "
+            "it must offer Opus and VP8 or H.264, bundled"
+        ) from error
+    for transport in transports:
+        transport.filter_datagrams(partial(_takes, guard, transport))
+    sdp = taken.answer(peer.localDescription.sdp)
+    if "a=candidate:" not in sdp:
+        raise OfferError("there is no address of this machine by which the call could come about")
+    return sdp
+
+
+def _takes(guard: PeerGuard, transport: Transport, data: bytes, address: tuple[str, int]) -> bool:
+    return guard.datagram(data, address, transport.is_peer(address), transport.backlog)
