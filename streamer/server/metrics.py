@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from streamer.audio.format import RATE
 from streamer.inference.messages import Pulse
 from streamer.webrtc.peer_guard import Refused
 
 PREFIX = "avatar_"
-CONTENT_TYPE = "text/plain; version=0.0.4"
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 @dataclass
@@ -61,49 +66,61 @@ class ServerCounts:
 
 def render(server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> str:
     """The text of GET /metrics."""
-    lines: list[str] = []
-    for name, kind, explanation, value in (
-        ("ready", "gauge", "1 when the engines are warm", int(server.ready)),
-        ("sessions_open", "gauge", "Sessions now", server.open_sessions),
-        ("sessions_total", "counter", "Sessions begun", server.sessions),
-        ("sessions_refused_total", "counter", "Offers refused", server.refused),
-        ("sessions_displaced_total", "counter", "Sessions whose place went to another caller", server.displaced),
-        ("requests_refused_total", "counter", "Requests beyond a rate", server.requests_refused),
-        ("connections_open", "gauge", "HTTP connections now", server.connections),
-        ("connections_refused_total", "counter", "Connections that had to make room", server.connections_refused),
-        ("connections_timed_out_total", "counter", "Connections closed for idleness", server.connections_timed_out),
-        ("worker_starts_total", "counter", "Starts of the inference process", server.worker_starts),
-        ("worker_messages_dropped_total", "counter", "Messages it had no room for", server.messages_dropped),
-        ("worker_pictures_overwritten_total", "counter", "Pictures read too late", server.pictures_overwritten),
-        ("frames_rendered_total", "counter", "Pictures made", pulse.rendered),
-        ("frames_expired_total", "counter", "Pictures not made: their moment had passed", pulse.expired),
-        ("frames_overflowed_total", "counter", "Pictures not made: too many waited", pulse.overflowed),
-        ("frames_shown_total", "counter", "Pictures sent", sessions.frames_shown),
-        ("frames_repeated_total", "counter", "Repeats of a picture, the next being late", sessions.frames_repeated),
-        ("frames_dropped_total", "counter", "Pictures that came after their moment", sessions.frames_dropped),
-        ("frames_stale_total", "counter", "Pictures for sound that was cut off meanwhile", sessions.frames_stale),
-        ("frames_unsent_total", "counter", "Pictures the sender did not take in time", sessions.frames_unsent),
-        ("sound_unsent_packets_total", "counter", "Sound the sender did not take in time", sessions.sound_unsent),
-        ("sound_missing_seconds_total", "counter", "Silence sent for want of sound", sessions.sound_missing / RATE),
-        ("microphone_packets_lost_total", "counter", "Packets that never came", sessions.packets_lost),
-        ("microphone_packets_late_total", "counter", "Packets that came too late", sessions.packets_late),
-        ("microphone_silence_seconds_total", "counter", "Microphone silence made up", sessions.silence / RATE),
-        ("microphone_clock_shifts_total", "counter", "Times its clock was tied anew", sessions.clock_shifts),
-        ("speech_clients_open", "gauge", "Clients that may push speech now", server.speech_clients),
-        ("speech_clients_total", "counter", "Clients that came to push speech", sessions.speech_clients),
-        ("speech_utterances_total", "counter", "Utterances begun", sessions.speech_utterances),
-        ("speech_clears_total", "counter", "Times pushed speech was cut off", sessions.speech_clears),
-        ("messages_refused_total", "counter", "Messages of speech clients refused", sessions.speech_refused),
-        ("speech_heard_seconds_total", "counter", "Pushed speech sent to be heard", sessions.speech_heard_ms / 1000),
-    ):
-        lines += _metric(name, kind, explanation, [("", value)])
-    refused = [(f'{{kind="{item.name}"}}', getattr(sessions.peer, item.name)) for item in fields(sessions.peer)]
-    lines += _metric("peer_refused_total", "counter", "What peers sent beyond their budgets", refused)
-    runs = [(f'{{stage="{stage}"}}', count) for stage, (count, _) in pulse.stages.items()]
-    seconds = [(f'{{stage="{stage}"}}', total) for stage, (_, total) in pulse.stages.items()]
-    lines += _metric("stage_runs_total", "counter", "Frames a stage worked on", runs)
-    lines += _metric("stage_seconds_total", "counter", "Time it took", seconds)
-    return "\n".join(lines) + "\n"
+    registry = CollectorRegistry()
+    registry.register(_Counts(server, sessions, pulse))
+    return generate_latest(registry).decode()
+
+
+class _Counts(Collector):
+    """The counts at one moment, as families of samples."""
+
+    def __init__(self, server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> None:
+        self._server, self._sessions, self._pulse = server, sessions, pulse
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield each metric with its samples."""
+        server, sessions, pulse = self._server, self._sessions, self._pulse
+        for name, kind, explanation, value in (
+            ("ready", "gauge", "1 when the engines are warm", int(server.ready)),
+            ("sessions_open", "gauge", "Sessions now", server.open_sessions),
+            ("sessions_total", "counter", "Sessions begun", server.sessions),
+            ("sessions_refused_total", "counter", "Offers refused", server.refused),
+            ("sessions_displaced_total", "counter", "Sessions whose place went to another caller", server.displaced),
+            ("requests_refused_total", "counter", "Requests beyond a rate", server.requests_refused),
+            ("connections_open", "gauge", "HTTP connections now", server.connections),
+            ("connections_refused_total", "counter", "Connections that had to make room", server.connections_refused),
+            ("connections_timed_out_total", "counter", "Connections closed for idleness", server.connections_timed_out),
+            ("worker_starts_total", "counter", "Starts of the inference process", server.worker_starts),
+            ("worker_messages_dropped_total", "counter", "Messages it had no room for", server.messages_dropped),
+            ("worker_pictures_overwritten_total", "counter", "Pictures read too late", server.pictures_overwritten),
+            ("frames_rendered_total", "counter", "Pictures made", pulse.rendered),
+            ("frames_expired_total", "counter", "Pictures not made: their moment had passed", pulse.expired),
+            ("frames_overflowed_total", "counter", "Pictures not made: too many waited", pulse.overflowed),
+            ("frames_shown_total", "counter", "Pictures sent", sessions.frames_shown),
+            ("frames_repeated_total", "counter", "Repeats of a picture, the next being late", sessions.frames_repeated),
+            ("frames_dropped_total", "counter", "Pictures that came after their moment", sessions.frames_dropped),
+            ("frames_stale_total", "counter", "Pictures for sound that was cut off meanwhile", sessions.frames_stale),
+            ("frames_unsent_total", "counter", "Pictures the sender did not take in time", sessions.frames_unsent),
+            ("sound_unsent_packets_total", "counter", "Sound the sender did not take in time", sessions.sound_unsent),
+            ("sound_missing_seconds_total", "counter", "Silence sent for want of sound", sessions.sound_missing / RATE),
+            ("microphone_packets_lost_total", "counter", "Packets that never came", sessions.packets_lost),
+            ("microphone_packets_late_total", "counter", "Packets that came too late", sessions.packets_late),
+            ("microphone_silence_seconds_total", "counter", "Microphone silence made up", sessions.silence / RATE),
+            ("microphone_clock_shifts_total", "counter", "Times its clock was tied anew", sessions.clock_shifts),
+            ("speech_clients_open", "gauge", "Clients that may push speech now", server.speech_clients),
+            ("speech_clients_total", "counter", "Clients that came to push speech", sessions.speech_clients),
+            ("speech_utterances_total", "counter", "Utterances begun", sessions.speech_utterances),
+            ("speech_clears_total", "counter", "Times pushed speech was cut off", sessions.speech_clears),
+            ("messages_refused_total", "counter", "Messages of speech clients refused", sessions.speech_refused),
+            ("speech_heard_seconds_total", "counter", "Speech sent to be heard", sessions.speech_heard_ms / 1000),
+        ):
+            yield _metric(name, kind, explanation, value)
+        peer = {item.name: getattr(sessions.peer, item.name) for item in fields(sessions.peer)}
+        yield _labelled("peer_refused_total", "What peers sent beyond their budgets", "kind", peer)
+        runs = {stage: count for stage, (count, _) in pulse.stages.items()}
+        seconds = {stage: total for stage, (_, total) in pulse.stages.items()}
+        yield _labelled("stage_runs_total", "Frames a stage worked on", "stage", runs)
+        yield _labelled("stage_seconds_total", "Time it took", "stage", seconds)
 
 
 def _add(total: SessionCounts | Refused, other: SessionCounts | Refused) -> None:
@@ -117,11 +134,21 @@ def _add(total: SessionCounts | Refused, other: SessionCounts | Refused) -> None
 
 def parse(text: str) -> dict[str, float]:
     """Values by name (labels included, the prefix not) of what `render` wrote."""
-    pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
-    return {name.removeprefix(PREFIX): float(value) for name, value in pairs}
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
+            found[sample.name.removeprefix(PREFIX) + (f"{{{labels}}}" if labels else "")] = sample.value
+    return found
 
 
-def _metric(name: str, kind: str, explanation: str, values: Iterable[tuple[str, float]]) -> list[str]:
-    name = PREFIX + name
-    head = [f"# HELP {name} {explanation}", f"# TYPE {name} {kind}"]
-    return head + [f"{name}{labels} {value:.10g}" for labels, value in values]
+def _metric(name: str, kind: str, explanation: str, value: float) -> Metric:
+    family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+    return family(PREFIX + name, explanation, value=value)
+
+
+def _labelled(name: str, explanation: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(PREFIX + name, explanation, labels=[label])
+    for value, count in values.items():
+        family.add_metric([value], count)
+    return family

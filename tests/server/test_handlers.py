@@ -17,6 +17,7 @@ from streamer.core.limits import Limits
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
 from streamer.server.handlers import Handlers
+from streamer.server.metrics import parse
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.web.descriptors import door_limits
@@ -95,5 +96,5 @@ async def test_refused_sessions_are_counted(client: TestClient[web.Request, web.
             assert response.status == 503
             assert response.headers["Retry-After"]
     async with client.get("/metrics") as response:
-        lines = (await response.text()).splitlines()
-    assert any("refused" in line and line.endswith(" 3") for line in lines)
+        assert response.content_type == "text/plain"
+        assert parse(await response.text())["sessions_refused_total"] == 3
