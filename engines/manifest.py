@@ -6,21 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from engines import manifest_file
 from engines.errors import ManifestError
-from engines.fields import Fields, read_object, verify_file
+from engines.manifest_file import GraphEntry, ModelEntry, StageEntry, TypedTensor
 
-FORMAT = 1
-FILE_NAME = "manifest.json"
-PRECISIONS = ("fp32", "bf16", "fp16")
-BACKENDS = ("tensorrt", "onnxruntime-gpu", "openvino", "onnxruntime")
-DTYPES = ("float32", "uint8")
 FRAME_STAGES = ("expression", "pose", "motion", "render")  # what every frame passes through; others are alternatives
 Dim = int | str
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Shape and dtype of one tensor. A dimension is a number, or a symbol ("n") for any; dtype is one of DTYPES."""
+    """Shape and dtype of one tensor. A dimension is a number, or a symbol ("n") for any; dtype is float32 or uint8."""
 
     shape: tuple[Dim, ...]
     dtype: str = "float32"
@@ -31,7 +27,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class GraphFile:
-    """One ONNX file. precision: the lowest it may run in, one of PRECISIONS; fp16 is in the file's own types."""
+    """One ONNX file. precision: the lowest it may run in, fp32, bf16 or fp16; fp16 is in the file's own types."""
 
     path: Path
     precision: str
@@ -39,9 +35,9 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """One ONNX graph of a stage. precision: the lowest it may run in, one of PRECISIONS.
+    """One ONNX graph of a stage. precision: the lowest it may run in, fp32, bf16 or fp16.
 
-    alternatives: other files that compute the same from the same, for backends (of BACKENDS) that want it another way.
+    alternatives: other files that compute the same from the same, for backends that want it another way.
     """
 
     path: Path
@@ -129,16 +125,23 @@ class Manifest:
         Raises:
             ManifestError: no manifest, another format, a missing or altered file, or a field of the wrong kind.
         """
-        path = folder / FILE_NAME
-        if not path.is_file():
-            raise ManifestError(f"{folder}: no {FILE_NAME} there; a family of engines is a folder that holds one")
-        fields = read_object(path)
-        found = fields.integer("format")
-        if found != FORMAT:
-            raise ManifestError(f"{path}: format {found}, this version reads format {FORMAT}")
-        for entry in fields.objects("files"):
-            verify_file(folder, entry)
-        return _manifest(folder, fields)
+        found = manifest_file.read(folder)
+        for entry in found.files:
+            manifest_file.verify(folder, entry)
+        return cls(
+            folder=folder,
+            family=found.family,
+            version=found.version,
+            licence=found.licence,
+            built_by=found.built_by,
+            fps=found.fps,
+            sample_rate=found.sample_rate,
+            size=found.size,
+            coefficients=CoefficientLayout(found.coefficients.expression, found.coefficients.pose),
+            stages={name: _stage(folder, name, stage) for name, stage in found.stages.items()},
+            default_avatar=found.default_avatar,
+            avatars=found.avatars,
+        )
 
     def stage(self, name: str) -> StageSpec:
         """The stage called `name`.
@@ -157,69 +160,35 @@ class Manifest:
         return sum(self.stages[name].lookahead_ms for name in FRAME_STAGES if name in self.stages)
 
 
-def _manifest(folder: Path, fields: Fields) -> Manifest:
-    coefficients = fields.child("coefficients")
-    stages = fields.child("stages")
-    manifest = Manifest(
-        folder=folder,
-        family=fields.text("family"),
-        version=fields.text("version"),
-        licence=fields.text("licence"),
-        built_by=fields.text("built_by"),
-        fps=fields.integer("fps"),
-        sample_rate=fields.integer("sample_rate"),
-        size=fields.integer("size"),
-        coefficients=CoefficientLayout(coefficients.texts("expression"), coefficients.texts("pose")),
-        stages={name: _stage(folder, name, stages.child(name)) for name in stages.names()},
-        default_avatar=fields.text("default_avatar"),
-        avatars=fields.texts("avatars"),
-    )
-    if manifest.default_avatar not in (manifest.avatars or ("",)):
-        raise fields.error(f"default_avatar is {manifest.default_avatar}, not one of {', '.join(manifest.avatars)}")
-    return manifest
-
-
-def _stage(folder: Path, name: str, fields: Fields) -> StageSpec:
-    context = fields.child("context") if fields.has("context") else None
+def _stage(folder: Path, name: str, stage: StageEntry) -> StageSpec:
     return StageSpec(
         name=name,
-        graphs=tuple(_graph(folder, graph) for graph in (fields.objects("graphs") if fields.has("graphs") else ())),
-        lookahead_ms=fields.integer("lookahead_ms"),
-        context=(context.integer("past"), context.integer("future")) if context else (0, 0),
-        conditions=fields.path("conditions", folder) if fields.has("conditions") else None,
-        rig=fields.path("rig", folder) if fields.has("rig") else None,
-        process=fields.text("process") if fields.has("process") else None,
+        graphs=tuple(_graph(folder, graph) for graph in stage.graphs),
+        lookahead_ms=stage.lookahead_ms,
+        context=(stage.context.past, stage.context.future) if stage.context else (0, 0),
+        conditions=folder / stage.conditions if stage.conditions else None,
+        rig=folder / stage.rig if stage.rig else None,
+        process=stage.process,
     )
 
 
-def _graph(folder: Path, fields: Fields) -> GraphSpec:
-    file = _file(folder, fields)
+def _graph(folder: Path, graph: GraphEntry) -> GraphSpec:
+    file = _file(folder, graph)
     return GraphSpec(
         path=file.path,
         precision=file.precision,
-        inputs=_tensors(fields.child("inputs")),
-        outputs=_tensors(fields.child("outputs")),
-        alternatives=_alternatives(folder, fields.child("alternatives")) if fields.has("alternatives") else {},
+        inputs=_tensors(graph.inputs),
+        outputs=_tensors(graph.outputs),
+        alternatives={backend: _file(folder, entry) for backend, entry in graph.alternatives.items()},
     )
 
 
-def _file(folder: Path, fields: Fields) -> GraphFile:
-    return GraphFile(verify_file(folder, fields), fields.choice("precision", PRECISIONS))
+def _file(folder: Path, entry: ModelEntry) -> GraphFile:
+    return GraphFile(manifest_file.verify(folder, entry), entry.precision)
 
 
-def _alternatives(folder: Path, fields: Fields) -> dict[str, GraphFile]:
-    if unknown := set(fields.names()) - set(BACKENDS):
-        raise fields.error(f"no backend {', '.join(sorted(unknown))}; expected some of {', '.join(BACKENDS)}")
-    return {backend: _file(folder, fields.child(backend)) for backend in fields.names()}
-
-
-def _tensors(fields: Fields) -> dict[str, TensorSpec]:
-    return {name: _tensor(fields, name) for name in fields.names()}
-
-
-def _tensor(fields: Fields, name: str) -> TensorSpec:
-    value = fields.get(name)
-    if isinstance(value, dict):
-        tensor = fields.child(name)
-        return TensorSpec(tensor.dims("shape"), tensor.choice("dtype", DTYPES))
-    return TensorSpec(fields.dims(name))
+def _tensors(entries: Mapping[str, tuple[Dim, ...] | TypedTensor]) -> dict[str, TensorSpec]:
+    return {
+        name: TensorSpec(entry.shape, entry.dtype) if isinstance(entry, TypedTensor) else TensorSpec(entry)
+        for name, entry in entries.items()
+    }

@@ -158,7 +158,7 @@ def _onnxruntime_gpu_ready(_: StageSpec) -> bool:
 def open_stage(manifest: Manifest, stage: str, *, backend: str | None = None, threads: int = 2) -> Engine:
     """An engine for one stage, not yet active.
 
-    backend: one of `engines.manifest.BACKENDS`; None as in `backend_for`.
+    backend: one of `engines.manifest_file.BACKENDS`; None as in `backend_for`.
 
     Raises:
         ManifestError: the family has no such stage.

@@ -63,7 +63,7 @@ def lint_imports(folder: Path) -> tuple[int, str]:
             "streamer.session is not allowed to import aiohttp",
         ),
         (
-            "engines/fields.py",
+            "engines/json_file.py",
             "import streamer.core.rates",
             "engines is not allowed to import streamer",
         ),

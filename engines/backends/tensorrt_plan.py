@@ -13,15 +13,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
+from engines import json_file
 from engines.backends.gpu import Gpu
 from engines.errors import EngineError, ManifestError
-from engines.fields import Fields, read_object, sha256
 from engines.files import write_bytes
+from engines.json_file import Text
+from engines.manifest_file import sha256
 
 FOLDER = "tensorrt"
 FORMAT = 1
 REBUILD = "build it here with `make export-engines TARGET=tensorrt`"
-_FIELDS = ("onnx_sha256", "builder", "version", "gpu", "capability")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,24 @@ class PlanKey:
         return onnx.parent / FOLDER / f"{onnx.stem}-{digest[:16]}.engine"
 
 
+class _About(msgspec.Struct):
+    """The form of a side file: the fields of a key, and what is checked or read by people."""
+
+    onnx_sha256: Text
+    builder: Text
+    version: Text
+    gpu: Text
+    capability: Text
+    engine_sha256: Text
+    onnx: str = ""
+    notes: dict[str, object] = {}
+    format: int = FORMAT
+
+    def key(self) -> PlanKey:
+        """What the engine belongs to."""
+        return PlanKey(self.onnx_sha256, self.builder, self.version, self.gpu, self.capability)
+
+
 def side_file(plan: Path) -> Path:
     """The file that says what an engine was built for."""
     return plan.with_suffix(".json")
@@ -58,9 +79,8 @@ def write_plan(key: PlanKey, onnx: Path, plan: bytes, notes: Mapping[str, object
     path = key.path_beside(onnx)
     path.parent.mkdir(exist_ok=True)
     digest = hashlib.sha256(plan).hexdigest()
-    about = {"format": FORMAT, **asdict(key), "onnx": onnx.name, "engine_sha256": digest, "notes": dict(notes)}
-    for target, content in ((path, plan), (side_file(path), json.dumps(about, indent=1).encode())):
-        write_bytes(target, content)
+    write_bytes(path, plan)
+    json_file.write(side_file(path), _About(**asdict(key), engine_sha256=digest, onnx=onnx.name, notes=dict(notes)))
     return path
 
 
@@ -74,7 +94,7 @@ def find_plan(onnx: Path, builder: str, version: str, gpu: Gpu) -> Path:
     wanted = PlanKey.of(onnx, builder, version, gpu)
     path = wanted.path_beside(onnx)
     if side_file(path).is_file() and path.is_file():
-        if sha256(path) != read_object(side_file(path)).text("engine_sha256"):
+        if sha256(path) != json_file.read(side_file(path), _About).engine_sha256:
             raise EngineError(f"{path}: damaged; {REBUILD}")
         return path
     near = [key for key in map(_read_key, sorted(path.parent.glob(f"{onnx.stem}-*.json"))) if key]
@@ -91,8 +111,7 @@ def has_plans(onnx: Path) -> bool:
 def _read_key(path: Path) -> PlanKey | None:
     """What a side file says, if it is one."""
     try:
-        fields: Fields = read_object(path)
-        return PlanKey(**{name: fields.text(name) for name in _FIELDS})
+        return json_file.read(path, _About).key()
     except ManifestError:
         return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engines import manifest_file
 from engines.backends.onnx_runtime import OrtGraph
 from engines.chain import CompiledGraph, GraphChain
-from engines.manifest import FILE_NAME, GraphSpec, Manifest
+from engines.manifest import GraphSpec, Manifest
+from engines.manifest_file import ManifestFile
 from engines.runtime import Backend, Engine, find_backend
 from export.sadtalker.graphs.plans import render_plans
 from export.sadtalker.lip_motion import FRAMES, Drive, LipMotion, compare, drive, render
@@ -160,12 +161,11 @@ def _accept_openvino(
 
 def without_bfloat16(folder: Path) -> None:
     """Change a family's manifest so that CPUs compute everything in float32."""
-    path = folder / FILE_NAME
-    manifest = json.loads(path.read_text())
-    for stage in manifest["stages"].values():
-        for graph in stage.get("graphs", ()):
-            for file in (graph, *graph.get("alternatives", {}).values()):
-                file["precision"] = "fp32" if file["precision"] == "bf16" else file["precision"]
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_text(json.dumps(manifest, indent=1) + "\n")
-    temporary.replace(path)
+
+    def edit(manifest: ManifestFile) -> None:
+        for stage in manifest.stages.values():
+            for graph in stage.graphs:
+                for file in (graph, *graph.alternatives.values()):
+                    file.precision = "fp32" if file.precision == "bf16" else file.precision
+
+    manifest_file.change(folder, edit)

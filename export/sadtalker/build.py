@@ -22,8 +22,8 @@ from pathlib import Path
 import torch
 
 from engines.backends.tensorrt_plan import FOLDER as PLANS
-from engines.fields import sha256
 from engines.manifest import Manifest
+from engines.manifest_file import sha256
 from export.sadtalker.acceptance import Acceptance, accept
 from export.sadtalker.checkpoints import SIZES, Checkpoints, load_checkpoints
 from export.sadtalker.family import PRECISIONS, Origin, replacing, write_family

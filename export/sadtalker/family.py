@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 from torch import Tensor, nn
 
-from engines.manifest import FILE_NAME, FORMAT
+from engines import manifest_file
+from engines.manifest_file import Coefficients, Context, GraphEntry, ManifestFile, ModelEntry, StageEntry, sha256
 from export.sadtalker.graphs.plans import WINDOW, stage_plans
 from export.sadtalker.networks.audio import EXPRESSION
 from export.sadtalker.networks.registry import BUILDERS, Networks
@@ -24,18 +23,17 @@ from export.tools.onnx_file import (
     TOOLS,
     GraphPlan,
     check_numbers,
-    file_entry,
     run_module,
     save,
     tensor_entries,
     trace,
 )
+from streamer.core.rates import EXPRESSION_LOOKAHEAD, FPS, SAMPLE_RATE, exact_div
 
 SIZES = (256, 512)
 PRECISIONS = ("fp32", "fp16")
-FPS, SAMPLE_RATE = 25, 16000
 POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
-EXPRESSION_LOOKAHEAD_MS = 145  # from a frame's start to the end of its mel window
+EXPRESSION_LOOKAHEAD_MS = exact_div(EXPRESSION_LOOKAHEAD * 1000, SAMPLE_RATE)
 CONTEXT = WINDOW // 2  # frames before and after
 MOTION_LOOKAHEAD_MS = CONTEXT * 1000 // FPS
 LICENCE = "that of the checkpoints it was made from"
@@ -89,8 +87,8 @@ def write_family(
     writer = _Writer(folder, f"sadtalker-{size}", origin, precision == "fp16")
     stages = {}
     for stage, plans in stage_plans(networks, size).items():
-        stages[stage] = {"graphs": [writer.write(stage, plan, say) for plan in plans], **_about(stage)}
-    (folder / FILE_NAME).write_text(json.dumps(_manifest(size, origin, stages), indent=1) + "\n")
+        stages[stage] = _stage(stage, tuple(writer.write(stage, plan, say) for plan in plans))
+    manifest_file.write(folder, _manifest(size, origin, stages))
 
 
 @contextmanager
@@ -113,27 +111,28 @@ class _Writer:
         self._folder, self._half = folder, half
         self._labels = {"family": family, "checkpoint_sha256": origin.checkpoint, "tools": TOOLS}
 
-    def write(self, stage: str, plan: GraphPlan, say: Say) -> dict[str, Any]:
+    def write(self, stage: str, plan: GraphPlan, say: Say) -> GraphEntry:
         """Write a graph in all its forms and return its entry."""
         half = plan.half and self._half
         made = run_module(plan)
         path = self._folder / f"{plan.name}.onnx"
         model = self._write(stage, plan, plan.module, path)
         error = check_numbers(path, plan, made)
-        entry = file_entry(path, "bf16" if half else "fp32")
+        entry = ModelEntry(path.name, sha256(path), "bf16" if half else "fp32")
         alternatives = {}
         if stage in ON_GPU:
             alternatives = dict.fromkeys(GPU_BACKENDS, self._for_gpu(stage, plan, model, half, made) or entry)
         if plan.openvino is not None:
             path = self._folder / f"{plan.name}_openvino.onnx"
             self._write(stage, plan, plan.openvino, path)
-            alternatives["openvino"] = file_entry(path, str(entry["precision"]))
+            alternatives["openvino"] = ModelEntry(path.name, sha256(path), entry.precision)
         say(f"{plan.name}: {', '.join(self._forms(plan, half))}; at most {error:.0e} of the range off torch")
-        return entry | tensor_entries(plan, made) | ({"alternatives": alternatives} if alternatives else {})
+        inputs, outputs = tensor_entries(plan.inputs, plan.batched), tensor_entries(made, plan.batched)
+        return GraphEntry(entry.file, entry.sha256, entry.precision, inputs, outputs, alternatives)
 
     def _for_gpu(
         self, stage: str, plan: GraphPlan, model: onnx.ModelProto, half: bool, made: Mapping[str, Tensor]
-    ) -> dict[str, Any] | None:
+    ) -> ModelEntry | None:
         """Write what a GPU loads, if that is another file."""
         if plan.gpu is None and not half:
             return None
@@ -144,7 +143,7 @@ class _Writer:
         if half:
             save(to_half(model), path, self._labels | {"stage": stage, "precision": "fp16"})
             check_numbers(path, plan, made, HALF_TOLERANCE)
-        return file_entry(path, "fp16" if half else "fp32")
+        return ModelEntry(path.name, sha256(path), "fp16" if half else "fp32")
 
     def _write(self, stage: str, plan: GraphPlan, module: nn.Module, path: Path) -> onnx.ModelProto:
         model = trace(module, plan, path)
@@ -156,33 +155,31 @@ class _Writer:
         return ["float32", *["float16"] * half, *["for OpenVINO"] * (plan.openvino is not None)]
 
 
-def _about(stage: str) -> dict[str, Any]:
-    """What the manifest says of a stage besides its graphs."""
-    if stage == "expression":
-        return {"lookahead_ms": EXPRESSION_LOOKAHEAD_MS}
-    if stage.startswith("motion"):
-        return {"lookahead_ms": MOTION_LOOKAHEAD_MS, "context": {"past": CONTEXT, "future": CONTEXT}}
-    if stage == "pose":
-        return {"lookahead_ms": 0, "process": "pose-vae"}  # made a block ahead, from past sound
-    return {"lookahead_ms": 0}
+def _stage(name: str, graphs: tuple[GraphEntry, ...]) -> StageEntry:
+    if name == "expression":
+        return StageEntry(EXPRESSION_LOOKAHEAD_MS, graphs)
+    if name.startswith("motion"):
+        return StageEntry(MOTION_LOOKAHEAD_MS, graphs, Context(CONTEXT, CONTEXT))
+    if name == "pose":
+        return StageEntry(0, graphs, process="pose-vae")  # made a block ahead, from past sound
+    return StageEntry(0, graphs)
 
 
-def _manifest(size: int, origin: Origin, stages: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "family": f"sadtalker-{size}",
-        "version": origin.checkpoint[:12],
-        "licence": LICENCE,
-        "built_by": f"export.sadtalker.family, {TOOLS}, from {origin.text}",
-        "fps": FPS,
-        "sample_rate": SAMPLE_RATE,
-        "size": size,
-        "coefficients": {"expression": [f"exp_{i}" for i in range(EXPRESSION)], "pose": list(POSE)},
-        "stages": dict(stages),
-        "files": [],
-        "default_avatar": "",
-        "avatars": [],
-    }
+def _manifest(size: int, origin: Origin, stages: dict[str, StageEntry]) -> ManifestFile:
+    return ManifestFile(
+        family=f"sadtalker-{size}",
+        version=origin.checkpoint[:12],
+        licence=LICENCE,
+        built_by=f"export.sadtalker.family, {TOOLS}, from {origin.text}",
+        fps=FPS,
+        sample_rate=SAMPLE_RATE,
+        size=size,
+        coefficients=Coefficients(tuple(f"exp_{i}" for i in range(EXPRESSION)), POSE),
+        stages=stages,
+        files=(),
+        default_avatar="",
+        avatars=(),
+    )
 
 
 def weights_hash(networks: Networks) -> str:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engines.fields import sha256
+from engines.manifest_file import sha256
 from export.sadtalker.checkpoints import MAPPINGS, SIZES, combined_file
 from export.tools import command
 from export.tools.download import DownloadError, Progress, Retry, discard, download, finish

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
 from engines.errors import AvatarError
-from engines.fields import sha256
+from engines.files import replacing
+from engines.manifest_file import Shape, TypedTensor
 
 TOLERANCE = 1e-4  # of the spread, for the same float32 sums in another order
 HALF_TOLERANCE = 2e-2  # the same, of graphs in float16: enough to see that nothing was mixed up
@@ -76,14 +76,8 @@ def save(model: onnx.ModelProto, path: Path, labels: Mapping[str, str]) -> None:
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     onnx.helper.set_model_props(model, dict(labels))
     onnx.checker.check_model(model, full_check=True)
-    temporary = path.with_name(path.name + ".partial")
-    onnx.save(model, temporary)
-    temporary.replace(path)
-
-
-def file_entry(path: Path, precision: str) -> dict[str, Any]:
-    """A file as the manifest names it."""
-    return {"file": path.name, "sha256": sha256(path), "precision": precision}
+    with replacing(path) as partial:
+        onnx.save(model, partial)
 
 
 def run_module(plan: GraphPlan) -> dict[str, Tensor]:
@@ -113,16 +107,11 @@ def check_numbers(path: Path, plan: GraphPlan, expected: Mapping[str, Tensor], t
     return worst
 
 
-def tensor_entries(plan: GraphPlan, outputs: Mapping[str, Tensor]) -> dict[str, Any]:
-    """A graph's inputs and outputs as the manifest describes them."""
-    return {
-        "inputs": {name: _describe(name, tensor, plan) for name, tensor in plan.inputs.items()},
-        "outputs": {name: _describe(name, tensor, plan) for name, tensor in outputs.items()},
-    }
+def tensor_entries(tensors: Mapping[str, Tensor], batched: Collection[str]) -> dict[str, Shape | TypedTensor]:
+    """Describe a graph's inputs or outputs for the manifest; those in `batched` have a free first dimension."""
+    return {name: _described(tensor, name in batched) for name, tensor in tensors.items()}
 
 
-def _describe(name: str, tensor: Tensor, plan: GraphPlan) -> Any:
-    shape: list[int | str] = list(tensor.shape)
-    if name in plan.batched:
-        shape[0] = "n"
-    return {"shape": shape, "dtype": "uint8"} if tensor.dtype == torch.uint8 else shape
+def _described(tensor: Tensor, batched: bool) -> Shape | TypedTensor:
+    shape = ("n", *tensor.shape[1:]) if batched else tuple(tensor.shape)
+    return TypedTensor(shape, "uint8") if tensor.dtype == torch.uint8 else shape

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import platformdirs
 
+from engines import json_file
 from engines.errors import ManifestError
-from engines.fields import Fields, read_object
-from engines.files import write_bytes
+from engines.json_file import Natural, Text, form
 from engines.manifest import Manifest
 from streamer.core.errors import BundleError
 
@@ -21,6 +22,7 @@ ABOUT = "avatar.json"
 HOME_VARIABLE = "AVATAR_HOME"
 MODES = ("crop", "extcrop", "resize", "full", "extfull")  # how a portrait was cut out of its picture
 WHOLE_MODES = ("full", "extfull")  # frames can be pasted back into the whole picture
+Mode = Annotated[str, form(f"one of {', '.join(MODES)}", pattern=f"^({'|'.join(MODES)})$")]
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _SHOWN_NAMES = 20
 
@@ -35,6 +37,18 @@ class AvatarInfo:
     licence: str
     folder: Path
     mode: str = MODES[0]
+
+
+class _About(msgspec.Struct):
+    """The form of `avatar.json`."""
+
+    format: Natural
+    title: Text
+    family: Text
+    description: Text
+    licence: Text
+    mode: Mode = MODES[0]
+    name: str = ""  # for people; the folder's name is what counts
 
 
 def list_avatars(manifest: Manifest) -> list[str]:
@@ -128,26 +142,13 @@ def _belongs(manifest: Manifest, name: str) -> bool:
 
 def write_info(info: AvatarInfo, family: str) -> None:
     """Write a bundle's `avatar.json`, for its user only. Raises OSError."""
-    about = {
-        "format": FORMAT,
-        "name": info.name,
-        "title": info.title,
-        "family": family,
-        "description": info.description,
-        "licence": info.licence,
-        "mode": info.mode,
-    }
-    write_bytes(info.folder / ABOUT, (json.dumps(about, indent=2) + "\n").encode(), private=True)
+    about = _About(FORMAT, info.title, family, info.description, info.licence, info.mode, info.name)
+    json_file.write(info.folder / ABOUT, about, private=True)
 
 
 def _read_info(folder: Path) -> tuple[AvatarInfo, str]:
     try:
-        fields: Fields = read_object(folder / ABOUT)
-        found = fields.integer("format")
-        if found != FORMAT:
-            raise fields.error(f"format {found}, this version reads format {FORMAT}")
-        mode = fields.choice("mode", MODES) if fields.has("mode") else MODES[0]
-        title, about, licence = (fields.text(name) for name in ("title", "description", "licence"))
-        return AvatarInfo(folder.name, title, about, licence, folder, mode), fields.text("family")
+        about = json_file.read_format(folder / ABOUT, _About, FORMAT)
     except ManifestError as error:
         raise BundleError(str(error)) from None
+    return AvatarInfo(folder.name, about.title, about.description, about.licence, folder, about.mode), about.family

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from engines.manifest import Manifest
-from streamer.avatar.catalogue import AvatarInfo, find_avatar, home_folder
+from streamer.avatar.catalogue import AvatarInfo, find_avatar, home_folder, write_info
 from streamer.core.errors import BundleError, ConfigError
 
 MOST_TITLE = 60  # characters
@@ -30,16 +30,10 @@ def rename_avatar(manifest: Manifest, name: str, title: str) -> AvatarInfo:
     if not (title.isprintable() and 0 < len(title) <= MOST_TITLE):
         raise ConfigError(f"a title of {len(title)} characters; use one line of 1 to {MOST_TITLE}")
     info = _own(manifest, name)
-    path = info.folder / "avatar.json"
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        about = json.loads(path.read_text())
-        partial.write_text(json.dumps(about | {"title": title}, indent=2) + "\n")
-        shutil.copymode(path, partial)  # it is as private as it was
-        partial.replace(path)
-    except (OSError, ValueError) as error:
-        partial.unlink(missing_ok=True)
-        raise BundleError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+        write_info(replace(info, title=title), manifest.family)
+    except OSError as error:
+        raise BundleError(f"{info.folder}: cannot be written ({error.strerror})") from None
     return find_avatar(manifest, info.name)
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from engines import backends
 from engines.errors import EngineError
-from engines.fields import sha256
 from engines.manifest import Manifest
+from engines.manifest_file import sha256
 from engines.runtime import BACKEND_VARIABLE, Engine, Engines, find_backend, open_stage
 from streamer.core.frames import FloatArray
 from tests.conftest import BACKENDS

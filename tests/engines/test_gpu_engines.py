@@ -137,7 +137,7 @@ def with_alternative(tmp_path: Path) -> Path:
     import onnx
     from onnx import numpy_helper
 
-    from engines.fields import sha256
+    from engines.manifest_file import sha256
 
     model = onnx.load(folder / "paint.onnx")
     factor = next(t for t in model.graph.initializer if t.dims == [])
@@ -196,7 +196,7 @@ def test_a_stage_made_for_the_gpu_still_runs_on_the_cpu(with_alternative: Path) 
 
 
 def test_a_family_may_come_without_avatars(tmp_path: Path) -> None:
-    manifest = Manifest.load(tiny_family.build(tmp_path, avatars=[], default_avatar=""))
+    manifest = Manifest.load(tiny_family.build(tmp_path, with_avatar=False))
     assert (manifest.avatars, manifest.default_avatar) == ((), "")
     tiny_family.edit(tmp_path, lambda data: data.update(default_avatar="dot"))
     with pytest.raises(ManifestError, match="default_avatar is dot"):

@@ -7,9 +7,9 @@ its picture shifts with the points. That is enough to tell right from wrong ever
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -17,7 +17,18 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.fields import sha256
+from engines import manifest_file
+from engines.manifest_file import (
+    Coefficients,
+    Context,
+    FileEntry,
+    GraphEntry,
+    ManifestFile,
+    Shape,
+    StageEntry,
+    TypedTensor,
+    sha256,
+)
 
 UNITS = ("blinkLeft", "blinkRight", "open", "wide")
 POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
@@ -29,47 +40,51 @@ Array = NDArray[np.float32]
 Shapes = dict[str, list[int | str]]
 
 
-def build(folder: Path, **changes: Any) -> Path:
-    """Write the family into `folder` and return it. `changes` replace top-level fields of the manifest."""
+def build(folder: Path, with_avatar: bool = True) -> Path:
+    """Write the family, which may come without an avatar, into `folder` and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     stages = {
-        "expression": {"graphs": [_expression(folder)], "lookahead_ms": 145},
-        "pose": {"process": "idle-and-speech", "lookahead_ms": 0},
-        "motion": {
-            "graphs": [_motion(folder)],
-            "context": {"past": PAST, "future": FUTURE},
-            "lookahead_ms": 40,
-        },
-        "appearance": {"graphs": [_appearance(folder)], "lookahead_ms": 0},
-        "render": {"graphs": [_shift(folder), _paint(folder)], "lookahead_ms": 0, "conditions": "topology.npz"},
+        "expression": StageEntry(145, (_expression(folder),)),
+        "pose": StageEntry(0, process="idle-and-speech"),
+        "motion": StageEntry(40, (_motion(folder),), Context(PAST, FUTURE)),
+        "appearance": StageEntry(0, (_appearance(folder),)),
+        "render": StageEntry(0, (_shift(folder), _paint(folder)), conditions="topology.npz"),
     }
     np.savez(folder / "topology.npz", allow_pickle=False, **topology())
     write_avatar(folder / "avatars" / NAME)
-    files = [
-        "topology.npz",
-        *(f"avatars/{NAME}/{file}" for file in ("avatar.json", "portrait.png", "matte.png", "arrays.npz")),
-    ]
-    manifest = {
-        "format": 1,
-        "family": "tiny",
-        "version": "1",
-        "licence": "CC0-1.0",
-        "built_by": "tests",
-        "fps": 25,
-        "sample_rate": 16000,
-        "size": SIZE,
-        "coefficients": {"expression": list(UNITS), "pose": list(POSE)},
-        "stages": stages,
-        "default_avatar": NAME,
-        "avatars": [NAME],
-        "files": [{"file": file, "sha256": sha256(folder / file)} for file in files],
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest | changes, indent=1))
+    files = [folder / "topology.npz", *sorted((folder / "avatars" / NAME).iterdir())]
+    write_manifest(folder, "tiny", SIZE, Coefficients(UNITS, POSE), stages, files, NAME if with_avatar else "")
     return folder
 
 
+def write_manifest(
+    folder: Path,
+    family: str,
+    size: int,
+    coefficients: Coefficients,
+    stages: dict[str, StageEntry],
+    files: Iterable[Path],
+    avatar: str,
+) -> None:
+    manifest = ManifestFile(
+        family=family,
+        version="1",
+        licence="CC0-1.0",
+        built_by="tests",
+        fps=25,
+        sample_rate=16_000,
+        size=size,
+        coefficients=coefficients,
+        stages=stages,
+        files=tuple(FileEntry.of(folder, path) for path in files),
+        default_avatar=avatar,
+        avatars=(avatar,) if avatar else (),
+    )
+    manifest_file.write(folder, manifest)
+
+
 def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change a built manifest in place."""
+    """Change a built manifest in place, into one that no program of ours would write."""
     path = folder / "manifest.json"
     data = json.loads(path.read_text())
     change(data)
@@ -129,7 +144,7 @@ def topology() -> dict[str, NDArray[np.generic]]:
     }
 
 
-def _expression(folder: Path) -> dict[str, Any]:
+def _expression(folder: Path) -> GraphEntry:
     """Levels of four bands of the spectrum, weighted over the window, through a sigmoid."""
     rng = np.random.default_rng(7)
     weights = np.zeros((80, 16, len(UNITS)), np.float32)
@@ -141,7 +156,7 @@ def _expression(folder: Path) -> dict[str, Any]:
     return graph.save(folder / "expression.onnx")
 
 
-def _motion(folder: Path) -> dict[str, Any]:
+def _motion(folder: Path) -> GraphEntry:
     """Points = neutral + basis x expression + translation, the coefficients averaged over the context."""
     width, units = PAST + 1 + FUTURE, len(UNITS)
     constants = {name: list(value.shape) for name, value in face().items() if name != "source_keypoints"}
@@ -160,7 +175,7 @@ def _motion(folder: Path) -> dict[str, Any]:
     return graph.save(folder / "motion.onnx")
 
 
-def _appearance(folder: Path) -> dict[str, Any]:
+def _appearance(folder: Path) -> GraphEntry:
     inputs: Shapes = {"portrait": [1, 3, SIZE, SIZE], "source_conditions": [1, CHANNELS, SIZE, SIZE]}
     graph = Graph(inputs, {"features": [1, CHANNELS, SIZE, SIZE]})
     grey = graph.add("ReduceMean", "portrait", graph.index(1), keepdims=1)
@@ -168,7 +183,7 @@ def _appearance(folder: Path) -> dict[str, Any]:
     return graph.save(folder / "appearance.onnx")
 
 
-def _shift(folder: Path) -> dict[str, Any]:
+def _shift(folder: Path) -> GraphEntry:
     points: list[int | str] = [1, POINTS, 3]
     graph = Graph({"source_keypoints": list(points), "driving_keypoints": list(points)}, {"shift": [1, 1, 1]})
     difference = graph.add("Abs", graph.add("Sub", "driving_keypoints", "source_keypoints"))
@@ -176,7 +191,7 @@ def _shift(folder: Path) -> dict[str, Any]:
     return graph.save(folder / "shift.onnx")
 
 
-def _paint(folder: Path) -> dict[str, Any]:
+def _paint(folder: Path) -> GraphEntry:
     maps: list[int | str] = [1, CHANNELS, SIZE, SIZE]
     inputs: Shapes = {"portrait": [1, 3, SIZE, SIZE], "features": list(maps), "shift": [1, 1, 1]}
     graph = Graph(inputs | {"driving_conditions": list(maps)}, {"frame": [1, SIZE, SIZE, 3]})
@@ -207,14 +222,17 @@ class Graph:
     def index(self, *values: int) -> str:
         return self.constant(np.array(values, np.int64))
 
-    def save(self, path: Path, precision: str = "fp32") -> dict[str, Any]:
+    def save(self, path: Path, precision: Literal["fp32", "bf16"] = "fp32") -> GraphEntry:
         """Write the graph and return its entry in a manifest."""
         graph = helper.make_graph(self._nodes, path.stem, _values(self.inputs), _values(self.outputs), self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, path)
-        entry = {"file": path.name, "sha256": sha256(path), "precision": precision}
-        return entry | {"inputs": self.inputs, "outputs": self.outputs}
+        return GraphEntry(path.name, sha256(path), precision, _tensors(self.inputs), _tensors(self.outputs))
+
+
+def _tensors(shapes: Shapes) -> dict[str, Shape | TypedTensor]:
+    return {name: tuple(shape) for name, shape in shapes.items()}
 
 
 def _values(shapes: Shapes) -> list[onnx.ValueInfoProto]:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from engines.fields import sha256
-from tests.families.tiny_family import Array, Graph, Shapes, matte
+from engines.manifest_file import Coefficients, Context, GraphEntry, StageEntry
+from tests.families.tiny_family import Array, Graph, Shapes, matte, write_manifest
 
 EXPRESSION, POSE, REST = 6, 6, 3
 STYLES, NOISE, BLOCK = 4, 5, 32
@@ -27,33 +26,19 @@ POSE_NAMES = ("pitch", "yaw", "roll", "tx", "ty", "tz")
 def build(folder: Path, mode: str = "crop") -> Path:
     """Write the family into `folder` and return it; its avatar was cut out in `mode`."""
     folder.mkdir(parents=True, exist_ok=True)
-    context = {"context": {"past": PAST, "future": FUTURE}, "lookahead_ms": 520}
+    context = Context(PAST, FUTURE)
     stages = {
-        "expression": {"graphs": [_expression(folder)], "lookahead_ms": 145},
-        "pose": {"process": "pose-vae", "graphs": [_pose(folder)], "lookahead_ms": 0},
-        "motion": {"graphs": [_motion(folder, "motion", 0)], **context},
-        "motion_full": {"graphs": [_motion(folder, "motion_full", REST)], **context},
-        "appearance": {"graphs": [_appearance(folder)], "lookahead_ms": 0},
-        "render": {"graphs": [_render(folder)], "lookahead_ms": 0},
+        "expression": StageEntry(145, (_expression(folder),)),
+        "pose": StageEntry(0, (_pose(folder),), process="pose-vae"),
+        "motion": StageEntry(520, (_motion(folder, "motion", 0),), context),
+        "motion_full": StageEntry(520, (_motion(folder, "motion_full", REST),), context),
+        "appearance": StageEntry(0, (_appearance(folder),)),
+        "render": StageEntry(0, (_render(folder),)),
     }
     write_avatar(folder / "avatars" / NAME, mode)
-    files = [f"avatars/{NAME}/{file}" for file in ("avatar.json", "portrait.png", "matte.png", "arrays.npz")]
-    manifest = {
-        "format": 1,
-        "family": FAMILY,
-        "version": "1",
-        "licence": "CC0-1.0",
-        "built_by": "tests",
-        "fps": 25,
-        "sample_rate": 16000,
-        "size": SIZE,
-        "coefficients": {"expression": [f"exp_{i}" for i in range(EXPRESSION)], "pose": list(POSE_NAMES)},
-        "stages": stages,
-        "default_avatar": NAME,
-        "avatars": [NAME],
-        "files": [{"file": file, "sha256": sha256(folder / file)} for file in files],
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    coefficients = Coefficients(tuple(f"exp_{i}" for i in range(EXPRESSION)), POSE_NAMES)
+    files = sorted((folder / "avatars" / NAME).iterdir())
+    write_manifest(folder, FAMILY, SIZE, coefficients, stages, files, NAME)
     return folder
 
 
@@ -77,7 +62,7 @@ def _random(seed: int, *shape: int, scale: float = 1.0) -> Array:
     return np.asarray(scale * np.random.default_rng(seed).standard_normal(shape), np.float32)
 
 
-def _expression(folder: Path) -> dict[str, Any]:
+def _expression(folder: Path) -> GraphEntry:
     inputs: Shapes = {"mel": ["n", 1, 80, 16], "blink": ["n", 1], "reference_expression": [1, EXPRESSION]}
     graph = Graph(inputs, {"expression": ["n", EXPRESSION]})
     heard = graph.add("MatMul", graph.add("Flatten", "mel", axis=1), _weights(graph, 4, 80 * 16, EXPRESSION, 0.01))
@@ -87,7 +72,7 @@ def _expression(folder: Path) -> dict[str, Any]:
     return graph.save(folder / "expression.onnx")
 
 
-def _pose(folder: Path) -> dict[str, Any]:
+def _pose(folder: Path) -> GraphEntry:
     inputs: Shapes = {"mel": [BLOCK, 1, 80, 16], "noise": [1, NOISE], "style": [1, STYLES], "reference_pose": [1, POSE]}
     graph = Graph(inputs, {"residual": [BLOCK, POSE]})
     heard = graph.add("MatMul", graph.add("Flatten", "mel", axis=1), _weights(graph, 6, 80 * 16, POSE, 0.01))
@@ -98,7 +83,7 @@ def _pose(folder: Path) -> dict[str, Any]:
     return graph.save(folder / "pose.onnx")
 
 
-def _motion(folder: Path, name: str, rest: int) -> dict[str, Any]:
+def _motion(folder: Path, name: str, rest: int) -> GraphEntry:
     rows = EXPRESSION + POSE + rest
     inputs: Shapes = {"coefficients": ["n", rows, WIDTH], "view": ["n", 3], "view_on": ["n", 3]}
     graph = Graph(inputs | {"canonical_keypoints": [1, POINTS, 3]}, {"keypoints": ["n", POINTS, 3]})
@@ -110,7 +95,7 @@ def _motion(folder: Path, name: str, rest: int) -> dict[str, Any]:
     return graph.save(folder / f"{name}.onnx")
 
 
-def _appearance(folder: Path) -> dict[str, Any]:
+def _appearance(folder: Path) -> GraphEntry:
     outputs: Shapes = {"canonical_keypoints": [1, POINTS, 3], "features": [1, 3, SIZE, SIZE]}
     graph = Graph({"portrait": [1, 3, SIZE, SIZE]}, outputs)
     flat = graph.add("Reshape", "portrait", graph.index(1, -1))
@@ -120,7 +105,7 @@ def _appearance(folder: Path) -> dict[str, Any]:
     return graph.save(folder / "appearance.onnx")
 
 
-def _render(folder: Path) -> dict[str, Any]:
+def _render(folder: Path) -> GraphEntry:
     points: list[int | str] = [1, POINTS, 3]
     inputs: Shapes = {"features": [1, 3, SIZE, SIZE], "source_keypoints": points, "driving_keypoints": list(points)}
     graph = Graph(inputs, {"frame": [1, SIZE, SIZE, 3]})

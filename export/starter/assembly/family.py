@@ -28,18 +28,30 @@ the graphs of new weights of the generator.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import onnx
 import torch
 
+from engines import manifest_file
+from engines.errors import ManifestError
+from engines.files import replacing
+from engines.manifest_file import (
+    Coefficients,
+    Context,
+    FileEntry,
+    GraphEntry,
+    ManifestFile,
+    Shape,
+    StageEntry,
+    TypedTensor,
+    sha256,
+)
 from export.starter.assembly import face_rig
-from export.starter.assembly.bundle import character_arrays, write_bundle
-from export.starter.assembly.onnx_graphs import export_graph, file_hash, motion_plan, picture_plans
+from export.starter.assembly.bundle import SIZE, character_arrays, write_bundle
+from export.starter.assembly.onnx_graphs import export_graph, motion_plan, picture_plans
 from export.starter.rendering.dataset import PLAIN
 from export.starter.rendering.people import CHARACTERS
 from export.starter.rendering.points import PointSet, choose_points, topology
@@ -47,7 +59,9 @@ from export.starter.rendering.rig import Person, Rig
 from export.starter.training.expression_net import WINDOW, export_expression, read_expression
 from export.starter.training.generator import Generator
 from export.starter.training.weights import load_weights
-from streamer.core.rates import MEL_BANDS
+from streamer.avatar.bundle_files import ARRAYS, MATTE, PORTRAIT
+from streamer.avatar.catalogue import ABOUT
+from streamer.core.rates import FPS, MEL_BANDS, SAMPLE_RATE
 
 FAMILY, VERSION = "starter", "0"
 EXPRESSION_LOOKAHEAD_MS = 185  # SadTalker's 145, and AHEAD hops rounded up
@@ -55,48 +69,45 @@ MOTION_LOOKAHEAD_MS = 40
 POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
 
 
-def expression_entry(folder: Path, units: int) -> dict[str, Any]:
+def expression_stage(folder: Path, units: int) -> StageEntry:
     """The manifest's entry of the expression graph that lies in the folder. Raises FileNotFoundError."""
     path = folder / "expression.onnx"
     onnx.checker.check_model(onnx.load(path), full_check=True)
-    return {
-        "file": path.name,
-        "sha256": file_hash(path),
-        "precision": "fp32",
-        "inputs": {"mel": ["n", 1, MEL_BANDS, WINDOW]},
-        "outputs": {"expression": ["n", units]},
-    }
+    inputs: dict[str, Shape | TypedTensor] = {"mel": ("n", 1, MEL_BANDS, WINDOW)}
+    graph = GraphEntry(path.name, sha256(path), "fp32", inputs, {"expression": ("n", units)})
+    return StageEntry(EXPRESSION_LOOKAHEAD_MS, (graph,))
 
 
 def replace_expression(folder: Path) -> None:
     """Put the expression graph that lies in an assembled family's folder into its manifest; all else stays."""
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    stage = manifest["stages"]["expression"]
-    stage["graphs"] = [expression_entry(folder, len(manifest["coefficients"]["expression"]))]
-    stage["lookahead_ms"] = EXPRESSION_LOOKAHEAD_MS
-    _write(path, manifest)
+
+    def edit(manifest: ManifestFile) -> None:
+        manifest.stages["expression"] = expression_stage(folder, len(manifest.coefficients.expression))
+
+    manifest_file.change(folder, edit)
 
 
 def replace_mouth(folder: Path) -> None:
     """Export the family's expression network again, with mouth shapes as `units` has them now; nothing is trained."""
-    names = json.loads((folder / "manifest.json").read_text())["coefficients"]["expression"]
+    names = manifest_file.read(folder).coefficients.expression
     export_expression(read_expression(folder / "expression.onnx", names), folder / "expression.onnx")
     replace_expression(folder)
 
 
 def replace_pictures(folder: Path, weights: Path) -> None:
     """Export the generator's graphs into an assembled family's folder; all else stays."""
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    stages = manifest["stages"]
-    (points, _), model = stages["render"]["graphs"][0]["inputs"]["source_keypoints"][1:], Generator()
+    manifest = manifest_file.read(folder)
+    stages = manifest.stages
+    keypoints = stages["render"].graphs[0].inputs["source_keypoints"]
+    if isinstance(keypoints, TypedTensor) or not isinstance(keypoints[1], int):
+        raise ManifestError(f"{folder}: source_keypoints is {keypoints}, expected float32 [1, points, 3]")
+    model = Generator()
     load_weights(weights, model)
-    appearance, render = picture_plans(model.eval(), points)
-    before = {graph["file"] for name in ("appearance", "render") for graph in stages[name]["graphs"]}
-    stages["appearance"]["graphs"] = [export_graph(appearance, folder)]
-    stages["render"]["graphs"] = [export_graph(plan, folder) for plan in render]
-    _write(path, manifest)
+    appearance, render = picture_plans(model.eval(), keypoints[1])
+    before = {graph.file for name in ("appearance", "render") for graph in stages[name].graphs}
+    stages["appearance"].graphs = (export_graph(appearance, folder),)
+    stages["render"].graphs = tuple(export_graph(plan, folder) for plan in render)
+    manifest_file.write(folder, manifest)
     for unused in before - {plan.file for plan in (appearance, *render)}:
         (folder / unused).unlink(missing_ok=True)
 
@@ -110,27 +121,19 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
     model = Generator()
     load_weights(weights, model)
     appearance, render = picture_plans(model.eval(), len(points))
-    stages: dict[str, Any] = {
-        "expression": {"graphs": [expression_entry(folder, len(units))], "lookahead_ms": EXPRESSION_LOOKAHEAD_MS},
-        "pose": {"process": "idle-and-speech", "lookahead_ms": 0},
-        "motion": {
-            "graphs": [export_graph(motion_plan(len(units), len(points)), folder)],
-            "context": {"past": 1, "future": 1},
-            "lookahead_ms": MOTION_LOOKAHEAD_MS,
-        },
-        "appearance": {"graphs": [export_graph(appearance, folder)], "lookahead_ms": 0},
-        "render": {
-            "graphs": [export_graph(plan, folder) for plan in render],
-            "lookahead_ms": 0,
-            "conditions": "topology.npz",
-        },
-        "coefficients": {"process": "fit-rig", "rig": face_rig.FILE, "lookahead_ms": 0},
+    motion = export_graph(motion_plan(len(units), len(points)), folder)
+    stages = {
+        "expression": expression_stage(folder, len(units)),
+        "pose": StageEntry(0, process="idle-and-speech"),
+        "motion": StageEntry(MOTION_LOOKAHEAD_MS, (motion,), Context(1, 1)),
+        "appearance": StageEntry(0, (export_graph(appearance, folder),)),
+        "render": StageEntry(0, tuple(export_graph(plan, folder) for plan in render), conditions="topology.npz"),
+        "coefficients": StageEntry(0, process="fit-rig", rig=face_rig.FILE),
     }
     if not (folder / face_rig.FILE).is_file():
         face_rig.write(assets, folder)
-    with (folder / "topology.partial").open("wb") as file:
-        np.savez(file, **topology(points, plain))  # type: ignore[arg-type]
-    (folder / "topology.partial").replace(folder / "topology.npz")
+    with replacing(folder / "topology.npz") as partial:
+        np.savez(partial, **topology(points, plain))  # type: ignore[arg-type]
     write_characters(rig, points, folder)
     _write_manifest(folder, units, stages)
 
@@ -152,40 +155,33 @@ def replace_characters(folder: Path, assets: Path) -> None:
     """Put new portraits of the characters into an assembled family; the networks stay."""
     rig = Rig(assets)
     write_characters(rig, choose_points(rig, Person(rig, PLAIN)), folder)
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    for entry in manifest["files"]:
-        entry["sha256"] = file_hash(folder / entry["file"])
-    _write(path, manifest)
+
+    def edit(manifest: ManifestFile) -> None:
+        manifest.files = tuple(FileEntry.of(folder, folder / entry.file) for entry in manifest.files)
+
+    manifest_file.change(folder, edit)
 
 
-def _write_manifest(folder: Path, units: list[str], stages: dict[str, Any]) -> None:
-    names = [character.name for character in CHARACTERS]
+def _write_manifest(folder: Path, units: list[str], stages: dict[str, StageEntry]) -> None:
+    names = tuple(character.name for character in CHARACTERS)
     files = [folder / "topology.npz", folder / face_rig.FILE]
-    parts = ("avatar.json", "portrait.png", "matte.png", "arrays.npz")
+    parts = (ABOUT, PORTRAIT, MATTE, ARRAYS)
     files += [folder / "avatars" / name / part for name in names for part in parts]
-    manifest = {
-        "format": 1,
-        "family": FAMILY,
-        "version": VERSION,
-        "licence": "Apache-2.0",
-        "built_by": f"export.starter.assembly.family, torch {torch.__version__}, onnx {onnx.__version__}",
-        "fps": 25,
-        "sample_rate": 16000,
-        "size": 256,
-        "coefficients": {"expression": units, "pose": list(POSE)},
-        "stages": stages,
-        "files": [{"file": path.relative_to(folder).as_posix(), "sha256": file_hash(path)} for path in files],
-        "default_avatar": names[0],
-        "avatars": names,
-    }
-    _write(folder / "manifest.json", manifest)
-
-
-def _write(path: Path, manifest: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(manifest, indent=1) + "\n")
-    temporary.replace(path)
+    manifest = ManifestFile(
+        family=FAMILY,
+        version=VERSION,
+        licence="Apache-2.0",
+        built_by=f"export.starter.assembly.family, torch {torch.__version__}, onnx {onnx.__version__}",
+        fps=FPS,
+        sample_rate=SAMPLE_RATE,
+        size=SIZE,
+        coefficients=Coefficients(tuple(units), POSE),
+        stages=stages,
+        files=tuple(FileEntry.of(folder, path) for path in files),
+        default_avatar=names[0],
+        avatars=names,
+    )
+    manifest_file.write(folder, manifest)
 
 
 def main() -> None:

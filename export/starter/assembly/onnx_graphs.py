@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
 from torch import Tensor, nn
 
+from engines.files import replacing
+from engines.manifest_file import GraphEntry, Precision, sha256
 from export.starter.assembly.stages import Appearance, Decode, DrivingKeypoints, Layers, Look, Refine, Sample
 from export.starter.training.generator import CONDITIONS, SIZE, Generator
+from export.tools.onnx_file import tensor_entries
 
 OPSET = 17
 
@@ -25,51 +26,36 @@ class GraphPlan:
     module: nn.Module
     inputs: dict[str, Tensor]
     outputs: tuple[str, ...]
-    precision: str = "fp32"
+    precision: Precision = "fp32"
     batched: tuple[str, ...] = ()
 
 
-def export_graph(plan: GraphPlan, folder: Path) -> dict[str, Any]:
-    """Write one graph, atomically, and return its manifest entry."""
+def export_graph(plan: GraphPlan, folder: Path) -> GraphEntry:
+    """Write one graph and return its manifest entry."""
     module = plan.module.eval()
     path = folder / plan.file
-    temporary = path.with_suffix(".partial")
-    with torch.no_grad():
+    with replacing(path) as partial, torch.no_grad():
         made = module(*plan.inputs.values())
         torch.onnx.export(
             module,
             tuple(plan.inputs.values()),
-            str(temporary),
+            str(partial),
             input_names=list(plan.inputs),
             output_names=list(plan.outputs),
             dynamic_axes={name: {0: "n"} for name in plan.batched},
             opset_version=OPSET,
             dynamo=False,
         )
-    onnx.checker.check_model(onnx.load(temporary), full_check=True)
-    temporary.replace(path)
+        onnx.checker.check_model(onnx.load(partial), full_check=True)
     results = (made,) if isinstance(made, Tensor) else tuple(made)
-    return {
-        "file": plan.file,
-        "sha256": file_hash(path),
-        "precision": plan.precision,
-        "inputs": {name: _describe(name, tensor, plan.batched) for name, tensor in plan.inputs.items()},
-        "outputs": {
-            name: _describe(name, tensor, plan.batched) for name, tensor in zip(plan.outputs, results, strict=True)
-        },
-    }
-
-
-def _describe(name: str, tensor: Tensor, batched: tuple[str, ...]) -> Any:
-    shape: list[int | str] = list(tensor.shape)
-    if name in batched:
-        shape[0] = "n"
-    return {"shape": shape, "dtype": "uint8"} if tensor.dtype == torch.uint8 else shape
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    outputs = dict(zip(plan.outputs, results, strict=True))
+    return GraphEntry(
+        plan.file,
+        sha256(path),
+        plan.precision,
+        tensor_entries(plan.inputs, plan.batched),
+        tensor_entries(outputs, plan.batched),
+    )
 
 
 def motion_plan(units: int, points: int) -> GraphPlan:
@@ -97,7 +83,7 @@ def picture_plans(model: Generator, points: int) -> tuple[GraphPlan, list[GraphP
         "windows": torch.tensor([[40.0, 64.0], [144.0, 64.0]]),
     }
 
-    def plan(file: str, module: nn.Module, inputs: str, outputs: str, precision: str = "fp32") -> GraphPlan:
+    def plan(file: str, module: nn.Module, inputs: str, outputs: str, precision: Precision = "fp32") -> GraphPlan:
         """Plan a graph on values known so far, and make its results known to the next."""
         given = {name: known[name] for name in inputs.split()}
         names = tuple(outputs.split())
