@@ -128,6 +128,17 @@ class SpeechClient:
         """Whether nothing more can be said: the server has hung up, or refused for good."""
         return self._failure is not None
 
+    async def until_lost(self) -> str:
+        """Return when nothing more can be said; the reason."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.lost)
+        return self._failure or ""
+
+    @property
+    def begun(self) -> int:
+        """Number of the utterance begun last, as events name it; 0 before the first."""
+        return self._begun
+
     async def say(self, pcm: bytes, sample_rate: int, channels: int = 1) -> None:
         """One whole utterance, after those under way: signed 16-bit little-endian PCM."""
         await self.begin(sample_rate, channels)

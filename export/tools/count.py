@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import onnx
 
@@ -26,7 +27,7 @@ def multiply_accumulates(model: onnx.ModelProto) -> int:
     return sum(_of_node(node, shapes) for node in model.graph.node)
 
 
-def _sizes(dims: list[onnx.TensorShapeProto.Dimension]) -> tuple[int, ...] | None:
+def _sizes(dims: Sequence[onnx.TensorShapeProto.Dimension]) -> tuple[int, ...] | None:
     if any(not dim.HasField("dim_value") and (dim.dim_param or UNKNOWN).startswith(UNKNOWN) for dim in dims):
         return None
     return tuple(dim.dim_value if dim.HasField("dim_value") else 1 for dim in dims)

@@ -6,6 +6,8 @@ the file says it: every weight, constant and value between the graph's inputs an
 
 from __future__ import annotations
 
+from collections.abc import Iterable, MutableSequence
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -62,11 +64,11 @@ def _convert(tensor: onnx.TensorProto) -> None:
     tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
 
 
-def _border(values: list[onnx.ValueInfoProto], suffix: str) -> dict[str, str]:
+def _border(values: Iterable[onnx.ValueInfoProto], suffix: str) -> dict[str, str]:
     """Names inside the graph for float32 values at its border."""
     return {value.name: f"{value.name}_{suffix}" for value in values if value.type.tensor_type.elem_type == FLOAT}
 
 
-def _rename(names: list[str], to: dict[str, str]) -> None:
+def _rename(names: MutableSequence[str], to: dict[str, str]) -> None:
     for i, name in enumerate(names):
         names[i] = to.get(name, name)

@@ -14,7 +14,7 @@ from engines.manifest import Manifest
 from streamer.avatar.catalogue import default_name, find_avatar
 from streamer.avatar.frame_size import frame_size, largest_frame
 from streamer.avatar.frame_size import note as frame_size_note
-from streamer.avatar.gallery import Gallery
+from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.aio import SWITCH_INTERVAL_S, Clock, MonotonicClock, until_first
 from streamer.core.console import fresh_line, note, say
 from streamer.core.errors import DeviceError
@@ -119,6 +119,16 @@ def open_video(
     return None if record.video is None else devices.enter_context(RecordedVideo(record.video, fit, background, note))
 
 
+def chosen(manifest: Manifest, face: FaceChoice) -> tuple[Portrait, LocalOptions]:
+    """The portrait and the options of a session with it. Raises BundleError or ConfigError."""
+    name = face.avatar or default_name(manifest)
+    portrait = Gallery.load(manifest, [name], name).find(None)
+    size = frame_size(manifest, portrait.photo.shape[0], face.face)
+    still = portrait.shown(face.face.background, size)
+    dial = live_lookahead_ms(manifest, face.lookahead_ms)
+    return portrait, LocalOptions(name, still, dial, any_seed(), face.face)
+
+
 async def converse(
     manifest: Manifest,
     face: FaceChoice,
@@ -138,22 +148,19 @@ async def converse(
         AvatarError: the engines cannot be started, or the file not be decoded.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    name = face.avatar or default_name(manifest)
-    portrait = Gallery.load(manifest, [name], name).find(None)
-    size = frame_size(manifest, portrait.photo.shape[0], face.face)
-    if remark := frame_size_note(portrait.photo.shape[0], face.face.size, size):
+    portrait, options = chosen(manifest, face)
+    if remark := frame_size_note(portrait.photo.shape[0], face.face.size, options.still.shape[0]):
         note(remark)
-    still = portrait.shown(face.face.background, size)
-    worker = InferenceWorker(WorkerSettings(face.family, name, face.threads), largest_frame(manifest))
+    settings = WorkerSettings(face.family, options.avatar, face.threads)
+    worker = InferenceWorker(settings, largest_frame(manifest))
     stop = stop or stop_event()
     clock = MonotonicClock()
 
     async def talk() -> None:
         """Until the source ends; the portrait shows while the engines load."""
         say(f"avatar: loading the engines of family {manifest.family} ...")
-        async with _shown(pictures, still, clock):
+        async with _shown(pictures, options.still, clock):
             await worker.start()
-        options = LocalOptions(name, still, live_lookahead_ms(manifest, face.lookahead_ms), any_seed(), face.face)
         session = LocalSession(options, worker, clock, pictures, sound, note, recorder)
         watch(session)
         after = f"{session.delay_ms} ms after it"
