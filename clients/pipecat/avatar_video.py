@@ -22,7 +22,8 @@ from pipecat.services.ai_service import AIService
 from pipecat.services.settings import ServiceSettings
 
 from clients.agent_voice import AgentVoice, FaceSource, Showing
-from clients.pipecat.media_queue import MediaQueue
+from clients.face_media import Block, FaceMedia, Picture
+from clients.pipecat.frames import SpokenSound, image
 from clients.speech import Event, SpeechClientError
 
 READY_S = 60.0  # for engines to load, or a server to answer
@@ -49,7 +50,7 @@ class AvatarVideoService(AIService):
         """`face`: see `streamer.desktop.program_face`."""
         super().__init__(settings=ServiceSettings(model=None), **kwargs)
         self._source = face
-        self._media = MediaQueue()
+        self._media = FaceMedia()
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: asyncio.Future[tuple[AgentVoice, Showing]] | None = None
         self._stopped: dict[int, TTSStoppedFrame] = {}  # by utterance, until it was heard
@@ -175,12 +176,15 @@ class AvatarVideoService(AIService):
             await self.push_error(f"the face is not there: {error}", error, force_treat_as_permanent=True)
 
     async def _forward(self) -> None:
+        sound = SpokenSound()
         while True:
             item = await self._media.next()
-            if isinstance(item, Frame):
-                await self.push_frame(item)
-            else:
+            if isinstance(item, Picture):
+                await self.push_frame(image(item))
+            elif not isinstance(item, Block):
                 await self._tell(item)
+            elif (frame := sound.frame(item)) is not None:
+                await self.push_frame(frame)
 
     async def _tell(self, event: Event) -> None:
         if event["type"] == "started":
