@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 RATES = (8_000, 48_000)  # Hz, lowest and highest
 CHANNEL_COUNTS = (1, 2)
@@ -107,9 +106,8 @@ def _frames(packet: bytes) -> int:
             return packet[1] & 63 if len(packet) > 1 else 0
 
 
-def read_format(fields: dict[str, Any]) -> Format:
+def read_format(encoding: object, rate: object, channels: object) -> Format:
     """What a `begin` announces. Raises ValueError."""
-    encoding, rate, channels = fields.get("format", PCM), fields.get("sample_rate"), fields.get("channels", 1)
     if encoding == OPUS:
         return Opus()
     if encoding != PCM:

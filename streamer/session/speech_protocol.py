@@ -6,14 +6,14 @@ anything else is refused and changes nothing. Everything here comes from outside
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, ClassVar
+
+import msgspec
 
 from streamer.core.errors import AvatarError
 from streamer.core.limits import SpeechLimits
-from streamer.session.speech_format import Format, Pcm, file_kind, read_format
+from streamer.session.speech_format import PCM, Format, Pcm, file_kind, read_format
 
 VERSION = 1
 _SHOWN = 40  # characters of a value that a refusal repeats
@@ -55,16 +55,29 @@ class Sound:
     data: bytes
 
 
-@dataclass(frozen=True)
-class End:
+class End(msgspec.Struct, tag="end", frozen=True):
     """The utterance is complete."""
 
 
-@dataclass(frozen=True)
-class Clear:
+class Clear(msgspec.Struct, tag="clear", frozen=True):
     """Drop everything that was not heard yet."""
 
 
+class _Hello(msgspec.Struct, tag="hello"):
+    """As it is sent. Fields are checked later, where a refusal can have its own code."""
+
+    version: object = None
+
+
+class _Begin(msgspec.Struct, tag="begin"):
+    """As it is sent; see `_Hello`."""
+
+    format: object = PCM
+    sample_rate: object = None
+    channels: object = 1
+
+
+_Wire = _Hello | _Begin | End | Clear
 Message = Hello | Begin | Sound | End | Clear
 
 TRANSITIONS: dict[tuple[State, type[Message]], State] = {
@@ -82,49 +95,58 @@ EXPECTED = {
 }
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(msgspec.Struct, tag="started", frozen=True):
     """The first sound of an utterance was sent to be heard."""
 
-    kind: ClassVar[str] = "started"
     speech: int
 
 
-@dataclass(frozen=True)
-class Played:
+class Played(msgspec.Struct, tag="played", frozen=True):
     """So much of an utterance was sent to be heard. `final`: nothing more of it will be."""
 
-    kind: ClassVar[str] = "played"
     speech: int
     position_ms: int
     final: bool
     interrupted: bool = False
 
 
-@dataclass(frozen=True)
-class Idle:
+class Idle(msgspec.Struct, tag="idle", frozen=True):
     """Everything was heard, or cleared."""
-
-    kind: ClassVar[str] = "idle"
 
 
 Told = Started | Played | Idle
 
 
+class _HelloReply(msgspec.Struct, tag="hello"):
+    version: int
+    delay_ms: int
+    limits: dict[str, int]
+
+
+class _Refusal(msgspec.Struct, tag="error"):
+    code: str
+    message: str
+    fatal: bool
+
+
 def render(told: Told) -> str:
     """As it is sent."""
-    return json.dumps({"type": told.kind} | asdict(told))
+    return _json(told)
 
 
 def render_hello(delay_ms: int, limits: SpeechLimits) -> str:
     """The server's answer to hello."""
     bounds = {"message_bytes": limits.message_bytes - 1, "buffered_ms": round(1000 * limits.buffered_s)}
-    return json.dumps({"type": "hello", "version": VERSION, "delay_ms": delay_ms, "limits": bounds})
+    return _json(_HelloReply(VERSION, delay_ms, bounds))
 
 
 def render_error(error: SpeechError) -> str:
     """A refusal, as it is sent."""
-    return json.dumps({"type": "error", "code": error.code, "message": str(error), "fatal": error.fatal})
+    return _json(_Refusal(error.code, str(error), error.fatal))
+
+
+def _json(message: msgspec.Struct) -> str:
+    return msgspec.json.encode(message).decode()
 
 
 class SpeechProtocol:
@@ -197,32 +219,41 @@ def parse(data: str, limits: SpeechLimits) -> Hello | Begin | End | Clear:
     if len(data) > limits.control_bytes:
         raise SpeechError("size", f"a text message of {len(data)} characters, at most {limits.control_bytes} are taken")
     try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError):
+        found = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise SpeechError("json", f"text that is not JSON found: {data[:_SHOWN]!r}; sound goes in binary") from None
-    if not isinstance(fields, dict):
-        raise SpeechError("json", "a JSON object expected")
-    match fields.get("type"):
-        case "hello":
-            return _hello(fields)
-        case "begin":
-            try:
-                return Begin(read_format(fields))
-            except ValueError as error:
-                raise SpeechError("format", str(error)) from None
-        case "end":
-            return End()
-        case "clear":
-            return Clear()
-        case other:
-            raise SpeechError("type", f"type {str(other)[:_SHOWN]!r} found; hello, begin, end or clear expected")
+    try:
+        message: _Wire = msgspec.convert(found, _Wire)
+    except msgspec.ValidationError:  # of the type: other fields are taken as they are
+        raise _unknown(found) from None
+    match message:
+        case _Hello():
+            return _greeted(message)
+        case _Begin():
+            return _begun(message)
+        case _:
+            return message
 
 
-def _hello(fields: dict[str, Any]) -> Hello:
-    version = fields.get("version")
+def _greeted(hello: _Hello) -> Hello:
+    version = hello.version
     if type(version) is not int or version != VERSION:
         raise SpeechError("version", f"protocol version {str(version)[:_SHOWN]}; this server speaks {VERSION}", True)
     return Hello()
+
+
+def _begun(begin: _Begin) -> Begin:
+    try:
+        return Begin(read_format(begin.format, begin.sample_rate, begin.channels))
+    except ValueError as error:
+        raise SpeechError("format", str(error)) from None
+
+
+def _unknown(message: object) -> SpeechError:
+    if not isinstance(message, dict):
+        return SpeechError("json", "a JSON object expected")
+    found = str(message.get("type"))[:_SHOWN]
+    return SpeechError("type", f"type {found!r} found; hello, begin, end or clear expected")
 
 
 class Allowance:
