@@ -52,6 +52,6 @@ async def until_heard(caller: Caller, milliseconds: int) -> None:
 
 @asynccontextmanager
 async def caller_of(server: LaunchedServer, sound: Any = None, query: str = "speech=1") -> AsyncIterator[Caller]:
-    async with Caller(server.url, sound, query) as caller, asyncio.timeout(40):
+    async with Caller(server.url, sound, query) as caller, asyncio.timeout(120):
         await until_heard(caller, 0)
         yield caller
