@@ -5,7 +5,8 @@ Backends provide `CompiledGraph`; all that is common to them lives here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -88,7 +89,7 @@ class GraphChain:
 
 
 class ChainBinding:
-    """`engines.runtime.Binding`: one request per graph, in which the constants stay set."""
+    """`engines.runtime.Binding`: one request per graph that the outputs depend on, in which the constants stay set."""
 
     def __init__(
         self,
@@ -98,10 +99,15 @@ class ChainBinding:
         outputs: Collection[str] | None,
     ) -> None:
         self._spec = spec
-        self._steps = [(graph, compiled.request()) for graph, compiled in zip(spec.graphs, graphs, strict=True)]
         self._wanted = frozenset(spec.outputs if outputs is None else outputs)
         if unknown := self._wanted - spec.outputs.keys():
             raise EngineError(f"stage {spec.name} has no output {', '.join(sorted(unknown))}; {_listing(spec.outputs)}")
+        needed = _needed(spec.graphs, self._wanted)
+        self._steps = [
+            (graph, compiled.request())
+            for graph, compiled in zip(spec.graphs, graphs, strict=True)
+            if graph.path in needed
+        ]
         if alien := constants.keys() - spec.inputs.keys():
             raise EngineError(f"stage {spec.name} has no input {', '.join(sorted(alien))}; {_listing(spec.inputs)}")
         self._varying = {name: tensor for name, tensor in spec.inputs.items() if name not in constants}
@@ -173,6 +179,16 @@ def check_graph(graph: GraphSpec, inputs: Mapping[str, list[int | None]], output
         if len(found) != len(spec.shape) or any(_clash(size, dim) for size, dim in pairs):
             shown = ",".join("?" if size is None else str(size) for size in found)
             raise EngineError(f"{graph.path}: input {name} is [{shown}], the manifest says {spec}")
+
+
+def _needed(graphs: Sequence[GraphSpec], outputs: Collection[str]) -> set[Path]:
+    """The files of the graphs that these outputs depend on."""
+    wanted, needed = set(outputs), set[Path]()
+    for graph in reversed(graphs):
+        if wanted & graph.outputs.keys():
+            needed.add(graph.path)
+            wanted |= graph.inputs.keys()
+    return needed
 
 
 def _clash(found: int | None, stated: int | str) -> bool:

@@ -118,13 +118,13 @@ class FaceRenderer:
         window = CoefficientWindow(0, np.repeat(values[:, None], past + 1 + future, 1))
         return self._motion.infer([window])[0]
 
-    def showing(self, face: FaceOptions, crowded: bool = False) -> FaceRenderer:
+    def showing(self, face: FaceOptions, smallest: bool = False) -> FaceRenderer:
         """The same avatar with pictures of another size, or on another background. Raises as the constructor.
 
-        crowded: other sessions need the processor too: a size that nobody asked for is the smallest.
+        smallest: there is little time: a size that nobody asked for is the smallest.
         """
         other = copy.copy(self)
-        if crowded and face.size is None:
+        if smallest and face.size is None:
             face = replace(face, size=frame_size.offered_sizes(self._manifest)[0])
         other._show(face)
         return other
@@ -144,12 +144,16 @@ class FaceRenderer:
             del self._backdrops[next(iter(self._backdrops))]
         return found
 
-    def render(self, windows: Sequence[CoefficientWindow]) -> list[AvatarFrame]:
-        """One frame for each window, in order."""
-        return [self._picture(keypoints) for keypoints in self._motion.infer(windows)]
+    def render(self, windows: Sequence[CoefficientWindow], paint: bool = True) -> list[AvatarFrame]:
+        """One frame for each window, in order.
 
-    def _picture(self, keypoints: Keypoints) -> AvatarFrame:
-        frame = self._render.infer(keypoints)
+        paint: mouth and eyes are painted anew; else, where the family can, those of the last frame lie over the warped
+        photo, which takes about half as long.
+        """
+        return [self._picture(keypoints, paint) for keypoints in self._motion.infer(windows)]
+
+    def _picture(self, keypoints: Keypoints, paint: bool) -> AvatarFrame:
+        frame = self._render.infer(keypoints, paint)
         if self._backdrop is None:
             return frame
         return replace(frame, rgb=self._backdrop.put(frame.rgb, keypoints.points))

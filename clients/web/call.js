@@ -158,9 +158,9 @@ export class Call {
     let before = null;
     let silent = 0;
     mine.readout = setInterval(async () => {
-      const [statistics, told] = await Promise.all([mine.peer.getStats(), pictures(mine)]);
+      const [statistics, told] = await Promise.all([mine.peer.getStats(), report(mine)]);
       if (this.attempt !== mine || mine.aborter.signal.aborted) return;
-      const now = { ...summary(statistics), pictures: told };
+      const now = { ...summary(statistics), told };
       silent = before?.packets === now.packets ? silent + 1 : 0;
       if (silent >= SILENT_READOUTS) return this.#lost(mine, new Error(LOST));
       if (before) this.on("report", { before, now });
@@ -232,12 +232,12 @@ function gathered(peer) {
   });
 }
 
-/** How many pictures the server has made; undefined where it does not say. Those that come also repeat late ones. */
-async function pictures({ session, aborter }) {
+/** How it goes, by the server's own counts; undefined where it does not say. */
+async function report({ session, aborter }) {
   try {
     const ask = (signal) => fetch(session.location, { signal });
     const response = await within(READOUT_MS, aborter.signal, ask);
-    return response.ok ? (await response.json()).pictures : undefined;
+    return response.ok ? await response.json() : undefined;
   } catch {
     return undefined;
   }

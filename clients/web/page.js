@@ -15,7 +15,7 @@ const FRAME_RATE = 25;
 const SLOW_RATE = 20; // new pictures a second: below it lips and head visibly jerk
 const SLOW_READOUTS = 4;
 const SETTLED_MS = 4_000; // until "Live" is out of the picture's way
-const SLOW = "The server is too slow for this:";
+const SLOW = "The server is short of time:";
 const READY = "Ready when you are.";
 const PUSHED = new URLSearchParams(window.location.search).get("speech") === "1"; // a program speaks: no microphone
 
@@ -171,17 +171,21 @@ function clear() {
 /** What the network and this page add, and what the server waits on purpose, from the standard statistics. */
 function report({ before, now }) {
   const seconds = (now.at - before.at) / 1000;
-  const known = now.pictures !== undefined && before.pictures !== undefined;
-  const rate = (known ? now.pictures - before.pictures : now.frames - before.frames) / seconds;
+  const { told } = now;
+  const made = told && before.told ? told.pictures - before.told.pictures : now.frames - before.frames;
+  const rate = made / seconds;
+  const delay = told?.delay_ms ?? call.session.delay;
   const held = (now.buffer - before.buffer) / Math.max(1, now.emitted - before.emitted);
   const network = 1000 * (now.roundTrip + held);
-  const total = (call.session.delay + network) / 1000;
+  const total = (delay + network) / 1000;
   const whose = PUSHED ? "what is pushed" : "your voice";
   element("latency").textContent =
-    `About ${total.toFixed(2)} s behind ${whose}: ${call.session.delay} ms to form the face, ` +
+    `About ${total.toFixed(2)} s behind ${whose}: ${delay} ms to form the face, ` +
     `${network.toFixed(0)} ms for network and buffering. ${rate.toFixed(0)} new pictures a second.`;
   slow = rate < SLOW_RATE ? slow + 1 : 0;
-  if (slow >= SLOW_READOUTS) warn(`${SLOW} ${rate.toFixed(0)} of ${FRAME_RATE} pictures a second are new.`);
+  const news = `${rate.toFixed(0)} of ${FRAME_RATE} pictures a second are new`;
+  if (told?.left_out) warn(`${SLOW} ${told.left_out}; ${news}.`);
+  else if (slow >= SLOW_READOUTS) warn(`${SLOW} ${news}.`);
   else if (slow === 0 && element("warning").textContent.startsWith(SLOW)) warn("");
 }
 

@@ -172,7 +172,7 @@ async def converse(
                 await session.run(source)
         finally:
             shown, late = session.stats.shown, session.stats.repeated
-            say(f"{fresh_line()}avatar: {shown} pictures, {late} of them late (the one before, again)")
+            say(f"{fresh_line()}avatar: {shown} pictures, {late} of them the one before, again")
 
     try:
         await until_first(talk(), stop.wait())

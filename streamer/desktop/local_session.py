@@ -16,6 +16,7 @@ from streamer.core.errors import SessionError
 from streamer.core.frames import ByteArray
 from streamer.core.limits import SpeechLimits
 from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
+from streamer.core.rungs import FULL, Rung
 from streamer.desktop.presenter import Note, Presenter
 from streamer.inference.worker import WorkerState
 from streamer.inference.worker_session import Listener, PerformanceListener
@@ -125,6 +126,14 @@ class LocalSession:
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         """From the worker: a picture is ready."""
         self._conversation.take_picture(generation, index, rgb)
+
+    def on_rung(self, rung: Rung) -> None:
+        """From the worker: it leaves out so much from now on."""
+        self._conversation.take_rung(rung)
+        if rung == FULL:
+            self._presenter.mended("speed", "there is time for every picture again")
+        else:
+            self._presenter.trouble("speed", f"the processor is short of time: {rung.told}")
 
     def on_worker_failure(self, reason: str) -> None:
         """From the worker: no more pictures until it is back; the portrait shows meanwhile."""

@@ -143,7 +143,7 @@ async def converse(
         await until_first(session.run(source), (stop or stop_event()).wait())
     finally:
         count, late = session.stats.shown, session.stats.repeated
-        say(f"avatar: {count} pictures, {late} of them late (the one before, again)")
+        say(f"avatar: {count} pictures, {late} of them the one before, again")
 
 
 def ground(still: ByteArray, background: str | None) -> ByteArray:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from streamer.core.frames import AudioChunk, FloatArray
 from streamer.core.options import PipelineOptions
+from streamer.core.rungs import Rung
 from streamer.stages.mouth_easing import Shut
 
 
@@ -69,6 +70,14 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Postpone:
+    """Frame 0 of a session would now be shown at `origin`: the deadlines of all frames move."""
+
+    session: int
+    origin: float
+
+
+@dataclass(frozen=True)
 class Close:
     """The session has ended; nothing of it is wanted any more."""
 
@@ -87,7 +96,7 @@ class Stop:
     """The worker ends."""
 
 
-ToWorker = Open | Begin | Sound | Cut | Close | Load | Stop
+ToWorker = Open | Begin | Sound | Cut | Postpone | Close | Load | Stop
 
 
 @dataclass(frozen=True)
@@ -162,6 +171,13 @@ class SessionFailed:
 
 
 @dataclass(frozen=True)
+class Stepped:
+    """All sessions are on this rung of the ladder from now on; also said when one is opened."""
+
+    rung: Rung
+
+
+@dataclass(frozen=True)
 class Pulse:
     """A sign of life. Counts and seconds are since the start."""
 
@@ -169,6 +185,9 @@ class Pulse:
     expired: int = 0  # frames not rendered because their moment had passed
     overflowed: int = 0  # frames that waited while too many others did
     stages: dict[str, tuple[int, float]] = field(default_factory=dict)  # name: (times run, seconds in all)
+    rung: int = 0  # of ladder.RUNGS, now
+    steps: dict[str, int] = field(default_factory=dict)  # name of a rung: times it was gone down to
+    busy: float = 0.0  # share of its time that it worked lately
 
 
-FromWorker = Ready | Failed | Loaded | FrameReady | Performance | SessionFailed | Pulse
+FromWorker = Ready | Failed | Loaded | FrameReady | Performance | SessionFailed | Stepped | Pulse

@@ -23,7 +23,17 @@ from streamer.core.options import PipelineOptions
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME
 from streamer.core.signals import leave_to_the_program
 from streamer.inference.frame_ring import FrameRing
-from streamer.inference.messages import Failed, FrameReady, Load, Loaded, Ready, Stop, ToWorker, WorkerSettings
+from streamer.inference.messages import (
+    Failed,
+    FrameReady,
+    Load,
+    Loaded,
+    Ready,
+    Stepped,
+    Stop,
+    ToWorker,
+    WorkerSettings,
+)
 from streamer.inference.scheduler import Inference
 from streamer.pipeline import CoefficientStream, Engines, FaceRenderer
 
@@ -138,6 +148,8 @@ def _serve(pipe: Connection, ring: FrameRing, inference: Inference, faces: Faces
             for performance in inference.performances():
                 pipe.send(performance)
         rendered = inference.step()
+        if (rung := inference.stepped()) is not None:
+            pipe.send(Stepped(rung))
         if rendered is not None:
             ring.write(serial, rendered.frame.rgb)
             pipe.send(FrameReady(rendered.session, rendered.generation, rendered.frame.index, serial))

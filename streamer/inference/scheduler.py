@@ -2,33 +2,33 @@
 
 Rendering is what costs. The next picture is always the one whose moment comes first, of any session; among equals the
 session served least recently. A picture that cannot be there in time any more, at the pace of the last ones, is not
-made at all: that is how load is shed without holding up the sound, and no session can take more than its share.
-(Skipping only what is late already would, under load, make every picture a moment too late and show none.) No I/O: the
-caller passes messages and the clock.
+made if its session has a later one: that is how load is shed without holding up the sound, and no session can take more
+than its share. (Skipping only what is late already would, under load, make every picture a moment too late.) The last
+one that a session has is made though it comes a little late. What is left out for longer is up to the `ladder`. No I/O:
+the caller passes messages and the clock.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol, Self
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from streamer.core.errors import AvatarError, SessionError
-from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
+from streamer.core.frames import AvatarFrame
 from streamer.core.limits import WorkerLimits
-from streamer.core.options import FaceOptions, PipelineOptions
-from streamer.core.rates import FPS, SAMPLES_PER_FRAME
+from streamer.core.options import PipelineOptions
+from streamer.core.rates import LATE_MS
+from streamer.core.rungs import RUNGS, Rung
+from streamer.inference.ladder import Ladder
 from streamer.inference.messages import (
     Begin,
     Close,
     Cut,
     Open,
     Performance,
+    Postpone,
     Pulse,
     RunBegan,
     RunEased,
@@ -36,44 +36,11 @@ from streamer.inference.messages import (
     SessionFailed,
     Sound,
 )
+from streamer.inference.rendered_session import RenderedSession, Renderer, Stream
 from streamer.stages.mouth_easing import Shut
 
 PACE_WEIGHT = 0.2  # of the newest picture in the expected time of the next
 DELIVERY_S = 0.005  # from a picture's being made to its lying ready in the server's process
-REMAKE_FRAMES = 10  # between two cuts after which pictures are made anew: who cuts all the time gets no more work done
-KEPT_WINDOWS = 16  # of pictures already made: more than are ever made ahead of their moment
-MAX_HOLE_S = 2  # more silence than this between two chunks of sound is a mistake of the sender
-
-
-class Stream(Protocol):
-    """A session's way from sound to coefficients: `pipeline.CoefficientStream`; `rest` is the expression of silence."""
-
-    rest: FloatArray
-
-    def push(self, samples: FloatArray) -> list[CoefficientWindow]:
-        """Take sound, return the windows that became ready."""
-
-    def made(self) -> FloatArray:
-        """The coefficients that the last push made: float32 [n, E + P]."""
-
-    def reset(self) -> None:
-        """Forget everything: the next sample is sample 0."""
-
-    def ease(self, window: CoefficientWindow, shut: Shut) -> CoefficientWindow:
-        """The window with its mouth as far shut as `shut` asks."""
-
-
-class Renderer(Protocol):
-    """An avatar's way from coefficients to pictures: `pipeline.FaceRenderer`."""
-
-    def render(self, windows: list[CoefficientWindow]) -> list[AvatarFrame]:
-        """One frame for each window."""
-
-    def showing(self, face: FaceOptions, crowded: bool = False) -> Self:
-        """The same with its pictures of the size and on the background that the options name.
-
-        crowded: other sessions need the processor too: a size that nobody asked for is the smallest.
-        """
 
 
 @dataclass(frozen=True)
@@ -83,28 +50,6 @@ class RenderedFrame:
     session: int
     generation: int
     frame: AvatarFrame
-
-
-@dataclass
-class _Session:
-    avatar: str
-    face: FaceOptions
-    stream: Stream
-    renderer: Renderer
-    generation: int = -1  # no sound is taken before the first Begin
-    first_frame: int = 0  # of this generation
-    origin: float = 0.0
-    position: int = 0  # of the next sample
-    due: deque[CoefficientWindow] = field(default_factory=deque)
-    made: deque[CoefficientWindow] = field(default_factory=lambda: deque(maxlen=KEPT_WINDOWS))
-    shut: Shut | None = None  # since the last Cut
-    remade: int = -REMAKE_FRAMES  # frame of the last Cut after which pictures were made anew
-    served: int = 0  # number of the last picture made for it
-    performed: bool = False  # whether the server wants its coefficients
-    known: int = 0  # frame of the next coefficients
-
-    def deadline(self) -> float:
-        return self.origin + self.due[0].index / FPS
 
 
 class StageTimes:
@@ -136,11 +81,12 @@ class Inference:
         self._open_stream = open_stream
         self._renderers = renderers
         self._limits = limits or WorkerLimits()
-        self._sessions: dict[int, _Session] = {}
+        self._sessions: dict[int, RenderedSession] = {}
         self._times = StageTimes()
         self._clock = clock
-        self._crowded = False
-        self._pace = 0.0  # seconds a picture is expected to take
+        self._ladder = Ladder(clock())
+        self._untold: Rung | None = None  # that sessions are to be told of
+        self._pace = {True: 0.0, False: 0.0}  # seconds that a picture is expected to take, painted or not
         self._rendered = 0
         self._expired = 0
         self._overflowed = 0
@@ -153,119 +99,153 @@ class Inference:
 
     def pulse(self) -> Pulse:
         """Counts since the start."""
-        return Pulse(self._rendered, self._expired, self._overflowed, dict(self._times.totals))
+        ladder = self._ladder
+        return Pulse(
+            rendered=self._rendered,
+            expired=self._expired,
+            overflowed=self._overflowed,
+            rung=RUNGS.index(ladder.rung),
+            steps=dict(ladder.steps),
+            busy=ladder.busy,
+            stages=dict(self._times.totals),
+        )
 
     def performances(self) -> list[Performance]:
         """Return the coefficients of recorded sessions since the last call."""
         told, self._performances = self._performances, []
         return told
 
-    def handle(self, message: Open | Begin | Sound | Cut | Close) -> SessionFailed | None:
+    def stepped(self) -> Rung | None:
+        """Return the rung that all sessions are on, where it was not told yet."""
+        told, self._untold = self._untold, None
+        return told
+
+    def handle(self, message: Open | Begin | Sound | Cut | Postpone | Close) -> SessionFailed | None:
         """Take a message; a session that cannot go on is dropped and reported. Messages to unknown ones are void."""
         try:
-            match message:
-                case Open():
-                    self._open(message)
-                case Begin():
-                    self._begin(message)
-                case Sound():
-                    self._sound(message)
-                case Cut():
-                    self._cut(message)
-                case Close():
-                    self._sessions.pop(message.session, None)
-                    self._share()
+            if isinstance(message, Open):
+                self._open(message)
+            elif (session := self._sessions.get(message.session)) is not None:
+                self._handle(session, message)
         except AvatarError as error:
             self._sessions.pop(message.session, None)
-            with contextlib.suppress(AvatarError):  # of another's matte, whose own session will be told
-                self._share()
             return SessionFailed(message.session, str(error))
         return None
+
+    def _handle(self, session: RenderedSession, message: Begin | Sound | Cut | Postpone | Close) -> None:
+        match message:
+            case Begin():
+                self._begin(session, message)
+            case Sound():
+                self._sound(session, message)
+            case Cut():
+                self._cut(session, message)
+            case Postpone():
+                session.origin = message.origin
+            case Close():
+                del self._sessions[message.session]
 
     def step(self) -> RenderedFrame | None:
         """Make the most urgent picture that can still be in time; None when there is none."""
         start = self._clock()
-        ready, expired = start + self._pace + DELIVERY_S, self._expired
-        for session in self._sessions.values():
-            while session.due and session.deadline() <= ready:
-                session.due.popleft()
-                self._expired += 1
+        if self._ladder.look(start, len(self._sessions)):
+            self._take_rung()
+        expired, ready = self._expired, start + DELIVERY_S
+        for session in sorted(self._sessions.values(), key=_urgency):
+            ready = self._expire(session, ready)
         waiting = [(number, session) for number, session in self._sessions.items() if session.due]
         if not waiting:
-            if self._expired > expired:
-                self._pace *= 1 - PACE_WEIGHT  # one slow picture must not stop all that follow
+            if self._expired > expired:  # one slow picture must not stop all that follow
+                self._pace = {paint: seconds * (1 - PACE_WEIGHT) for paint, seconds in self._pace.items()}
             return None
-        number, session = min(waiting, key=lambda item: (item[1].deadline(), item[1].served))
+        number, session = min(waiting, key=lambda item: _urgency(item[1]))
+        frame = self._render(session, start)
+        return RenderedFrame(number, session.generation, frame)
+
+    def _expire(self, session: RenderedSession, free: float) -> float:
+        """Drop what the rung leaves out, and pictures for which there is no time.
+
+        free: the moment at which the more urgent ones of other sessions are made. Return that at which its own is.
+        """
+        rung = self._ladder.rung
+        ready = free + self._pace[self._paints(session)]
+        while session.due:
+            if rung.still or session.due[0].index % rung.every:
+                session.due.popleft()
+            elif session.deadline() + (0 if len(session.due) > rung.every else LATE_MS / 1000) <= ready:
+                session.due.popleft()
+                self._expired += 1
+                self._ladder.missed()
+            else:
+                return ready
+        return free
+
+    def _paints(self, session: RenderedSession) -> bool:
+        return session.unpainted + 1 >= self._ladder.rung.paint_every
+
+    def _render(self, session: RenderedSession, start: float) -> AvatarFrame:
+        moment, paint = session.deadline(), self._paints(session)
         window = session.due.popleft()
         session.made.append(window)
         if session.shut is not None:
             window = session.stream.ease(window, session.shut)
-        frame = session.renderer.render([window])[0]
-        seconds = self._clock() - start
-        self._times.add("render", 1, seconds)
-        self._pace += (seconds - self._pace) * PACE_WEIGHT
+        frame = session.renderer.render([window], paint)[0]
+        now = self._clock()
+        seconds = now - start
+        self._times.add("render" if paint else "warp", 1, seconds)
+        self._pace[paint] += (seconds - self._pace[paint]) * PACE_WEIGHT
+        self._ladder.worked(seconds)
+        slack = moment - now - DELIVERY_S
+        self._ladder.made(slack, fits=slack > -LATE_MS / 1000)
+        session.unpainted = 0 if paint else session.unpainted + 1
         self._rendered += 1
         session.served = self._rendered
-        return RenderedFrame(number, session.generation, frame)
+        return frame
 
     def _open(self, message: Open) -> None:
         if message.avatar not in self._renderers:
             raise SessionError(f"no avatar {message.avatar}; there are {', '.join(self._renderers)}")
         stream = self._open_stream(message.avatar, message.options)
-        renderer = self._renderers[message.avatar].showing(message.options.face, crowded=bool(self._sessions))
-        self._sessions[message.session] = _Session(
+        rung = self._ladder.rung
+        renderer = self._renderers[message.avatar].showing(message.options.face, rung.smallest)
+        self._sessions[message.session] = RenderedSession(
             message.avatar, message.options.face, stream, renderer, performed=message.performed
         )
-        self._share()
+        self._untold = rung
 
-    def _share(self) -> None:
-        """Draw smaller pictures for several sessions than for one; two cores draw two at 256 pixels, or one at 512."""
-        crowded = len(self._sessions) > 1
-        if crowded == self._crowded:
-            return
-        self._crowded = crowded
+    def _take_rung(self) -> None:
+        """Let all sessions follow the ladder."""
+        self._untold = rung = self._ladder.rung
         for session in self._sessions.values():
-            session.renderer = self._renderers[session.avatar].showing(session.face, crowded)
+            with contextlib.suppress(AvatarError):  # of a matte: it goes on as it is
+                session.renderer = self._renderers[session.avatar].showing(session.face, rung.smallest)
 
-    def _begin(self, message: Begin) -> None:
-        session = self._sessions.get(message.session)
-        if session is None or message.generation <= session.generation:
+    def _begin(self, session: RenderedSession, message: Begin) -> None:
+        if message.generation <= session.generation:
             return
-        session.stream.reset()
-        session.due.clear()
-        session.made.clear()
-        session.shut = None
-        session.generation = message.generation
-        session.origin = message.origin
-        session.first_frame = message.frame
-        session.position = message.frame * SAMPLES_PER_FRAME
-        session.known = message.frame
+        session.begin(message)
         if session.performed:
             self._performances.append(RunBegan(message.session, message.frame, session.stream.rest))
 
-    def _cut(self, message: Cut) -> None:
-        session = self._sessions.get(message.session)
-        if session is None or message.generation <= session.generation:
+    def _cut(self, session: RenderedSession, message: Cut) -> None:
+        if message.generation <= session.generation:
             return
         session.generation = message.generation
         shut = Shut(message.cut, message.resume)
         session.shut = shut if session.shut is None else session.shut.then(shut)
         if session.performed:
             self._performances.append(RunEased(message.session, message.cut, session.shut))
-        if message.cut - session.remade < REMAKE_FRAMES:
-            return
-        session.remade = message.cut
-        while session.made and session.made[-1].index >= message.cut:
-            session.due.appendleft(session.made.pop())
+        session.make_anew(message.cut)
 
-    def _sound(self, message: Sound) -> None:
-        session = self._sessions.get(message.session)
-        if session is None or message.generation != session.generation:
+    def _sound(self, session: RenderedSession, message: Sound) -> None:
+        if message.generation != session.generation:
             return
-        samples = self._continue(session, message.chunk)
+        samples = session.continued(message.chunk)
         start = self._clock()
         windows = session.stream.push(samples)
-        self._times.add("coefficients", len(windows), self._clock() - start)
+        seconds = self._clock() - start
+        self._times.add("coefficients", len(windows), seconds)
+        self._ladder.worked(seconds)
         if session.performed and len(made := session.stream.made()):
             self._performances.append(RunWentOn(message.session, session.known, made))
             session.known += len(made)
@@ -274,13 +254,6 @@ class Inference:
             session.due.popleft()
             self._overflowed += 1
 
-    @staticmethod
-    def _continue(session: _Session, chunk: AudioChunk) -> FloatArray:
-        """What the stream takes next: the chunk, less what it has already, after silence for what is missing."""
-        hole = chunk.position - session.position
-        if hole > MAX_HOLE_S * SAMPLES_PER_FRAME * FPS:
-            raise SessionError(f"sound at sample {chunk.position}, expected {session.position}")
-        session.position = max(session.position, chunk.position + chunk.samples.size)
-        if hole <= 0:
-            return chunk.samples[-hole:]
-        return np.concatenate([np.zeros(hole, np.float32), chunk.samples])
+
+def _urgency(session: RenderedSession) -> tuple[float, int]:
+    return (session.deadline() if session.due else 0.0, session.served)

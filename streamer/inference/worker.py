@@ -25,6 +25,7 @@ from streamer.inference.messages import (
     RunEased,
     RunWentOn,
     SessionFailed,
+    Stepped,
     ToWorker,
     WorkerSettings,
 )
@@ -191,6 +192,9 @@ class InferenceWorker:
             case RunBegan() | RunWentOn() | RunEased():
                 if (session := self._sessions.get(message.session)) is not None:
                     session.take_performance(message)
+            case Stepped():
+                for session in self._sessions.values():
+                    session.take_rung(message.rung)
             case SessionFailed():
                 if (session := self._sessions.pop(message.session, None)) is not None:
                     session.fail(message.reason)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from streamer.core.frames import AudioChunk, ByteArray
-from streamer.inference.messages import Begin, Close, Cut, Performance, Sound, ToWorker
+from streamer.core.rungs import Rung
+from streamer.inference.messages import Begin, Close, Cut, Performance, Postpone, Sound, ToWorker
 
 
 class Listener(Protocol):
@@ -14,6 +15,9 @@ class Listener(Protocol):
 
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         """Take picture `index` of this generation; uint8 [H, W, 3 or 4]."""
+
+    def on_rung(self, rung: Rung) -> None:
+        """Note how much the worker leaves out from now on."""
 
     def on_worker_failure(self, reason: str) -> None:
         """Note that there will be no more pictures."""
@@ -54,6 +58,10 @@ class WorkerSession:
         """Void the sound pushed from `frame` on: the mouth eases shut, until `resume`. See `messages.Cut`."""
         self._send_open(Cut(self.number, generation, frame, resume))
 
+    def postpone(self, origin: float) -> None:
+        """Frame 0 would now be shown at `origin`; pictures have as much more or less time."""
+        self._send_open(Postpone(self.number, origin))
+
     def close(self) -> None:
         """End it; safe to call twice."""
         self._send_open(Close(self.number))
@@ -63,6 +71,11 @@ class WorkerSession:
         """From the worker: pass a picture on."""
         if self.is_open:
             self._listener.on_picture(generation, index, rgb)
+
+    def take_rung(self, rung: Rung) -> None:
+        """From the worker: pass on how much is left out."""
+        if self.is_open:
+            self._listener.on_rung(rung)
 
     def take_performance(self, message: Performance) -> None:
         """From the worker: pass coefficients on."""

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from streamer.audio.format import RATE
+from streamer.core.rungs import NAMES
 from streamer.inference.messages import Pulse
 from streamer.webrtc.peer_guard import Refused
 
@@ -30,6 +31,7 @@ class SessionCounts:
     packets_late: int = 0
     silence: int = 0  # samples of the microphone made up because none came
     clock_shifts: int = 0  # times the microphone's clock was tied to ours anew
+    frames_late: int = 0  # pictures that were shown a little after their moment
     frames_stale: int = 0  # pictures made for sound that was cut off meanwhile
     frames_unsent: int = 0  # pictures that the sender did not take in time
     sound_unsent: int = 0  # packets, likewise
@@ -96,9 +98,12 @@ class _Counts(Collector):
             ("frames_rendered_total", "counter", "Pictures made", pulse.rendered),
             ("frames_expired_total", "counter", "Pictures not made: their moment had passed", pulse.expired),
             ("frames_overflowed_total", "counter", "Pictures not made: too many waited", pulse.overflowed),
+            ("ladder_rung", "gauge", "How much is left out now, 0 being nothing", pulse.rung),
+            ("worker_busy_ratio", "gauge", "Share of its time that it worked lately", pulse.busy),
             ("frames_shown_total", "counter", "Pictures sent", sessions.frames_shown),
             ("frames_repeated_total", "counter", "Repeats of a picture, the next being late", sessions.frames_repeated),
-            ("frames_dropped_total", "counter", "Pictures that came after their moment", sessions.frames_dropped),
+            ("frames_late_total", "counter", "Pictures sent a little after their moment", sessions.frames_late),
+            ("frames_dropped_total", "counter", "Pictures that came too late to be sent", sessions.frames_dropped),
             ("frames_stale_total", "counter", "Pictures for sound that was cut off meanwhile", sessions.frames_stale),
             ("frames_unsent_total", "counter", "Pictures the sender did not take in time", sessions.frames_unsent),
             ("sound_unsent_packets_total", "counter", "Sound the sender did not take in time", sessions.sound_unsent),
@@ -117,6 +122,8 @@ class _Counts(Collector):
             yield _metric(name, kind, explanation, value)
         peer = {item.name: getattr(sessions.peer, item.name) for item in fields(sessions.peer)}
         yield _labelled("peer_refused_total", "What peers sent beyond their budgets", "kind", peer)
+        steps = {name: pulse.steps.get(name, 0) for name in NAMES[1:]}
+        yield _labelled("ladder_steps_total", "Times that more had to be left out", "rung", steps)
         runs = {stage: count for stage, (count, _) in pulse.stages.items()}
         seconds = {stage: total for stage, (_, total) in pulse.stages.items()}
         yield _labelled("stage_runs_total", "Frames a stage worked on", "stage", runs)

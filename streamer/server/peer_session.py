@@ -22,6 +22,7 @@ from streamer.core.errors import SessionError
 from streamer.core.frames import ByteArray
 from streamer.core.limits import Limits, SpeechLimits
 from streamer.core.options import PipelineOptions
+from streamer.core.rungs import Rung
 from streamer.inference.worker import InferenceWorker
 from streamer.server import negotiation
 from streamer.server.metrics import SessionCounts
@@ -93,13 +94,14 @@ class Session:
 
     @property
     def delay_ms(self) -> int:
-        """From a sample's arrival at the server to its being sent back, with its picture."""
-        return self._playout.delay_ms
+        """From a sample's arrival at the server to its being sent back, with its picture, as it is now."""
+        return self._playout.delay_ms + self._playout.held_ms
 
     def counts(self) -> SessionCounts:
         """What happened so far."""
         shown = self._playout.stats
         counts = SessionCounts(shown.shown, shown.repeated, shown.dropped, shown.underrun)
+        counts.frames_late = shown.late
         spoken = self.speech.counts
         counts.speech_clients, counts.speech_utterances = spoken.clients, spoken.utterances
         counts.speech_clears, counts.speech_heard_ms = spoken.clears, spoken.heard_ms
@@ -193,6 +195,10 @@ class Session:
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         """From the worker: a picture is ready."""
         self.conversation.take_picture(generation, index, rgb)
+
+    def on_rung(self, rung: Rung) -> None:
+        """From the worker: it leaves out so much from now on."""
+        self.conversation.take_rung(rung)
 
     def on_worker_failure(self, reason: str) -> None:
         """From the worker: no more pictures. Without a face there is nothing to stay for; the page may call again."""

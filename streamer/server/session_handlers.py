@@ -23,6 +23,7 @@ from streamer.core.aio import MonotonicClock
 from streamer.core.errors import BundleError, ConfigError, SessionError
 from streamer.core.limits import Limits, RateLimits
 from streamer.core.options import any_seed
+from streamer.core.rungs import FULL
 from streamer.recording.recorder import Recordings
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby, ReplacedError
@@ -108,6 +109,9 @@ class SessionHandlers:
         found = {
             "pictures": counts.frames_shown - counts.frames_repeated,
             "repeated": counts.frames_repeated,
+            "late": counts.frames_late,
+            "delay_ms": session.delay_ms,
+            "left_out": None if (rung := session.conversation.rung) == FULL else rung.told,
             "microphone_packets_lost": counts.packets_lost,
         }
         return web.json_response(found, headers={"Cache-Control": "no-store"})

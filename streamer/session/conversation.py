@@ -12,6 +12,7 @@ from streamer.audio.decimator import FACTOR, Decimator
 from streamer.audio.format import RATE, Samples
 from streamer.core.frames import AudioChunk, AvatarFrame, ByteArray
 from streamer.core.rates import SAMPLES_PER_FRAME
+from streamer.core.rungs import FULL, Rung
 from streamer.session.playout import Playout
 from streamer.session.speech_queue import PushedSpeech
 from streamer.session.timeline import MicrophoneTimeline
@@ -31,6 +32,9 @@ class FaceWorker(Protocol):
     def cut(self, generation: int, frame: int, resume: int) -> None:
         """Void the sound pushed from `frame` on; keep the mouth shut until `resume`."""
 
+    def postpone(self, origin: float) -> None:
+        """Frame 0 would now be shown at `origin`, and all others likewise."""
+
 
 class NoFace:
     """Takes the place of a worker that is not there: sound goes on without pictures."""
@@ -44,6 +48,9 @@ class NoFace:
     def cut(self, generation: int, frame: int, resume: int) -> None:
         """Do nothing."""
 
+    def postpone(self, origin: float) -> None:
+        """Do nothing."""
+
 
 class Conversation:
     """Speaks once `begin` was called. While `speech` has audio, it is heard in place of the microphone."""
@@ -53,15 +60,17 @@ class Conversation:
         self.playout = playout
         self.speech = speech or PushedSpeech()
         self.stale_pictures = 0  # made for sound of an earlier generation
+        self.rung = FULL  # of the worker
         self._worker = worker
-        self._origin = 0.0
+        self._start = 0.0
+        self._held_ms = 0  # of playout, as the worker knows it
         self._generation = -1
         self._decimator = Decimator()
         self._position = 0  # of the next sample for the worker
 
     def begin(self, start: float) -> None:
         """Start at this moment of the machine's monotonic clock, which gives the worker its deadlines."""
-        self._origin = start + self.playout.delay_ms / 1000
+        self._start = start
         self._restart(0)
 
     def hear(self, pts: int, samples: Samples, now: float) -> None:
@@ -75,6 +84,8 @@ class Conversation:
 
     def tick(self, now: float) -> None:
         """Let time pass: a sender that says nothing is silent, and the face lives on."""
+        if self.playout.held_ms != self._held_ms:
+            self._worker.postpone(self._origin())
         self._catch_up(now)
         if self.speech.has_the_word:
             self._say(now)
@@ -99,6 +110,13 @@ class Conversation:
             return
         self.playout.push_frame(AvatarFrame(index, rgb, index * SAMPLES_PER_FRAME))
 
+    def take_rung(self, rung: Rung) -> None:
+        """The worker makes less from now on, or more."""
+        self.rung = rung
+        self.playout.hold(rung.extra_ms)
+        if rung.still:
+            self.playout.rest()
+
     def begin_again(self, worker: FaceWorker) -> None:
         """Go on with the next frame on a worker that knows nothing of what was."""
         self._worker = worker
@@ -107,6 +125,7 @@ class Conversation:
     def lose_worker(self) -> None:
         """Go on without pictures until `begin_again`."""
         self._worker = NoFace()
+        self.take_rung(FULL)
 
     def _catch_up(self, now: float) -> None:
         behind = now - self.timeline.edge / RATE
@@ -120,7 +139,12 @@ class Conversation:
         self.timeline.skip_to(frame * SAMPLES_PER_FRAME * FACTOR)
         self._decimator = Decimator()
         self._position = frame * SAMPLES_PER_FRAME
-        self._worker.begin(self._generation, frame, self._origin)
+        self._worker.begin(self._generation, frame, self._origin())
+
+    def _origin(self) -> float:
+        """The moment at which frame 0 is due, seen from the delay that playout has now."""
+        self._held_ms = self.playout.held_ms
+        return self._start + (self.playout.delay_ms + self._held_ms) / 1000
 
     def _say(self, now: float) -> None:
         missing = round(now * RATE) - self.timeline.edge

@@ -6,7 +6,8 @@ timestamps stays 104 ms late). So the picture that belongs to sample p and sampl
     due(p) = p / rate + delay
 
 where the delay covers what a picture needs: the sound it looks ahead to, the microphone's margin and the rendering.
-Late pictures are replaced by the last one, missing sound by silence; neither ever waits. No I/O, no clock.
+Late pictures are replaced by the last one, missing sound by silence; neither ever waits. A picture that comes late is
+shown if its lips still fit. `hold` makes the delay longer while sound is heard. No I/O, no clock.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ import numpy as np
 
 from streamer.audio.format import AUDIO_BLOCK, AUDIO_PTIME_MS, CHANNELS, MS, RATE, Samples
 from streamer.core.frames import AvatarFrame, ByteArray
-from streamer.core.rates import FPS
+from streamer.core.rates import FPS, FRAME_MS, LATE_MS, exact_div
+from streamer.session import time_stretch
 from streamer.session.timeline import MARGIN_MS
 
 RENDER_MARGIN_MS = 60  # from the last sound a picture needs to the picture being in this process
 MAX_FRAMES = 2 * FPS  # finished pictures waiting for their moment; the newest is dropped, counted
 FADE_MS = 10  # in which sound that is cut off ends
 HISTORY_MS = 2_000  # sound kept beyond the delay; older sound is dropped
+LATE_FRAMES = exact_div(LATE_MS, FRAME_MS)
+STRETCHED = 2  # one of so many packets is stretched while the delay changes, which takes it by a quarter at most
 
 
 def session_delay_ms(lookahead_ms: int) -> int:
@@ -40,6 +44,7 @@ class PlayoutStats:
 
     shown: int = 0  # pictures handed out
     repeated: int = 0  # of them: the last one again, because the next was late
+    late: int = 0  # of them: of an earlier moment
     dropped: int = 0  # pictures that came after their moment, or too many at once
     underrun: int = 0  # samples of silence played because no sound was there
 
@@ -54,7 +59,7 @@ class SoundListener(Protocol):
 class Playout:
     """Sound and pictures in as they are ready, out by position. `still`, [H, W, 3 or 4], shows until pictures come.
 
-
+    delay_ms: as it was at the start; `held_ms` comes on top of it.
     listener: receives all sound that is played.
     """
 
@@ -64,10 +69,32 @@ class Playout:
         self._sound: Samples = np.zeros(((delay_ms + HISTORY_MS) * MS, CHANNELS), np.int16)  # a ring
         self._end = 0  # position after the last sample in it
         self._frames: deque[AvatarFrame] = deque()
-        self._picture = still
+        self._still = self._picture = still
+        self._picture_of = -1  # the frame it belongs to
         self._listener = listener
+        self._held = self._to_hold = 0  # samples
         self.position = 0  # of the next sample to be handed out
         self.next_frame = 0  # the first whose moment has not passed
+
+    @property
+    def held_ms(self) -> int:
+        """How much longer than `delay_ms` the delay is now, in whole frames."""
+        return self._held_frames * FRAME_MS
+
+    @property
+    def _held_frames(self) -> int:
+        return round(self._held / (FRAME_MS * MS))
+
+    def hold(self, extra_ms: int) -> None:
+        """From now on play sound a little slower, or faster, until the delay is `extra_ms` longer than at the start.
+
+        extra_ms: whole frames; up to HISTORY_MS / 2.
+        """
+        self._to_hold = extra_ms * MS
+
+    def rest(self) -> None:
+        """Show the still until another picture comes."""
+        self._picture = self._still
 
     def push_audio(self, position: int, samples: Samples) -> None:
         """Take settled sound, int16 [n, 2] from `position` on; a hole before it is silence."""
@@ -79,36 +106,62 @@ class Playout:
         self._end += len(samples)
 
     def push_frame(self, frame: AvatarFrame) -> None:
-        """Take a finished picture; they come in order."""
-        if frame.index < self.next_frame or len(self._frames) >= MAX_FRAMES:
+        """Take a finished picture; they come in order. One that is late by more than LATE_FRAMES is dropped."""
+        too_late = frame.index < self.next_frame - LATE_FRAMES or frame.index <= self._picture_of
+        if too_late or len(self._frames) >= MAX_FRAMES:
             self.stats.dropped += 1
         else:
             self._frames.append(frame)
 
     def pull_audio(self, block: int) -> Samples:
         """Sound of the `block`-th packet after the session's start: int16 [AUDIO_BLOCK, 2]."""
-        start = block * AUDIO_BLOCK - self.delay_ms * MS
-        self.position = max(0, start + AUDIO_BLOCK)
-        positions = np.arange(start, start + AUDIO_BLOCK)
-        known = (positions >= max(0, self._end - len(self._sound))) & (positions < self._end)
-        self.stats.underrun += int(np.count_nonzero(~known & (positions >= 0)))
-        samples = np.where(known[:, None], self._sound[positions % len(self._sound)], np.int16(0))
+        start = block * AUDIO_BLOCK - self.delay_ms * MS - self._held
+        missing = self._to_hold - self._held
+        if missing and block % STRETCHED == 0 and start >= time_stretch.LONGEST:
+            samples = self._stretched(start, missing)
+        else:
+            samples = self._sound_of(start, AUDIO_BLOCK)
+        end = (block + 1) * AUDIO_BLOCK - self.delay_ms * MS - self._held
+        self.position = max(0, end)
         if self._listener is not None:
-            self._listener.hear(start, samples)
+            self._listener.hear(start, samples if end - start == AUDIO_BLOCK else self._sound_of(start, end - start))
         return samples
 
+    def _stretched(self, start: int, missing: int) -> Samples:
+        """A packet in which the delay comes nearer to what it should be by the length of a period."""
+        here = self._sound_of(start, AUDIO_BLOCK)
+        period = abs(missing)
+        if period > time_stretch.LONGEST:
+            before = self._sound_of(start - time_stretch.LONGEST, time_stretch.LONGEST)
+            period = time_stretch.period_of(before, here, period)
+        shift = period if missing > 0 else -period
+        self._held += shift
+        return time_stretch.joined(here, self._sound_of(start - shift, AUDIO_BLOCK))
+
+    def _sound_of(self, start: int, length: int) -> Samples:
+        """int16 [length, 2] from position `start` on; what is not known is silence, and counted."""
+        positions = np.arange(start, start + length)
+        known = (positions >= max(0, self._end - len(self._sound))) & (positions < self._end)
+        self.stats.underrun += int(np.count_nonzero(~known & (positions >= self.position)))
+        return np.where(known[:, None], self._sound[positions % len(self._sound)], np.int16(0))
+
     def pull_frame(self, index: int) -> ByteArray:
-        """The picture of frame `index`, or the last one there was; uint8 [H, W, 3 or 4]. Before frame 0: the still."""
+        """The picture of frame `index`, or the last one there was; uint8 [H, W, 3 or 4]. Before frame 0: the still.
+
+        index: as it would be due after `delay_ms`.
+        """
+        index -= self._held_frames
         self.next_frame = max(0, index + 1)
         fresh = False
         while self._frames and self._frames[0].index <= index:
             frame = self._frames.popleft()
-            self._picture = frame.rgb
+            self._picture, self._picture_of = frame.rgb, frame.index
             self.stats.dropped += fresh
             fresh = True
         if index >= 0:
             self.stats.shown += 1
             self.stats.repeated += not fresh
+            self.stats.late += fresh and self._picture_of < index
         return self._picture
 
     def cut(self) -> int:

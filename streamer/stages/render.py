@@ -27,19 +27,24 @@ class RenderStage:
         self._network = avatar.constants["portrait"].shape[-1]
         self._painted = "layers" in engine.spec.outputs
         outputs = ["flow", "layers"] if self._painted else ["frame"]
-        self._binding = engine.bind(avatar.constants_of(engine.spec), outputs)
+        constants = avatar.constants_of(engine.spec)
+        self._binding = engine.bind(constants, outputs)
+        self._warp = engine.bind(constants, ["flow"]) if self._painted else None
+        self._layers: FloatArray | None = None  # of the last frame
         self._canvases: dict[int, PhotoCanvas] = {}  # by size, shared with the stages that `at` makes
         self._canvas = self._canvas_of(self._network) if self._painted else None
         self._lids: LidColour | None = None
 
     def at(self, size: int) -> RenderStage:
-        """The same, its frames of `size` pixels a side. Raises ValueError where the network alone gives the size."""
-        if size == self._network:
-            return self
-        if not self._painted:
+        """The same for another sequence of frames, `size` pixels a side.
+
+        Raises ValueError where the network alone gives the size.
+        """
+        if size != self._network and not self._painted:
             raise ValueError(f"frames of {size} pixels, this family has {self._network}")
         other = copy.copy(self)
-        other._canvas = self._canvas_of(size)
+        other._layers = None
+        other._canvas = self._canvas_of(size) if self._painted else None
         return other
 
     def with_lids(self, shut: Keypoints) -> RenderStage:
@@ -53,18 +58,26 @@ class RenderStage:
         other._lids = LidColour.measure(portrait, constants["source_keypoints"][0], layer, constants["windows"][0])
         return other
 
-    def infer(self, keypoints: Keypoints) -> AvatarFrame:
-        """The picture of one frame."""
+    def infer(self, keypoints: Keypoints, paint: bool = True) -> AvatarFrame:
+        """The picture of one frame; without `paint`, with the mouth and eyes of the last one, where the family can."""
+        if not paint and self._layers is not None and self._canvas and self._warp:
+            flow = self._warp.infer(self._inputs(keypoints)[0])["flow"][0]
+            picture = self._canvas.draw(flow, self._layers)
+            return AvatarFrame(keypoints.index, picture, keypoints.index * SAMPLES_PER_FRAME)
         made, conditions = self._infer(keypoints)
         picture = self._drawn(made, conditions) if self._canvas else to_bytes(made["frame"][0])
         return AvatarFrame(keypoints.index, picture, keypoints.index * SAMPLES_PER_FRAME)
 
     def _infer(self, keypoints: Keypoints) -> tuple[dict[str, FloatArray], FloatArray | None]:
+        inputs, conditions = self._inputs(keypoints)
+        return self._binding.infer(inputs), conditions
+
+    def _inputs(self, keypoints: Keypoints) -> tuple[dict[str, FloatArray], FloatArray | None]:
         inputs, conditions = {"driving_keypoints": keypoints.points[None]}, None
         if self._rasterizer:
             conditions = self._rasterizer.draw(keypoints.points)
             inputs["driving_conditions"] = conditions[None]
-        return self._binding.infer(inputs), conditions
+        return inputs, conditions
 
     def _drawn(self, made: dict[str, FloatArray], conditions: FloatArray | None) -> ByteArray:
         assert self._canvas is not None
@@ -73,6 +86,7 @@ class RenderStage:
             top, left = (int(place) for place in self._avatar.constants["windows"][0])
             opening = conditions[EYES, top : top + layers.shape[1], left : left + layers.shape[2]]
             layers[0] = self._lids.correct(layers[0], opening)
+        self._layers = layers
         return self._canvas.draw(made["flow"][0], layers)
 
     def _canvas_of(self, size: int) -> PhotoCanvas:

@@ -27,6 +27,8 @@ VIDEO_STEP = exact_div(VIDEO_CLOCK, FPS)  # aiortc's own helper is fixed at 30 f
 MOST_BLOCKS = 12  # 240 ms of sound: the longest catch-up after a stall, and a little
 MOST_PICTURES = 4  # 160 ms, as much
 
+MOST_REPEATED = exact_div(FPS, 5)  # frames for which a picture stands before it is sent again: 200 ms
+
 Item = TypeVar("Item")
 
 
@@ -85,18 +87,27 @@ class AvatarAudioTrack(_FedTrack[tuple[int, Samples]]):
 
 
 class AvatarVideoTrack(_FedTrack[tuple[int, ByteArray]]):
-    """Pictures at FPS; one of four channels is sent twice as wide, see `side_by_side`."""
+    """New pictures, up to FPS; one of four channels is sent twice as wide, see `side_by_side`.
+
+    A picture that is shown for several frames is sent once, or once in MOST_REPEATED: what encoding a repeat takes is
+    missing where pictures are made.
+    """
 
     kind = "video"
 
     def __init__(self) -> None:
         super().__init__(MOST_PICTURES)
         self._first: int | None = None
+        self._shown: ByteArray | None = None
+        self._shown_in = 0  # frame
 
     def show(self, frame: int, picture: ByteArray) -> None:
         """Take the picture of a frame, uint8 [H, W, 3 or 4]; the first that is shown has time 0."""
         if self._first is None:
             self._first = frame
+        if picture is self._shown and frame - self._shown_in < MOST_REPEATED:
+            return
+        self._shown, self._shown_in = picture, frame
         self._put((frame - self._first, picture))
 
     async def recv(self) -> VideoFrame:

@@ -21,6 +21,7 @@ from streamer.cli.main import main
 from streamer.core.errors import BundleError
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.options import FaceOptions, PipelineOptions
+from streamer.core.rungs import Rung
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
 from streamer.pipeline import Pipeline
@@ -103,6 +104,9 @@ class _Listener:
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         if not self.first.done():
             self.first.set_result(rgb)
+
+    def on_rung(self, rung: Rung) -> None:
+        pass
 
     def on_worker_failure(self, reason: str) -> None:
         self.first.set_exception(AssertionError(reason))

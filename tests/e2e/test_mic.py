@@ -48,7 +48,7 @@ def test_the_face_is_on_a_page_and_ctrl_c_ends(running: subprocess.Popen[str]) -
     assert start.count(b"Content-Type: image/jpeg") >= 2
     assert b"\xff\xd8\xff" in start
     running.send_signal(signal.SIGINT)
-    _line(running, r"\d+ pictures, \d+ of them late")
+    _line(running, r"\d+ pictures, \d+ of them the one before")
     assert running.wait(20) == 0
 
 

@@ -194,3 +194,14 @@ async def test_a_slow_server_is_said(server: LaunchedServer) -> None:
         await ready(page, server.url)
         await page.click("#start")
         await expect(page.locator("#warning")).to_contain_text("0 of 25 pictures", timeout=PATIENCE_MS)
+
+
+async def test_what_the_server_leaves_out_is_said_and_the_delay_that_it_takes(server: LaunchedServer) -> None:
+    told: dict[str, object] = {"pictures": 7, "delay_ms": 4440, "left_out": "half as many pictures"}
+    async with browsing(*MICROPHONE) as page:
+        await page.route("**/session/*", lambda route: route.fulfill(json=told))
+        await ready(page, server.url)
+        await page.click("#start")
+        warning = page.locator("#warning")
+        await expect(warning).to_contain_text("half as many pictures; 0 of 25", timeout=PATIENCE_MS)
+        await expect(page.locator("#latency")).to_contain_text("4440 ms")

@@ -29,6 +29,7 @@ class LevelWorker:
         self.hangs = False
         self.opened: list[PipelineOptions] = []
         self.closed: list[int] = []
+        self.postponed: list[float] = []
         self._listener: Listener | None = None
 
     def open(
@@ -79,6 +80,9 @@ class LevelFace:
         self._generation, self._resume = generation, resume
         for again in range(frame, self._frame):
             self._paint(again, 0)
+
+    def postpone(self, origin: float) -> None:
+        self._worker.postponed.append(origin)
 
     def close(self) -> None:
         self._worker.closed.append(self._number)

@@ -16,7 +16,8 @@ from streamer.audio.format import AUDIO_BLOCK, Samples
 from streamer.avatar.bundle import Avatar
 from streamer.core.frames import AudioChunk, ByteArray
 from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
-from streamer.inference.messages import Begin, Close, Cut, Open, Sound
+from streamer.core.rungs import Rung
+from streamer.inference.messages import Begin, Close, Cut, Open, Postpone, Sound
 from streamer.inference.scheduler import Inference
 from streamer.inference.worker import InferenceWorker
 from streamer.inference.worker_session import WorkerSession
@@ -68,7 +69,10 @@ class InProcess:
     def cut(self, generation: int, frame: int, resume: int) -> None:
         self._handle(Cut(0, generation, frame, resume))
 
-    def _handle(self, message: Open | Begin | Sound | Cut | Close) -> None:
+    def postpone(self, origin: float) -> None:
+        self._handle(Postpone(0, origin))
+
+    def _handle(self, message: Open | Begin | Sound | Cut | Postpone | Close) -> None:
         assert self._inference.handle(message) is None
         for performance in self._inference.performances():
             self._recorder.on_performance(performance)
@@ -105,10 +109,17 @@ class OtherProcess:
         assert self._session is not None
         self._session.cut(generation, frame, resume)
 
+    def postpone(self, origin: float) -> None:
+        assert self._session is not None
+        self._session.postpone(origin)
+
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         self._last = (generation, index)
         self._came.set()
         self._on_picture(generation, index, rgb)
+
+    def on_rung(self, rung: Rung) -> None:
+        pass
 
     def on_worker_failure(self, reason: str) -> None:
         assert reason == "the server is stopping"
@@ -155,6 +166,9 @@ class Scene:
     def cut(self, generation: int, frame: int, resume: int) -> None:
         self._generation = generation
         self._maker.cut(generation, frame, resume)
+
+    def postpone(self, origin: float) -> None:
+        self._maker.postpone(origin)
 
     def say(self, seconds: float) -> None:
         """Push speech."""

@@ -8,8 +8,9 @@ import pytest
 
 from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
 from streamer.core.options import FaceOptions, PipelineOptions
-from streamer.core.rates import FPS, SAMPLES_PER_FRAME
-from streamer.inference.messages import Begin, Close, Cut, Open, Sound
+from streamer.core.rates import FPS, LATE_MS, SAMPLES_PER_FRAME
+from streamer.core.rungs import RUNGS
+from streamer.inference.messages import Begin, Close, Cut, Open, Postpone, Sound
 from streamer.inference.scheduler import Inference
 from streamer.stages.mouth_easing import Shut
 
@@ -42,21 +43,24 @@ class EchoStream:
 
 
 class SlowRenderer:
-    """Takes `seconds` of the simulated clock for a picture."""
+    """Takes `seconds` of the simulated clock for a picture; as the starter family, less for one that is not painted, or
+    small."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.now = 0.0
         self.opened: list[float] = []
-        self.crowded: list[bool] = []
+        self.smallest = False
+        self.painted: list[bool] = []
 
-    def render(self, windows: list[CoefficientWindow]) -> list[AvatarFrame]:
-        self.now += self.seconds
+    def render(self, windows: list[CoefficientWindow], paint: bool = True) -> list[AvatarFrame]:
+        self.now += self.seconds * (1.0 if paint else 0.4) * (0.8 if self.smallest else 1.0)
+        self.painted.append(paint)
         self.opened += [float(window.values[0, 0]) for window in windows]
         return [AvatarFrame(window.index, np.zeros((1, 1, 3), np.uint8), 0) for window in windows]
 
-    def showing(self, face: FaceOptions, crowded: bool = False) -> Self:
-        self.crowded.append(crowded)
+    def showing(self, face: FaceOptions, smallest: bool = False) -> Self:
+        self.smallest = smallest
         return self
 
 
@@ -225,20 +229,128 @@ def test_a_closed_session_costs_nothing_more() -> None:
     assert not inference.busy
 
 
-def test_several_sessions_have_smaller_pictures_than_one_and_it_has_its_own_again() -> None:
-    inference, renderer = device(0.01)
-    begin(inference, 1, origin=0.0)
-    assert renderer.crowded[-1] is False
-    begin(inference, 2, origin=0.0)
-    assert renderer.crowded[-2:] == [True, True]  # the second, and then the first anew
-    inference.handle(Close(1))
-    assert renderer.crowded[-1] is False
-
-
-def test_a_session_that_fails_leaves_its_share_to_the_others() -> None:
-    inference, renderer = device(0.01)
-    begin(inference, 1, origin=0.0)
-    begin(inference, 2, origin=0.0)
+def test_a_session_that_fails_is_gone_and_the_others_go_on() -> None:
+    inference, _ = device(0.01)
+    begin(inference, 1, origin=10.0)
+    begin(inference, 2, origin=10.0)
     late = AudioChunk(10 * FPS * SAMPLES_PER_FRAME, np.zeros(SAMPLES_PER_FRAME, np.float32))
     assert inference.handle(Sound(2, 0, late)) is not None  # after a hole of ten seconds
-    assert renderer.crowded[-1] is False
+    speak(inference, 1, 0, 2)
+    assert made(inference) == [(1, 0), (1, 1)]
+
+
+class Talk:
+    """Sessions on a device for a while: sound as it is spoken, pictures due `delay_s` later. A session does as it is
+    told: its delay follows the ladder."""
+
+    def __init__(self, seconds: float, sessions: int = 1, delay_s: float = 0.1) -> None:
+        self.inference, self.renderer = device(seconds)
+        self.sessions = range(sessions)
+        self.delay_s = self.extra_s = delay_s
+        self.frame = 0
+        self.lateness: list[float] = []
+        for session in self.sessions:
+            begin(self.inference, session, origin=delay_s)
+
+    @property
+    def rung(self) -> str:
+        return RUNGS[self.inference.pulse().rung].name
+
+    def last(self, seconds: float) -> None:
+        self.lateness = []
+        for _ in range(round(seconds * FPS)):
+            moment = (self.frame + 1) / FPS
+            self.renderer.now = max(self.renderer.now, moment)
+            for session in self.sessions:
+                speak(self.inference, session, self.frame)
+            while self.renderer.now < moment + 1 / FPS:
+                self._step()
+                if not self.inference.busy:
+                    break
+            self.frame += 1
+
+    def _step(self) -> None:
+        made = self.inference.step()
+        if (rung := self.inference.stepped()) is not None:
+            self.extra_s = self.delay_s + rung.extra_ms / 1000
+            for session in self.sessions:
+                self.inference.handle(Postpone(session, self.extra_s))
+        if made is not None:
+            self.lateness.append(self.renderer.now - made.frame.index / FPS - self.extra_s)
+
+    def rate(self, seconds: float) -> float:
+        """New pictures a second and session whose lips still fit."""
+        self.last(seconds)
+        return sum(late <= LATE_MS / 1000 for late in self.lateness) / seconds / len(self.sessions)
+
+
+def test_a_device_with_time_for_all_leaves_nothing_out() -> None:
+    talk = Talk(0.02)
+    talk.last(10)
+    assert talk.rung == "full"
+    assert all(talk.renderer.painted)
+    assert talk.rate(4) == 25
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sessions", "rung", "least"),
+    [(0.05, 1, "paint", 24), (0.04, 2, "rate", 12), (0.09, 1, "size", 12), (0.2, 1, "delay", 6), (0.06, 3, "delay", 6)],
+)
+def test_a_slow_device_leaves_out_what_it_must_and_goes_on(
+    seconds: float, sessions: int, rung: str, least: float
+) -> None:
+    talk = Talk(seconds, sessions)
+    talk.last(10)
+    assert talk.rate(4) >= least
+    assert talk.rung == rung
+
+
+def test_lips_are_in_step_when_a_picture_takes_long() -> None:
+    """160 ms a picture, four times what there is for one."""
+    talk = Talk(0.16)
+    talk.last(10)
+    assert talk.rate(10) >= 7
+    assert max(talk.lateness) <= LATE_MS / 1000
+
+
+def test_the_portrait_shows_only_when_no_picture_could_be_in_time() -> None:
+    talk = Talk(2.0)
+    talk.last(60)
+    assert talk.inference.pulse().steps["still"] >= 1
+
+
+def test_what_was_left_out_comes_back_when_there_is_time() -> None:
+    talk = Talk(0.2)
+    talk.last(10)
+    talk.renderer.seconds = 0.02
+    talk.last(60)
+    assert talk.rung == "full"
+    assert talk.rate(4) == 25
+
+
+def test_a_rung_that_does_not_hold_is_tried_ever_less() -> None:
+    """Two sessions of 23 ms: the pictures all painted take 46 ms of 40, every second 32."""
+    talk = Talk(0.023, sessions=2)
+    talk.last(200)
+    assert talk.rung in ("full", "paint")
+    assert talk.inference.pulse().steps["paint"] < 10
+
+
+def test_a_single_stall_is_no_reason_to_leave_anything_out() -> None:
+    talk = Talk(0.02)
+    talk.last(5.2)
+    talk.renderer.seconds = 0.25
+    talk.last(0.04)
+    talk.renderer.seconds = 0.02
+    talk.last(5)
+    assert talk.rung == "full"
+
+
+def test_a_session_is_told_the_rung_that_it_comes_to() -> None:
+    talk = Talk(0.2)
+    talk.last(10)
+    assert talk.inference.stepped() is None
+    talk.inference.handle(Open(7, "dot", PipelineOptions()))
+    told = talk.inference.stepped()
+    assert told is not None
+    assert told.extra_ms > 0

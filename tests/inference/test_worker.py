@@ -17,6 +17,7 @@ from streamer.core.frames import AudioChunk, ByteArray
 from streamer.core.limits import WorkerLimits
 from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import SAMPLE_RATE
+from streamer.core.rungs import Rung
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.process import load
 from streamer.inference.worker import InferenceWorker, WorkerState
@@ -37,6 +38,9 @@ class Listener:
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
         self.pictures.append((generation, index, rgb))
         self.told.set()
+
+    def on_rung(self, rung: Rung) -> None:
+        pass
 
     def on_worker_failure(self, reason: str) -> None:
         self.failures.append(reason)

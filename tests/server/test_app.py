@@ -131,13 +131,14 @@ async def test_portraits_are_seen_while_the_engines_load(tiny_folder: Path) -> N
 async def test_a_session_tells_of_its_new_pictures(server: LaunchedServer) -> None:
     async with Caller(server.url, vowels(10.0)) as caller, aiohttp.ClientSession() as http, asyncio.timeout(30):
         address = caller.location
-        reports: list[dict[str, int]] = []
+        reports: list[dict[str, Any]] = []
         while len(reports) < 2 or reports[-1]["pictures"] <= reports[0]["pictures"]:
             async with http.get(address) as response:
                 assert response.status == 200
                 reports.append(await response.json())
             await asyncio.sleep(0.1)
-        assert set(reports[0]) == {"pictures", "repeated", "microphone_packets_lost"}
+        assert set(reports[0]) == {*("pictures", "repeated", "late", "delay_ms", "left_out", "microphone_packets_lost")}
+        assert reports[0]["delay_ms"] >= 100
     await until_idle(server)
     assert (await request(server, "GET", "session/1"))[0] == 404
 

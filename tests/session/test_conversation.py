@@ -7,6 +7,7 @@ import numpy as np
 from streamer.audio.format import AUDIO_BLOCK, MS, RATE, Samples
 from streamer.core.frames import AudioChunk, ByteArray
 from streamer.core.rates import FPS
+from streamer.core.rungs import FULL, RUNGS
 from streamer.session.conversation import Conversation
 from streamer.session.playout import Playout
 from streamer.session.speech_format import Pcm
@@ -23,6 +24,7 @@ class Notes:
     def __init__(self) -> None:
         self.pushed: list[tuple[int, AudioChunk]] = []
         self.cuts: list[tuple[int, int, int]] = []
+        self.origins: list[float] = []
 
     def begin(self, generation: int, frame: int, origin: float) -> None:
         pass
@@ -32,6 +34,9 @@ class Notes:
 
     def cut(self, generation: int, frame: int, resume: int) -> None:
         self.cuts.append((generation, frame, resume))
+
+    def postpone(self, origin: float) -> None:
+        self.origins.append(origin)
 
 
 class Room:
@@ -168,3 +173,15 @@ def test_the_microphone_is_heard_before_and_after_but_not_while() -> None:
     assert abs(len(loud) - 500 * MS) < 5 * MS
     assert (heard[loud[0] - 500 * MS : loud[0] - 5 * MS] == 50).all()
     assert (heard[loud[-1] + 45 * MS : loud[-1] + 500 * MS] == 50).all()
+
+
+def test_the_worker_hears_of_a_delay_that_has_grown() -> None:
+    room = Room()
+    room.live(1.0)
+    delay = next(rung for rung in RUNGS if rung.extra_ms == 160)
+    room.conversation.take_rung(delay)
+    room.live(2.0)
+    assert room.worker.origins[-1] == (DELAY_MS + 160) / 1000
+    room.conversation.take_rung(FULL)
+    room.live(2.0)
+    assert room.worker.origins[-1] == DELAY_MS / 1000

@@ -140,3 +140,87 @@ def test_a_short_stall_loses_no_picture_and_a_long_one_is_skipped() -> None:
     late = schedule.next_tick(1.0)
     assert schedule.due(late) > 0.9
     assert schedule.next_tick(1.0) == late + 1
+
+
+def test_a_late_picture_is_shown_while_its_lips_fit() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    playout.push_frame(frame(0))
+    shown = [playout.pull_frame(index) for index in range(3)]
+    playout.push_frame(frame(1))  # one and a half frames late
+    shown.append(playout.pull_frame(3))
+    playout.push_frame(frame(1))  # again
+    shown.append(playout.pull_frame(4))
+    playout.push_frame(frame(2))  # three
+    shown.append(playout.pull_frame(5))
+    assert [int(rgb[0, 0, 0]) for rgb in shown] == [0, 0, 0, 1, 1, 1]
+    assert (playout.stats.late, playout.stats.dropped) == (1, 2)
+
+
+def voice(seconds: float, hertz: float = 130.0) -> Samples:
+    moments = np.arange(round(seconds * 1000 * MS)) / (1000 * MS)
+    tone = np.sum([np.sin(2 * np.pi * hertz * n * moments) / n for n in range(1, 6)], axis=0)
+    return np.repeat((6000 * tone).astype(np.int16)[:, None], 2, axis=1)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 80), (0, 400), (240, 80), (160, 0)])
+def test_the_delay_changes_while_sound_is_heard_without_a_break(before: int, after: int) -> None:
+    """A steady voice stays one: no gap, no click, and at the end it is late by as much as was asked for."""
+    playout = Playout(DELAY_MS, STILL)
+    said, heard = voice(12.0), []
+    for block in range(600):
+        playout.push_audio(block * AUDIO_BLOCK, said[block * AUDIO_BLOCK : (block + 1) * AUDIO_BLOCK])
+        if block == 50:
+            playout.hold(before)
+        if block == 300:
+            assert playout.held_ms == before
+            playout.hold(after)
+        heard.append(playout.pull_audio(block))
+    sound = np.concatenate(heard)[DELAY_MS * MS :, 0].astype(float)
+    assert playout.held_ms == after
+    assert np.array_equal(sound[-AUDIO_BLOCK:], said[: len(sound) - after * MS][-AUDIO_BLOCK:, 0])
+    assert np.abs(np.diff(sound)).max() < 1.5 * np.abs(np.diff(said[:, 0].astype(float))).max()
+    levels = np.sqrt((sound[: len(sound) // 960 * 960].reshape(-1, 960) ** 2).mean(1))
+    assert levels.min() > 0.7 * levels.max()
+    assert playout.stats.underrun == 0
+
+
+def test_pictures_are_as_late_as_the_sound_when_the_delay_grows() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    for block in range(100):
+        playout.push_audio(block * AUDIO_BLOCK, voice(0.02))
+        if block == 40:
+            playout.hold(80)
+        playout.pull_audio(block)
+    for index in range(40):
+        playout.push_frame(frame(index))
+    assert playout.pull_frame(30)[0, 0, 0] == 28
+    assert playout.next_frame == 29
+
+
+def test_a_listener_gets_the_sound_as_it_was_said_whatever_the_delay() -> None:
+    class Tape:
+        def __init__(self) -> None:
+            self.sound = np.zeros((0, 2), np.int16)
+
+        def hear(self, start: int, samples: Samples) -> None:
+            assert start == len(self.sound) - DELAY_MS * MS
+            self.sound = np.concatenate([self.sound, samples])
+
+    tape = Tape()
+    playout = Playout(DELAY_MS, STILL, tape)
+    said = voice(4.0)
+    for block in range(200):
+        playout.push_audio(block * AUDIO_BLOCK, said[block * AUDIO_BLOCK : (block + 1) * AUDIO_BLOCK])
+        playout.hold(160 if block < 120 else 40)
+        playout.pull_audio(block)
+    recorded = tape.sound[DELAY_MS * MS :]
+    assert np.array_equal(recorded, said[: len(recorded)])
+
+
+def test_the_still_returns_until_the_next_picture() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    playout.push_frame(frame(0))
+    playout.pull_frame(0)
+    playout.rest()
+    playout.push_frame(frame(2))
+    assert [int(playout.pull_frame(index)[0, 0, 0]) for index in (1, 2)] == [255, 2]

@@ -10,7 +10,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
 from streamer.audio.format import AUDIO_BLOCK
-from streamer.core.frames import ByteArray
+from streamer.core.frames import AvatarFrame, ByteArray
 from streamer.session.pacer import Pacer
 from streamer.session.playout import Playout
 from streamer.webrtc.tracks import MOST_BLOCKS, AvatarAudioTrack, AvatarVideoTrack
@@ -21,9 +21,13 @@ PICTURE = np.zeros((16, 16, 3), np.uint8)
 
 
 class Sent:
-    """Both tracks of a paced session and what they gave, with the moment of each."""
+    """Both tracks of a paced session and what they gave, with the moment of each.
 
-    def __init__(self, picture: ByteArray = PICTURE) -> None:
+    every: frames between two new pictures; None is no picture but the still.
+    """
+
+    def __init__(self, picture: ByteArray = PICTURE, every: int | None = 1) -> None:
+        self.every = every
         self.clock = FakeClock()
         self.ticks: list[float] = []
         self.positions: list[int] = []
@@ -34,8 +38,10 @@ class Sent:
         self.audio, self.video = AvatarAudioTrack(), AvatarVideoTrack()
 
     def _tick(self, now: float) -> None:
-        """A microphone whose n-th packet of 20 ms holds n."""
+        """A microphone whose n-th packet of 20 ms holds n, and pictures as they are made."""
         block = len(self.ticks)
+        if self.every is not None and block % (2 * self.every) == 0:
+            self.playout.push_frame(AvatarFrame(block // 2, PICTURE.copy(), 0))
         self.playout.push_audio(block * AUDIO_BLOCK, np.full((AUDIO_BLOCK, 2), block, np.int16))
         self.ticks.append(now)
 
@@ -70,9 +76,10 @@ async def sent() -> Sent:
 
 
 async def test_pictures_leave_25_times_a_second_with_timestamps_to_match(sent: Sent) -> None:
-    assert len(sent.pictures) == pytest.approx(50, abs=1)
-    stamps = [frame.pts for _, frame in sent.pictures]
-    assert stamps == list(range(0, 3600 * len(stamps), 3600))
+    spoken = [(moment, frame) for moment, frame in sent.pictures if moment >= DELAY_MS / 1000]
+    assert len(spoken) == pytest.approx(43, abs=1)
+    stamps = [frame.pts or 0 for _, frame in spoken]
+    assert stamps == list(range(stamps[0], stamps[0] + 3600 * len(stamps), 3600))
     assert {frame.time_base for _, frame in sent.pictures} == {sent.pictures[0][1].time_base}
     assert float(sent.pictures[0][1].time_base or 0) == pytest.approx(1 / 90_000)
 
@@ -88,8 +95,18 @@ async def test_sound_leaves_50_times_a_second_as_it_was_given(sent: Sent) -> Non
 
 async def test_a_picture_and_its_first_sample_leave_at_the_same_moment(sent: Sent) -> None:
     ahead = DELAY_MS // 40  # pictures flow before the first one is made
-    for tick, (moment, _) in enumerate(sent.pictures):
-        assert moment == pytest.approx((tick - ahead) / 25 + DELAY_MS / 1000, abs=1e-6)
+    for moment, frame in sent.pictures:
+        assert frame.pts is not None
+        assert moment == pytest.approx((frame.pts // 3600 - ahead) / 25 + DELAY_MS / 1000, abs=1e-6)
+
+
+@pytest.mark.parametrize(("every", "rate"), [(2, 12.5), (None, 5)])
+async def test_a_picture_that_stands_is_sent_seldom_with_the_time_that_it_is_of(every: int | None, rate: float) -> None:
+    sent = Sent(every=every)
+    await sent.run(10.01)
+    assert len(sent.pictures) == pytest.approx(10 * rate, abs=3)
+    moments = [(moment, (frame.pts or 0) / 90_000) for moment, frame in sent.pictures]
+    assert all(stamp == pytest.approx(moment - moments[0][0], abs=1e-6) for moment, stamp in moments)
 
 
 async def test_time_passes_and_little_is_kept_while_nobody_reads_the_tracks() -> None:
