@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sessions", type=whole(1, MAX_SESSIONS), default=4, metavar="N", help="people at the same time (default: 4)"
     )
     parser.add_argument("--no-photos", action="store_true", help="do not let the page make avatars of photos")
+    parser.add_argument(
+        "--voice",
+        default="espeak",
+        metavar="WHICH",
+        help="what speaks text: espeak, piper:MODEL.onnx or kokoro:FOLDER (default: espeak, where it is installed)",
+    )
     add_avatar(parser)
     add_family(parser)
     add_face_options(parser, live=True)
@@ -50,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
             max_sessions=args.sessions,
             record=record_options(args),
             photos=not args.no_photos,
+            voice=args.voice,
         )
     )
     return 0

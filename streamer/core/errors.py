@@ -9,6 +9,7 @@ AvatarError                  (engines.errors) shown to the person as one line
   ├─ PhotoError              a photo that no avatar can be made of
   ├─ DeviceError             a camera, microphone or loudspeaker that is not there, or its driver
   ├─ SessionError            a peer or a session that cannot go on
+  ├─ VoiceError              a text that is not spoken
   └─ SpeechError             (streamer.session.speech_protocol) a message that the speech protocol does not allow
 """
 
@@ -26,6 +27,7 @@ __all__ = [
     "MediaError",
     "PhotoError",
     "SessionError",
+    "VoiceError",
 ]
 
 
@@ -51,3 +53,11 @@ class DeviceError(AvatarError):
 
 class SessionError(AvatarError):
     """A peer or a session that cannot go on."""
+
+
+class VoiceError(AvatarError):
+    """A text that is not spoken. `again`: it may be when it is tried again."""
+
+    def __init__(self, message: str, again: bool = False) -> None:
+        super().__init__(message)
+        self.again = again

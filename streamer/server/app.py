@@ -108,6 +108,7 @@ async def _serve(options: ServeOptions) -> None:
             async with asyncio.timeout(limits.shutdown_s):
                 await asyncio.gather(lobby.close(), worker.stop())
         await runner.cleanup()
+        await handlers.close()
         if recordings is not None:
             await asyncio.to_thread(recordings.close)
 

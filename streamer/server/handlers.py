@@ -17,6 +17,8 @@
                                  speech=1: it hears pushed speech only, and the offer needs no microphone; key=SECRET:
                                  it is also at /session/SECRET for speech, and ends the session that was
     GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md
+    POST   /session/TOKEN/say    a text in, which is said; ?language=, ?interrupt=1
+    DELETE /session/TOKEN/say    silence at once; JSON: how much was heard
     GET    /session/TOKEN        JSON: how it goes, in counts since it began
     DELETE /session/TOKEN        200 when it has ended; 410 when a newer call with its key had ended it
     GET    /healthz              200 when the engines are warm, else 503
@@ -45,10 +47,12 @@ from streamer.server.assets import ASSETS, WEB
 from streamer.server.options import ServeOptions
 from streamer.server.photo_handlers import PhotoHandlers
 from streamer.server.registry import Lobby
+from streamer.server.say_handlers import SayHandlers
 from streamer.server.session_handlers import SessionHandlers, damaged, unavailable
 from streamer.server.stills import Stills
 from streamer.server.voice_handlers import VoiceHandlers
 from streamer.stages import face_options
+from streamer.voice.choice import open_voice
 from streamer.web.door import Door
 from streamer.web.throttle import Throttles, address_of
 
@@ -74,6 +78,8 @@ class Handlers:
         """`options`: what sessions have that do not choose; `recordings`: where they are recorded.
 
         door, requests: what stands in front of all routes, for its counts.
+
+        Raises ConfigError for a voice that is not there.
         """
         self._door = door
         self._requests = requests
@@ -86,11 +92,18 @@ class Handlers:
         self._stills = Stills()
         rates = RateLimits()
         self._drawings = Throttles(rates.pictures_each, rates.pictures, rates.patience_s, MonotonicClock())
-        self._voice = VoiceHandlers()
         self._recordings = recordings
         self._sessions = SessionHandlers(
             manifest, lobby, limits, options, self._stills, self._known_gallery, recordings
         )
+        self._synthesiser = open_voice(options.voice)
+        self._voice = VoiceHandlers(self._synthesiser)
+        self._say = SayHandlers(self._synthesiser, self._sessions.found)
+
+    async def close(self) -> None:
+        """Let go of what the handlers hold."""
+        if self._synthesiser is not None:
+            await self._synthesiser.close()
 
     def routes(self) -> list[web.RouteDef]:
         """All routes of the interface."""
@@ -106,6 +119,8 @@ class Handlers:
             web.get("/session/{token}", self._sessions.report),
             web.delete("/session/{token}", self._sessions.close),
             web.get("/session/{token}/speech", self._sessions.speech),
+            web.post("/session/{token}/say", self._say.say),
+            web.delete("/session/{token}/say", self._say.hush),
             web.get("/healthz", self.health),
             web.get("/metrics", self.metrics),
         ]

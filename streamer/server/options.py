@@ -25,3 +25,4 @@ class ServeOptions:
     max_sessions: int = 4
     record: RecordOptions = NOTHING
     photos: bool = True  # avatars may be made on the page, from this machine only
+    voice: str = "espeak"  # see `voice.choice`

@@ -32,6 +32,7 @@ from streamer.server.session_options import SessionOptions
 from streamer.session.conversation import Conversation
 from streamer.session.pacer import Pacer
 from streamer.session.playout import Playout, session_delay_ms
+from streamer.session.speech_line import SpeechLine
 from streamer.session.speech_port import SpeechPort
 from streamer.webrtc import audio_buffer
 from streamer.webrtc.codecs import only_opus, prefer_vp8
@@ -88,6 +89,7 @@ class Session:
         self._face = worker.open(options.avatar, pipeline, self, self._recorder)
         self.conversation = Conversation(self._face, self._playout)
         self.speech = SpeechPort(SpeechLimits(), self.conversation, clock.now())
+        self.line = SpeechLine(self.speech)
         self._peer.on("track", self._on_track)
         self._peer.on("iceconnectionstatechange", self._on_ice_state)
         self._peer.on("connectionstatechange", self._on_connection_state)

@@ -26,6 +26,7 @@ from streamer.core.options import any_seed
 from streamer.core.rungs import FULL
 from streamer.recording.recorder import Recordings
 from streamer.server.options import ServeOptions
+from streamer.server.peer_session import Session
 from streamer.server.registry import Lobby, ReplacedError
 from streamer.server.session_options import SessionOptions
 from streamer.server.stills import Stills
@@ -102,9 +103,7 @@ class SessionHandlers:
 
     async def report(self, request: web.Request) -> web.Response:
         """How a session goes. The page compares two of these: what it decodes has repeats of late ones in it."""
-        session = self._lobby.find(request.match_info["token"])
-        if session is None:
-            raise web.HTTPNotFound(text=NO_SESSION)
+        session = self.found(request)
         counts = session.counts()
         found = {
             "pictures": counts.frames_shown - counts.frames_repeated,
@@ -118,10 +117,14 @@ class SessionHandlers:
 
     async def speech(self, request: web.Request) -> web.StreamResponse:
         """Speech for a session."""
+        return await serve_speech(self.found(request), request)
+
+    def found(self, request: web.Request) -> Session:
+        """The session that a path names, by its token or key. Raises HTTPNotFound."""
         session = self._lobby.find(request.match_info["token"])
         if session is None:
             raise web.HTTPNotFound(text=NO_SESSION)
-        return await serve_speech(session, request)
+        return session
 
     async def _open(self, request: web.Request) -> web.Response:
         if request.content_type != SDP:

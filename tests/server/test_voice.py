@@ -14,7 +14,8 @@ import pytest
 from aiohttp import web
 
 from streamer.measure.launched_server import LaunchedServer, launch
-from streamer.server.voice_handlers import VoiceHandlers, VoiceLimits
+from streamer.server.voice_handlers import VoiceHandlers
+from streamer.voice.espeak import Espeak
 
 ESPEAK = shutil.which("espeak-ng")
 pytestmark = pytest.mark.process
@@ -87,7 +88,7 @@ def program(folder: Path, body: str) -> str:
 async def test_a_synthesiser_that_hangs_fails_or_never_ends_is_ended(
     tmp_path: Path, body: str, status: int, words: str
 ) -> None:
-    handlers = VoiceHandlers(program(tmp_path, body), VoiceLimits(speak_s=0.5, sound_bytes=1 << 20))
+    handlers = VoiceHandlers(Espeak(program(tmp_path, body), speak_s=0.5, most_bytes=1 << 20))
     app = web.Application()
     app.add_routes([web.post("/voice", handlers.speak)])
     runner = web.AppRunner(app)
@@ -104,4 +105,5 @@ async def test_a_synthesiser_that_hangs_fails_or_never_ends_is_ended(
 
 async def test_without_a_synthesiser_the_page_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not VoiceHandlers().available
+    assert Espeak.installed() is None
+    assert not VoiceHandlers(None).available

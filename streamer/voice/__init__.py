@@ -1,0 +1,1 @@
+"""Text to speech by synthesisers of this machine."""

@@ -1,0 +1,28 @@
+"""The synthesiser that --voice names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamer.core.errors import ConfigError
+from streamer.voice.espeak import Espeak
+from streamer.voice.neural import NeuralVoice
+from streamer.voice.synthesiser import Synthesiser
+
+EXPECTED = "espeak, piper:MODEL.onnx or kokoro:FOLDER"
+
+
+def open_voice(choice: str) -> Synthesiser | None:
+    """None where eSpeak NG is chosen and not installed.
+
+    Raises:
+        ConfigError: there is no such synthesiser, or its files are not there.
+    """
+    kind, _, place = choice.partition(":")
+    if choice == "espeak":
+        return Espeak.installed()
+    if kind not in ("piper", "kokoro") or not place:
+        raise ConfigError(f"--voice {choice[:60]!r}; expected {EXPECTED}")
+    if not Path(place).exists():
+        raise ConfigError(f"--voice {kind}: {place} is not there")
+    return NeuralVoice(kind, place)

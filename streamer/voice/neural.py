@@ -1,0 +1,72 @@
+"""A network that speaks (Piper, Kokoro), in a child process of its own: its work must not hold up conversations."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import suppress
+
+from streamer.core.errors import VoiceError
+from streamer.voice.synthesiser import Spoken
+
+SPEAK_S = 30.0  # for a sentence, the loading of the network included
+MOST_BYTES = 16 << 20
+END_S = 2.0
+
+
+class NeuralVoice:
+    """`kind` and `place` are those of --voice. The process starts with the first text, and again when it failed."""
+
+    def __init__(self, kind: str, place: str) -> None:
+        self._command = (sys.executable, "-m", "streamer.voice.neural_child", kind, place)
+        self._kind = kind
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def speak(self, text: str, language: str) -> Spoken:
+        """See `Synthesiser`."""
+        async with self._turn:
+            try:
+                async with asyncio.timeout(SPEAK_S):
+                    return await self._ask(text, language)
+            except (TimeoutError, OSError, ValueError, KeyError, asyncio.IncompleteReadError) as error:
+                await self._end()
+                reason = "not in time" if isinstance(error, TimeoutError) else "its process has ended"
+                raise VoiceError(f"{self._kind} did not speak the text: {reason}", again=True) from None
+            except asyncio.CancelledError:  # its answer is under way
+                await self._end()
+                raise
+
+    async def close(self) -> None:
+        """End the process."""
+        await self._end()
+
+    async def _ask(self, text: str, language: str) -> Spoken:
+        if self._process is None:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
+            )
+            with suppress(OSError, AttributeError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)  # conversations come first
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"text": text, "language": language}).encode() + b"\n")
+        await self._process.stdin.drain()
+        head = json.loads(await self._process.stdout.readline())
+        if "error" in head:
+            raise VoiceError(f"{self._kind} does not speak this text: {head['error']}")
+        length = int(head["bytes"])
+        if length > MOST_BYTES:
+            raise ValueError(f"{length} bytes of sound")
+        return Spoken(await self._process.stdout.readexactly(length), int(head["rate"]))
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(END_S):
+                    await process.wait()
