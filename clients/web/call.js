@@ -29,6 +29,7 @@ const GONE = 410; // of a session that another page's call has replaced
 export class Call {
   constructor({ query, voice, always = false, on }) {
     Object.assign(this, { query, voice, always, on });
+    this.ticket = ticket(); // keeps its turn where others wait, too
     this.losses = 0; // since it was live last
     this.attempt = null; // the connection under way; all that it started ends with it
     for (const sign of ["online", "focus"]) window.addEventListener(sign, () => this.attempt?.hurry?.());
@@ -112,8 +113,10 @@ export class Call {
     peer.addEventListener("connectionstatechange", () => this.#follow(mine));
     await peer.setLocalDescription();
     await gathered(peer);
+    const query = this.query();
+    query.set("ticket", this.ticket);
     const response = await within(CONNECT_TIMEOUT_MS, mine.aborter.signal, (signal) =>
-      fetch(at(`/session?${this.query()}`), {
+      fetch(at(`/session?${query}`), {
         method: "POST",
         headers: { "Content-Type": "application/sdp" },
         body: peer.localDescription.sdp,
@@ -211,6 +214,10 @@ export class Call {
     this.on("ended");
     return hangUp(mine);
   }
+}
+
+function ticket() {
+  return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** The goodbye goes first: a server that sees the connection close has ended the session before it is asked to. */

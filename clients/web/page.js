@@ -109,7 +109,7 @@ function follow(event, detail) {
     case "connecting":
       return show("connecting", "Connecting …");
     case "waiting":
-      return show("waiting", `${detail.message} You come in by yourself.`);
+      return show("waiting", `${detail.message}. You come in by yourself.`);
     case "stream":
       return stage.play(detail);
     case "live":

@@ -10,11 +10,12 @@ from streamer.cli.arguments import (
     add_face_options,
     add_family,
     add_record,
+    argument,
     face_options,
     port,
     record_options,
-    whole,
 )
+from streamer.core import readers
 from streamer.server.options import ServeOptions
 
 EXAMPLES = ("avatar serve", "avatar serve --port 9000 --avatar mina --background blur")
@@ -25,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="localhost", help="address to listen on (default: localhost)")
     parser.add_argument("--port", type=port, default=8080, help="port to listen on (default: 8080)")
     parser.add_argument(
-        "--sessions", type=whole(1, MAX_SESSIONS), default=4, metavar="N", help="people at the same time (default: 4)"
+        "--sessions",
+        type=argument(read_sessions),
+        metavar="N|auto",
+        help="people at the same time (default: auto, as many as this machine has the time for)",
     )
     parser.add_argument("--no-photos", action="store_true", help="do not let the page make avatars of photos")
     parser.add_argument(
@@ -38,6 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_family(parser)
     add_face_options(parser, live=True)
     add_record(parser, per_session=True)
+
+
+def read_sessions(text: str) -> int | None:
+    """A reader of `--sessions`; None is auto."""
+    try:
+        return None if text == "auto" else readers.whole(1, MAX_SESSIONS)(text)
+    except ValueError as error:
+        raise ValueError(f"auto or {error}") from None
 
 
 def run(args: argparse.Namespace) -> int:

@@ -28,7 +28,8 @@ class Limits:
     max_session_s: float = 4 * 3600.0  # forgotten tabs give their place back
     close_s: float = 1.0  # closing one peer connection; then it is left to the garbage collector
     shutdown_s: float = 1.5  # from SIGTERM to having ended everything
-    retry_after_s: int = 5  # told to a client for which there is no room
+    retry_after_s: int = 5  # told to a client for which there is no room ...
+    next_after_s: int = 2  # ... and to the one whose turn it is next
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,7 @@ class Pulse:
     rung: int = 0  # of ladder.RUNGS, now
     steps: dict[str, int] = field(default_factory=dict)  # name of a rung: times it was gone down to
     busy: float = 0.0  # share of its time that it worked lately
+    frame_s: float = 0.0  # that a frame takes, all of it, as things are
 
 
 FromWorker = Ready | Failed | Loaded | FrameReady | Performance | SessionFailed | Stepped | Pulse

@@ -73,8 +73,9 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready, Faces]:
                 faces.add(name)
             except BundleError as error:
                 logger.warning("avatar %s is left out: %s", name, error)
-    _warm_up(faces.engines, default, faces.renderers[default.name])
-    return Inference(faces.open_stream, faces.renderers), Ready(default.name, tuple(faces.avatars)), faces
+    picture_s = _warm_up(faces.engines, default, faces.renderers[default.name])
+    inference = Inference(faces.open_stream, faces.renderers, picture_s=picture_s)
+    return inference, Ready(default.name, tuple(faces.avatars)), faces
 
 
 class Faces:
@@ -106,8 +107,11 @@ class Faces:
         return CoefficientStream(self.engines, self.avatars[avatar], options)
 
 
-def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> None:
-    """Run everything once: the first run of a graph allocates and may be many times slower than the next."""
+def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> float:
+    """Run everything once: the first run of a graph allocates and may be many times slower than the next.
+
+    Returns the seconds that a picture takes.
+    """
     stream = CoefficientStream(engines, avatar, PipelineOptions())
     windows = stream.push(np.zeros(SAMPLES_PER_FRAME * FPS, np.float32))
     renderer.render(windows[:1])
@@ -115,11 +119,12 @@ def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> None:
     if seconds > 1 / FPS:
         logger.warning(
             "a picture of family %s takes %.0f ms on this machine, a conversation needs one every %.0f ms: the face "
-            "will lag or stand still (`avatar render` takes the time it needs)",
+            "will move less than it could (docs/speed.md; `avatar render` takes the time it needs)",
             engines.manifest.family,
             1000 * seconds,
             1000 / FPS,
         )
+    return seconds
 
 
 def _timed(renderer: FaceRenderer, windows: Sequence[CoefficientWindow]) -> float:

@@ -63,6 +63,11 @@ class StageTimes:
         count, total = self.totals.get(stage, (0, 0.0))
         self.totals[stage] = (count + times, total + seconds)
 
+    def mean(self, stage: str) -> float:
+        """Seconds that a run takes; 0 before the first."""
+        count, total = self.totals.get(stage, (0, 0.0))
+        return total / count if count else 0.0
+
 
 class Inference:
     """All sessions of one device.
@@ -77,7 +82,9 @@ class Inference:
         renderers: Mapping[str, Renderer],
         limits: WorkerLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        picture_s: float = 0.0,
     ) -> None:
+        """picture_s: what a picture took when it was tried, in seconds."""
         self._open_stream = open_stream
         self._renderers = renderers
         self._limits = limits or WorkerLimits()
@@ -86,7 +93,7 @@ class Inference:
         self._clock = clock
         self._ladder = Ladder(clock())
         self._untold: Rung | None = None  # that sessions are to be told of
-        self._pace = {True: 0.0, False: 0.0}  # seconds that a picture is expected to take, painted or not
+        self._pace = {True: picture_s, False: 0.0}  # seconds that a picture is expected to take, painted or not
         self._rendered = 0
         self._expired = 0
         self._overflowed = 0
@@ -107,6 +114,7 @@ class Inference:
             rung=RUNGS.index(ladder.rung),
             steps=dict(ladder.steps),
             busy=ladder.busy,
+            frame_s=self._pace[True] + self._times.mean("coefficients"),
             stages=dict(self._times.totals),
         )
 

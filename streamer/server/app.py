@@ -27,6 +27,7 @@ from streamer.core.signals import stop_event
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
 from streamer.recording.recorder import Recordings
+from streamer.server.capacity import MOST_SESSIONS
 from streamer.server.handlers import Handlers
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
@@ -79,7 +80,7 @@ async def _serve(options: ServeOptions) -> None:
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
     rates = RateLimits()
     requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, MonotonicClock())
-    door = Door(lambda: protocol(), door_limits(options.max_sessions), MonotonicClock())
+    door = Door(lambda: protocol(), door_limits(options.max_sessions or MOST_SESSIONS), MonotonicClock())
     handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings)
     middlewares = [door.middleware(), guard(options.host, overlay="/obs"), throttled(requests)]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)

@@ -14,6 +14,7 @@
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
                                  face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
                                  background=rrggbb|blur|transparent|none;
+                                 ticket=TEXT: a random name by which one who is refused waits in line;
                                  speech=1: it hears pushed speech only, and the offer needs no microphone; key=SECRET:
                                  it is also at /session/SECRET for speech, and ends the session that was
     GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md
@@ -187,6 +188,8 @@ class Handlers:
         server = metrics.ServerCounts(
             ready=self._worker.state is WorkerState.READY,
             open_sessions=self._lobby.open_sessions,
+            most_sessions=self._lobby.most_sessions,
+            waiting=len(self._lobby.waiting),
             sessions=self._lobby.opened,
             refused=self._sessions.refused,
             worker_starts=stats.starts,

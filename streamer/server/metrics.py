@@ -53,6 +53,8 @@ class ServerCounts:
 
     ready: bool
     open_sessions: int
+    most_sessions: int  # that there may be now
+    waiting: int  # callers in line
     sessions: int
     refused: int
     worker_starts: int
@@ -85,6 +87,8 @@ class _Counts(Collector):
         for name, kind, explanation, value in (
             ("ready", "gauge", "1 when the engines are warm", int(server.ready)),
             ("sessions_open", "gauge", "Sessions now", server.open_sessions),
+            ("sessions_most", "gauge", "Sessions that there may be now", server.most_sessions),
+            ("sessions_waiting", "gauge", "Callers in line", server.waiting),
             ("sessions_total", "counter", "Sessions begun", server.sessions),
             ("sessions_refused_total", "counter", "Offers refused", server.refused),
             ("sessions_displaced_total", "counter", "Sessions whose place went to another caller", server.displaced),

@@ -12,6 +12,7 @@ from streamer.core.options import DEFAULT_THREADS, NOTHING, PLAIN_FACE, FaceOpti
 class ServeOptions:
     """What `avatar serve` was asked for. `family` is a family folder; None means the one shipped with the package.
 
+    max_sessions: None is as many as the machine has the time for.
     `lookahead_ms` and `face` hold for sessions that do not choose their own; None is `lookahead.live_lookahead_ms`.
     """
 
@@ -22,7 +23,7 @@ class ServeOptions:
     lookahead_ms: int | None = None
     face: FaceOptions = PLAIN_FACE
     threads: int = DEFAULT_THREADS
-    max_sessions: int = 4
+    max_sessions: int | None = None
     record: RecordOptions = NOTHING
     photos: bool = True  # avatars may be made on the page, from this machine only
     voice: str = "espeak"  # see `voice.choice`

@@ -8,16 +8,22 @@ so does a session for pushed speech for which nobody speaks. A caller that talks
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from streamer.core.aio import Clock
 from streamer.core.errors import SessionError
+from streamer.server.waiting_line import WaitingLine
 from streamer.web.throttle import is_local
 
 
 class NoRoomError(SessionError):
-    """No session can be opened now; later one may."""
+    """No session can be opened now; later one may. place: of the caller among those who wait, where it has one."""
+
+    def __init__(self, text: str, place: int | None = None) -> None:
+        super().__init__(text)
+        self.place = place
 
 
 class Occupant(Protocol):
@@ -37,19 +43,38 @@ class _Place:
 
 
 class Places:
-    """At most `most` at a time; one address other than this machine's has half of them, or one."""
+    """At most `most()` at a time; one address other than this machine's has half of them, or one."""
 
-    def __init__(self, most: int, clock: Clock) -> None:
+    def __init__(self, most: Callable[[], int], clock: Clock) -> None:
         self.given_way = 0
         self._most = most
-        self._most_each = max(1, most // 2)
         self._clock = clock
         self._taken: dict[str, _Place] = {}
+        self.line = WaitingLine(clock)
 
-    def check(self, address: str, until: float) -> None:
-        """Raise NoRoomError when there is no place, and none may be free by `until`."""
-        if (among := self._in_the_way(address)) is not None:
-            self._next(among, address, until)
+    @property
+    def free(self) -> int:
+        """How many are free."""
+        return max(0, self._most() - len(self._taken))
+
+    def check(self, address: str, until: float, ticket: str | None = None) -> None:
+        """Raise NoRoomError when no place is free or may be by `until`, or others wait for those that are.
+
+        ticket: with it the caller then waits in line.
+        """
+        try:
+            ahead = self.line.ahead_of(ticket)
+            if 0 < ahead >= self.free:
+                raise NoRoomError(
+                    f"{ahead} {'caller waits' if ahead == 1 else 'callers wait'} already; try again later"
+                )
+            if (among := self._in_the_way(address)) is not None:
+                self._next(among, address, until)
+        except NoRoomError as error:
+            place = None if ticket is None else self.line.wait(ticket, address)
+            if place is None:
+                raise
+            raise NoRoomError(f"all places are taken; you are number {place} in line", place) from error
 
     async def take(self, token: str, address: str, until: float) -> None:
         """Take a place, waiting for one that is about to be free and ending a session that gives way.
@@ -78,9 +103,9 @@ class Places:
     def _in_the_way(self, address: str) -> list[_Place] | None:
         """Return the places of which one has to be free first, None when there is room."""
         own = [place for place in self._taken.values() if place.address == address]
-        if not is_local(address) and len(own) >= self._most_each:
+        if not is_local(address) and len(own) >= max(1, self._most() // 2):
             return own
-        return list(self._taken.values()) if len(self._taken) >= self._most else None
+        return None if self.free else list(self._taken.values())
 
     def _next(self, among: list[_Place], address: str, until: float) -> tuple[_Place, float]:
         """Return the place that is free first, and when; of several, that of the address that holds most."""
@@ -89,7 +114,7 @@ class Places:
         ready = [(place, max(self._clock.now(), moment)) for place, moment in moments if moment is not None]
         place, moment = min(ready, key=lambda item: (item[1], -held[item[0].address]), default=(None, until + 1))
         if place is None or moment > until:
-            if len(among) < self._most:
+            if self.free:
                 raise NoRoomError(f"{address} has {len(among)} places, as many as one address gets; end a call first")
-            raise NoRoomError(f"all {self._most} places are taken; try again in a moment")
+            raise NoRoomError(f"all {len(among)} places are taken; try again in a moment")
         return place, moment

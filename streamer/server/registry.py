@@ -17,10 +17,12 @@ from streamer.core.console import note
 from streamer.core.errors import SessionError
 from streamer.core.limits import Limits
 from streamer.inference.worker import InferenceWorker, WorkerState
+from streamer.server.capacity import most_sessions
 from streamer.server.metrics import SessionCounts
 from streamer.server.peer_session import Session
 from streamer.server.places import NoRoomError, Places
 from streamer.server.session_options import SessionOptions
+from streamer.server.waiting_line import WaitingLine
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +35,15 @@ class ReplacedError(SessionError):
 
 
 class Lobby:
-    """Opens sessions on a worker, at most `max_sessions` at a time, and closes them by their token."""
+    """Opens sessions on a worker, at most `max_sessions` at a time, and closes them by their token.
+
+    max_sessions: None is as many as the machine has the time for, see `capacity`.
+    """
 
     def __init__(
         self,
         worker: InferenceWorker,
-        max_sessions: int,
+        max_sessions: int | None,
         limits: Limits,
         clock: Clock,
         tell: Callable[[str], None] = note,
@@ -54,13 +59,24 @@ class Lobby:
         self._keys: dict[str, str] = {}  # of sessions that have one, by token
         self._replaced: deque[str] = deque(maxlen=REMEMBERED)
         self._ended = SessionCounts()
-        self._places = Places(max_sessions, clock)
+        self._most = most_sessions(max_sessions, lambda: worker.pulse, lambda: self.open_sessions)
+        self._places = Places(self._most, clock)
         self._line = asyncio.Lock()
 
     @property
     def open_sessions(self) -> int:
         """Sessions now."""
         return len(self._sessions)
+
+    @property
+    def most_sessions(self) -> int:
+        """How many there may be now."""
+        return self._most()
+
+    @property
+    def waiting(self) -> WaitingLine:
+        """Callers for whom there was no room."""
+        return self._places.line
 
     @property
     def speech_clients(self) -> int:
@@ -80,11 +96,14 @@ class Lobby:
             total.add(session.counts())
         return total
 
-    def check_room(self, address: str, key: str | None = None) -> None:
-        """Look, at no cost, whether a session could be opened soon. Raises NoRoomError."""
+    def check_room(self, address: str, key: str | None = None, ticket: str | None = None) -> None:
+        """Look, at no cost, whether a session could be opened soon. Raises NoRoomError.
+
+        ticket: the caller's own, by which it waits in line; see `waiting_line`.
+        """
         self._check_worker()
         if key is None or self._token_of(key) is None:
-            self._places.check(address, self._clock.now() + PATIENCE_S)
+            self._places.check(address, self._clock.now() + PATIENCE_S, ticket)
 
     async def admit(
         self,

@@ -27,9 +27,11 @@ from streamer.core.rungs import FULL
 from streamer.recording.recorder import Recordings
 from streamer.server.options import ServeOptions
 from streamer.server.peer_session import Session
+from streamer.server.places import NoRoomError
 from streamer.server.registry import Lobby, ReplacedError
 from streamer.server.session_options import SessionOptions
 from streamer.server.stills import Stills
+from streamer.server.waiting_line import TICKET
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.listen import is_loopback
@@ -44,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 SDP = "application/sdp"
 DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being sent back with its picture
+PLACE_HEADER = "Avatar-Place"  # of a caller among those who wait, from 1
 VIDEO_HEADER = "Avatar-Video"  # how pictures are laid out, where that is not as usual
 UNREACHABLE = (
     "sound and pictures come straight from the server, and this one is for its own machine only; for callers from "
@@ -132,18 +135,22 @@ class SessionHandlers:
         if is_loopback(self._default.host) and (caller := forwarded_for(request)) and not is_own(caller):
             raise web.HTTPForbidden(text=UNREACHABLE)
         portrait, options, key = *self._session_options(request), _key(request)
+        ticket = _ticket(request)
         try:
             address = address_of(request)
-            self._lobby.check_room(address, key)
+            self._lobby.check_room(address, key, ticket)
             offer = await self._read_offer(request)
             check_offer(offer, self._limits, options.microphone)
             await self.openings.turn(address)
             prepare = partial(self._prepare, portrait, options)
             token, answer, delay_ms = await self._lobby.admit(offer, prepare, address, key)
+            self._lobby.waiting.leave(ticket)
         except ReplacedError as error:
             raise web.HTTPGone(text=f"{error}\n") from None
         except OfferError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
+        except NoRoomError as error:
+            raise unavailable(str(error), self._limits, error.place) from None
         except SessionError as error:
             raise unavailable(str(error), self._limits) from None
         headers = {"Location": f"/session/{token}", DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
@@ -199,15 +206,25 @@ class SessionHandlers:
             raise web.HTTPRequestTimeout(text="the request's body did not arrive in time\n") from None
 
 
-def unavailable(reason: str, limits: Limits) -> web.HTTPServiceUnavailable:
-    """Return the answer that it may work later."""
-    return web.HTTPServiceUnavailable(text=f"{reason}\n", headers={"Retry-After": str(limits.retry_after_s)})
+def unavailable(reason: str, limits: Limits, place: int | None = None) -> web.HTTPServiceUnavailable:
+    """Return the answer that it may work later; `place` is the caller's among those who wait."""
+    headers = {"Retry-After": str(limits.next_after_s if place == 1 else limits.retry_after_s)}
+    if place is not None:
+        headers[PLACE_HEADER] = str(place)
+    return web.HTTPServiceUnavailable(text=f"{reason}\n", headers=headers)
 
 
 def damaged(portrait: Portrait, error: BundleError) -> web.HTTPException:
     """Return the answer when a portrait's matte cannot be used, which is not the client's fault."""
     logger.error("%s", error)  # it names a file of this machine
     return web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n")
+
+
+def _ticket(request: web.Request) -> str | None:
+    ticket = request.query.get("ticket")
+    if ticket is not None and not TICKET.fullmatch(ticket):
+        raise web.HTTPBadRequest(text="ticket must be 16 to 64 letters, digits, - or _\n")
+    return ticket
 
 
 def _key(request: web.Request) -> str | None:

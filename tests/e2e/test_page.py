@@ -82,6 +82,7 @@ async def test_who_finds_no_place_waits_in_line_and_comes_in(tiny_folder: Path) 
                 await ready(page, small.url)
                 await page.click("#start")
                 await state(page, "waiting")
+                await expect(page.locator("#status")).to_contain_text("number 1 in line")
                 await expect(page.locator("#status")).to_contain_text("come in by yourself")
             await state(page, "live")
 

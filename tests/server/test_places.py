@@ -32,7 +32,7 @@ class Occupant:
 class House:
     def __init__(self, places: int) -> None:
         self.clock = FakeClock()
-        self.places = Places(places, self.clock)
+        self.places = Places(lambda: places, self.clock)
         self.sits: dict[str, Occupant] = {}
 
     async def take(self, token: str, address: str = HERE, gives_way_in: float | None = None) -> None:
@@ -118,3 +118,35 @@ async def test_a_place_that_is_being_prepared_is_taken() -> None:
         await house.take("b")
     house.places.leave("a")
     await house.take("b")
+
+
+async def test_callers_wait_in_line_and_nobody_passes_those_who_do() -> None:
+    house = House(2)
+    await house.take("a")
+    await house.take("b")
+    until = house.clock.now() + PATIENCE_S
+    for place, ticket in enumerate(("first", "second"), 1):
+        with pytest.raises(NoRoomError, match=f"number {place} in line") as refused:
+            house.places.check(HERE, until, ticket)
+        assert refused.value.place == place
+    house.places.leave("a")
+    with pytest.raises(NoRoomError, match="2 callers wait already"):
+        house.places.check(HERE, until)
+    with pytest.raises(NoRoomError, match="number 2 in line"):
+        house.places.check(HERE, until, "second")
+    house.places.check(HERE, until, "first")
+    house.places.line.leave("first")
+    house.places.check(HERE, until, "second")
+
+
+async def test_there_may_be_fewer_places_than_are_taken() -> None:
+    """A machine that has become slower: whoever talks goes on, and nobody comes in."""
+    most = 3
+    house = House(3)
+    house.places = Places(lambda: most, house.clock)
+    await house.take("a")
+    await house.take("b")
+    most = 1
+    with pytest.raises(NoRoomError, match="all 2 places are taken"):
+        await house.take("c")
+    assert house.ended == set()
