@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from engines.runtime import Engines
-from streamer.avatar.bundle import Avatar
+from streamer.avatar.bundle import PREPARING, Avatar
 from streamer.avatar.catalogue import HOME_VARIABLE
 from streamer.vision.landmarks import Landmarker, shared_landmarker
 from streamer.webrtc.ice import LOOPBACK, offer_only
@@ -66,6 +67,13 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve seconds of syllables and pauses at 48 kHz, which Chromium repeats."""
     speech = np.repeat(speech_like(12.0), 3) * np.float32(3.0)
     return write_wav(tmp_path_factory.mktemp("microphone") / "speech.wav", speech, rate=48_000)
+
+
+@pytest.fixture(scope="session")
+def starter() -> Iterator[Engines]:
+    """The shipped family's engines, without those that only prepare an avatar."""
+    with Engines.open(Manifest.load(SHIPPED_FAMILY), without=PREPARING, threads=1) as engines:
+        yield engines
 
 
 @pytest.fixture(scope="session")

@@ -140,14 +140,14 @@ def test_a_picture_leaves_with_the_sound_that_it_was_sent_with(phase: float) -> 
 
 @pytest.mark.parametrize("skew", [-300e-6, 300e-6])
 def test_they_stay_together_on_a_server_with_another_clock(skew: float) -> None:
-    """In five minutes such a clock is 90 ms ahead or behind: pictures follow, and none is left out or shown twice."""
+    """In two minutes such a clock is 36 ms ahead or behind: pictures follow, and none is left out or shown twice."""
     line = Line(jitter(3, 0.02, 0.01), jitter(4, 0.02, 0.01), skew)
-    line.run(300.0, 0.013)
+    line.run(120.0, 0.013)
     assert np.percentile(np.abs(line.late(0.013)), 99) < 0.015
     gaps = np.diff(line.moments)
     assert gaps.min() > 0.0379
     assert gaps.max() < 0.0421
-    assert len(line.shown) > 7_450
+    assert len(line.shown) > 2_950
     assert len(line.shown) >= max(line.shown) - min(line.shown) - 2
 
 

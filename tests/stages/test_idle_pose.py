@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -33,10 +34,16 @@ LOUDNESS = {
 }
 
 
+@cache
+def a_minute(name: str, seed: int) -> FloatArray:
+    """The motion of the loudness called so."""
+    return motion(LOUDNESS[name], seed)
+
+
 @pytest.mark.parametrize("name", LOUDNESS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_loudness_makes_the_head_jump_or_leave_its_range(name: str, seed: int) -> None:
-    poses = motion(LOUDNESS[name], seed)
+    poses = a_minute(name, seed)
     assert np.isfinite(poses).all()
     assert (np.abs(poses) <= LIMITS).all()
     angles, shifts = poses[:, :3], poses[:, 3:]
@@ -54,14 +61,14 @@ def test_the_first_frames_are_near_the_portrait() -> None:
 @pytest.mark.parametrize("name", ["silence", "speech"])
 def test_the_head_looks_up_rather_than_down(name: str) -> None:
     """A face that looks down for long looks stern."""
-    pitch = np.concatenate([motion(LOUDNESS[name], seed)[:, 0] for seed in range(8)])
+    pitch = np.concatenate([a_minute(name, seed)[:, 0] for seed in range(8)])
     assert -1.0 < pitch.mean() < 0.0
     assert (pitch > 3.0).mean() < 0.02
 
 
 def test_a_speaking_head_moves_more_than_a_silent_one() -> None:
     silent, speaking = (
-        np.mean([np.abs(np.diff(motion(LOUDNESS[name], seed)[:, :3], axis=0)).mean() for seed in range(8)])
+        np.mean([np.abs(np.diff(a_minute(name, seed)[:, :3], axis=0)).mean() for seed in range(8)])
         for name in ("silence", "speech")
     )
     assert speaking > 1.3 * silent
@@ -97,7 +104,7 @@ def test_energy_scales_the_motion_and_none_is_a_still_head() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_speaking_head_moves_as_people_s_do(seed: int) -> None:
     """Standard deviations and coupling of a few real speakers; see `idle_pose`."""
-    poses, loudness = motion(LOUDNESS["speech"], seed), np.array(LOUDNESS["speech"])
+    poses, loudness = a_minute("speech", seed), np.array(LOUDNESS["speech"])
     pitch, yaw = poses[:, 0].std(), poses[:, 1].std()
     assert 1.0 < pitch < 6.8
     assert 1.5 < yaw < 9.9

@@ -27,6 +27,7 @@ from tests.families.tiny_vae_family import BLOCK, EXPRESSION, NOISE, PAST, REST,
 
 DIALS = [None, 400, 265, 145, 120, 40, 0]
 CLIP = speech_like(4.21)
+ANOTHER = np.float32(0.8) * speech_like(2.0, seed=5)
 FRAMES = -(-len(CLIP) // SAMPLES_PER_FRAME)
 RNG = np.random.default_rng(0)
 SCRIPT = Script(
@@ -126,7 +127,7 @@ def test_later_sound_never_changes_an_earlier_frame(
     vae: Engines, ada: Avatar, cut: int, dial: int | None, mode: str
 ) -> None:
     early = CoefficientStream(vae, ada, options(dial, mode)).push(CLIP[:cut])
-    other = np.concatenate([CLIP[:cut], np.float32(0.8) * speech_like(2.0, seed=5)])
+    other = np.concatenate([CLIP[:cut], ANOTHER])
     late = CoefficientStream(vae, ada, options(dial, mode)).push(other)
     if early:
         np.testing.assert_allclose(values(late[: len(early)]), values(early), atol=1e-5)
