@@ -217,7 +217,7 @@ def replayed(
     engines: Engines, avatar: Avatar, performance: Performance, face: FaceOptions = PLAIN_FACE
 ) -> dict[int, ByteArray]:
     """The pictures of a performance on this avatar, by frame."""
-    renderer, found = FaceRenderer(engines, avatar), {}
+    renderer, found = FaceRenderer(engines, avatar, face), {}
     for window in windows(engines.manifest, avatar, performance, face_of(performance, face)):
         found[window.index] = renderer.render([window])[0].rgb
     return found

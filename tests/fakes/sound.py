@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -17,6 +18,11 @@ VOWELS = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 24
 
 def speech_like(seconds: float, seed: int = 0) -> FloatArray:
     """Syllables of vowels with gaps between them: harmonics of a wandering pitch, louder near the formants."""
+    return _spoken(seconds, seed).copy()
+
+
+@lru_cache(maxsize=32)
+def _spoken(seconds: float, seed: int) -> FloatArray:
     rng = np.random.default_rng(seed)
     n = round(seconds * SAMPLE_RATE)
     t = np.arange(n) / SAMPLE_RATE

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import engines
-from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar.bundle import Avatar, open_rasterizer
 from streamer.core.frames import ByteArray, CoefficientWindow, FloatArray
@@ -22,12 +20,6 @@ from tests.fakes import faces
 STARTER = Path(engines.__file__).parent / "starter"
 LIPS, RIGHT_LIDS, LEFT_LIDS = (13, 14), (159, 145), (386, 374)  # keypoints: upper and lower
 AVATARS = ("mina", "kofi")
-
-
-@pytest.fixture(scope="module")
-def starter() -> Iterator[Engines]:
-    with Engines.open(Manifest.load(STARTER)) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module", params=AVATARS)

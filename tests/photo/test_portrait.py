@@ -78,12 +78,13 @@ def test_a_face_from_the_side() -> None:
         (("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight"), "the mouth is open"),
     ],
 )
-def test_an_unlucky_moment_is_noted(landmarker: Landmarker, tmp_path: Path, units: list[str], remark: str) -> None:
-    with Engines.open(Manifest.load(faces.STARTER)) as engines:
-        layout = engines.manifest.coefficients
-        values = np.zeros((len(layout), 3), np.float32)
-        values[[layout.expression.index(name) for name in units]] = 1.0
-        caught = FaceRenderer(engines, Avatar.load(engines, "mina")).render([CoefficientWindow(0, values)])[0].rgb
+def test_an_unlucky_moment_is_noted(
+    landmarker: Landmarker, starter: Engines, tmp_path: Path, units: list[str], remark: str
+) -> None:
+    layout = starter.manifest.coefficients
+    values = np.zeros((len(layout), 3), np.float32)
+    values[[layout.expression.index(name) for name in units]] = 1.0
+    caught = FaceRenderer(starter, Avatar.load(starter, "mina")).render([CoefficientWindow(0, values)])[0].rgb
     (note,) = read_portrait(faces.save(tmp_path / "a.png", caught), landmarker).notes
     assert note.startswith(remark)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -32,12 +31,6 @@ def photo(tmp_path: Path) -> Path:
     """Kofi in front of more of his wall, as a photo."""
     wider = cv2.copyMakeBorder(faces.portrait("kofi"), 40, 0, 60, 60, cv2.BORDER_REPLICATE)
     return faces.save(tmp_path / "My Photo.png", np.asarray(wider, np.uint8))
-
-
-@pytest.fixture(scope="module")
-def starter() -> Iterator[Engines]:
-    with Engines.open(MANIFEST) as engines:
-        yield engines
 
 
 def frame(engines: Engines, avatar: Avatar, **units: float) -> ByteArray:

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 import engines as shipped
-from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.audio.sound_file import read_stereo
-from streamer.avatar.bundle import PREPARING, Avatar
+from streamer.avatar.bundle import Avatar
 from streamer.core.frames import ByteArray, CoefficientWindow
 from streamer.core.options import PLAIN_FACE, FaceOptions
 from streamer.inference.messages import WorkerSettings
@@ -109,26 +108,25 @@ async def test_a_view_beside_the_coefficients_is_played_too(vae: Engines, ada: A
         check_same(scene, replayed(vae, ada, performance), least=35)
 
 
-async def test_another_face_does_the_same(tmp_path: Path) -> None:
+async def test_another_face_does_the_same(starter: Engines, tmp_path: Path) -> None:
     """With the family that ships: its own pictures to the bit; another face gets the same coefficients."""
-    with Engines.open(Manifest.load(STARTER), without=PREPARING) as starter:
-        mina, kofi = Avatar.load(starter, "mina"), Avatar.load(starter, "kofi")
-        target = tmp_path / "r.npz"
-        scene = Scene(InProcess(starter, mina), starter.manifest, "mina", target)
-        scene.say(1.0)
-        await scene.live(1.0, microphone=False)
-        scene.interrupt()
-        await scene.live(0.4, microphone=False)
-        scene.recorder.finish()
-        scene.recorder.wait()
-        with open_performance(target) as performance:
-            check_same(scene, replayed(starter, mina, performance), least=25)
-            ours, theirs = (list(windows(starter.manifest, face, performance, PLAIN_FACE)) for face in (mina, kofi))
-            assert all(np.array_equal(one.values, other.values) for one, other in zip(ours, theirs, strict=True))
-            other = FaceRenderer(starter, kofi).render(theirs[10:11])[0].rgb
-            assert not np.array_equal(other, scene.shown[10])
-            assert performance.freedom.min() == 0.0
-            assert np.ptp(performance.expression[:, names(performance).index("jawOpen")]) > 0.05
+    small, target = FaceOptions(size=256), tmp_path / "r.npz"
+    mina, kofi = Avatar.load(starter, "mina"), Avatar.load(starter, "kofi")
+    scene = Scene(InProcess(starter, mina), starter.manifest, "mina", target, small)
+    scene.say(1.0)
+    await scene.live(1.0, microphone=False)
+    scene.interrupt()
+    await scene.live(0.4, microphone=False)
+    scene.recorder.finish()
+    scene.recorder.wait()
+    with open_performance(target) as performance:
+        check_same(scene, replayed(starter, mina, performance, small), least=25)
+        ours, theirs = (list(windows(starter.manifest, face, performance, PLAIN_FACE)) for face in (mina, kofi))
+        assert all(np.array_equal(one.values, other.values) for one, other in zip(ours, theirs, strict=True))
+        other = FaceRenderer(starter, kofi, small).render(theirs[10:11])[0].rgb
+        assert not np.array_equal(other, scene.shown[10])
+        assert performance.freedom.min() == 0.0
+        assert np.ptp(performance.expression[:, names(performance).index("jawOpen")]) > 0.05
 
 
 def names(performance: Performance) -> tuple[str, ...]:
