@@ -60,7 +60,7 @@ class GraphChain:
         own = ChainBinding(self.spec, self._graphs, {}, None)
         try:
             own.infer(
-                {name: np.zeros(_smallest(spec), np.dtype(spec.dtype)) for name, spec in self.spec.inputs.items()}
+                {name: np.zeros(smallest_shape(spec), np.dtype(spec.dtype)) for name, spec in self.spec.inputs.items()}
             )
         except EngineError:
             raise
@@ -195,7 +195,8 @@ def _clash(found: int | None, stated: int | str) -> bool:
     return found is not None and isinstance(stated, int) and found != stated
 
 
-def _smallest(spec: TensorSpec) -> tuple[int, ...]:
+def smallest_shape(spec: TensorSpec) -> tuple[int, ...]:
+    """A tensor's shape, with 1 for every symbol."""
     return tuple(1 if isinstance(dim, str) else dim for dim in spec.shape)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from engines.backends import tensorrt_plan
@@ -88,6 +89,25 @@ def _onnxruntime_gpu() -> Backend:
     )
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way of computing one graph: a backend of the CPU, fp32 or bf16, and how many threads."""
+
+    backend: str
+    precision: str
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.backend} {self.precision} x{self.threads}"
+
+
+def compile_way(graph: GraphSpec, way: Way, backend: Backend) -> CompiledGraph:
+    """Load a graph to be computed in this way by its backend. Raises EngineError."""
+    spec = graph.for_backend(backend.name)
+    lower = spec.precision if spec.precision == "fp16" else way.precision  # fp16 is in the file itself
+    return backend.compile(replace(spec, precision=lower), way.threads)
+
+
 # In order of preference. Loaders import their library only when asked, as each may be absent.
 _ON_CPU: dict[str, Callable[[], Backend]] = {"openvino": _openvino, "onnxruntime": _onnxruntime}
 _BACKENDS = _ON_CPU | {"tensorrt": _tensorrt, "onnxruntime-gpu": _onnxruntime_gpu}
@@ -113,6 +133,15 @@ def find_cpu_backend() -> Backend:
     """
     name = os.environ.get(BACKEND_VARIABLE)
     return _first_installed(tuple(_ON_CPU)) if name in _BACKENDS.keys() - _ON_CPU.keys() else find_backend(name)
+
+
+def cpu_backends() -> list[Backend]:
+    """All of the CPU's that are installed, the preferred one first. Raises EngineError where there is none."""
+    found = []
+    for name in _ON_CPU:
+        with contextlib.suppress(EngineError):
+            found.append(_first_installed((name,)))
+    return found or [_first_installed(tuple(_ON_CPU))]
 
 
 def _first_installed(candidates: Sequence[str]) -> Backend:
@@ -155,10 +184,18 @@ def _onnxruntime_gpu_ready(_: StageSpec) -> bool:
     return onnx_runtime.has_cuda()
 
 
-def open_stage(manifest: Manifest, stage: str, *, backend: str | None = None, threads: int = 2) -> Engine:
+def open_stage(
+    manifest: Manifest,
+    stage: str,
+    *,
+    backend: str | None = None,
+    threads: int = 2,
+    ways: Mapping[str, Way] | None = None,
+) -> Engine:
     """An engine for one stage, not yet active.
 
     backend: one of `engines.manifest_file.BACKENDS`; None as in `backend_for`.
+    ways: of graphs for which one was chosen, by the name of their file; see `engines.tuning`.
 
     Raises:
         ManifestError: the family has no such stage.
@@ -166,7 +203,13 @@ def open_stage(manifest: Manifest, stage: str, *, backend: str | None = None, th
     """
     spec = manifest.stage(stage)
     chosen = backend_for(spec, backend)
-    return GraphChain(spec, lambda graph: chosen.compile(graph.for_backend(chosen.name), threads))
+
+    def load(graph: GraphSpec) -> CompiledGraph:
+        if (way := (ways or {}).get(graph.path.name)) is not None and chosen.name in _ON_CPU:
+            return compile_way(graph, way, find_backend(way.backend))
+        return chosen.compile(graph.for_backend(chosen.name), threads)
+
+    return GraphChain(spec, load)
 
 
 class Engines:
@@ -184,14 +227,15 @@ class Engines:
         backend: str | None = None,
         threads: int = 2,
         without: Collection[str] = (),
+        ways: Mapping[str, Way] | None = None,
     ) -> Engines:
-        """Open and activate every stage that has graphs, but those in `without`.
+        """Open and activate every stage that has graphs, but those in `without`; `ways` as in `open_stage`.
 
         Raises:
             EngineError: a graph that does not load or is not what the manifest says; unknown backend.
         """
         names = [name for name, spec in manifest.stages.items() if spec.graphs and name not in without]
-        stages = {name: open_stage(manifest, name, backend=backend, threads=threads) for name in names}
+        stages = {name: open_stage(manifest, name, backend=backend, threads=threads, ways=ways) for name in names}
         for engine in stages.values():
             engine.activate()
         return cls(manifest, stages)

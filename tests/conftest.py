@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar.bundle import PREPARING, Avatar
 from streamer.avatar.catalogue import HOME_VARIABLE
+from streamer.avatar.tuned_engines import OFF, TUNING_VARIABLE
 from streamer.vision.landmarks import Landmarker, shared_landmarker
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from tests.fakes.no_process import ProcessGuard
@@ -23,6 +25,9 @@ from tests.families import tiny_family, tiny_vae_family
 # No example may fail for the load of the machine: the limit of a whole test is pytest-timeout's.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+# A server of a test has the engines as they are announced: measuring them takes longer than most tests.
+os.environ[TUNING_VARIABLE] = OFF
 
 BACKENDS = ("openvino", "onnxruntime")
 

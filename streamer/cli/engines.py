@@ -3,35 +3,92 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from engines.manifest import Manifest
 from streamer.cli.arguments import add_family
+from streamer.core.console import fresh_line, say
 
-EXAMPLES = ("avatar engines", "avatar engines --engines engines/built/sadtalker-256 --threads 4")
+if TYPE_CHECKING:
+    from engines.tuning import TunedGraph
+
+EXAMPLES = (
+    "avatar engines",
+    "avatar engines --tune",
+    "avatar engines --engines engines/built/sadtalker-256 --threads 4",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `avatar engines`."""
     add_family(parser)
+    parser.add_argument("--tune", action="store_true", help="measure anew how this machine computes each graph fastest")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify a family of engines, load it, and print which backend each stage runs on."""
-    from engines.runtime import Engines, backend_for
+    """Verify a family of engines, load it, and print in which way each stage is computed on this machine.
+
+    That is measured at the first start, and kept for the next; --tune measures it again and prints all that was tried.
+    """
+    from engines.runtime import backend_for
+    from streamer.avatar.tuned_engines import open_engines, ways
 
     manifest = Manifest.load(args.engines)
     backends = {name: backend_for(stage) for name, stage in manifest.stages.items()}
-    print(
+    say(
         f"family {manifest.family} {manifest.version}: {manifest.size}x{manifest.size} at {manifest.fps} fps, "
         f"full look-ahead {manifest.lookahead_ms} ms, licence {manifest.licence}"
     )
+    if args.tune:
+        _tune(manifest, args.threads)
+    chosen = ways(manifest, args.threads, say)
     for name, description in dict.fromkeys((backend.name, backend.description) for backend in backends.values()):
-        print(f"runs on {name}: {description}")
-    with Engines.open(manifest, threads=args.threads):
+        say(f"runs on {name}: {description}")
+    with open_engines(manifest, args.threads, without=()):
         for name, stage in manifest.stages.items():
             backend = backends[name]
-            chosen = (graph.for_backend(backend.name) for graph in stage.graphs)
-            graphs = ", ".join(f"{graph.path.name} ({backend.precision(graph)})" for graph in chosen)
-            print(f"  {name:12s} {graphs or stage.process}")
-    print("all files verified, all stages run")
+            graphs = [
+                f"{graph.path.name} ({chosen.get(graph.path.name) or backend.precision(graph)})"
+                for graph in (graph.for_backend(backend.name) for graph in stage.graphs)
+            ]
+            say(f"  {name:12s} {', '.join(graphs) or stage.process}")
+    say("all files verified, all stages run")
     return 0
+
+
+def _tune(manifest: Manifest, threads: int) -> None:
+    """Measure, with the graph in hand shown in a terminal, and print the table."""
+    from engines.runtime import BACKEND_VARIABLE
+    from engines.tuning import can_tune
+    from streamer.avatar.tuned_engines import tune
+    from streamer.core.errors import ConfigError
+
+    if not can_tune():
+        raise ConfigError(f"{BACKEND_VARIABLE} names the engine already; --tune is for choosing one")
+
+    def progress(name: str) -> None:
+        if sys.stderr.isatty():
+            say(f"{fresh_line()}measuring {name} ...", sys.stderr, end="")
+
+    tuned = tune(manifest, threads, progress)
+    say(fresh_line(), sys.stderr, end="")
+    for line in table(tuned):
+        say(line)
+
+
+def table(tuned: Sequence[TunedGraph]) -> list[str]:
+    """Return what each graph took in each way, in ms, its chosen way starred; and a line for each that dropped out."""
+    shown = [trial.way for trial in max(tuned, key=lambda graph: len(graph.trials)).trials] if tuned else []
+    lines = [f"  {'ms a run':24s}" + "".join(f"{way!s:>24s}" for way in sorted(shown, key=str))]
+    dropped = []
+    for graph in tuned:
+        times = {}
+        for trial in graph.trials:
+            star = " *" if trial.way == graph.chosen else "  "
+            times[trial.way] = f"{trial.ms:.2f}{star}" if trial.fault is None else "-  "
+            if trial.fault is not None:
+                dropped.append(f"  {graph.name}: {trial.way} drops out: {trial.fault}")
+        lines.append(f"  {graph.name:24s}" + "".join(f"{times.get(way, ''):>24s}" for way in sorted(shown, key=str)))
+    return [*lines, *dropped]

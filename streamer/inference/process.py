@@ -14,9 +14,11 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from engines.manifest import Manifest
-from streamer.avatar.bundle import PREPARING, Avatar
+from streamer.avatar.bundle import Avatar
 from streamer.avatar.catalogue import list_avatars
 from streamer.avatar.matte import matte_of
+from streamer.avatar.tuned_engines import open_engines
+from streamer.core.console import note
 from streamer.core.errors import AvatarError, BundleError
 from streamer.core.frames import CoefficientWindow
 from streamer.core.options import PipelineOptions
@@ -65,7 +67,7 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready, Faces]:
         AvatarError: the family or the default avatar cannot be used.
     """
     manifest = Manifest.load(settings.family)
-    faces = Faces(Engines.open(manifest, threads=settings.threads, without=PREPARING))
+    faces = Faces(open_engines(manifest, settings.threads, tell=note))
     default = faces.add(settings.avatar)
     for name in list_avatars(manifest):
         if name not in faces.avatars:

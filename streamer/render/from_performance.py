@@ -14,15 +14,15 @@ import numpy as np
 from engines.manifest import Manifest
 from streamer.audio.sound_file import Sound
 from streamer.avatar.background import TRANSPARENT
-from streamer.avatar.bundle import PREPARING
 from streamer.avatar.catalogue import list_avatars
+from streamer.avatar.tuned_engines import open_engines
 from streamer.core.errors import MediaError
 from streamer.core.frames import Coefficients, CoefficientWindow, FloatArray
 from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions
 from streamer.core.rates import FPS
 from streamer.core.signals import interruptible
 from streamer.photo.prepare import named_or_photo
-from streamer.pipeline import Avatar, Engines
+from streamer.pipeline import Avatar
 from streamer.recording.performance import Performance
 from streamer.recording.performance_file import open_performance
 from streamer.render import video_file
@@ -76,7 +76,7 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
         times, progress = StageTimes(), Progress(count / FPS, sys.stderr)
         progress.wait(f"loading the engines of family {manifest.family}")
         with (
-            Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
+            open_engines(manifest, options.threads, tell=note) as engines,
             named_or_photo(engines, name, options.photo_mode, options.photo_face, note) as avatar,
         ):
             pictures = Pictures(engines, avatar, face, note)

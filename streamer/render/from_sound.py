@@ -13,13 +13,13 @@ import numpy as np
 from engines.manifest import Manifest
 from streamer.audio.sound_file import Sound
 from streamer.avatar.background import TRANSPARENT
-from streamer.avatar.bundle import PREPARING
+from streamer.avatar.tuned_engines import open_engines
 from streamer.core.errors import ConfigError
 from streamer.core.frames import CoefficientWindow, FloatArray
 from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.core.signals import interruptible
 from streamer.photo.prepare import named_or_photo
-from streamer.pipeline import CoefficientStream, Engines
+from streamer.pipeline import CoefficientStream
 from streamer.recording.performance import About, Performance
 from streamer.recording.performance_file import save_performance
 from streamer.render import video_file
@@ -69,7 +69,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     times, progress = StageTimes(), Progress(sound.seconds, sys.stderr)
     progress.wait(f"loading the engines of family {manifest.family}")
     with (
-        Engines.open(manifest, threads=options.threads, without=PREPARING) as engines,
+        open_engines(manifest, options.threads, tell=note) as engines,
         named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, note) as avatar,
     ):
         stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face), script)

@@ -1,0 +1,113 @@
+"""What was measured on this machine, kept for the next start.
+
+The file holds a few entries, each for one processor, the libraries' versions, one family as it is and a number of
+threads. A file that cannot be read is measured anew, and written over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from engines import json_file
+from engines.errors import ManifestError
+from engines.manifest import Manifest
+from engines.manifest_file import FILE_NAME
+from engines.runtime import Way
+from engines.tuning import TunedGraph
+
+FORMAT = 1
+MOST_ENTRIES = 16
+LIBRARIES = ("openvino", "onnxruntime")
+
+
+class _Way(msgspec.Struct, frozen=True):
+    backend: str
+    precision: str
+    threads: int
+    ms: float
+
+
+class _Entry(msgspec.Struct):
+    key: str
+    family: str
+    processor: str
+    graphs: dict[str, _Way]
+
+
+class _File(msgspec.Struct):
+    format: int
+    entries: tuple[_Entry, ...]
+
+
+def processor() -> str:
+    """The processor's name."""
+    return _from_cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def key_of(manifest: Manifest, threads: int) -> str:
+    """What a measurement depends on, as one word."""
+    limits = [f"{name}={os.environ[name]}" for name in ("ONEDNN_MAX_CPU_ISA",) if name in os.environ]
+    parts = [
+        *(processor(), _from_cpuinfo("flags"), str(os.cpu_count()), *limits),
+        *(f"{name} {_version(name)}" for name in LIBRARIES),
+        hashlib.sha256((manifest.folder / FILE_NAME).read_bytes()).hexdigest(),
+        str(threads),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def read(path: Path, key: str) -> dict[str, Way] | None:
+    """The ways kept under a key, by graph; None where there are none."""
+    for entry in _entries(path):
+        if entry.key == key:
+            return {name: Way(way.backend, way.precision, way.threads) for name, way in entry.graphs.items()}
+    return None
+
+
+def write(path: Path, key: str, manifest: Manifest, tuned: Sequence[TunedGraph]) -> None:
+    """Keep what was measured; the oldest of too many entries goes. Raises OSError."""
+    graphs = {graph.name: _kept(graph) for graph in tuned}
+    others = [entry for entry in _entries(path) if entry.key != key][-MOST_ENTRIES + 1 :]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entry = _Entry(key, manifest.family, processor(), graphs)
+    json_file.write(path, _File(FORMAT, (*others, entry)))
+
+
+def ways_of(tuned: Sequence[TunedGraph]) -> Mapping[str, Way]:
+    """The chosen ways, by graph."""
+    return {graph.name: graph.chosen for graph in tuned}
+
+
+def _kept(graph: TunedGraph) -> _Way:
+    ms = next(trial.ms for trial in graph.trials if trial.way == graph.chosen)
+    return _Way(graph.chosen.backend, graph.chosen.precision, graph.chosen.threads, round(ms, 3))
+
+
+def _entries(path: Path) -> tuple[_Entry, ...]:
+    try:
+        return json_file.read_format(path, _File, FORMAT).entries
+    except ManifestError:
+        return ()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
+def _from_cpuinfo(field: str) -> str:
+    """A field of the first processor, on Linux."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field), "")
