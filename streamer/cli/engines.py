@@ -14,11 +14,7 @@ from streamer.core.console import fresh_line, say
 if TYPE_CHECKING:
     from engines.tuning import TunedGraph
 
-EXAMPLES = (
-    "avatar engines",
-    "avatar engines --tune",
-    "avatar engines --engines engines/built/sadtalker-256 --threads 4",
-)
+EXAMPLES = ("avatar engines --tune", "avatar engines --engines engines/built/sadtalker-256 --threads 4")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
