@@ -25,6 +25,7 @@ from streamer.stages.lookahead import Lookahead
 from streamer.stages.motion import MotionStage, MotionWindows
 from streamer.stages.mouth_easing import MouthEasing, Shut, mouth_rows
 from streamer.stages.render import RenderStage
+from streamer.stages.steering import Energy, Steered, Steering
 
 MOST_BACKDROPS = 4  # kept for an avatar; one of 768 pixels has 20 MB
 BLINK = frozenset(("eyeBlinkLeft", "eyeBlinkRight"))
@@ -61,6 +62,8 @@ class CoefficientStream:
         # Made now: when a mouth is to be shut there is no time for it.
         self.rest = self._source.silent_expression()
         self._easing = MouthEasing(self.rest, mouth_rows(manifest.coefficients.expression))
+        self._past = manifest.stage(avatar.motion_stage).context[0]
+        self._steering = Steering(manifest.coefficients.expression, manifest.coefficients.pose)
         self._made: list[Coefficients] = []
 
     def push(self, samples: FloatArray) -> list[CoefficientWindow]:
@@ -85,8 +88,19 @@ class CoefficientStream:
         """A window of this stream with its mouth as far shut as `shut` asks."""
         return self._easing.ease(window, shut)
 
+    def ask(self, wanted: Steered) -> None:
+        """Do what somebody asks for, beside speaking, from the next frame on."""
+        if isinstance(wanted, Energy):
+            self._source.set_energy(wanted.value)
+        else:
+            self._steering.ask(wanted)
+
+    def steer(self, window: CoefficientWindow) -> CoefficientWindow:
+        """A window of this stream with what was asked for in it."""
+        return self._steering.steer(window, self._past)
+
     def reset(self) -> None:
-        """Forget everything: the next sample is sample 0."""
+        """Forget everything but what was asked for: the next sample is sample 0."""
         self._source.reset()
         self._windows.reset()
 

@@ -37,6 +37,17 @@ def check(background: str | None) -> None:
         raise ConfigError(f"background {background!r}, expected {error}") from None
 
 
+def changed(before: str | None, text: str | None) -> str | None:
+    """The background that takes the place of another while pictures are sent. Raises ConfigError."""
+    try:
+        found = None if text is None else read(text)
+    except ValueError as error:
+        raise ConfigError(f"background is {str(text)[:20]!r}, expected {error}") from None
+    if TRANSPARENT in (before, found) and before != found:
+        raise ConfigError("a background is transparent from a session's beginning on, or never")
+    return found
+
+
 def colour_of(background: str) -> tuple[int, int, int]:
     """RGB of a background that is a colour, each 0 to 255."""
     red, green, blue = bytes.fromhex(background.removeprefix("#"))

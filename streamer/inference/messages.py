@@ -9,6 +9,7 @@ from streamer.core.frames import AudioChunk, FloatArray
 from streamer.core.options import PipelineOptions
 from streamer.core.rungs import Rung
 from streamer.stages.mouth_easing import Shut
+from streamer.stages.steering import Background, Steered
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,14 @@ class Postpone:
 
 
 @dataclass(frozen=True)
+class Steer:
+    """The face of a session is to do something beside speaking."""
+
+    session: int
+    wanted: Steered | Background
+
+
+@dataclass(frozen=True)
 class Close:
     """The session has ended; nothing of it is wanted any more."""
 
@@ -96,7 +105,7 @@ class Stop:
     """The worker ends."""
 
 
-ToWorker = Open | Begin | Sound | Cut | Postpone | Close | Load | Stop
+ToWorker = Open | Begin | Sound | Cut | Postpone | Steer | Close | Load | Stop
 
 
 @dataclass(frozen=True)

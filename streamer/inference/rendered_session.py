@@ -14,6 +14,7 @@ from streamer.core.options import FaceOptions
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME
 from streamer.inference.messages import Begin
 from streamer.stages.mouth_easing import Shut
+from streamer.stages.steering import Steered
 
 REMAKE_FRAMES = 10  # between two cuts after which pictures are made anew: who cuts all the time gets no more work done
 KEPT_WINDOWS = 16  # of pictures already made: more than are ever made ahead of their moment
@@ -36,6 +37,12 @@ class Stream(Protocol):
 
     def ease(self, window: CoefficientWindow, shut: Shut) -> CoefficientWindow:
         """The window with its mouth as far shut as `shut` asks."""
+
+    def ask(self, wanted: Steered) -> None:
+        """Do what somebody asks for, from the next frame on."""
+
+    def steer(self, window: CoefficientWindow) -> CoefficientWindow:
+        """The window with what was asked for in it."""
 
 
 class Renderer(Protocol):

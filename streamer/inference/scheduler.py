@@ -35,9 +35,11 @@ from streamer.inference.messages import (
     RunWentOn,
     SessionFailed,
     Sound,
+    Steer,
 )
 from streamer.inference.rendered_session import RenderedSession, Renderer, Stream
 from streamer.stages.mouth_easing import Shut
+from streamer.stages.steering import Background
 
 PACE_WEIGHT = 0.2  # of the newest picture in the expected time of the next
 DELIVERY_S = 0.005  # from a picture's being made to its lying ready in the server's process
@@ -128,7 +130,7 @@ class Inference:
         told, self._untold = self._untold, None
         return told
 
-    def handle(self, message: Open | Begin | Sound | Cut | Postpone | Close) -> SessionFailed | None:
+    def handle(self, message: Open | Begin | Sound | Cut | Postpone | Steer | Close) -> SessionFailed | None:
         """Take a message; a session that cannot go on is dropped and reported. Messages to unknown ones are void."""
         try:
             if isinstance(message, Open):
@@ -140,7 +142,7 @@ class Inference:
             return SessionFailed(message.session, str(error))
         return None
 
-    def _handle(self, session: RenderedSession, message: Begin | Sound | Cut | Postpone | Close) -> None:
+    def _handle(self, session: RenderedSession, message: Begin | Sound | Cut | Postpone | Steer | Close) -> None:
         match message:
             case Begin():
                 self._begin(session, message)
@@ -150,6 +152,13 @@ class Inference:
                 self._cut(session, message)
             case Postpone():
                 session.origin = message.origin
+            case Steer(wanted=wanted) if not isinstance(wanted, Background):
+                session.stream.ask(wanted)
+            case Steer(wanted=Background(value=background)):
+                face = replace(session.face, background=background)
+                with contextlib.suppress(AvatarError):  # of a matte: it goes on as it is
+                    session.renderer = self._renderers[session.avatar].showing(face, self._ladder.rung.smallest)
+                    session.face = face
             case Close():
                 del self._sessions[message.session]
 
@@ -195,6 +204,7 @@ class Inference:
         moment, paint = session.deadline(), self._paints(session)
         window = session.due.popleft()
         session.made.append(window)
+        window = session.stream.steer(window)
         if session.shut is not None:
             window = session.stream.ease(window, session.shut)
         frame = session.renderer.render([window], paint)[0]

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from streamer.core.frames import AudioChunk, ByteArray
 from streamer.core.rungs import Rung
-from streamer.inference.messages import Begin, Close, Cut, Performance, Postpone, Sound, ToWorker
+from streamer.inference.messages import Begin, Close, Cut, Performance, Postpone, Sound, Steer, ToWorker
+from streamer.stages.steering import Background, Steered
 
 
 class Listener(Protocol):
@@ -61,6 +62,10 @@ class WorkerSession:
     def postpone(self, origin: float) -> None:
         """Frame 0 would now be shown at `origin`; pictures have as much more or less time."""
         self._send_open(Postpone(self.number, origin))
+
+    def steer(self, wanted: Steered | Background) -> None:
+        """Have the face do something beside speaking."""
+        self._send_open(Steer(self.number, wanted))
 
     def close(self) -> None:
         """End it; safe to call twice."""

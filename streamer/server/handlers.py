@@ -18,6 +18,7 @@
                                  speech=1: it hears pushed speech only, and the offer needs no microphone; key=SECRET:
                                  it is also at /session/SECRET for speech, and ends the session that was
     GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md
+    GET    /session/TOKEN/control a WebSocket that steers the face and tells what it does; docs/control.md
     POST   /session/TOKEN/say    a text in, which is said; ?language=, ?interrupt=1
     DELETE /session/TOKEN/say    silence at once; JSON: how much was heard
     GET    /session/TOKEN        JSON: how it goes, in counts since it began
@@ -120,6 +121,7 @@ class Handlers:
             web.get("/session/{token}", self._sessions.report),
             web.delete("/session/{token}", self._sessions.close),
             web.get("/session/{token}/speech", self._sessions.speech),
+            web.get("/session/{token}/control", self._sessions.control),
             web.post("/session/{token}/say", self._say.say),
             web.delete("/session/{token}/say", self._say.hush),
             web.get("/healthz", self.health),

@@ -10,25 +10,29 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
-from streamer.audio.format import CHANNELS, RATE
+from streamer.audio.format import CHANNELS, RATE, Samples
+from streamer.avatar import background
 from streamer.core.aio import Clock, until_first
 from streamer.core.errors import SessionError
 from streamer.core.frames import ByteArray
 from streamer.core.limits import Limits, SpeechLimits
 from streamer.core.options import PipelineOptions
-from streamer.core.rungs import Rung
+from streamer.core.rungs import FULL, Rung
 from streamer.inference.worker import InferenceWorker
 from streamer.server import negotiation
 from streamer.server.metrics import SessionCounts
 from streamer.server.patience import until_connected, until_over
 from streamer.server.peer_state import TRANSITIONS, State
 from streamer.server.session_options import SessionOptions
+from streamer.session.control import Control
+from streamer.session.control_protocol import Statistics
 from streamer.session.conversation import Conversation
 from streamer.session.pacer import Pacer
 from streamer.session.playout import Playout, session_delay_ms
@@ -90,6 +94,7 @@ class Session:
         self.conversation = Conversation(self._face, self._playout)
         self.speech = SpeechPort(SpeechLimits(), self.conversation, clock.now())
         self.line = SpeechLine(self.speech)
+        self.control = Control(self.conversation, self.line, partial(background.changed, options.face.background))
         self._peer.on("track", self._on_track)
         self._peer.on("iceconnectionstatechange", self._on_ice_state)
         self._peer.on("connectionstatechange", self._on_connection_state)
@@ -118,6 +123,13 @@ class Session:
         counts.silence = heard.silence
         counts.clock_shifts = heard.shifts
         return counts
+
+    def statistics(self) -> Statistics:
+        """How it goes, for who controls it."""
+        shown, rung = self._playout.stats, self.conversation.rung
+        left_out = None if rung == FULL else rung.told
+        waiting_ms = round(1000 * self.speech.pushed.buffered_s)
+        return Statistics(shown.shown - shown.repeated, shown.repeated, shown.late, self.delay_ms, left_out, waiting_ms)
 
     @property
     def lasted_s(self) -> float:
@@ -212,8 +224,12 @@ class Session:
     async def _pace(self) -> None:
         """Be the session's heartbeat: time passes here, whatever the peer sends or takes."""
         self.conversation.begin(self._pacer.begin())
-        playing = self._pacer.play(self.conversation.tick, self._audio.play, self._played)
+        playing = self._pacer.play(self.conversation.tick, self._play, self._played)
         await until_first(playing, self._pacer.show(self._video.show))
+
+    def _play(self, block: int, samples: Samples) -> None:
+        self._audio.play(block, samples)
+        self.control.hear(samples)
 
     def _played(self, position: int) -> None:
         if self.speech.pushed.waiting:

@@ -34,6 +34,9 @@ from streamer.server.stills import Stills
 from streamer.server.waiting_line import TICKET
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
+from streamer.stages.pose import IDLE
+from streamer.stages.steering import Steering
+from streamer.web.control_socket import serve_control
 from streamer.web.listen import is_loopback
 from streamer.web.speech_socket import serve_speech
 from streamer.web.throttle import Throttles, address_of, forwarded_for
@@ -81,6 +84,9 @@ class SessionHandlers:
         self._stills = stills
         self._gallery = gallery
         self._recordings = recordings
+        names = manifest.coefficients
+        lively = ["energy"] if manifest.stage("pose").process == IDLE else []
+        self._able = [*lively, *Steering(names.expression, names.pose).able()]
 
     async def open(self, request: web.Request) -> web.Response:
         """Begin a session."""
@@ -121,6 +127,10 @@ class SessionHandlers:
     async def speech(self, request: web.Request) -> web.StreamResponse:
         """Speech for a session."""
         return await serve_speech(self.found(request), request)
+
+    async def control(self, request: web.Request) -> web.StreamResponse:
+        """Steer a session's face, and learn what it does."""
+        return await serve_control(self.found(request), request, self._able)
 
     def found(self, request: web.Request) -> Session:
         """The session that a path names, by its token or key. Raises HTTPNotFound."""

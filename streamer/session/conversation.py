@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from streamer.audio.decimator import FACTOR, Decimator
-from streamer.audio.format import RATE, Samples
+from streamer.audio.format import CHANNELS, RATE, Samples
 from streamer.core.frames import AudioChunk, AvatarFrame, ByteArray
 from streamer.core.rates import SAMPLES_PER_FRAME
 from streamer.core.rungs import FULL, Rung
 from streamer.session.playout import Playout
 from streamer.session.speech_queue import PushedSpeech
 from streamer.session.timeline import MicrophoneTimeline
+from streamer.stages.steering import Background, Steered
 
 BEHIND_S = 1.0  # when so much time passed unseen (the machine slept), the sound in between is not made up for
 
@@ -35,6 +38,9 @@ class FaceWorker(Protocol):
     def postpone(self, origin: float) -> None:
         """Frame 0 would now be shown at `origin`, and all others likewise."""
 
+    def steer(self, wanted: Steered | Background) -> None:
+        """Have the face do something beside speaking."""
+
 
 class NoFace:
     """Takes the place of a worker that is not there: sound goes on without pictures."""
@@ -51,6 +57,9 @@ class NoFace:
     def postpone(self, origin: float) -> None:
         """Do nothing."""
 
+    def steer(self, wanted: Steered | Background) -> None:
+        """Do nothing."""
+
 
 class Conversation:
     """Speaks once `begin` was called. While `speech` has audio, it is heard in place of the microphone."""
@@ -61,6 +70,8 @@ class Conversation:
         self.speech = speech or PushedSpeech()
         self.stale_pictures = 0  # made for sound of an earlier generation
         self.rung = FULL  # of the worker
+        self.paused = False  # pushed speech waits
+        self.muted = False  # the microphone is not heard
         self._worker = worker
         self._start = 0.0
         self._held_ms = 0  # of playout, as the worker knows it
@@ -79,7 +90,7 @@ class Conversation:
         if self.speech.has_the_word:
             self._say(now)
         else:
-            self.timeline.push(pts, samples, now)
+            self.timeline.push(pts, np.zeros_like(samples) if self.muted else samples, now)
         self._forward()
 
     def tick(self, now: float) -> None:
@@ -92,6 +103,10 @@ class Conversation:
         else:
             self.timeline.close(now)
         self._forward()
+
+    def steer(self, wanted: Steered | Background) -> None:
+        """Have the face do something beside speaking; a worker that is not there forgets it."""
+        self._worker.steer(wanted)
 
     def interrupt(self) -> None:
         """Drop all pushed speech, wherever it is: from the next packet on it is silent, and the mouth eases shut."""
@@ -148,7 +163,9 @@ class Conversation:
 
     def _say(self, now: float) -> None:
         missing = round(now * RATE) - self.timeline.edge
-        if missing > 0:
+        if missing > 0 and self.paused:
+            self.timeline.put(np.zeros((missing, CHANNELS), np.int16))
+        elif missing > 0:
             self.timeline.put(self.speech.take(missing, self.timeline.edge))
 
     def _forward(self) -> None:

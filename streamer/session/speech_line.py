@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from streamer.core.errors import SessionError
 from streamer.session.speech_format import Pcm
@@ -18,11 +18,10 @@ class LineFullError(SessionError):
 
 
 class SpeechLine:
-    """Texts of one session, one after the other. `watch` gets what there is to tell of them."""
+    """Texts of one session, one after the other."""
 
-    def __init__(self, port: SpeechPort, watch: Callable[[Told], None] = lambda told: None) -> None:
+    def __init__(self, port: SpeechPort) -> None:
         self._port = port
-        self._watch = watch
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._taken = False  # we are the port's client
@@ -102,7 +101,6 @@ class SpeechLine:
     def _tell(self, told: Told) -> None:
         if isinstance(told, Played):
             self._heard[told.speech] = told.position_ms
-        self._watch(told)
         self._progress.set()
         if isinstance(told, Idle):
             self._heard = {}

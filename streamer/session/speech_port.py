@@ -45,11 +45,20 @@ class SpeechPort:
         self.pushed = conversation.speech
         self._conversation = conversation
         self._tell: Callable[[Told], None] | None = None
+        self._watchers: list[Callable[[Told], None]] = []
 
     @property
     def is_taken(self) -> bool:
         """Whether a client is connected."""
         return self._tell is not None
+
+    def watch(self, tell: Callable[[Told], None]) -> None:
+        """Also tell this one, whoever speaks, until `unwatch`."""
+        self._watchers.append(tell)
+
+    def unwatch(self, tell: Callable[[Told], None]) -> None:
+        """See `watch`."""
+        self._watchers.remove(tell)
 
     def attach(self, tell: Callable[[Told], None]) -> None:
         """Somebody speaks from now on; `tell` is called with all that there is to tell.
@@ -77,5 +86,7 @@ class SpeechPort:
         """Everything before `position` was sent to be heard: tell what there is to tell."""
         for told in self.pushed.progress(position):
             self.counts.note(told)
+            for watcher in self._watchers:
+                watcher(told)
             if self._tell is not None:
                 self._tell(told)

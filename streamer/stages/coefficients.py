@@ -16,10 +16,10 @@ from streamer.avatar.bundle import Avatar
 from streamer.core.frames import Coefficients, FloatArray, Heard, Script
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
-from streamer.stages.expression import open_expression
+from streamer.stages.expression import UnitExpression, open_expression
 from streamer.stages.lookahead import Lookahead
 from streamer.stages.mel_windows import MelWindows, WindowShape
-from streamer.stages.pose import open_pose
+from streamer.stages.pose import IdlePose, open_pose
 
 
 class CoefficientSource:
@@ -51,6 +51,12 @@ class CoefficientSource:
         self._poses.extend(self._pose.flush())
         total = -(-self._samples // SAMPLES_PER_FRAME)
         return [self._pop() for _ in range(self._next_frame, total)]
+
+    def set_energy(self, energy: float) -> None:
+        """How lively the face is from now on; one that moves as it was learnt stays as it is."""
+        for part in (self._expression, self._pose):
+            if isinstance(part, UnitExpression | IdlePose):
+                part.set_energy(energy)
 
     def silent_expression(self) -> FloatArray:
         """What the expression network makes of silence, without idle life: float32 [E]."""

@@ -84,6 +84,10 @@ class UnitExpression:
         known = min(len(self._spoken), len(self._offsets))
         return [np.clip(self._spoken.popleft() + self._offsets.popleft(), 0.0, 1.0) for _ in range(known)]
 
+    def set_energy(self, energy: float) -> None:
+        """How lively brows and gaze are from now on."""
+        self._idle.energy = energy
+
     def silent(self, window: FloatArray) -> FloatArray:
         """The expression, without idle life, in a window of silence."""
         expression: FloatArray = np.clip(self._scale * self._stage.infer(window)[0], 0.0, 1.0)

@@ -85,8 +85,8 @@ class IdleFace:
 
         energy: how lively brows and gaze are, 0 to `core.options.MAX_ENERGY`; a face blinks at any.
         """
+        self.energy = energy  # may be changed: what it governs eases by itself
         self._seed = seed
-        self._energy = energy
         self._index = {name: number for number, name in enumerate(names)}
         self.reset()
 
@@ -152,7 +152,7 @@ class IdleFace:
             self._gaze_wait = int(FPS * self._random.uniform(*GLANCE_HOLD))
             away = np.clip(self._random.standard_normal(2) * GLANCE, -GLANCE_LIMIT, GLANCE_LIMIT)
             before = self._gaze_target
-            self._gaze_target = np.zeros(2) if self._random.random() < AT_THE_VIEWER else away * self._energy
+            self._gaze_target = np.zeros(2) if self._random.random() < AT_THE_VIEWER else away * self.energy
             if np.abs(self._gaze_target - before).max() > LARGE_SHIFT:
                 self._blink_soon(BLINK_WITH_SHIFT)
         self._gaze += (self._gaze_target - self._gaze) * SACCADE
@@ -170,6 +170,6 @@ class IdleFace:
             self._brow_wait = int(FPS * self._random.uniform(0.8, 3.0))
             self._brow_target = BROW_LIFE * self._random.random()
         aim = self._brow_target + BROW_STRESS * self._activity.stress * self._activity.level
-        self._brow += (self._energy * aim - self._brow) * BROW_SPEED
+        self._brow += (self.energy * aim - self._brow) * BROW_SPEED
         self._add(offsets, self._brow, "browOuterUpLeft", "browOuterUpRight")
         self._add(offsets, BROW_INNER * self._brow, "browInnerUp")

@@ -40,6 +40,7 @@ _NOD_REST = (0.5, 1.8)  # s until the next
 _NOD_STRESS = 0.7  # how clear a stress must be
 _BREATH_HZ = 0.24
 _BREATH = np.array([0.12, 0.0, 0.0, 0.0, 0.0035, 0.003])  # a breath lifts the shoulders, the head goes with them
+ENERGY_STEP = 0.04  # a frame: a head whose energy is changed does not jump
 
 
 class _Spring:
@@ -68,6 +69,7 @@ class HeadPose:
     """
 
     def __init__(self, seed: int, energy: float = 1.0) -> None:
+        self.energy = energy  # to which it eases, where it is changed
         self._seed = seed
         self._energy = energy
         self.reset()
@@ -89,6 +91,7 @@ class HeadPose:
     def step(self, loudness_db: float) -> FloatArray:
         """Pose of the next frame, float32 [6] in the order of POSE_NAMES; `loudness_db` is that frame's, in dBFS."""
         speech = self._activity.step(loudness_db)
+        self._energy += float(np.clip(self.energy - self._energy, -ENERGY_STEP, ENERGY_STEP))
         self._choose_turn(speech)
         self._choose_drift()
         self._choose_nod(speech)

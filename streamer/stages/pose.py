@@ -67,6 +67,10 @@ class IdlePose:
         self._head, self._lag = HeadPose(seed, energy), lag
         self._missing = lag
 
+    def set_energy(self, energy: float) -> None:
+        """How lively the head is from now on."""
+        self._head.energy = energy
+
     def push(self, heard: Heard) -> list[FloatArray]:
         """The poses now known."""
         levels = [SILENCE_DB] * self._missing + list(heard.levels)

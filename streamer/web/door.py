@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 0.5  # between two looks at what has waited too long
 AGAIN_S = 0.2  # after an accept that failed
-LONGEST = frozenset({"/speech", "/say"})  # ends of paths whose requests last as long as a session
+LONGEST = frozenset({"/speech", "/control", "/say"})  # ends of paths whose requests last as long as a session
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from streamer.devices.virtual_camera import VirtualCamera
 from streamer.inference.worker import WorkerState
 from streamer.inference.worker_session import Listener, PerformanceListener
 from streamer.session.ends import Block
+from streamer.stages.steering import Background, Steered
 
 STILL = np.full((4, 4, 3), 255, np.uint8)
 LOUDEST = 0.5
@@ -80,6 +81,9 @@ class LevelFace:
         self._generation, self._resume = generation, resume
         for again in range(frame, self._frame):
             self._paint(again, 0)
+
+    def steer(self, wanted: Steered | Background) -> None:
+        pass
 
     def postpone(self, origin: float) -> None:
         self._worker.postponed.append(origin)

@@ -29,6 +29,7 @@ from streamer.session.conversation import Conversation, FaceWorker
 from streamer.session.playout import Playout, session_delay_ms
 from streamer.session.speech_format import Pcm
 from streamer.session.speech_queue import PushedSpeech
+from streamer.stages.steering import Background, Steered
 from tests.fakes.sound import speech_like
 
 NEVER_LATE_S = 10_000.0
@@ -69,6 +70,9 @@ class InProcess:
     def cut(self, generation: int, frame: int, resume: int) -> None:
         self._handle(Cut(0, generation, frame, resume))
 
+    def steer(self, wanted: Steered | Background) -> None:
+        pass
+
     def postpone(self, origin: float) -> None:
         self._handle(Postpone(0, origin))
 
@@ -108,6 +112,9 @@ class OtherProcess:
     def cut(self, generation: int, frame: int, resume: int) -> None:
         assert self._session is not None
         self._session.cut(generation, frame, resume)
+
+    def steer(self, wanted: Steered | Background) -> None:
+        pass
 
     def postpone(self, origin: float) -> None:
         assert self._session is not None
@@ -166,6 +173,9 @@ class Scene:
     def cut(self, generation: int, frame: int, resume: int) -> None:
         self._generation = generation
         self._maker.cut(generation, frame, resume)
+
+    def steer(self, wanted: Steered | Background) -> None:
+        pass
 
     def postpone(self, origin: float) -> None:
         self._maker.postpone(origin)

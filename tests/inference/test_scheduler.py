@@ -10,9 +10,10 @@ from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, Flo
 from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import FPS, LATE_MS, SAMPLES_PER_FRAME
 from streamer.core.rungs import RUNGS
-from streamer.inference.messages import Begin, Close, Cut, Open, Postpone, Sound
+from streamer.inference.messages import Begin, Close, Cut, Open, Postpone, Sound, Steer
 from streamer.inference.scheduler import Inference
 from streamer.stages.mouth_easing import Shut
+from streamer.stages.steering import Background, Gesture, Steered
 
 
 class EchoStream:
@@ -20,6 +21,7 @@ class EchoStream:
 
     def __init__(self) -> None:
         self.rest = np.zeros(1, np.float32)
+        self.asked: list[Steered] = []
         self._made = np.zeros((0, 1), np.float32)
         self._samples = 0
         self._next = 0
@@ -36,6 +38,12 @@ class EchoStream:
 
     def ease(self, window: CoefficientWindow, shut: Shut) -> CoefficientWindow:
         return replace(window, values=np.float32(shut.freedom(window.index)) * window.values)
+
+    def ask(self, wanted: Steered) -> None:
+        self.asked.append(wanted)
+
+    def steer(self, window: CoefficientWindow) -> CoefficientWindow:
+        return window
 
     def reset(self) -> None:
         self._samples = 0
@@ -60,7 +68,7 @@ class SlowRenderer:
         return [AvatarFrame(window.index, np.zeros((1, 1, 3), np.uint8), 0) for window in windows]
 
     def showing(self, face: FaceOptions, smallest: bool = False) -> Self:
-        self.smallest = smallest
+        self.smallest, self.face = smallest, face
         return self
 
 
@@ -219,6 +227,23 @@ def test_an_unknown_avatar_is_refused_by_name() -> None:
     assert failure is not None
     assert "nobody" in failure.reason
     assert "dot" in failure.reason
+
+
+def test_a_face_does_what_it_is_asked_for_and_another_does_not() -> None:
+    streams: list[EchoStream] = []
+    renderer = SlowRenderer(0.01)
+
+    def open_stream(avatar: str, options: PipelineOptions) -> EchoStream:
+        streams.append(EchoStream())
+        return streams[-1]
+
+    inference = Inference(open_stream, {"dot": renderer}, clock=lambda: renderer.now)
+    for session in (1, 2):
+        inference.handle(Open(session, "dot", PipelineOptions()))
+    inference.handle(Steer(2, Gesture("nod")))
+    assert [stream.asked for stream in streams] == [[], [Gesture("nod")]]
+    inference.handle(Steer(1, Background("#00ff00")))
+    assert renderer.face.background == "#00ff00"
 
 
 def test_a_closed_session_costs_nothing_more() -> None:

@@ -1,0 +1,87 @@
+"""What a session's face is asked for while it is seen, and who is told what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from streamer.audio.format import AUDIO_PTIME_MS, Samples
+from streamer.core.errors import ConfigError
+from streamer.session.control_protocol import Command, ControlError, Event, Interrupt, Mute, Pause, State
+from streamer.session.conversation import Conversation
+from streamer.session.speech_line import SpeechLine
+from streamer.stages.steering import Background, Energy, Gaze, Gesture
+
+LOUD = 330  # of 32767, -40 dBFS: above the noise of a room
+HOLD_BLOCKS = 400 // AUDIO_PTIME_MS  # of silence within speech
+
+ALWAYS = ("pause", "mute", "interrupt")
+
+
+class Control:
+    """One session's.
+
+    read_background: what the background that somebody asks for is; raises ConfigError when it cannot be had.
+    """
+
+    def __init__(
+        self, conversation: Conversation, line: SpeechLine, read_background: Callable[[str | None], str | None]
+    ) -> None:
+        self._conversation = conversation
+        self._line = line
+        self._read_background = read_background
+        self._watchers: list[Callable[[Event], None]] = []
+        self._quiet = HOLD_BLOCKS  # blocks since there was sound
+
+    @property
+    def state(self) -> State:
+        """What the face does now."""
+        speaking = self._quiet < HOLD_BLOCKS
+        return State("speaking" if speaking else "idle", self._conversation.paused, self._conversation.muted)
+
+    def watch(self, tell: Callable[[Event], None]) -> None:
+        """Tell this one of every change of state, until `unwatch`."""
+        self._watchers.append(tell)
+
+    def unwatch(self, tell: Callable[[Event], None]) -> None:
+        """See `watch`."""
+        self._watchers.remove(tell)
+
+    def hear(self, samples: Samples) -> None:
+        """Note a packet of sound that leaves: int16 [n, 2]."""
+        before = self.state
+        self._quiet = 0 if np.abs(samples).max(initial=0) > LOUD else min(self._quiet + 1, HOLD_BLOCKS)
+        if self._watchers:
+            self._tell_change(before)
+
+    def take(self, command: Command, able: Sequence[str]) -> None:
+        """Do what a command asks for. `able`: what the family's faces can be asked for.
+
+        Raises:
+            ControlError: this face cannot.
+        """
+        before = self.state
+        match command:
+            case Interrupt():
+                self._line.interrupt()
+            case Pause(on=on):
+                self._conversation.paused = on
+            case Mute(on=on):
+                self._conversation.muted = on
+            case Background(value=value):
+                try:
+                    self._conversation.steer(Background(self._read_background(value)))
+                except ConfigError as error:
+                    raise ControlError(str(error)) from None
+            case Energy() | Gaze() | Gesture():
+                name = command.name if isinstance(command, Gesture) else type(command).__name__.lower()
+                if name not in able:
+                    raise ControlError(f"this face has no {name}; it can {', '.join([*able, *ALWAYS])}")
+                self._conversation.steer(command)
+        self._tell_change(before)
+
+    def _tell_change(self, before: State) -> None:
+        if (now := self.state) != before:
+            for watcher in self._watchers:
+                watcher(now)
