@@ -27,6 +27,7 @@ FULLY = 0.08  # share of the matte about a pixel from which, on either side, it 
 HOLE = 2 / 256  # of the side: half a hole's size
 WELL_WITHIN = (0.85, 0.95)  # such shares between which holes come to be closed
 NEARBY = 6 / 256  # of the side: over which the person's colour is averaged
+LEAST_REACH = 3  # pixels that this has at least, where the average is taken of a smaller picture
 TOO_ALIKE, ALIKE = 10.0, 20.0  # of 255: between colours of person and background that tell nothing, and about half
 SEEN = 0.02  # of what is nearby: so much of the person alone must be there to know its colour
 NOBODY, SOMEBODY = 0.08, 0.80  # shares taken for 0 and for 1: hair and skin are not of one colour
@@ -63,9 +64,10 @@ class Backdrop:
         self._clean = clean_plate(portrait, matte)
         self._transparent = background == TRANSPARENT
         if background == BLUR:
-            self._behind = cv2.GaussianBlur(self._clean, (0, 0), BLUR_RADIUS * portrait.shape[0])
+            soft = cv2.GaussianBlur(self._clean, (0, 0), BLUR_RADIUS * portrait.shape[0])
+            self._behind = np.asarray(soft + np.float32(0.5), np.float32).astype(np.uint8)
         elif not self._transparent:
-            self._behind = np.broadcast_to(np.array(colour_of(background), np.float32), portrait.shape)
+            self._behind = np.full(portrait.shape, colour_of(background), np.uint8)
         self._width = 2 * max(1, round(BAND * portrait.shape[0])) + 1
         hole = 2 * max(1, round(HOLE * portrait.shape[0])) + 1
         self._disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (hole, hole))
@@ -86,12 +88,11 @@ class Backdrop:
             matte = self._motion.follow(matte, keypoints)
         band = self._band(rgb, matte)
         share = self._shares(matte, band)
-        person = rgb.astype(np.float32)
-        person.reshape(-1, 3)[band.places] = band.colours
+        person = rgb.copy()
+        person.reshape(-1, 3)[band.places] = (band.colours + np.float32(0.5)).astype(np.uint8)
         if self._transparent:
-            return np.dstack([person + np.float32(0.5), share * 255 + np.float32(0.5)]).astype(np.uint8)
-        mixed = cv2.blendLinear(person, self._behind, share, 1 - share)
-        return np.asarray(mixed + np.float32(0.5), np.float32).astype(np.uint8)
+            return np.dstack([person, (share * 255 + np.float32(0.5)).astype(np.uint8)])
+        return np.asarray(cv2.blendLinear(person, self._behind, share, 1 - share), np.uint8)
 
     def _shares(self, matte: FloatArray, band: _Band) -> FloatArray:
         share = matte.copy()
@@ -107,17 +108,16 @@ class Backdrop:
         # Where the head was or came counts, too: it may have gone less far.
         doubt = np.maximum(np.minimum(about, 1 - about) / FULLY, np.abs(matte - self._matte))
         places = np.flatnonzero(doubt > 0.02)
-        known = matte.reshape(-1)[places]
-        nearby, sure = self._nearby(rgb, matte)
-        behind = self._clean.reshape(-1, 3)[places]
-        seen = rgb.reshape(-1, 3)[places].astype(np.float32)
-        sure = sure.reshape(-1)[places]
-        person = seen + (nearby.reshape(-1, 3)[places] - seen) * sure[:, None]
+        known = matte.reshape(-1).take(places)
+        nearby, sure = self._nearby(rgb, matte, places)
+        behind = self._clean.reshape(-1, 3).take(places, 0)
+        seen = rgb.reshape(-1, 3).take(places, 0).astype(np.float32)
+        person = seen + (nearby - seen) * sure[:, None]
         apart = person - behind
-        square = (apart * apart).sum(1)
-        found = ((seen - behind) * apart).sum(1) / (square + 1)
+        square = np.einsum("ij,ij->i", apart, apart)
+        found = np.einsum("ij,ij->i", seen - behind, apart) / (square + 1)
         found = ((found - NOBODY) / (SOMEBODY - NOBODY)).clip(0, 1)
-        doubt = np.minimum(doubt.reshape(-1)[places], 1)
+        doubt = np.minimum(doubt.reshape(-1).take(places), 1)
         told = doubt * sure * np.maximum(square - TOO_ALIKE**2, 0) / (square + ALIKE**2)
         shares = known + (found - known) * told
         part = shares[:, None]
@@ -125,23 +125,24 @@ class Backdrop:
         trust = ((part - SOLVED[0]) / (SOLVED[1] - SOLVED[0])).clip(0, 1)
         colours = np.asarray(person + (solved - person) * trust, np.float32)
         low, high = WELL_WITHIN
-        within = ((about.reshape(-1)[places] - low) / (high - low)).clip(0, 1)
+        within = ((about.reshape(-1).take(places) - low) / (high - low)).clip(0, 1)
         return _Band(places, np.asarray(within, np.float32), np.asarray(shares, np.float32), colours)
 
-    def _nearby(self, rgb: ByteArray, matte: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The person's colour about each pixel, [S, S, 3], from where there is only the person; how sure it is, [S, S].
+    def _nearby(self, rgb: ByteArray, matte: FloatArray, places: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
+        """The person's colour about each place, [n, 3], from where there is only the person; how sure it is, [n].
 
-        At half the size, for speed.
+        As small as its softness allows, for speed.
         """
         size = rgb.shape[0]
-        half = (size // 2, size // 2)
-        alone = (cv2.resize(matte, half, interpolation=cv2.INTER_AREA) > 0.97).astype(np.float32)
-        colours = cv2.resize(rgb, half, interpolation=cv2.INTER_AREA).astype(np.float32)
-        reach = NEARBY / 2 * size
+        reduced = max(2, int(NEARBY * size / LEAST_REACH))
+        small = (size // reduced, size // reduced)
+        alone = (cv2.resize(matte, small, interpolation=cv2.INTER_AREA) > 0.97).astype(np.float32)
+        colours = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+        reach = NEARBY / reduced * size
         summed = cv2.GaussianBlur(np.dstack([colours * alone[..., None], alone]), (0, 0), reach)
-        whole = cv2.resize(summed, (size, size), interpolation=cv2.INTER_LINEAR)
-        total = np.asarray(whole[..., 3:], np.float32)
-        return np.asarray(whole[..., :3] / (total + np.float32(1e-6)), np.float32), (total[..., 0] / SEEN).clip(0, 1)
+        whole = np.asarray(cv2.resize(summed, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+        found = whole.reshape(-1, 4).take(places, 0)
+        return found[:, :3] / (found[:, 3:] + np.float32(1e-6)), (found[:, 3] / SEEN).clip(0, 1)
 
 
 def clean_plate(portrait: ByteArray, matte: FloatArray) -> FloatArray:

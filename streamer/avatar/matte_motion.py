@@ -21,6 +21,7 @@ HEAD = 0.9  # rigidity from which a point belongs to the head
 OUTLINE_DEPTH = 0.65  # of the neck's, from the eyes' plane: measured on silhouettes of the bundled characters' rig
 NEAR, FAR, LEAST = 0.08, 0.40, 1e-6  # widths over which rigidity is read off the points; the second where none is near
 FADE = (0.35, 1.0)  # height (down, -1..1) from which and until which a head's motion fades where nothing tells
+SMALLER = 4  # times, than the picture: the shift of pixels is smooth
 MOST = 0.25  # of the picture's half side: more is not a head's turn
 
 
@@ -48,7 +49,7 @@ class MatteMotion:
         )
         places = np.stack([x, y, np.full_like(x, depth), np.ones_like(x)], 1)
         self._places = np.asarray(places * share[:, None], np.float32)
-        self._size = size
+        self._size, self._small = size, (size // SMALLER, size // SMALLER)
         self._rows, self._columns = np.mgrid[:size, :size].astype(np.float32)
 
     def follow(self, matte: FloatArray, keypoints: FloatArray) -> FloatArray:
@@ -58,13 +59,15 @@ class MatteMotion:
         if np.abs(field).max() < 1e-3:
             return matte
         coarse = np.asarray(field.reshape(GRID, GRID, 2), np.float32)
-        shift = cv2.resize(coarse, (self._size, self._size), interpolation=cv2.INTER_LINEAR)
-        # The shift is known where things come from, and wanted where they have gone.
-        return self._moved(matte, self._moved(shift, shift))
+        shift = cv2.resize(coarse, self._small, interpolation=cv2.INTER_LINEAR)
+        # The shift is known where things come from, and wanted where they have gone. It is smooth: small will do.
+        moved = self._moved(shift, shift / SMALLER)
+        return self._moved(matte, cv2.resize(moved, (self._size, self._size), interpolation=cv2.INTER_LINEAR))
 
     def _moved(self, values: Picture, shift: Picture) -> FloatArray:
         """Values [S, S, ...] moved by [S, S, 2] pixels; beyond the edge they go on."""
-        x, y = self._columns - shift[..., 0], self._rows - shift[..., 1]
+        side = shift.shape[0]
+        x, y = self._columns[:side, :side] - shift[..., 0], self._rows[:side, :side] - shift[..., 1]
         return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 

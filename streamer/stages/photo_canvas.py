@@ -58,7 +58,9 @@ class PhotoCanvas:
         x, y = (cv2.resize(axis, (self._size, self._size), interpolation=cv2.INTER_LINEAR) for axis in shift)
         cv2.add(x, self._x, dst=x)
         cv2.add(y, self._y, dst=y)
-        return np.asarray(cv2.remap(self._source, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+        whole, part = cv2.convertMaps(x, y, cv2.CV_16SC2)  # 1/32 of a pixel, in two thirds of the time
+        frame = cv2.remap(self._source, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(frame, np.uint8)
 
     def _lay(self, frame: ByteArray, corner: tuple[int, int], layer: FloatArray) -> None:
         """Lay what is seen of a layer over the frame."""
