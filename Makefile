@@ -17,7 +17,7 @@ MINUTES ?= 10
 AUDIO ?= tests/data/speech.ogg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run check test coverage lint bench latency media obs camera speech score soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
+.PHONY: help setup dev run check test coverage lint bench latency media obs camera speech score phones soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -65,6 +65,10 @@ speech: dev  ## how soon pushed speech is silent and the mouth shut when it is c
 
 score: setup  ## what less look-ahead costs in lip motion; AUDIO=speech of your own
 	$(BIN)/python -m streamer.measure.score --audio $(AUDIO)
+
+phones: $(VENV)/.installed-export  ## whether lips do what each phone needs; SPEECH="a.wav b.wav", their words in a.txt, b.txt
+	@test -n "$(SPEECH)" || { echo "Name recorded English: make phones SPEECH=speech.wav (its words in speech.txt)"; exit 2; }
+	$(BIN)/python -m export.starter.phone_table $(SPEECH)
 
 soak: SESSIONS = 2
 soak: setup  ## conversations for a long time: nothing may grow or drift; MINUTES=10 SESSIONS=2

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from engines.errors import ManifestError
 from engines.manifest import StageSpec
 from streamer.core.frames import FloatArray
 from streamer.core.rates import (
@@ -23,6 +24,9 @@ from streamer.core.rates import (
     window_start,
 )
 from streamer.stages.mel import mel_frames, mel_spectrogram, pre_emphasis
+from streamer.stages.mel_levelling import MelLeveller, levelled
+
+LEVELLED = "levelled-mel"  # process of an expression stage
 
 
 @dataclass(frozen=True)
@@ -31,17 +35,25 @@ class WindowShape:
 
     width: mel frames.
     ahead: how many of them lie behind the end of SadTalker's window.
+    levelled: whether they are of speech at one level, less its noise (see `mel_levelling`).
     """
 
     width: int = WINDOW_MEL_FRAMES
     ahead: int = 0
+    levelled: bool = False
 
     @classmethod
     def of(cls, stage: StageSpec) -> WindowShape:
         """What a manifest's expression stage takes: as wide as its input, as far ahead as whole hops of the look-ahead
-        that it states go beyond SadTalker's."""
+        that it states go beyond SadTalker's, and levelled where its process says so.
+
+        Raises:
+            ManifestError: a process that this version does not have.
+        """
+        if stage.process not in (None, LEVELLED):
+            raise ManifestError(f"{stage.name} process {stage.process}; this version has {LEVELLED}, or none")
         beyond = ms_to_samples(stage.lookahead_ms) - EXPRESSION_LOOKAHEAD
-        return cls(int(stage.inputs["mel"].shape[3]), max(0, beyond // MEL_HOP))
+        return cls(int(stage.inputs["mel"].shape[3]), max(0, beyond // MEL_HOP), stage.process == LEVELLED)
 
     @property
     def reach(self) -> int:
@@ -63,7 +75,8 @@ def clip_windows(samples: FloatArray, shape: WindowShape = SADTALKER) -> FloatAr
     """
     frames = -(-samples.size // SAMPLES_PER_FRAME)
     padded = np.concatenate([samples, np.zeros(frames * SAMPLES_PER_FRAME - samples.size, np.float32)])
-    return _gather(mel_spectrogram(padded) if frames else _no_mel(), 0, range(frames), shape)
+    mel = mel_spectrogram(padded) if frames else _no_mel()
+    return _gather(levelled(mel) if shape.levelled else mel, 0, range(frames), shape)
 
 
 @dataclass
@@ -74,6 +87,7 @@ class _State:
     mel: FloatArray = field(default_factory=lambda: _no_mel())  # frames that windows to come can still need
     mel_start: int = 0  # index of mel[0]
     next_frame: int = 0  # video frame whose window comes next
+    leveller: MelLeveller = field(default_factory=MelLeveller)
 
 
 class MelWindows:
@@ -122,6 +136,8 @@ class MelWindows:
         state.pending = np.concatenate([state.pending, emphasised])
         new = mel_frames(state.pending)
         state.pending = state.pending[len(new) * MEL_HOP :].copy()
+        if self._shape.levelled:
+            new = state.leveller.push(new)
         state.mel = np.concatenate([state.mel, new])
 
     def _pop(self, stop: int) -> FloatArray:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engines.errors import ManifestError
+from engines.manifest import GraphSpec, StageSpec, TensorSpec
 from streamer.core.frames import FloatArray
 from streamer.core.rates import (
     EXPRESSION_LOOKAHEAD,
@@ -33,6 +37,18 @@ def stream(pieces: list[FloatArray], shape: WindowShape = SADTALKER) -> FloatArr
 def test_chunked_equals_whole(size: int) -> None:
     clip = CLIP if size > 160 else SHORT
     np.testing.assert_allclose(stream(chunks(clip, size)), clip_windows(clip), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [160, 641, 16_000])
+def test_levelled_windows_chunked_equal_whole(size: int) -> None:
+    shape = WindowShape(32, 3, levelled=True)
+    whole = clip_windows(SHORT, shape)
+    np.testing.assert_allclose(stream(chunks(SHORT, size), shape), whole, atol=1e-4)
+    assert np.abs(whole - clip_windows(SHORT, WindowShape(32, 3))).max() > 1  # they are levelled
+    windows = MelWindows(shape)
+    windows.push(10 * SHORT)
+    windows.reset()
+    np.testing.assert_allclose(windows.push(SHORT), whole[: windows.next_frame], atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [160, 641, 16_000])
@@ -97,3 +113,12 @@ def test_reset_starts_anew() -> None:
     windows.push(CLIP[5000:9000])
     windows.reset()
     np.testing.assert_array_equal(windows.push(SHORT), MelWindows().push(SHORT))
+
+
+def test_a_stage_says_whether_its_windows_are_levelled() -> None:
+    graph = GraphSpec(Path("x.onnx"), "fp32", {"mel": TensorSpec(("n", 1, 80, 32))}, {})
+    stage = StageSpec("expression", (graph,), lookahead_ms=185)
+    assert WindowShape.of(stage) == WindowShape(32, 3)
+    assert WindowShape.of(replace(stage, process="levelled-mel")) == WindowShape(32, 3, levelled=True)
+    with pytest.raises(ManifestError, match="expression process cepstra; this version has levelled-mel"):
+        WindowShape.of(replace(stage, process="cepstra"))

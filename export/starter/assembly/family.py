@@ -62,6 +62,7 @@ from export.starter.training.weights import load_weights
 from streamer.avatar.bundle_files import ARRAYS, MATTE, PORTRAIT
 from streamer.avatar.catalogue import ABOUT
 from streamer.core.rates import FPS, MEL_BANDS, SAMPLE_RATE
+from streamer.stages.mel_windows import LEVELLED
 
 FAMILY, VERSION = "starter", "0"
 EXPRESSION_LOOKAHEAD_MS = 185  # SadTalker's 145, and AHEAD hops rounded up
@@ -69,17 +70,18 @@ MOTION_LOOKAHEAD_MS = 40
 POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
 
 
-def expression_stage(folder: Path, units: int) -> StageEntry:
+def expression_stage(folder: Path, units: int, process: str | None = LEVELLED) -> StageEntry:
     """The manifest's entry of the expression graph that lies in the folder. Raises FileNotFoundError."""
     path = folder / "expression.onnx"
     onnx.checker.check_model(onnx.load(path), full_check=True)
     inputs: dict[str, Shape | TypedTensor] = {"mel": ("n", 1, MEL_BANDS, WINDOW)}
     graph = GraphEntry(path.name, sha256(path), "fp32", inputs, {"expression": ("n", units)})
-    return StageEntry(EXPRESSION_LOOKAHEAD_MS, (graph,))
+    return StageEntry(EXPRESSION_LOOKAHEAD_MS, (graph,), process=process)
 
 
 def replace_expression(folder: Path) -> None:
-    """Put the expression graph that lies in an assembled family's folder into its manifest; all else stays."""
+    """Put the expression graph that lies in an assembled family's folder, newly trained, into its manifest; all else
+    stays."""
 
     def edit(manifest: ManifestFile) -> None:
         manifest.stages["expression"] = expression_stage(folder, len(manifest.coefficients.expression))
@@ -88,10 +90,16 @@ def replace_expression(folder: Path) -> None:
 
 
 def replace_mouth(folder: Path) -> None:
-    """Export the family's expression network again, with mouth shapes as `units` has them now; nothing is trained."""
+    """Export the family's expression network again, with mouth shapes as `units` has them now; nothing is trained, so
+    it is given the features that it was."""
     names = manifest_file.read(folder).coefficients.expression
     export_expression(read_expression(folder / "expression.onnx", names), folder / "expression.onnx")
-    replace_expression(folder)
+
+    def edit(manifest: ManifestFile) -> None:
+        process = manifest.stages["expression"].process
+        manifest.stages["expression"] = expression_stage(folder, len(names), process)
+
+    manifest_file.change(folder, edit)
 
 
 def replace_pictures(folder: Path, weights: Path) -> None:

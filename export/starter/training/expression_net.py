@@ -135,6 +135,25 @@ def read_expression(path: Path, names: Sequence[str]) -> ExpressionNet:
     return net
 
 
+@torch.no_grad()
+def renormalise(fields: FieldNet, mel: Tensor) -> None:
+    """Give a network that was read back its norms again, from windows [n, 1, 80, WINDOW]: to be trained further.
+
+    What it computes stays the same.
+    """
+    x = mel / 4
+    for convolution, norm, activation in (*fields.front, *fields.back):  # type: ignore[misc]
+        x = convolution(x)
+        mean, variance = x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3))
+        shift = norm.bias - norm.running_mean * norm.weight / (norm.running_var + norm.eps).sqrt()
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+        norm.bias.copy_(shift + mean * scale)
+        x = activation(scale[:, None, None] * x + shift[:, None, None])
+
+
 def calibration(predicted: Tensor, target: Tensor) -> Tensor:
     """Gain per field from predictions and targets [n, len(FIELDS)]: a network that is unsure answers near the mean,
     which reads as mumbling; matching the spread of the targets makes up for it. Closures keep their probability.

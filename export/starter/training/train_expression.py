@@ -25,7 +25,14 @@ from torch.nn.functional import smooth_l1_loss
 from engines.errors import AvatarError
 from export.starter.rendering.face_units import FACE_UNITS
 from export.starter.training.expression_data import WindowSet, field_weights, make_shards, vary_features
-from export.starter.training.expression_net import ExpressionNet, FieldNet, calibration, export_expression
+from export.starter.training.expression_net import (
+    ExpressionNet,
+    FieldNet,
+    calibration,
+    export_expression,
+    read_expression,
+    renormalise,
+)
 from export.starter.voices.visemes import FIELDS, REACHED
 from export.starter.voices.voice_bank import make_bank
 
@@ -36,6 +43,7 @@ VELOCITY_WEIGHT = 1.0
 SMOOTH_AVERAGE = 0.998  # of the weights, per step
 RARE = (*REACHED, "tongue")
 RARE_WEIGHT = 4.0
+NORM_WINDOWS = 4096  # that the norms of a network that was read back are taken from
 REPORT_EVERY = 100  # steps
 SAVE_EVERY = 500
 
@@ -153,6 +161,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=int, default=MINUTES, help="of speech to train on (default %(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS, help="of 512 windows (default %(default)s)")
     parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate (default %(default)s)")
+    parser.add_argument("--start", type=Path, help="graph whose weights training begins with (default: random ones)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes that make speech, and threads that train")
     args = parser.parse_args()
@@ -181,6 +190,9 @@ def run(args: argparse.Namespace) -> None:
         "held-out neural voices, noisy": make_shards(work / "held-out-neural-noisy", 10, 99, True, False, others),
     }
     net, average = FieldNet(), FieldNet()
+    if args.start is not None:
+        net.load_state_dict(read_expression(args.start, FACE_UNITS).fields.state_dict())
+        renormalise(net, speech.windows(torch.randperm(len(speech))[:NORM_WINDOWS])[0])
     average.load_state_dict(net.state_dict())
     state = Training(net, average, torch.optim.AdamW(net.parameters(), weight_decay=0.02))
     checkpoint = work / "checkpoint.pt"

@@ -112,6 +112,8 @@ def breath(rng: np.random.Generator, count: int) -> Sound:
     return np.asarray(noise / np.sqrt((noise**2).mean() + 1e-12), np.float32)
 
 
+# Of the takes with noise: how many have much of it, and how far the noise is below the voice.
+NOISY_SHARE, NOISY_DB, QUIET_DB = 2 / 3, (0.0, 20.0), (20.0, 45.0)
 NOISES: tuple[Noise, ...] = (coloured_noise, coloured_noise, coloured_noise, hum, clicks, tones)
 
 
@@ -165,9 +167,9 @@ def channel(rng: np.random.Generator, sound: Sound, babble: Sound | None = None)
         sound = equalise(rng, sound)
     if rng.random() < 0.4:
         sound = reverberate(rng, sound)
-    if rng.random() < 0.65:
+    if rng.random() < 0.75:
         noise = NOISES[int(rng.integers(len(NOISES)))](rng, len(sound))
-        sound = add_noise(sound, noise, rng.uniform(6, 45))
+        sound = add_noise(sound, noise, rng.uniform(*(NOISY_DB if rng.random() < NOISY_SHARE else QUIET_DB)))
     if babble is not None and rng.random() < 0.12:
         sound = add_noise(sound, babble, rng.uniform(12, 30))
     if rng.random() < 0.12:

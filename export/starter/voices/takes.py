@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,10 +35,20 @@ BREATH_DB = (-26.0, -12.0)  # of the voice; what is fainter than that is a room,
 
 @dataclass(frozen=True)
 class Take:
-    """Mel frames [t, 80] and mouth fields [frames, len(FIELDS)], both float16: half the memory, error below 0.002."""
+    """What is heard, as mel frames [t, 80] in float16 (half the memory, error below 0.002), and what is said.
+
+    effort: one factor for each of `phones`, see `vowel_effort`. frames: video frames.
+    """
 
     mel: NDArray[np.float16]
-    fields: NDArray[np.float16]
+    phones: Sequence[Phone]
+    effort: Sequence[float]
+    frames: int
+
+    def fields(self) -> NDArray[np.float32]:
+        """What the mouth does, [frames, len(FIELDS)]."""
+        fields = mouth_fields(self.phones, self.frames, self.effort, LEAD, CONTACT_LEAD)
+        return np.stack([fields[name] for name in FIELDS], axis=1).astype(np.float32)
 
 
 def vowel_effort(utterance: Utterance) -> list[float]:
@@ -131,10 +142,8 @@ class TakeMaker:
     def _finish(self, sound: augment.Sound, phones: list[Phone], effort: list[float]) -> Take:
         frames = len(sound) // SAMPLES_PER_FRAME
         sound = sound[: frames * SAMPLES_PER_FRAME]
-        fields = mouth_fields(phones, frames, effort, LEAD, CONTACT_LEAD)
         heard = sound if self._clean else self._channel(sound)
-        values = np.stack([fields[name] for name in FIELDS], axis=1)
-        return Take(mel_spectrogram(heard).astype(np.float16), values.astype(np.float16))
+        return Take(mel_spectrogram(heard).astype(np.float16), phones, effort, frames)
 
     def _channel(self, sound: augment.Sound) -> augment.Sound:
         if not sound.any():  # nobody speaks: the noise alone, down to none

@@ -24,17 +24,16 @@ from numpy.typing import NDArray
 from export.starter.voices.speech import BREATH, SILENCE, Phone
 from streamer.core.rates import FPS
 
-ARTICULATORS = ("jaw", "height", "round", "spread", "tongue")
+ARTICULATORS = ("jaw", "height", "round", "spread")
 MIXED = {
     "jaw": ("jaw",), "height": ("lower", "upper"), "round": ("pucker", "funnel"), "spread": ("stretch", "smile"),
-    "tongue": ("tongue",),
 }  # fmt: skip
-REACHED = ("contact", "tuck", "rest")  # lips together; lower lip under the upper teeth; nobody speaks
-FIELDS = (*(field for articulator in ARTICULATORS for field in MIXED[articulator]), *REACHED)
+REACHED = ("contact", "tuck", "rest", "tongue")
+FIELDS = ("jaw", "lower", "upper", "pucker", "funnel", "stretch", "smile", "tongue", "contact", "tuck", "rest")
 # Seconds for an articulator's dominance to fall to 1/e before (anticipation) and after (carry-over) its phone.
-AHEAD = {"jaw": 0.045, "height": 0.045, "round": 0.090, "spread": 0.070, "tongue": 0.030}
-AFTER = {"jaw": 0.050, "height": 0.050, "round": 0.070, "spread": 0.070, "tongue": 0.030}
-LIP_TRAVEL = 0.055  # s the lips take to meet, and to part
+AHEAD = {"jaw": 0.060, "height": 0.060, "round": 0.090, "spread": 0.070}
+AFTER = {"jaw": 0.065, "height": 0.065, "round": 0.070, "spread": 0.070}
+LIP_TRAVEL = 0.080  # s the lips take to meet, and to part
 SETTLE = 0.16  # s a mouth takes to come to rest after speech
 READY = 0.14  # s before speech at which it starts to leave rest
 EDGE = 0.2  # of a phone at either side belongs to the transition, not to the hold
@@ -56,19 +55,19 @@ class Viseme:
     stretch: float = 0.0
     smile: float = 0.0
     tongue: float = 0.0
-    dominance: tuple[float, float, float, float, float] = (1.0, 1.0, 1.0, 1.0, 1.0)
+    dominance: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     stop: bool = False  # held only until its release
 
 
-# dominance: jaw, height, round, spread, tongue
-_VOWEL = (1.0, 1.0, 1.0, 1.0, 0.6)
-_ROUNDED = (1.0, 1.0, 1.8, 1.0, 0.6)
-_LAX = (0.6, 0.6, 0.4, 0.4, 0.6)
-_ALVEOLAR = (0.9, 0.7, 0.15, 0.3, 1.0)
-_SIBILANT = (1.8, 1.2, 0.3, 0.6, 1.0)
-_VELAR = (0.35, 0.2, 0.1, 0.1, 0.5)
-_BILABIAL = (0.7, 0.5, 0.3, 0.3, 1.0)
-_REST = (0.9, 0.9, 0.6, 0.6, 0.6)
+# dominance: jaw, height, round, spread
+_VOWEL = (1.0, 1.0, 1.0, 1.0)
+_ROUNDED = (1.0, 1.0, 1.8, 1.0)
+_LAX = (0.6, 0.6, 0.4, 0.4)
+_ALVEOLAR = (0.9, 0.7, 0.15, 0.3)
+_SIBILANT = (2.5, 1.5, 0.3, 0.6)
+_VELAR = (0.35, 0.2, 0.1, 0.1)
+_BILABIAL = (0.7, 0.5, 0.3, 0.3)
+_REST = (0.9, 0.9, 0.6, 0.6)
 
 VISEMES: dict[str, Viseme] = {
     "rest": Viseme(rest=1.0, smile=0.06, dominance=_REST),
@@ -82,27 +81,27 @@ VISEMES: dict[str, Viseme] = {
     "uh": Viseme(jaw=0.24, lower=0.32, upper=0.16, stretch=0.04, dominance=_LAX),
     "uhh": Viseme(jaw=0.36, lower=0.36, upper=0.20, stretch=0.06, dominance=_VOWEL),
     "o": Viseme(jaw=0.28, lower=0.10, funnel=0.64, pucker=0.70, dominance=_ROUNDED),
-    "u": Viseme(jaw=0.10, lower=0.02, funnel=0.50, pucker=1.00, dominance=_ROUNDED),
-    "uu": Viseme(jaw=0.15, lower=0.08, funnel=0.42, pucker=0.75, dominance=_ROUNDED),
+    "u": Viseme(jaw=0.10, lower=0.02, funnel=0.70, pucker=1.00, dominance=_ROUNDED),
+    "uu": Viseme(jaw=0.14, lower=0.06, funnel=0.60, pucker=0.85, dominance=_ROUNDED),
     "y": Viseme(jaw=0.10, lower=0.08, funnel=0.50, pucker=0.90, dominance=_ROUNDED),
-    "w": Viseme(jaw=0.06, funnel=0.34, pucker=1.00, dominance=(1.2, 1.2, 2.4, 1.0, 0.6)),
+    "w": Viseme(jaw=0.03, funnel=0.50, pucker=1.00, dominance=(2.5, 2.5, 2.4, 1.0)),
     "breath": Viseme(jaw=0.30, lower=0.28, upper=0.12, dominance=_VOWEL),
     "m": Viseme(contact=1.0, dominance=_BILABIAL),
     "p": Viseme(contact=1.0, dominance=_BILABIAL, stop=True),
-    "f": Viseme(jaw=0.05, upper=0.34, tuck=1.0, dominance=(1.8, 1.8, 0.3, 0.5, 1.0)),
+    "f": Viseme(jaw=0.14, upper=0.34, tuck=1.0, dominance=(1.8, 1.8, 0.3, 0.5)),
     "s": Viseme(jaw=0.08, lower=0.52, upper=0.32, stretch=0.20, smile=0.06, funnel=0.06, dominance=_SIBILANT),
-    "sh": Viseme(jaw=0.10, lower=0.32, upper=0.22, funnel=0.72, pucker=0.30,
-                 dominance=(1.8, 1.2, 2.0, 0.8, 1.0)),
+    "sh": Viseme(jaw=0.08, lower=0.18, upper=0.12, funnel=0.72, pucker=0.40,
+                 dominance=(3.5, 3.0, 2.5, 0.8)),
     "t": Viseme(jaw=0.12, lower=0.38, upper=0.22, stretch=0.10, dominance=_ALVEOLAR),
-    "l": Viseme(jaw=0.20, lower=0.34, upper=0.20, stretch=0.06, tongue=0.10, dominance=_ALVEOLAR),
-    "th": Viseme(jaw=0.16, lower=0.40, upper=0.20, stretch=0.06, tongue=0.34,
-                 dominance=(1.4, 1.0, 0.2, 0.3, 2.5)),
-    "r": Viseme(jaw=0.16, lower=0.28, upper=0.12, funnel=0.38, pucker=0.28,
-                dominance=(0.9, 0.9, 0.9, 0.5, 0.6)),
+    "l": Viseme(jaw=0.20, lower=0.34, upper=0.20, stretch=0.06, tongue=0.30, dominance=_ALVEOLAR),
+    "th": Viseme(jaw=0.16, lower=0.40, upper=0.20, stretch=0.06, tongue=0.80,
+                 dominance=(1.4, 1.0, 0.2, 0.3)),
+    "r": Viseme(jaw=0.13, lower=0.18, upper=0.10, funnel=0.46, pucker=0.36,
+                dominance=(0.9, 0.9, 0.9, 0.5)),
     "k": Viseme(jaw=0.22, lower=0.30, upper=0.16, dominance=_VELAR),
-    "h": Viseme(jaw=0.26, lower=0.32, upper=0.18, dominance=(0.15, 0.15, 0.05, 0.05, 0.3)),
+    "h": Viseme(jaw=0.26, lower=0.32, upper=0.18, dominance=(0.15, 0.15, 0.05, 0.05)),
     "j": Viseme(jaw=0.14, lower=0.40, upper=0.22, stretch=0.26, smile=0.12,
-                dominance=(0.8, 0.7, 0.4, 0.6, 0.6)),
+                dominance=(0.8, 0.7, 0.4, 0.6)),
 }  # fmt: skip
 
 _CLASS_OF = {
@@ -188,17 +187,19 @@ def _mix(
                 target = target * np.array([s.effort if s.name in VOWELS else 1.0 for s in held])
             mixed[field] = target @ weight
     for field in REACHED:
-        mixed[field] = _reach([s for s in held if getattr(VISEMES[s.name], field)], contact_times)
+        mixed[field] = _reach(held, field, contact_times)
     return mixed
 
 
-def _reach(held: Sequence[Segment], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 while a segment is held, falling to 0 over the lips' travel before and after: a closure is not negotiable."""
+def _reach(held: Sequence[Segment], field: str, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A field's target while a segment that has one is held, falling to 0 over the lips' travel before and after: a
+    closure is not negotiable."""
     reached = np.zeros_like(times)
     for segment in held:
-        away = np.maximum(segment.start - times, 0) + np.maximum(times - segment.end, 0)
-        reached = np.maximum(reached, 1 - away / LIP_TRAVEL)
-    return smoothstep(0.0, 1.0, reached)
+        if target := getattr(VISEMES[segment.name], field):
+            away = np.maximum(segment.start - times, 0) + np.maximum(times - segment.end, 0)
+            reached = np.maximum(reached, target * smoothstep(0.0, 1.0, 1 - away / LIP_TRAVEL))
+    return reached
 
 
 def smoothstep(low: float, high: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -231,8 +232,10 @@ def mouth_fields(
 # A field says how far an articulator goes between its extremes in speech. How much of a unit that is depends on the
 # rig: these make the gaps between rendered lips those of speakers, a "sh" about 0.15 of the mouth's width, an "a" 0.4.
 # mouthFunnel alone opens the lips by 0.27; CLOSED_FUNNEL of mouthClose takes that back and leaves them round.
-JAW, PUCKER, STRETCH, TONGUE = 1.3, 1.35, 1.35, 1.8
+JAW, PUCKER, STRETCH = 1.3, 1.35, 1.35
 CLOSED_FUNNEL = 0.35
+# With a tucked lip these bring its edge to the edge of the upper teeth, and the upper lip clear of them.
+TUCKED_JAW, TUCKED_UPPER = 0.195, 0.34
 
 
 def units(field: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,14 +245,14 @@ def units(field: Mapping[str, Any]) -> dict[str, Any]:
     """
     contact, tuck, speaking = field["contact"], field["tuck"], 1 - field["rest"]
     apart = speaking * (1 - contact)
-    jaw = _bounded(JAW * field["jaw"]) * speaking * (1 - 0.85 * contact)
-    funnel = field["funnel"] * apart
+    jaw = (_bounded(JAW * field["jaw"]) * (1 - tuck) + TUCKED_JAW * tuck) * speaking * (1 - 0.85 * contact)
+    funnel = field["funnel"] * apart * (1 - tuck)
     return {
         "jawOpen": jaw,
         # On this rig, as much as of jawOpen undoes exactly the lips' part of that.
         "mouthClose": jaw * contact + CLOSED_FUNNEL * funnel,
         "mouthLowerDown": field["lower"] * apart * (1 - tuck),
-        "mouthUpperUp": field["upper"] * apart,
+        "mouthUpperUp": (field["upper"] * (1 - tuck) + TUCKED_UPPER * tuck) * apart,
         "mouthFunnel": funnel,
         "mouthPucker": _bounded(PUCKER * field["pucker"]) * speaking,
         "mouthPress": 0.30 * contact,
@@ -258,7 +261,7 @@ def units(field: Mapping[str, Any]) -> dict[str, Any]:
         "mouthShrugLower": 0.12 * contact + 0.10 * tuck,
         "mouthStretch": _bounded(STRETCH * field["stretch"]) * speaking * (1 - 0.6 * contact),
         "mouthSmile": field["smile"],
-        "tongueOut": _bounded(TONGUE * field["tongue"]) * apart,
+        "tongueOut": field["tongue"] * apart,
     }
 
 

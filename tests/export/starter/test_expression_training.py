@@ -11,15 +11,31 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'avatar-streamer[export]'")
 pytest.importorskip("scipy", reason="scipy is not installed; pip install 'avatar-streamer[export]'")
 
-from export.starter.training.expression_data import PAST, WindowSet, vary_features  # noqa: E402
-from export.starter.training.expression_net import WINDOW, FieldNet  # noqa: E402
+from export.starter.training.expression_data import (  # noqa: E402
+    PAST,
+    WindowSet,
+    read_shard,
+    vary_features,
+    write_shard,
+)
+from export.starter.training.expression_net import (  # noqa: E402
+    WINDOW,
+    ExpressionNet,
+    FieldNet,
+    export_expression,
+    read_expression,
+    renormalise,
+)
 from export.starter.voices import augment  # noqa: E402
 from export.starter.voices.speech import BREATH, SILENCE, Phone, Utterance  # noqa: E402
-from export.starter.voices.takes import trimmed  # noqa: E402
+from export.starter.voices.takes import Take, trimmed  # noqa: E402
 from export.starter.voices.visemes import FIELDS  # noqa: E402
 from export.starter.voices.voice_bank import VoiceBank  # noqa: E402
 from export.starter.voices.vowels import FORMANTS, say_vowels  # noqa: E402
 from streamer.core.rates import window_start  # noqa: E402
+from streamer.stages.mel import mel_spectrogram  # noqa: E402
+from streamer.stages.mel_levelling import levelled  # noqa: E402
+from tests.fakes.sound import speech_like  # noqa: E402
 
 
 def test_a_stretch_of_speech_gives_what_its_single_windows_give() -> None:
@@ -35,21 +51,59 @@ def test_a_stretch_of_speech_gives_what_its_single_windows_give() -> None:
 
 def test_runs_of_frames_lie_where_serving_has_their_windows(tmp_path: Path) -> None:
     """Two takes in a shard: a frame's window is the same span of mel frames as `window_start` says, plus the past."""
-    edge, frames = 32, [30, 20]
-    mel_frames = [frame * 16 // 5 + 1 + 2 * edge for frame in frames]
-    mel = np.arange(sum(mel_frames))[:, None] * np.ones(80)
-    fields = np.arange(sum(frames))[:, None] * np.ones(len(FIELDS))
+    takes = [take_of(speech_like(seconds, seed=9), "m") for seconds in (1.2, 0.8)]
     path = tmp_path / "0000.npz"
-    np.savez(path, mel=mel, fields=fields, frames=frames, mel_frames=mel_frames)
+    write_shard(path, takes)
     windows = WindowSet([path])
     single, aims = windows.windows(torch.tensor([25, 30 + 7]))
-    expected = [edge + window_start(25) - PAST, mel_frames[0] + edge + window_start(7) - PAST]
-    assert single[:, 0, 0, 0].tolist() == expected
-    assert aims[:, 0].tolist() == [25, 37]
+    for row, (take, frame) in enumerate([(takes[0], 25), (takes[1], 7)]):
+        first = window_start(frame) - PAST
+        expected = levelled(take.mel.astype(np.float32))[
+            np.clip(np.arange(first, first + WINDOW), 0, len(take.mel) - 1)
+        ]
+        np.testing.assert_allclose(single[row, 0].T, expected, atol=0.003)
+        np.testing.assert_allclose(aims[row], take.fields()[frame], atol=1e-6)
     stretch, starts, _ = windows.stretch(torch.arange(37, 45)[None])
     for column in range(8):
         at = int(starts[0, column])
         torch.testing.assert_close(stretch[:, ..., at : at + WINDOW], windows.windows(torch.tensor([37 + column]))[0])
+
+
+def take_of(sound: np.ndarray[tuple[int], np.dtype[np.float32]], symbol: str) -> Take:
+    """A clean take that says one phone between two pauses."""
+    end = len(sound) / 16000
+    phones = [Phone(SILENCE, 0.0, 0.4), Phone(symbol, 0.4, end - 0.3), Phone(SILENCE, end - 0.3, end)]
+    return Take(mel_spectrogram(sound).astype(np.float16), phones, [1.0, 1.0, 1.0], len(sound) // 640)
+
+
+def test_a_shard_gives_back_its_takes(tmp_path: Path) -> None:
+    takes = [take_of(speech_like(seconds), symbol) for seconds, symbol in ((1.0, "ɑ"), (1.2, "f"))]
+    write_shard(tmp_path / "0000.npz", takes)
+    read = list(read_shard(tmp_path / "0000.npz"))
+    assert [(take.phones, take.effort, take.frames) for take in read] == [
+        (take.phones, take.effort, take.frames) for take in takes
+    ]
+    for take, given in zip(read, takes, strict=True):
+        np.testing.assert_array_equal(take.mel, given.mel)
+    assert read[1].fields()[:, FIELDS.index("tuck")].max() == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.onnx.export
+def test_a_network_that_is_read_back_computes_the_same_and_learns_on(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = ExpressionNet(FieldNet(dropout=0.0), ["jawOpen", "eyeWideLeft"], torch.ones(len(FIELDS)))
+    export_expression(net, tmp_path / "net.onnx")
+    mel = torch.randn(64, 1, 80, WINDOW)
+    fields = read_expression(tmp_path / "net.onnx", ["jawOpen", "eyeWideLeft"]).fields
+    before = fields.eval()(mel).detach()
+    torch.testing.assert_close(before, net.fields(mel), atol=1e-5, rtol=1e-4)
+    renormalise(fields, mel)
+    torch.testing.assert_close(fields(mel), before, atol=1e-5, rtol=1e-4)
+    learning = fields.train()
+    for part in learning.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    torch.testing.assert_close(learning(mel), before, atol=1e-3, rtol=1e-2)  # its norms are those of these windows
 
 
 def test_varied_features_stay_in_range_and_silence_stays_quiet() -> None:
