@@ -30,8 +30,8 @@ dev: $(VENV)/.installed-dev  ## install what tests and checks need, too
 run: setup  ## talk with the avatar in the browser; HOST=localhost PORT=8080
 	$(BIN)/avatar serve --host $(HOST) --port $(PORT)
 
-check: lint  ## the everyday check, under a minute: lint, and all tests that start no process
-	$(BIN)/python -m pytest -q -m "not process" --numprocesses logical --maxprocesses 8 --dist worksteal
+check: lint  ## the everyday check, under a minute: lint, and the quick tests that start no process
+	$(BIN)/python -m pytest -q -m "not process and not slow" --numprocesses logical --maxprocesses 8 --dist worksteal
 
 test: dev  ## run all tests
 	$(BIN)/python -m pytest

@@ -152,6 +152,7 @@ def test_a_damaged_matte_is_told(tmp_path: Path, damage: bytes, message: str) ->
         Gallery.load(Manifest.load(family), ["dot"], "dot").find(None).on("blur")
 
 
+@pytest.mark.slow
 def test_a_bundle_without_a_matte_gets_one(tmp_path: Path) -> None:
     folder = tiny_family.build(tmp_path / "tiny") / "avatars" / "dot"
     (folder / MATTE_FILE).unlink()

@@ -138,6 +138,7 @@ def test_a_picture_leaves_with_the_sound_that_it_was_sent_with(phase: float) -> 
     assert sorted(line.shown) == list(range(min(line.shown), max(line.shown) + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skew", [-300e-6, 300e-6])
 def test_they_stay_together_on_a_server_with_another_clock(skew: float) -> None:
     """In two minutes such a clock is 36 ms ahead or behind: pictures follow, and none is left out or shown twice."""

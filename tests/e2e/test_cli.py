@@ -59,6 +59,7 @@ def test_render_writes_a_video_and_the_coefficients(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "out.npz"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_coefficients(tiny_folder: Path, sound: Path, tmp_path: Path) -> None:
     saved = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -70,6 +71,7 @@ def test_the_same_seed_gives_the_same_coefficients(tiny_folder: Path, sound: Pat
     assert np.abs(saved[0] - saved[2]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_a_family_with_a_face_model_renders_too(
     vae_folder: Path, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +91,7 @@ def test_a_family_with_a_face_model_renders_too(
     assert np.ptp(poses[3], axis=0).max() == 0.0
 
 
+@pytest.mark.slow
 def test_a_family_without_avatars_says_how_to_make_one(
     sound: Path, tmp_path: Path, own_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

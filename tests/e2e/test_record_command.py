@@ -228,6 +228,7 @@ def alike(one: Path, other: Path) -> bool:
     return both[0].shape == both[1].shape and bool(np.abs(both[0] - both[1]).mean() < 1.0)
 
 
+@pytest.mark.slow
 def test_what_render_saves_makes_the_same_video(tiny_folder: Path, speech: Path, saved: Path, tmp_path: Path) -> None:
     """With the sound given again; without one, silent. The head is held as it was."""
     command = ["render", "--engines", str(tiny_folder), "--coefficients", str(saved)]
@@ -239,6 +240,7 @@ def test_what_render_saves_makes_the_same_video(tiny_folder: Path, speech: Path,
         assert not container.streams.audio
 
 
+@pytest.mark.slow
 def test_by_default_it_is_played_by_who_gave_it(
     tiny_folder: Path, speech: Path, own_home: Path, tmp_path: Path
 ) -> None:

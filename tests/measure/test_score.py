@@ -15,6 +15,7 @@ from tests.fakes.sound import write_wav
 SPEECH = DATA / "speech.ogg"
 
 
+@pytest.mark.slow
 def test_less_look_ahead_makes_the_mouth_late(tiny_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "score.json"
     assert main(["--audio", str(SPEECH), "--engines", str(tiny_folder), "--json", str(out)]) == 0

@@ -80,6 +80,7 @@ def test_other_colour_modes(tmp_path: Path, mode: str) -> None:
     assert load_photo(tmp_path / "a.tif").shape == (HEIGHT, WIDTH, 3)
 
 
+@pytest.mark.slow
 def test_fifty_megapixels_are_brought_to_a_workable_size(tmp_path: Path) -> None:
     Image.new("RGB", (8200, 6100), (200, 30, 30)).save(tmp_path / "a.jpg", quality=50)
     picture = load_photo(tmp_path / "a.jpg")

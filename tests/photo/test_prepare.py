@@ -74,6 +74,7 @@ def test_a_prepared_photo_rests_blinks_and_speaks(own_home: Path, photo: Path, s
     assert preview.shape[1] == 2 * preview.shape[0]
 
 
+@pytest.mark.slow
 def test_it_is_read_as_the_rig_has_it(own_home: Path, photo: Path) -> None:
     """The same face as the bundled one's own: mouth and eyes of the same size, within the landmarks' error."""
     folder = prepare(MANIFEST, PrepareOptions(photo, "me")).folder
@@ -85,6 +86,7 @@ def test_it_is_read_as_the_rig_has_it(own_home: Path, photo: Path) -> None:
         assert ratio / scale == pytest.approx(1, abs=0.12)
 
 
+@pytest.mark.slow
 def test_the_whole_photo_can_be_kept(own_home: Path, photo: Path, starter: Engines) -> None:
     made = prepare(MANIFEST, PrepareOptions(photo, "me", mode="full"))
     whole = cv2.imread(str(made.folder / WHOLE_FILE))
@@ -93,6 +95,7 @@ def test_the_whole_photo_can_be_kept(own_home: Path, photo: Path, starter: Engin
     assert Avatar.load(starter, "me").motion_stage == "motion"
 
 
+@pytest.mark.slow
 def test_an_avatar_is_replaced_only_when_told_to(own_home: Path, photo: Path) -> None:
     first = prepare(MANIFEST, PrepareOptions(photo)).folder
     assert first.name == "my-photo"
@@ -105,6 +108,7 @@ def test_an_avatar_is_replaced_only_when_told_to(own_home: Path, photo: Path) ->
     assert [path.name for path in first.parent.iterdir()] == ["my-photo"]
 
 
+@pytest.mark.slow
 def test_only_its_owner_can_read_it(own_home: Path, photo: Path) -> None:
     (own_home / "avatars").mkdir(mode=0o755)  # as versions before this one left it
     folder = prepare(MANIFEST, PrepareOptions(photo, "me", mode="full")).folder
@@ -112,6 +116,7 @@ def test_only_its_owner_can_read_it(own_home: Path, photo: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
+@pytest.mark.slow
 def test_a_photo_that_does_not_work_leaves_nothing_and_spoils_nothing(own_home: Path, photo: Path) -> None:
     prepare(MANIFEST, PrepareOptions(photo, "me"))
     blank = faces.save(photo.with_name("blank.png"), np.full((200, 200, 3), 90, np.uint8))
@@ -165,6 +170,7 @@ def test_a_home_that_cannot_be_written(own_home: Path, photo: Path) -> None:
         prepare(MANIFEST, PrepareOptions(photo, "me"))
 
 
+@pytest.mark.slow
 def test_the_command_says_where_and_how_to_go_on(
     own_home: Path, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,8 @@ from streamer.vision.landmarks import Landmarker
 from tests.fakes import faces
 from tests.fakes.sound import write_wav
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 
 

@@ -108,6 +108,7 @@ async def test_a_view_beside_the_coefficients_is_played_too(vae: Engines, ada: A
         check_same(scene, replayed(vae, ada, performance), least=35)
 
 
+@pytest.mark.slow
 async def test_another_face_does_the_same(starter: Engines, tmp_path: Path) -> None:
     """With the family that ships: its own pictures to the bit; another face gets the same coefficients."""
     small, target = FaceOptions(size=256), tmp_path / "r.npz"

@@ -51,6 +51,7 @@ def test_pictures_come_at_our_rate(tmp_path: Path, rate: int, frames: int, expec
     np.testing.assert_allclose(found, 10 * shown, atol=4)
 
 
+@pytest.mark.slow
 def test_a_gap_repeats_the_last_face_and_a_long_one_is_told(tmp_path: Path, portrait: ByteArray) -> None:
     nothing = np.zeros_like(portrait)
     short = write_video(tmp_path / "short.mp4", [portrait, nothing, nothing, portrait])
@@ -65,6 +66,7 @@ def test_a_gap_repeats_the_last_face_and_a_long_one_is_told(tmp_path: Path, port
         list(faces(none, shared_landmarker()))
 
 
+@pytest.mark.slow
 def test_tracks_are_read_and_played_there_and_back(narrow_folder: Path, tmp_path: Path, portrait: ByteArray) -> None:
     frames = [np.asarray(np.roll(portrait, 3 * i, axis=1), np.uint8) for i in range(5)]
     video = write_video(tmp_path / "v.mp4", frames)

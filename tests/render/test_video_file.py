@@ -65,6 +65,7 @@ def test_colours_are_marked_and_converted_as_marked(tmp_path: Path, sound: Path,
     assert np.abs(shown.to_ndarray()[24, 32].astype(int) - colour).max() <= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "decoder"), [(".webm", "libvpx-vp9"), (".mov", None)])
 def test_a_transparent_avatar_stays_so(tmp_path: Path, sound: Path, suffix: str, decoder: str | None) -> None:
     out = tmp_path / f"out{suffix}"
@@ -78,6 +79,7 @@ def test_a_transparent_avatar_stays_so(tmp_path: Path, sound: Path, suffix: str,
     assert np.abs(frame[70:90, 90:165, :3] - face).mean() < 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("background", "corner"), [("#00b140", (0, 0xB1, 0x40)), ("blur", None)])
 def test_a_background_in_an_mp4(
     tmp_path: Path, sound: Path, background: str, corner: tuple[int, int, int] | None

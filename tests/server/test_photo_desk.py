@@ -193,6 +193,7 @@ def test_titles_are_plain_and_short(text: str, title: str) -> None:
     assert plain_title(text) == title
 
 
+@pytest.mark.slow
 def test_the_child_answers_with_the_remarks_about_a_photo() -> None:
     answer = make(MakeAvatar(str(PHOTO), "me", "Me", str(ROOT / "engines" / "starter")))
     assert isinstance(answer, Made)

@@ -115,9 +115,10 @@ def test_offline_gives_the_reference_s_numbers(vae: Engines, ada: Avatar, frames
 @pytest.mark.parametrize("dial", DIALS)
 @pytest.mark.parametrize("size", [641, 4000])
 def test_chunked_equals_whole(vae: Engines, ada: Avatar, dial: int | None, mode: str, size: int) -> None:
-    whole = run(vae, ada, [CLIP], options(dial, mode))
-    cut = run(vae, ada, chunks(CLIP, size), options(dial, mode))
-    assert [w.index for w in cut] == [w.index for w in whole] == list(range(FRAMES))
+    clip = CLIP[: 63 * SAMPLES_PER_FRAME - 100]  # two blocks but for a frame, of which a part is missing
+    whole = run(vae, ada, [clip], options(dial, mode))
+    cut = run(vae, ada, chunks(clip, size), options(dial, mode))
+    assert [w.index for w in cut] == [w.index for w in whole] == list(range(63))
     np.testing.assert_allclose(values(cut), values(whole), atol=1e-5)
 
 

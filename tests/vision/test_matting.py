@@ -54,10 +54,12 @@ def test_a_person_is_cut_out(name: str) -> None:
     assert overlap(matte[head], true_matte(name)[head]) > 0.97
 
 
+@pytest.mark.slow
 def test_the_face_is_found_where_nobody_told() -> None:
     assert overlap(cut_out(faces.portrait("kofi")), true_matte("kofi")) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", ["flat", "noise"])
 def test_a_picture_that_tells_nothing_still_gives_a_face(picture: str) -> None:
     rng = np.random.default_rng(3)
@@ -95,6 +97,7 @@ def test_a_family_without_rigidity_moves_its_head_and_not_the_lower_edge() -> No
     assert np.array_equal(moved[63] > 0.5, matte[63] > 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mina", "kofi"])
 def test_a_turned_face_is_whole_and_its_background_gone(starter: Engines, name: str) -> None:
     avatar = Avatar.load(starter, name)
@@ -177,6 +180,7 @@ def test_a_matte_that_does_not_fit_is_refused(tmp_path: Path, matte: ByteArray, 
         prepared_matte(photo_of_kofi(tmp_path / "a.png"), tmp_path / "matte.png")
 
 
+@pytest.mark.slow
 def test_transparency_that_leaves_out_the_face_is_no_cut_out(tmp_path: Path) -> None:
     opacity = np.full((256, 256), 255, np.uint8)
     opacity[:, 128:] = 0

@@ -18,6 +18,8 @@ from export.sadtalker.networks.dense_motion import MASK_FLOOR, deformation  # no
 from export.sadtalker.networks.generator import Generator  # noqa: E402
 from tests.families import narrow_golden  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 Tensors = dict[str, Array]
 
 

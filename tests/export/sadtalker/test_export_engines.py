@@ -27,6 +27,8 @@ from export.sadtalker.lip_motion import LipMotionError
 from export.stand_in import write_stand_ins
 from tests.families.narrow import SIZE, narrow_networks
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 1 / 16
 
 
