@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -63,6 +64,13 @@ class ConditionRasterizer:
         shades = self.topology.tooth_shades
         # Back teeth are darker and lie behind: drawn first.
         self._tooth_order = [np.argsort(jaw, kind="stable") for jaw in shades]
+
+    @cached_property
+    def drawn(self) -> IntArray:
+        """The keypoints that anything is drawn from: indices."""
+        shape = self.topology
+        outlines = (shape.outer_lips, shape.inner_lips, shape.eyes, shape.irises, shape.teeth, shape.tongue)
+        return np.unique(np.concatenate([outline.ravel() for outline in outlines]))
 
     def draw(self, keypoints: FloatArray) -> FloatArray:
         """Maps [7, size, size] in 0..1 (see CHANNELS) of keypoints [K, 3] (x right, y down, -1..1 over the picture)."""

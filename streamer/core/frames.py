@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +85,18 @@ class Keypoints:
 class AvatarFrame:
     """A finished picture: `rgb` uint8 [H, W, 3], or [H, W, 4] with straight alpha where the background is transparent.
 
-    It belongs to the sound from sample `position` on.
+    It belongs to the sound from sample `position` on. painted: mouth and eyes are its own, not those of one before.
     """
 
     index: int
     rgb: ByteArray
     position: int
+    painted: bool = True
+
+
+class Paint(Enum):
+    """Whether mouth and eyes of a frame are painted, which is about half of its cost, or those of the last kept."""
+
+    ANEW = auto()
+    WHERE_MOVED = auto()  # kept while nothing of them has moved by more than a fraction of a pixel
+    KEPT = auto()

@@ -9,7 +9,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from streamer.core.errors import SessionError
-from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
+from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray, Paint
 from streamer.core.options import FaceOptions
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME
 from streamer.inference.messages import Begin
@@ -48,8 +48,8 @@ class Stream(Protocol):
 class Renderer(Protocol):
     """An avatar's way from coefficients to pictures: `pipeline.FaceRenderer`."""
 
-    def render(self, windows: list[CoefficientWindow], paint: bool = True) -> list[AvatarFrame]:
-        """One frame for each window; without `paint`, mouth and eyes may be those of the last."""
+    def render(self, windows: list[CoefficientWindow], paint: Paint = Paint.ANEW) -> list[AvatarFrame]:
+        """One frame for each window; mouth and eyes may be those of the last."""
 
     def showing(self, face: FaceOptions, smallest: bool = False) -> Self:
         """The same with its pictures of the size and on the background that the options name.

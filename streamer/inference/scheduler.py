@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from streamer.core.errors import AvatarError, SessionError
-from streamer.core.frames import AvatarFrame
+from streamer.core.frames import AvatarFrame, Paint
 from streamer.core.limits import WorkerLimits
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import LATE_MS
-from streamer.core.rungs import RUNGS, Rung
+from streamer.core.rungs import FULL, RUNGS, Rung
 from streamer.inference.ladder import Ladder
 from streamer.inference.messages import (
     Begin,
@@ -200,22 +200,29 @@ class Inference:
     def _paints(self, session: RenderedSession) -> bool:
         return session.unpainted + 1 >= self._ladder.rung.paint_every
 
+    def _paint(self, session: RenderedSession) -> Paint:
+        """What of mouth and eyes is painted: all, unless there is somebody else to work for."""
+        if not self._paints(session):
+            return Paint.KEPT
+        return Paint.WHERE_MOVED if len(self._sessions) > 1 or self._ladder.rung != FULL else Paint.ANEW
+
     def _render(self, session: RenderedSession, start: float) -> AvatarFrame:
-        moment, paint = session.deadline(), self._paints(session)
+        moment, paint = session.deadline(), self._paint(session)
         window = session.due.popleft()
         session.made.append(window)
         window = session.stream.steer(window)
         if session.shut is not None:
             window = session.stream.ease(window, session.shut)
         frame = session.renderer.render([window], paint)[0]
+        painted = frame.painted
         now = self._clock()
         seconds = now - start
-        self._times.add("render" if paint else "warp", 1, seconds)
-        self._pace[paint] += (seconds - self._pace[paint]) * PACE_WEIGHT
+        self._times.add("render" if painted else "warp", 1, seconds)
+        self._pace[painted] += (seconds - self._pace[painted]) * PACE_WEIGHT
         self._ladder.worked(seconds)
         slack = moment - now - DELIVERY_S
         self._ladder.made(slack, fits=slack > -LATE_MS / 1000)
-        session.unpainted = 0 if paint else session.unpainted + 1
+        session.unpainted = session.unpainted + 1 if paint is Paint.KEPT else 0
         self._rendered += 1
         session.served = self._rendered
         return frame

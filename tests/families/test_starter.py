@@ -10,7 +10,7 @@ import pytest
 import engines
 from engines.runtime import Engines
 from streamer.avatar.bundle import Avatar, open_rasterizer
-from streamer.core.frames import ByteArray, CoefficientWindow, FloatArray
+from streamer.core.frames import ByteArray, CoefficientWindow, FloatArray, Paint
 from streamer.core.options import FaceOptions
 from streamer.core.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
 from streamer.pipeline import CoefficientStream, FaceRenderer
@@ -52,7 +52,7 @@ def patch(image: ByteArray, avatar: Avatar, points: tuple[int, int], reach: int 
     return image[y - reach : y + reach, x - reach : x + reach].astype(np.float32)
 
 
-def change(a: ByteArray, b: ByteArray) -> float:
+def change(a: ByteArray | FloatArray, b: ByteArray | FloatArray) -> float:
     return float(np.abs(a.astype(np.float32) - b).mean())
 
 
@@ -135,3 +135,23 @@ def test_a_vowel_opens_the_mouth_and_silence_keeps_it_shut(starter: Engines) -> 
 def test_noise_keeps_the_mouth_shut(starter: Engines) -> None:
     noise = (np.random.default_rng(0).standard_normal(2 * SAMPLE_RATE) * 0.003).astype(np.float32)
     assert np.percentile(jaw(starter, noise), 90) < 0.1
+
+
+def test_mouth_and_eyes_are_kept_where_nothing_of_them_moves(starter: Engines, avatar: Avatar) -> None:
+    """A face at rest that breathes is as if painted; a mouth that opens is painted, or stays when it is to be kept."""
+    renderer = FaceRenderer(starter, avatar, FaceOptions(size=256))
+    rest, breath = window(starter), window(starter, pose={"ty": 0.0005})
+    renderer.render([rest])
+    kept, painted = (renderer.render([breath], paint)[0] for paint in (Paint.WHERE_MOVED, Paint.ANEW))
+    assert (kept.painted, painted.painted) == (False, True)
+    assert change(kept.rgb, painted.rgb) < 0.1
+    open_mouth = window(starter, jawOpen=0.6)
+    stale, fresh = (renderer.render([open_mouth], paint)[0] for paint in (Paint.KEPT, Paint.WHERE_MOVED))
+    assert (stale.painted, fresh.painted) == (False, True)
+    assert change(patch(stale.rgb, avatar, LIPS), patch(fresh.rgb, avatar, LIPS)) > 2
+
+
+def test_the_first_picture_of_a_renderer_is_painted_whatever_is_asked(starter: Engines, avatar: Avatar) -> None:
+    renderer = FaceRenderer(starter, avatar, FaceOptions(size=256))
+    assert renderer.render([window(starter)], Paint.KEPT)[0].painted
+    assert renderer.showing(FaceOptions(size=384)).render([window(starter)], Paint.KEPT)[0].painted

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import pytest
 
-from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray
+from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray, Paint
 from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import FPS, LATE_MS, SAMPLES_PER_FRAME
 from streamer.core.rungs import RUNGS
@@ -59,13 +59,14 @@ class SlowRenderer:
         self.now = 0.0
         self.opened: list[float] = []
         self.smallest = False
-        self.painted: list[bool] = []
+        self.painted: list[Paint] = []
 
-    def render(self, windows: list[CoefficientWindow], paint: bool = True) -> list[AvatarFrame]:
-        self.now += self.seconds * (1.0 if paint else 0.4) * (0.8 if self.smallest else 1.0)
+    def render(self, windows: list[CoefficientWindow], paint: Paint = Paint.ANEW) -> list[AvatarFrame]:
+        self.now += self.seconds * (0.4 if paint is Paint.KEPT else 1.0) * (0.8 if self.smallest else 1.0)
+        painted = paint is not Paint.KEPT
         self.painted.append(paint)
         self.opened += [float(window.values[0, 0]) for window in windows]
-        return [AvatarFrame(window.index, np.zeros((1, 1, 3), np.uint8), 0) for window in windows]
+        return [AvatarFrame(window.index, np.zeros((1, 1, 3), np.uint8), 0, painted) for window in windows]
 
     def showing(self, face: FaceOptions, smallest: bool = False) -> Self:
         self.smallest, self.face = smallest, face
@@ -313,7 +314,7 @@ def test_a_device_with_time_for_all_leaves_nothing_out() -> None:
     talk = Talk(0.02)
     talk.last(10)
     assert talk.rung == "full"
-    assert all(talk.renderer.painted)
+    assert set(talk.renderer.painted) == {Paint.ANEW}
     assert talk.rate(4) == 25
 
 
@@ -379,3 +380,14 @@ def test_a_session_is_told_the_rung_that_it_comes_to() -> None:
     told = talk.inference.stepped()
     assert told is not None
     assert told.extra_ms > 0
+
+
+def test_what_has_not_moved_is_painted_anew_only_for_a_session_that_is_alone() -> None:
+    talk = Talk(0.01, sessions=2)
+    talk.last(2)
+    assert set(talk.renderer.painted) == {Paint.WHERE_MOVED}
+    talk.inference.handle(Close(1))
+    talk.sessions = range(1)
+    talk.renderer.painted.clear()
+    talk.last(2)
+    assert set(talk.renderer.painted) == {Paint.ANEW}
