@@ -100,6 +100,11 @@ class Caller:
         """The session's address."""
         return self._call.location
 
+    @property
+    def watch(self) -> str:
+        """Where others may watch the session, as a path."""
+        return self._call.watch
+
     async def __aenter__(self) -> Caller:
         """Call. Raises SessionError with the server's words when it refuses."""
         await self._call.__aenter__()

@@ -23,6 +23,7 @@
     DELETE /session/TOKEN/say    silence at once; JSON: how much was heard
     GET    /session/TOKEN        JSON: how it goes, in counts since it began
     DELETE /session/TOKEN        200 when it has ended; 410 when a newer call with its key had ended it
+    POST   /whep/WATCH           one more watches a session; docs/api.md
     GET    /healthz              200 when the engines are warm, else 503
     GET    /metrics              Prometheus text
 
@@ -53,6 +54,7 @@ from streamer.server.say_handlers import SayHandlers
 from streamer.server.session_handlers import SessionHandlers, damaged, unavailable
 from streamer.server.stills import Stills
 from streamer.server.voice_handlers import VoiceHandlers
+from streamer.server.whep_handlers import WhepHandlers
 from streamer.stages import face_options
 from streamer.voice.choice import open_voice
 from streamer.web.door import Door
@@ -98,6 +100,9 @@ class Handlers:
         self._sessions = SessionHandlers(
             manifest, lobby, limits, options, self._stills, self._known_gallery, recordings
         )
+        self._whep = WhepHandlers(
+            lobby.watched, self._sessions.read_offer, self._sessions.turn, limits, MonotonicClock()
+        )
         self._synthesiser = open_voice(options.voice)
         self._voice = VoiceHandlers(self._synthesiser)
         self._say = SayHandlers(self._synthesiser, self._sessions.found)
@@ -124,6 +129,7 @@ class Handlers:
             web.get("/session/{token}/control", self._sessions.control),
             web.post("/session/{token}/say", self._say.say),
             web.delete("/session/{token}/say", self._say.hush),
+            *self._whep.routes(),
             web.get("/healthz", self.health),
             web.get("/metrics", self.metrics),
         ]

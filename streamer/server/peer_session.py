@@ -43,6 +43,7 @@ from streamer.webrtc.codecs import only_opus, prefer_vp8
 from streamer.webrtc.offer import OfferError
 from streamer.webrtc.peer_guard import PeerGuard
 from streamer.webrtc.private_parts import Receiver
+from streamer.webrtc.shared_media import SharedMedia
 from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Session:
         self.conversation = Conversation(self._face, self._playout)
         self.speech = SpeechPort(SpeechLimits(), self.conversation, clock.now())
         self.line = SpeechLine(self.speech)
+        self.shared = SharedMedia(clock)
         self.control = Control(self.conversation, self.line, partial(background.changed, options.face.background))
         self._peer.on("track", self._on_track)
         self._peer.on("iceconnectionstatechange", self._on_ice_state)
@@ -225,11 +227,16 @@ class Session:
         """Be the session's heartbeat: time passes here, whatever the peer sends or takes."""
         self.conversation.begin(self._pacer.begin())
         playing = self._pacer.play(self.conversation.tick, self._play, self._played)
-        await until_first(playing, self._pacer.show(self._video.show))
+        await until_first(playing, self._pacer.show(self._show))
 
     def _play(self, block: int, samples: Samples) -> None:
         self._audio.play(block, samples)
+        self.shared.play(block, samples)
         self.control.hear(samples)
+
+    def _show(self, frame: int, picture: ByteArray) -> None:
+        self._video.show(frame, picture)
+        self.shared.show(frame, picture)
 
     def _played(self, position: int) -> None:
         if self.speech.pushed.waiting:

@@ -7,6 +7,7 @@ is. A newer call with the same key takes the older one's place.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from collections import deque
@@ -159,6 +160,14 @@ class Lobby:
             found = self._sessions[token]
         return found
 
+    def watched(self, name: str) -> Session | None:
+        """The session that may be watched at this address, or that has this token or key."""
+        found = self.find(name)
+        for token, session in self._sessions.items():  # all are compared: how long this takes tells nothing
+            if secrets.compare_digest(watch_address(token).encode(), name.encode()):
+                found = session
+        return found
+
     def was_replaced(self, token: str) -> bool:
         """Whether a newer call with the same key has ended this session."""
         return token in self._replaced
@@ -195,6 +204,11 @@ class Lobby:
         self._ended.add(session.counts())
         if (number := self._numbers.pop(token, None)) is not None:
             self._tell(f"session {number} ends: {told(session)}")
+
+
+def watch_address(token: str) -> str:
+    """What those who may only watch know of a session: it does not lead to its token."""
+    return hashlib.blake2b(token.encode(), digest_size=18, person=b"watch").hexdigest()
 
 
 def told(session: Session) -> str:

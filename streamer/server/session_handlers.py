@@ -28,7 +28,7 @@ from streamer.recording.recorder import Recordings
 from streamer.server.options import ServeOptions
 from streamer.server.peer_session import Session
 from streamer.server.places import NoRoomError
-from streamer.server.registry import Lobby, ReplacedError
+from streamer.server.registry import Lobby, ReplacedError, watch_address
 from streamer.server.session_options import SessionOptions
 from streamer.server.stills import Stills
 from streamer.server.waiting_line import TICKET
@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 SDP = "application/sdp"
 DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being sent back with its picture
 PLACE_HEADER = "Avatar-Place"  # of a caller among those who wait, from 1
+WATCH_HEADER = "Avatar-Watch"  # where others may watch it
 VIDEO_HEADER = "Avatar-Video"  # how pictures are laid out, where that is not as usual
 UNREACHABLE = (
     "sound and pictures come straight from the server, and this one is for its own machine only; for callers from "
@@ -149,7 +150,7 @@ class SessionHandlers:
         try:
             address = address_of(request)
             self._lobby.check_room(address, key, ticket)
-            offer = await self._read_offer(request)
+            offer = await self.read_offer(request)
             check_offer(offer, self._limits, options.microphone)
             await self.openings.turn(address)
             prepare = partial(self._prepare, portrait, options)
@@ -164,6 +165,7 @@ class SessionHandlers:
         except SessionError as error:
             raise unavailable(str(error), self._limits) from None
         headers = {"Location": f"/session/{token}", DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
+        headers[WATCH_HEADER] = f"/whep/{watch_address(token)}"
         if options.face.background == TRANSPARENT:
             headers[VIDEO_HEADER] = LAYOUT
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
@@ -201,7 +203,12 @@ class SessionHandlers:
         except BundleError as error:
             raise damaged(portrait, error) from None
 
-    async def _read_offer(self, request: web.Request) -> str:
+    async def turn(self, request: web.Request) -> None:
+        """Wait for the caller's turn to have something opened. Raises HTTPTooManyRequests."""
+        await self.openings.turn(address_of(request))
+
+    async def read_offer(self, request: web.Request) -> str:
+        """SDP, or a fragment of it, as the body of a request. Raises HTTPException."""
         most = self._limits.max_sdp_bytes
         try:
             async with asyncio.timeout(self._limits.negotiate_s):

@@ -24,6 +24,7 @@ LONGEST_REASON = 160  # characters of somebody else's words
 SDP = "application/sdp"
 DELAY_HEADER = "Avatar-Delay"
 VIDEO_HEADER = "Avatar-Video"
+WATCH_HEADER = "Avatar-Watch"
 HANG_UP_S = 2.0  # for the server to take note of the end
 
 Take = Callable[[MediaStreamTrack], Coroutine[Any, Any, None]]
@@ -48,6 +49,7 @@ class Call:
 
     def __init__(self, url: str, query: str, microphone: MediaStreamTrack | None, take: Take) -> None:
         self.location = ""
+        self.watch = ""  # where others may watch the session, as a path
         self.matte = False  # pictures are as wide as two: beside the colour, how much of it covers the background
         self.delay_ms = 0  # from a sample's arrival at the server to its being sent back
         self.ended = asyncio.Event()  # the connection has been closed, or has failed
@@ -109,6 +111,7 @@ class Call:
                 if response.content_type != SDP or "Location" not in response.headers:
                     raise SessionError(f"{self._url}: not a server of avatars; it answers {response.content_type[:40]}")
                 self.location = urljoin(self._url, response.headers["Location"])
+                self.watch = response.headers.get(WATCH_HEADER, "")
                 delay = response.headers.get(DELAY_HEADER, "0")
                 self.delay_ms = int(delay) if delay.isdecimal() and len(delay) < 6 else 0
                 self.matte = response.headers.get(VIDEO_HEADER) == LAYOUT

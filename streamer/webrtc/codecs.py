@@ -50,5 +50,13 @@ def prefer_vp8(transceiver: RTCRtpTransceiver) -> None:
     transceiver.setCodecPreferences(sorted(capabilities.codecs, key=_rank))
 
 
+def only_vp8(transceiver: RTCRtpTransceiver) -> None:
+    """Negotiate VP8 only, for what is encoded once."""
+    capabilities = RTCRtpReceiver.getCapabilities("video")
+    assert capabilities is not None  # it is only for kinds of media that do not exist
+    wanted = [codec for codec in capabilities.codecs if codec.mimeType.lower() in ("video/vp8", "video/rtx")]
+    transceiver.setCodecPreferences(wanted)
+
+
 def _rank(codec: RTCRtpCodecCapability) -> int:
     return 0 if codec.mimeType.lower() == "video/vp8" else 1

@@ -13,7 +13,7 @@ import queue
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver
+from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
 
@@ -131,6 +131,16 @@ class Transport:
     async def drop_network(self) -> None:
         """Close the sockets without a word to the peer."""
         await self._ice.close()
+
+
+def on_keyframe_request(sender: RTCRtpSender, wanted: Callable[[], None]) -> None:
+    """Call `wanted` when the peer asks for a keyframe (PLI, FIR), which a track of encoded packets is not told.
+
+    Raises:
+        SessionError: this version of aiortc keeps it in another way.
+    """
+    _get(sender, "_send_keyframe", "RTCRtpSender")
+    setattr(sender, "_send_keyframe", wanted)  # noqa: B010 - a method to mypy
 
 
 def transports_of(peer: RTCPeerConnection) -> list[Transport]:

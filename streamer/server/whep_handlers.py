@@ -1,0 +1,162 @@
+"""WHEP (draft-ietf-wish-whep): many watch one session, which is encoded once for all of them.
+
+    POST    /whep/WATCH        SDP offer in; 201, SDP answer and Location out
+    DELETE  /whep/viewer/ID    200 when it has ended
+    PATCH   /whep/viewer/ID    trickled candidates: 204; they are not needed
+    OPTIONS                    what may be posted
+
+WATCH is the session's address for watching (`Avatar-Watch` of the answer to POST /session), its token or its key; with
+`POST /whep`, it is the bearer token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from streamer.core.aio import Clock
+from streamer.core.limits import Limits
+from streamer.server.peer_session import Session
+from streamer.server.viewer import Viewer
+from streamer.webrtc.offer import OfferError, check_offer
+
+SDP, SDP_FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
+MOST_VIEWERS = 64  # of all sessions
+UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
+NOBODY = "no such session; it may have ended, or not begun\n"
+
+
+@dataclass
+class _Watching:
+    viewer: Viewer
+    ufrag: str
+    ending: asyncio.Task[None] | None = field(default=None)
+
+
+class WhepHandlers:
+    """The handlers of one server.
+
+    find: a session by what a path calls it, None where there is none. read_offer: a request's body.
+    turn: waits for the caller's turn. All but the first raise HTTPException.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[str], Session | None],
+        read_offer: Callable[[web.Request], Awaitable[str]],
+        turn: Callable[[web.Request], Awaitable[None]],
+        limits: Limits,
+        clock: Clock,
+    ) -> None:
+        self._find = find
+        self._read_offer = read_offer
+        self._turn = turn
+        self._limits = limits
+        self._clock = clock
+        self._watching: dict[str, _Watching] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes."""
+        return [
+            web.post("/whep", self.open),
+            web.post("/whep/{watch}", self.open),
+            web.options("/whep", self.options),
+            web.options("/whep/{watch}", self.options),
+            web.get("/whep/viewer/{viewer}", self.look),
+            web.patch("/whep/viewer/{viewer}", self.trickle),
+            web.delete("/whep/viewer/{viewer}", self.close),
+        ]
+
+    @property
+    def viewers(self) -> int:
+        """How many watch."""
+        return len(self._watching)
+
+    async def options(self, request: web.Request) -> web.Response:
+        """What may be posted."""
+        return web.Response(headers={"Accept-Post": SDP, "Allow": "POST, OPTIONS"})
+
+    async def open(self, request: web.Request) -> web.Response:
+        """Let one more watch."""
+        if request.content_type != SDP:
+            raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        watch = request.match_info.get("watch", bearer)
+        if not watch:
+            raise web.HTTPUnauthorized(
+                text="which session? POST /whep/WATCH, or its key as a bearer token\n",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        session = self._find(watch)
+        if session is None:
+            raise web.HTTPNotFound(text=NOBODY)
+        if len(self._watching) >= MOST_VIEWERS:
+            raise web.HTTPServiceUnavailable(
+                text=f"{MOST_VIEWERS} watch already; try again in a moment\n",
+                headers={"Retry-After": str(self._limits.retry_after_s)},
+            )
+        offer = await self._read_offer(request)
+        try:
+            check_offer(offer, self._limits, microphone=False)
+            await self._turn(request)
+            number, answer = await self._admit(session, offer)
+        except OfferError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        headers = {"Location": f"/whep/viewer/{number}", "Cache-Control": "no-store"}
+        return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
+
+    async def look(self, request: web.Request) -> web.Response:
+        """Nothing, where it is there."""
+        self._known(request)
+        return web.Response()
+
+    async def trickle(self, request: web.Request) -> web.Response:
+        """Take candidates. They are not needed: who watches reaches the server, which answers where it is asked from.
+
+        A restart of ICE, which has other credentials, cannot be had (draft, section 4.4).
+        """
+        watching = self._known(request)
+        if request.content_type != SDP_FRAGMENT:
+            raise web.HTTPUnsupportedMediaType(
+                text=f"content type {request.content_type[:80]}, expected {SDP_FRAGMENT}\n"
+            )
+        ufrag = UFRAG.search(await self._read_offer(request))
+        if ufrag is None:
+            raise web.HTTPBadRequest(text="the SDP fragment has no a=ice-ufrag\n")
+        if ufrag[1] != watching.ufrag:
+            raise web.HTTPUnprocessableEntity(text="ICE cannot be restarted; watch anew\n")
+        return web.Response(status=204)
+
+    async def close(self, request: web.Request) -> web.Response:
+        """End it."""
+        await self._known(request).viewer.close("the viewer left")
+        return web.Response(text="ended\n")
+
+    async def _admit(self, session: Session, offer: str) -> tuple[str, str]:
+        number = secrets.token_urlsafe(12)
+        viewer = Viewer(session.shared, self._limits, self._clock, lambda: self._forget(number))
+        ufrag = UFRAG.search(offer)
+        self._watching[number] = watching = _Watching(viewer, ufrag[1] if ufrag else "")
+        answer = await viewer.answer(offer)
+        watching.ending = asyncio.create_task(self._with_session(session, viewer))
+        return number, answer
+
+    async def _with_session(self, session: Session, viewer: Viewer) -> None:
+        await session.ended()
+        await viewer.close(session.reason)
+
+    def _forget(self, number: str) -> None:
+        watching = self._watching.pop(number, None)
+        if watching is not None and watching.ending is not None and watching.ending is not asyncio.current_task():
+            watching.ending.cancel()
+
+    def _known(self, request: web.Request) -> _Watching:
+        watching = self._watching.get(request.match_info["viewer"])
+        if watching is None:
+            raise web.HTTPNotFound(text="nobody watches there; it may have ended\n")
+        return watching

@@ -1,0 +1,181 @@
+"""A session's pictures and sound, encoded once for all who watch it.
+
+aiortc's senders take what is encoded already (`av.Packet`) and put it into RTP as it is. Then keyframes are our own
+matter: one is made for each that joins, asks or has missed pictures, but not more often than KEYFRAME_GAP_S.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import av
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
+
+from streamer.audio.format import AUDIO_BLOCK, RATE, Samples
+from streamer.core.aio import Clock
+from streamer.core.frames import ByteArray
+from streamer.core.pictures import has_alpha
+from streamer.core.rates import FPS
+from streamer.webrtc.alpha import side_by_side
+from streamer.webrtc.codecs import START_BITRATE
+from streamer.webrtc.tracks import VIDEO_CLOCK, VIDEO_STEP
+
+KEYFRAME_GAP_S = 0.5
+OPUS_BITRATE = 64_000
+MOST_WAITING = 12  # packets of one who watches; then it misses some
+# As aiortc's own encoder (codecs/vpx.py), without its adapting to one peer's network.
+VP8 = {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0", "static-thresh": "1", "undershoot-pct": "100"}
+
+Packet = av.Packet
+
+
+class PacketTrack(MediaStreamTrack):
+    """What one of those who watch gets: packets that are encoded already. `miss`: is called when some were dropped."""
+
+    def __init__(self, kind: str, miss: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.kind = kind
+        self._miss = miss
+        self._held: deque[Any] = deque()
+        self._changed = asyncio.Event()
+        self._whole = kind == "audio"  # a picture stands by itself, or on one that was sent
+
+    def put(self, packet: Any) -> None:
+        """Take a packet; until the next keyframe none where one was missed."""
+        if len(self._held) >= MOST_WAITING:
+            self._held.clear()
+            self._whole = self.kind == "audio"
+            self._miss()
+        self._whole = self._whole or packet.is_keyframe
+        if self._whole:
+            self._held.append(packet)
+            self._changed.set()
+
+    async def recv(self) -> Any:
+        """Return the next packet. Raises MediaStreamError when the track was stopped."""
+        while self.readyState == "live":
+            if self._held:
+                return self._held.popleft()
+            self._changed.clear()
+            await self._changed.wait()
+        raise MediaStreamError
+
+    def stop(self) -> None:
+        """End the track and its reader."""
+        super().stop()
+        self._changed.set()
+
+
+class SharedMedia:
+    """One session's. Nothing is encoded while nobody watches.
+
+    skipped: pictures that came while the one before was still encoded.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.skipped = 0
+        self._clock = clock
+        self._watching: list[tuple[PacketTrack, PacketTrack]] = []
+        self._encoder: VideoCodecContext | None = None
+        self._opus: Any = None
+        self._encoding: asyncio.Task[None] | None = None
+        self._keyframe_wanted = False
+        self._keyframe_at = clock.now() - KEYFRAME_GAP_S
+
+    @property
+    def watching(self) -> int:
+        """How many watch."""
+        return len(self._watching)
+
+    @property
+    def encoding(self) -> bool:
+        """Whether a picture is being encoded."""
+        return self._encoding is not None and not self._encoding.done()
+
+    def join(self) -> tuple[PacketTrack, PacketTrack]:
+        """Return tracks for one more who watches, sound and pictures; `leave` with them."""
+        tracks = PacketTrack("audio"), PacketTrack("video", self.want_keyframe)
+        self._watching.append(tracks)
+        self.want_keyframe()
+        return tracks
+
+    def leave(self, tracks: tuple[PacketTrack, PacketTrack]) -> None:
+        """Send them nothing more."""
+        self._watching.remove(tracks)
+        for track in tracks:
+            track.stop()
+        if not self._watching:
+            self._encoder = self._opus = None
+
+    def want_keyframe(self) -> None:
+        """Let a picture that is sent soon stand by itself."""
+        self._keyframe_wanted = True
+
+    def play(self, block: int, samples: Samples) -> None:
+        """Take the session's `block`-th packet of sound, int16 [AUDIO_BLOCK, 2]."""
+        if not self._watching:
+            return
+        if self._opus is None:
+            self._opus = _opus_encoder()
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate = RATE
+        for packet in self._opus.encode(frame):  # one for each block
+            packet.pts, packet.time_base = block * AUDIO_BLOCK, Fraction(1, RATE)
+            for sound, _ in self._watching:
+                sound.put(packet)
+
+    def show(self, frame: int, picture: ByteArray) -> None:
+        """Take the picture of a frame, uint8 [H, W, 3 or 4]; it is encoded in a thread."""
+        if not self._watching:
+            return
+        if self.encoding:
+            self.skipped += 1
+            return
+        self._encoding = asyncio.create_task(self._encode(frame, picture))
+
+    async def _encode(self, number: int, picture: ByteArray) -> None:
+        height, width = picture.shape[0], picture.shape[1] * (2 if has_alpha(picture) else 1)
+        if self._encoder is None or (self._encoder.width, self._encoder.height) != (width, height):
+            self._encoder, self._keyframe_wanted = _vp8_encoder(width, height), True
+        keyframe = self._keyframe_wanted and self._clock.now() - self._keyframe_at >= KEYFRAME_GAP_S
+        if keyframe:
+            self._keyframe_wanted, self._keyframe_at = False, self._clock.now()
+        packets = await asyncio.to_thread(_encoded, self._encoder, picture, keyframe)
+        for packet in packets:
+            packet.pts, packet.time_base = number * VIDEO_STEP, Fraction(1, VIDEO_CLOCK)
+            for _, pictures in self._watching:
+                pictures.put(packet)
+
+
+def _encoded(encoder: VideoCodecContext, picture: ByteArray, keyframe: bool) -> list[Any]:
+    frame = av.VideoFrame.from_ndarray(side_by_side(picture) if has_alpha(picture) else picture, format="rgb24")
+    frame = frame.reformat(format="yuv420p")
+    if keyframe:
+        frame.pict_type = PictureType.I
+    return list(encoder.encode(frame))
+
+
+def _vp8_encoder(width: int, height: int) -> VideoCodecContext:
+    encoder = av.CodecContext.create("libvpx", "w")
+    assert isinstance(encoder, VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.bit_rate, encoder.gop_size = START_BITRATE, 3000
+    encoder.framerate, encoder.time_base = Fraction(FPS), Fraction(1, FPS)
+    encoder.qmin, encoder.qmax, encoder.thread_count = 2, 56, 1
+    rate = str(START_BITRATE)
+    encoder.options = VP8 | {"bufsize": rate, "minrate": rate, "maxrate": rate}
+    return encoder
+
+
+def _opus_encoder() -> Any:
+    encoder: Any = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = RATE, "stereo", "s16"
+    encoder.bit_rate, encoder.options = OPUS_BITRATE, {"application": "voip"}
+    return encoder
