@@ -63,6 +63,7 @@ class StageSpec:
     context: frames before and after the current one that the motion stage sees, (past, future).
     conditions: file the render stage's driving conditions are drawn from.
     rig: file of the face rig that is fitted to a photo's landmarks, where the coefficients stage follows "fit-rig".
+    layer_scale: pixels of the render stage's painted layers for one of its picture's.
     process: name of the procedure that a stage follows, with its graphs or without any.
     """
 
@@ -73,6 +74,7 @@ class StageSpec:
     conditions: Path | None = None
     rig: Path | None = None
     process: str | None = None
+    layer_scale: int = 1
 
     @property
     def inputs(self) -> dict[str, TensorSpec]:
@@ -169,6 +171,7 @@ def _stage(folder: Path, name: str, stage: StageEntry) -> StageSpec:
         conditions=folder / stage.conditions if stage.conditions else None,
         rig=folder / stage.rig if stage.rig else None,
         process=stage.process,
+        layer_scale=stage.layer_scale,
     )
 
 

@@ -85,6 +85,7 @@ class StageEntry(msgspec.Struct, omit_defaults=True):
     process: Text | None = None
     conditions: FileName | None = None
     rig: FileName | None = None
+    layer_scale: Natural = 1
 
 
 class Coefficients(msgspec.Struct, frozen=True):

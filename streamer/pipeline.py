@@ -121,21 +121,9 @@ class FaceRenderer:
         self._motion = MotionStage(engines[avatar.motion_stage], avatar)
         self._painted = painted_points(engines.manifest)
         self._painted_at: FloatArray | None = None  # where they were in the last frame that was painted
-        stage = RenderStage(engines["render"], avatar)
-        self._network = stage.with_lids(self._shut_eyes()) if set(self._names()) >= BLINK else stage
+        self._network = RenderStage(engines["render"], avatar)
         self._backdrops: dict[tuple[str, int], Backdrop] = {}  # shared with the renderers that `showing` makes
         self._show(face)
-
-    def _names(self) -> tuple[str, ...]:
-        return self._manifest.coefficients.expression
-
-    def _shut_eyes(self) -> Keypoints:
-        """The portrait's keypoints with the lids shut."""
-        values = np.zeros(len(self._manifest.coefficients), np.float32)
-        values[[self._names().index(name) for name in BLINK]] = 1
-        past, future = self._manifest.stage(self._avatar.motion_stage).context
-        window = CoefficientWindow(0, np.repeat(values[:, None], past + 1 + future, 1))
-        return self._motion.infer([window])[0]
 
     def showing(self, face: FaceOptions, smallest: bool = False) -> FaceRenderer:
         """The same avatar with pictures of another size, or on another background. Raises as the constructor.

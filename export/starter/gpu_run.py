@@ -18,14 +18,14 @@ import numpy as np
 import torch
 
 from export.starter.rendering.rig import Rig
-from export.starter.training.batches import SIZE, BatchMaker, People
-from export.starter.training.generator import Generator, render_windows
+from export.starter.training.batches import BatchMaker, People
+from export.starter.training.generator import SIZE, Generator, render_windows
 from export.starter.training.train_generator import HELD_OUT, new_state, plain_rasterizer, unpack
 from export.starter.training.weights import load_weights, save_weights
 
 RELEASED = Path(__file__).parent / "data" / "generator.npz"
 CRITIC_SHARE = 0.6  # of the training time
-BATCH = 32
+BATCH = 64
 SHEET_ROWS, SHEET_COLUMNS = 8, 3
 
 
@@ -53,7 +53,7 @@ def main() -> int:
     state = new_state(None, torch.device("cpu"))
     state.load(checkpoint)
     save_weights(args.out / "generator.npz", state.average)
-    maker = BatchMaker(People(pictures), 0, plain_rasterizer(Rig(args.assets)), SHEET_ROWS * SHEET_COLUMNS, 7)
+    maker = BatchMaker(People(pictures), 0, plain_rasterizer(Rig(args.assets)), SHEET_ROWS * SHEET_COLUMNS, 7, SIZE)
     maker.keep(HELD_OUT)
     model = Generator()
     load_weights(args.out / "generator.npz", model)

@@ -3,7 +3,8 @@
 A bundle is `avatar.json` (format, name, title, family, description, licence, and how the portrait was cut out:
 mode), `portrait.png` (RGB, a square of the family's size or, where frames may be larger, up to LARGEST_PHOTO),
 `matte.png` (grey, of the family's size, how much of each pixel is the person; made anew where it is missing) and
-`arrays.npz` (the constants of the stages, by the manifest's names; for a family with a face model, `reference` [1, R]:
+`arrays.npz` (the constants of the stages, by the manifest's names; `landmarks` [478, 2], where the face mesh lies in
+the portrait, in -1..1: without them lids are painted, not moved; for a family with a face model, `reference` [1, R]:
 the portrait's own coefficients, in the manifest's order, and the values beyond them that its motion stage takes).
 Bundles lie in the family's `avatars/` and, the user's own, in AVATAR_HOME's.
 """
@@ -37,6 +38,7 @@ VARYING = {
 }
 PREPARING = frozenset({"coefficients"})  # stages that only the making of an avatar needs
 LARGEST_PHOTO = 1024  # pixels a side that a bundle keeps of a photo
+MESH_POINTS = 478  # of MediaPipe's face mesh with irises
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,8 @@ def _read_constants(folder: Path, manifest: Manifest, photo: ByteArray) -> dict[
         found = "none" if keypoints is None else list(keypoints.shape)
         raise BundleError(f"{path}: source_keypoints is {found}, expected [{count}, 3]")
     constants["source_keypoints"] = keypoints.reshape(1, -1, 3)
+    if (landmarks := constants.get("landmarks")) is not None and landmarks.shape != (MESH_POINTS, 2):
+        raise BundleError(f"{path}: landmarks is {list(landmarks.shape)}, expected [{MESH_POINTS}, 2]")
     if (reference := constants.get("reference")) is not None:
         constants |= _split(path, reference, manifest)
     if rasterizer := open_rasterizer(manifest.stage("render")):

@@ -101,7 +101,9 @@ def _fit_rig(manifest: Manifest, portrait: Portrait, mode: str) -> Made:
     square = head_square(fit.offset, fit.scale, fit.rig.extents, (width, height))
     size = manifest.size
     arrays = face_model(fit, names, Topology.load(conditions), portrait.landmarks, square, size)
-    landmarks = (square.to_picture(portrait.landmarks) + 1) * (size / 2)
+    seen = square.to_picture(portrait.landmarks)
+    arrays["landmarks"] = np.asarray(seen[:, :2], np.float32)
+    landmarks = (seen + 1) * (size / 2)
     photo = cut_square(portrait.picture, square, max(size, min(int(2 * square.half), largest_photo(manifest))))
     picture = scaled(photo, size)
     matte = _matte(portrait, lambda photo: cut_square(photo, square, size), picture, landmarks)

@@ -22,20 +22,24 @@ MOST_SAMPLED = 1536  # pixels a side of the enlarged photo
 SHARPENING, SHARPENED_OVER = 0.2, 1.5  # share, and standard deviation in the enlarged photo's pixels
 PAINTED = 1 / 255  # alpha below which nothing is seen of a layer
 MARGIN = 2  # pixels of a layer about what is seen of it, for cubic interpolation
+STEP = 4  # pixels of a layer, of which so many are whole pixels of the frame at every offered size
 
 
 class PhotoCanvas:
-    """Draws frames of `size` pixels from one photo."""
+    """Draws frames of `size` pixels from one photo.
 
-    def __init__(self, photo: ByteArray, windows: FloatArray, network: int, size: int) -> None:
-        """photo: uint8 [P, P, 3]; windows: (top, left) of each layer in the network's pixels, [n, 2];
-        network: the side of the picture that the layers belong to."""
+    source: the photo as it is sampled, uint8 [S, S, 3], S at least the size.
+    """
+
+    def __init__(self, photo: ByteArray, windows: FloatArray, painted: int, size: int) -> None:
+        """photo: uint8 [P, P, 3]; painted: the side of the picture that the layers belong to; windows: (top, left) of
+        each layer in that picture's pixels, [n, 2]."""
         source = scaled(photo, size)
         if size * OVERSAMPLING <= MOST_SAMPLED:
             source = _crisp(scaled(source, size * OVERSAMPLING))
-        self._source = source
+        self.source = source
         self._size = size
-        self._enlarged = size / network
+        self._enlarged = size / painted
         self._corners = [(int(top), int(left)) for top, left in windows]
         self._per_unit = np.float32(source.shape[0] / 2)  # pixels of the source for a unit of flow
         line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(source.shape[0] / size)
@@ -59,7 +63,7 @@ class PhotoCanvas:
         cv2.add(x, self._x, dst=x)
         cv2.add(y, self._y, dst=y)
         whole, part = cv2.convertMaps(x, y, cv2.CV_16SC2)  # 1/32 of a pixel, in two thirds of the time
-        frame = cv2.remap(self._source, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        frame = cv2.remap(self.source, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(frame, np.uint8)
 
     def _lay(self, frame: ByteArray, corner: tuple[int, int], layer: FloatArray) -> None:
@@ -69,14 +73,14 @@ class PhotoCanvas:
         if not rows.size:
             return
         height, width = layer.shape[:2]
-        # Even sides: then a layer's pixels are whole pixels of the frame at one and a half times the size, too.
-        top, left = (max(0, int(line[0]) - MARGIN) // 2 * 2 for line in (rows, columns))
-        bottom = min(height, -(-(int(rows[-1]) + 1 + MARGIN) // 2) * 2)
-        right = min(width, -(-(int(columns[-1]) + 1 + MARGIN) // 2) * 2)
+        top, left = (max(0, int(line[0]) - MARGIN) // STEP * STEP for line in (rows, columns))
+        bottom = min(height, -(-(int(rows[-1]) + 1 + MARGIN) // STEP) * STEP)
+        right = min(width, -(-(int(columns[-1]) + 1 + MARGIN) // STEP) * STEP)
         part = layer[top:bottom, left:right]
         if self._enlarged != 1:
             sides = round((right - left) * self._enlarged), round((bottom - top) * self._enlarged)
-            part = np.asarray(cv2.resize(part, sides, interpolation=cv2.INTER_CUBIC), np.float32)
+            how = cv2.INTER_CUBIC if self._enlarged > 1 else cv2.INTER_AREA
+            part = np.asarray(cv2.resize(part, sides, interpolation=how), np.float32)
         y, x = round((corner[0] + top) * self._enlarged), round((corner[1] + left) * self._enlarged)
         under = frame[y : y + part.shape[0], x : x + part.shape[1]]
         alpha = part[..., 3:].clip(0, 1)

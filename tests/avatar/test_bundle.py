@@ -126,6 +126,12 @@ def test_keypoints_of_another_number(tiny: Engines, mine: Path) -> None:
         Avatar.load(tiny, "mine")
 
 
+def test_landmarks_of_another_number(tiny: Engines, mine: Path) -> None:
+    np.savez(mine / "arrays.npz", allow_pickle=False, **face() | {"landmarks": np.zeros((68, 2), np.float32)})
+    with pytest.raises(BundleError, match=r"landmarks is \[68, 2\], expected \[478, 2\]"):
+        Avatar.load(tiny, "mine")
+
+
 def test_pickled_arrays_are_not_opened(tiny: Engines, mine: Path) -> None:
     """A pickle can run code."""
     np.savez(mine / "arrays.npz", neutral=np.array([{"a": 1}], dtype=object))

@@ -16,6 +16,7 @@ from export.starter.rendering.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE, Poi
 from export.starter.rendering.rig import Person, Rig
 from streamer.avatar import bundle_files, matte
 from streamer.avatar.catalogue import AvatarInfo, write_info
+from streamer.vision.landmarks import Landmarker
 
 SIZE = 256
 WINDOW_STEP = 8
@@ -75,6 +76,14 @@ def write_bundle(
     bundle_files.write_picture(folder / bundle_files.PORTRAIT, portrait)
     matte.write_matte(folder / bundle_files.MATTE, cover)
     bundle_files.write_arrays(folder / bundle_files.ARRAYS, arrays)
+
+
+def seen_landmarks(portrait: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Where the face mesh lies in a portrait, [478, 2] in -1..1. Raises ValueError where there is no single face."""
+    faces = Landmarker().find(portrait)
+    if len(faces) != 1:
+        raise ValueError(f"{len(faces)} faces in the portrait of a character, expected one")
+    return np.asarray(faces[0].points[:, :2] * (2 / portrait.shape[0]) - 1, np.float32)
 
 
 def character_arrays(rig: Rig, points: PointSet, character: Character) -> Arrays:

@@ -50,14 +50,14 @@ from engines.manifest_file import (
     sha256,
 )
 from export.starter.assembly import face_rig
-from export.starter.assembly.bundle import SIZE, character_arrays, write_bundle
+from export.starter.assembly.bundle import SIZE, character_arrays, seen_landmarks, write_bundle
 from export.starter.assembly.onnx_graphs import export_graph, motion_plan, picture_plans
 from export.starter.rendering.dataset import PLAIN
 from export.starter.rendering.people import CHARACTERS
 from export.starter.rendering.points import PointSet, choose_points, topology
 from export.starter.rendering.rig import Person, Rig
 from export.starter.training.expression_net import WINDOW, export_expression, read_expression
-from export.starter.training.generator import Generator
+from export.starter.training.generator import FINE, Generator
 from export.starter.training.weights import load_weights
 from streamer.avatar.bundle_files import ARRAYS, MATTE, PORTRAIT
 from streamer.avatar.catalogue import ABOUT
@@ -115,6 +115,7 @@ def replace_pictures(folder: Path, weights: Path) -> None:
     before = {graph.file for name in ("appearance", "render") for graph in stages[name].graphs}
     stages["appearance"].graphs = (export_graph(appearance, folder),)
     stages["render"].graphs = tuple(export_graph(plan, folder) for plan in render)
+    stages["render"].layer_scale = FINE
     manifest_file.write(folder, manifest)
     for unused in before - {plan.file for plan in (appearance, *render)}:
         (folder / unused).unlink(missing_ok=True)
@@ -135,7 +136,9 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
         "pose": StageEntry(0, process="idle-and-speech"),
         "motion": StageEntry(MOTION_LOOKAHEAD_MS, (motion,), Context(1, 1)),
         "appearance": StageEntry(0, (export_graph(appearance, folder),)),
-        "render": StageEntry(0, tuple(export_graph(plan, folder) for plan in render), conditions="topology.npz"),
+        "render": StageEntry(
+            0, tuple(export_graph(plan, folder) for plan in render), conditions="topology.npz", layer_scale=FINE
+        ),
         "coefficients": StageEntry(0, process="fit-rig", rig=face_rig.FILE),
     }
     if not (folder / face_rig.FILE).is_file():
@@ -154,8 +157,8 @@ def write_characters(rig: Rig, points: PointSet, folder: Path) -> None:
         cover = cv2.imread(str(home / "matte.png"), cv2.IMREAD_GRAYSCALE)
         if portrait is None or cover is None:
             raise FileNotFoundError(f"{home}: render its portrait with python -m export.starter.rendering.portraits")
-        arrays = character_arrays(rig, points, character)
         picture = np.asarray(portrait[..., ::-1], np.uint8)
+        arrays = character_arrays(rig, points, character) | {"landmarks": seen_landmarks(picture)}
         write_bundle(home, character, picture, np.asarray(cover, np.float32) / np.float32(255), arrays, FAMILY)
 
 

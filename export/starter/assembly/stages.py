@@ -12,7 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.starter.training.generator import GRID, RESIDUAL_SCALE, SIZE, Features, Generator, correct, resize, sample
+from export.starter.training.generator import (
+    FINE,
+    GRID,
+    RESIDUAL_SCALE,
+    SIZE,
+    Features,
+    Generator,
+    correct,
+    resize,
+    sample,
+)
 
 WINDOWS = 2  # the eyes and the mouth
 WINDOW_HEIGHT, WINDOW_WIDTH = 80, 120  # pixels, multiples of 8
@@ -150,7 +160,7 @@ class Decode(nn.Module):
     def forward(
         self, half: Tensor, quarter: Tensor, eighth: Tensor, near: Tensor, pictures: Tensor, conditions: Tensor
     ) -> Tensor:
-        """`near` is the motion network's context. Returns painted logits [2, 4, h, w]."""
+        """`near` is the motion network's context. Returns painted logits [2, 4, FINE h, FINE w]."""
         return self.model.decode(Features(half, quarter, eighth), near, pictures, conditions)
 
 
@@ -161,11 +171,11 @@ class Layers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        ramps = [_ramp(length) for length in (WINDOW_HEIGHT, WINDOW_WIDTH)]
+        ramps = [_ramp(length * FINE) for length in (WINDOW_HEIGHT, WINDOW_WIDTH)]
         self.register_buffer("feather", (ramps[0][:, None] * ramps[1][None])[None, None])
 
     def forward(self, painted: Tensor) -> Tensor:
-        """Returns [2, h, w, 4]: colour, multiplied by its alpha, and alpha, in 0..1."""
+        """Returns [2, FINE h, FINE w, 4]: colour, multiplied by its alpha, and alpha, in 0..1."""
         alpha = torch.sigmoid(painted[:, 3:] - 1) * self.feather
         return torch.cat([torch.sigmoid(painted[:, :3]) * alpha, alpha], 1).permute(0, 2, 3, 1)
 
@@ -184,7 +194,7 @@ def cut(x: Tensor, windows: Tensor) -> Tensor:
 
 def _ramp(length: int) -> Tensor:
     distance = torch.minimum(torch.arange(length), torch.arange(length - 1, -1, -1))
-    return ((distance + 0.5) / FEATHER).clamp(0, 1)
+    return ((distance + 0.5) / (FEATHER * FINE)).clamp(0, 1)
 
 
 assert SIZE // GRID == 4, "small inputs are pooled by four"

@@ -3,7 +3,7 @@
     python -m export.starter.rendering.dataset --assets DIR --out DIR --minutes 30 --jobs 2
 
 Shards are `.npz` files of one generation each; nothing is resumed inside a shard, and a new run with another seed adds
-to the folder. About 35 kB a frame.
+to the folder. About 90 kB a frame.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from export.starter.rendering.people import CHARACTERS
 from export.starter.rendering.points import PointSet, choose_points
 from export.starter.rendering.rig import Look, Person, Rig
 
-SIZE = 256
+SIZE = 512  # twice that of the network, whose painted windows are as fine as these pictures
 FLOW_SIZE = 64
 FLOW_STEP = 2 * SIZE // FLOW_SIZE  # the renderer's motion is at twice the picture's resolution
 DRIVINGS = 12
-PEOPLE_PER_SHARD = 20
+PEOPLE_PER_SHARD = 8
 JPEG_QUALITY = 95
 
 PLAIN_RACES = {"caucasian": 0.4, "asian": 0.3, "african": 0.3}
@@ -40,7 +40,7 @@ PLAIN = Look(PLAIN_RACES, "female", {"young": 1.0}, "young_caucasian_female2", N
 class Sample:
     """One picture with its ground truth."""
 
-    picture: NDArray[np.uint8]  # [256, 256, 3] RGB
+    picture: NDArray[np.uint8]  # [512, 512, 3] RGB
     keypoints: NDArray[np.float32]  # [K, 2] projected, x right, y down, -1..1
     flow: NDArray[np.float16]  # [64, 64, 2]: where the pixel's surface lies in the portrait, minus here
     parts: NDArray[np.uint8]  # [64, 64] part numbers, 0 background

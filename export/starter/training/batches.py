@@ -17,11 +17,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from export.starter.rendering.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE
+from export.starter.training.generator import FINE, SIZE
 from streamer.avatar.condition_maps import ConditionRasterizer
 
-SIZE = 256
-FLOW_SIZE = 64
-WINDOW = 96  # decoded in training, pixels
+WINDOW = 96  # painted in training, pixels of the network's
 WINDOW_STEP = 8
 QUEUE_BATCHES = 6
 OTHER_SOURCE = 0.1  # how often another picture of the person than the portrait is the source
@@ -33,10 +32,10 @@ Floats32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures are [B, C, 256, 256] bytes; flows and parts belong to the target."""
+    """Bytes. The source is [B, 3, 512, 512], conditions [B, 7, 256, 256]; flows and parts belong to the target."""
 
     source: Tensor
-    target: Tensor
+    target: Tensor  # the window only, [B, 3, FINE h, FINE w]
     source_conditions: Tensor
     target_conditions: Tensor
     source_points: Tensor  # [B, K, 2]
@@ -90,7 +89,7 @@ class People:
         return len(self._jpegs)
 
     def picture(self, index: int) -> Bytes:
-        """One picture, [256, 256, 3] RGB."""
+        """One picture, [512, 512, 3] RGB."""
         decoded = cv2.imdecode(self._jpegs[index], cv2.IMREAD_COLOR)
         if decoded is None:
             raise ValueError(f"picture {index} of the shards is damaged: render them again")
@@ -111,14 +110,22 @@ class _Affine:
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         return cls(turn @ scale, rng.normal(size=2) * 0.05)
 
-    def image(self, image: NDArray[Any], nearest: bool = False, constant: bool = False) -> NDArray[Any]:
+    def image(
+        self,
+        image: NDArray[Any],
+        nearest: bool = False,
+        constant: bool = False,
+        corner: tuple[int, int] = (0, 0),
+        side: int | None = None,
+    ) -> NDArray[Any]:
+        """The image moved; of it only a square of `side` pixels at `corner` (top, left), the whole by default."""
         size = image.shape[0]
         middle = np.array([(size - 1) / 2] * 2)
-        offset = middle - self.matrix @ middle + self.shift * size / 2
+        offset = middle - self.matrix @ middle + self.shift * size / 2 - corner[::-1]
         table = np.concatenate([self.matrix, offset[:, None]], 1).astype(np.float32)
         border = cv2.BORDER_CONSTANT if constant else cv2.BORDER_REFLECT_101
         flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-        return np.asarray(cv2.warpAffine(image, table, (size, size), flags=flags, borderMode=border))
+        return np.asarray(cv2.warpAffine(image, table, (side or size,) * 2, flags=flags, borderMode=border))
 
     def points(self, points: Floats32) -> Floats32:
         return (points @ self.matrix.T + self.shift).astype(np.float32)
@@ -126,24 +133,30 @@ class _Affine:
 
 def photographic(pair: Sequence[Bytes], rng: np.random.Generator) -> list[Bytes]:
     """The same camera for both: exposure, contrast, colour, softness, noise, compression."""
-    x = np.stack(pair).astype(np.float32) / 255
     tint = rng.choice([0.12, 0.25, 0.6], p=[0.6, 0.32, 0.08])  # the last makes skins of other worlds, and of paintings
-    x = x ** np.exp(rng.normal() * 0.25) * np.exp(rng.normal() * 0.18) * np.exp(rng.normal(size=3) * tint)
-    grey = x.mean(-1, keepdims=True)
-    x = grey + (x - grey) * (0.0 if rng.random() < 0.06 else np.exp(rng.normal() * 0.3))
+    contrast, gains = (
+        np.exp(rng.normal() * 0.25),
+        np.exp(rng.normal() * 0.18 - 0.08) * np.exp(rng.normal(size=3) * tint),
+    )
+    levels = np.linspace(0, 1, 256)[:, None] ** contrast * gains  # a table: a power of each pixel costs ten times more
+    saturation = 0.0 if rng.random() < 0.06 else np.exp(rng.normal() * 0.3)
+    mixing = saturation * np.eye(3) + (1 - saturation) / 3
+    table = levels.astype(np.float32)[None]
+    shots = [cv2.transform(cv2.LUT(picture, table), mixing.astype(np.float32)) for picture in pair]
     if rng.random() < 0.2:
-        sigma = rng.uniform(0.4, 1.0)
-        x = np.stack([cv2.GaussianBlur(picture, (0, 0), sigma) for picture in x])
+        sigma = FINE * rng.uniform(0.3, 1.0)
+        shots = [cv2.GaussianBlur(shot, (0, 0), sigma) for shot in shots]
     if rng.random() < 0.15:
-        x = x + rng.normal(size=(1, SIZE, SIZE, 1)) * rng.uniform(0.005, 0.02)
-    pictures = [np.asarray(p, np.uint8) for p in (x.clip(0, 1) * 255)]
+        noise = np.float32(rng.uniform(0.005, 0.02))
+        shots = [shot + rng.standard_normal((*shot.shape[:2], 1), np.float32) * noise for shot in shots]
+    pictures = [np.asarray(shot.clip(0, 1) * 255, np.uint8) for shot in shots]
     if rng.random() < 0.15:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(45, 92))]
         pictures = [np.asarray(cv2.imdecode(cv2.imencode(".jpg", p, quality)[1], 1), np.uint8) for p in pictures]
     return pictures
 
 
-def choose_window(points: Floats32, rng: np.random.Generator) -> tuple[int, int]:
+def choose_window(points: Floats32, extent: int, rng: np.random.Generator) -> tuple[int, int]:
     """Where to decode: around the mouth or an eye, sometimes anywhere."""
     kind = rng.random()
     if kind < 0.5:
@@ -152,16 +165,25 @@ def choose_window(points: Floats32, rng: np.random.Generator) -> tuple[int, int]
         middle = points[list(RIGHT_EYE if rng.random() < 0.5 else LEFT_EYE)].mean(0)
     else:
         middle = rng.uniform(-0.8, 0.8, 2)
-    corner = (middle + 1) * SIZE / 2 - WINDOW / 2 + rng.normal(size=2) * 10
-    left, top = np.clip(np.round(corner / WINDOW_STEP) * WINDOW_STEP, 0, SIZE - WINDOW).astype(int)
+    corner = (middle + 1) * SIZE / 2 - extent / 2 + rng.normal(size=2) * 10
+    left, top = np.clip(np.round(corner / WINDOW_STEP) * WINDOW_STEP, 0, SIZE - extent).astype(int)
     return int(top), int(left)
 
 
 class BatchMaker:
-    """Draws random pairs."""
+    """Draws random pairs, with a window of `extent` pixels a side of the network's."""
 
-    def __init__(self, people: People, held_out: int, rasterizer: ConditionRasterizer, size: int, seed: int) -> None:
+    def __init__(
+        self,
+        people: People,
+        held_out: int,
+        rasterizer: ConditionRasterizer,
+        size: int,
+        seed: int,
+        extent: int = WINDOW,
+    ) -> None:
         self._people = people
+        self._extent = extent
         self._trained = people.people[held_out:]
         self._rasterizer = rasterizer
         self._size = size
@@ -232,7 +254,6 @@ class BatchMaker:
         if rng.random() < SAME_PICTURE:
             target = source
         move = _Affine.random(rng)
-        pair = [np.asarray(move.image(people.picture(index)), np.uint8) for index in (source, target)]
         source_points = move.points(people.keypoints[source])
         target_points = move.points(people.keypoints[target])
         if rng.random() < 0.5:  # a photo's landmarks are never exact; the rig's motion added to them is
@@ -240,10 +261,12 @@ class BatchMaker:
             source_points, target_points = source_points + error, target_points + error
         flow = move.image(people.flow[target].astype(np.float32)) @ move.matrix.T.astype(np.float32)
         parts = move.image(people.parts[target], nearest=True, constant=True)
-        shot, shot_target = photographic(pair, rng)
         maps = [self._rasterizer.draw_bytes(p).transpose(1, 2, 0) for p in (source_points, target_points)]
         has_flow = float(source == pictures[0])
-        window = choose_window(target_points, rng)
+        window = choose_window(target_points, self._extent, rng)
+        corner = (FINE * window[0], FINE * window[1])
+        wanted = move.image(people.picture(target), corner=corner, side=FINE * self._extent)
+        shot, shot_target = photographic([move.image(people.picture(source)), wanted], rng)
         return (shot, shot_target, *maps, source_points, target_points, flow, parts, has_flow, window)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from export.starter.rendering import points
 
 SIZE = 256
+FINE = 2  # pixels a side of what is painted for one of the network's
 GRID = 64  # the flow's resolution
 WINDOW_STEP = 8  # windows start at multiples of the coarsest feature's pixel
 CONDITIONS = 7
@@ -129,7 +130,7 @@ class Generator(nn.Module):
         self.at_quarter = block(128 + 64, 64)
         self.at_half = block(64 + 32 + CONDITIONS, 32)
         self.at_full = nn.Sequential(block(32 + 3 + 2 * CONDITIONS, 24), block(24, 24))
-        self.paint = nn.Conv2d(24, 4, 3, 1, 1)
+        self.paint = nn.Conv2d(24, 4 * FINE**2, 3, 1, 1)
 
     def appearance(self, portrait: Tensor, conditions: Tensor) -> Features:
         """Once per avatar: portrait [B, 3, 256, 256] in 0..1 and its condition maps."""
@@ -166,13 +167,12 @@ class Generator(nn.Module):
     def decode(self, warped: Features, context: Tensor, picture: Tensor, driving: Tensor) -> Tensor:
         """Warped features, motion context (1/4), warped picture and conditions, driving conditions, all of one window.
 
-        Returns painted RGB logits and blend logits [B, 4, h, w].
+        Returns painted RGB logits and blend logits [B, 4, FINE h, FINE w] (sub-pixel convolution, Shi et al., 2016).
         """
         x = self.at_eighth(torch.cat([warped.eighth, self.context(context)], 1))
         x = self.at_quarter(torch.cat([double(x), warped.quarter], 1))
         x = self.at_half(torch.cat([double(x), warped.half, F.avg_pool2d(driving, 2)], 1))
-        painted: Tensor = self.paint(self.at_full(torch.cat([double(x), picture, driving], 1)))
-        return painted
+        return F.pixel_shuffle(self.paint(self.at_full(torch.cat([double(x), picture, driving], 1))), FINE)
 
 
 def correct(flow: Tensor, refined: Tensor) -> Tensor:
@@ -193,12 +193,26 @@ def resize(grid: Tensor, size: int) -> Tensor:
 
 
 def crop(x: Tensor, windows: list[tuple[int, int]], extent: tuple[int, int]) -> Tensor:
-    """Cut each sample's window (top, left in full-size pixels) of `extent` pixels from maps of any resolution."""
-    scale = SIZE // x.shape[-1]
-    height, width = extent[0] // scale, extent[1] // scale
-    return torch.stack(
-        [x[i, :, y // scale : y // scale + height, z // scale : z // scale + width] for i, (y, z) in enumerate(windows)]
+    """Cut each sample's window (top, left in full-size pixels) of `extent` pixels from maps of any resolution.
+
+    One gather for all samples: the gradient of a slice of each would fill the whole batch with zeros for each.
+    """
+    width = x.shape[-1]
+    corner = torch.tensor(windows, device=x.device) * width // SIZE
+    rows, columns = (corner[:, k, None] + torch.arange(extent[k] * width // SIZE, device=x.device) for k in range(2))
+    index = (rows[:, :, None] * width + columns[:, None]).flatten(1)[:, None].expand(-1, x.shape[1], -1)
+    return x.flatten(2).gather(2, index).view(*x.shape[:2], rows.shape[1], columns.shape[1])
+
+
+def window_grid(windows: list[tuple[int, int]], extent: tuple[int, int], size: int, device: torch.device) -> Tensor:
+    """Pixel centres of each sample's window in a picture of `size` pixels, [B, h, w, 2] as (x, y) in -1..1."""
+    corner = torch.tensor(windows, dtype=torch.float32, device=device) * (2 / SIZE) - 1
+    y, x = (
+        corner[:, k, None] + (torch.arange(extent[k] * size // SIZE, device=device) + 0.5) * (2 / size)
+        for k in range(2)
     )
+    shape = (-1, y.shape[1], x.shape[1])
+    return torch.stack([x[:, None].expand(*shape), y[:, :, None].expand(*shape)], -1)
 
 
 def blend(painted: Tensor, warped: Tensor) -> Painting:
@@ -210,7 +224,7 @@ def blend(painted: Tensor, warped: Tensor) -> Painting:
 
 def render_windows(
     model: Generator,
-    portrait: Tensor,
+    photo: Tensor,
     source_conditions: Tensor,
     source: Tensor,
     driving: Tensor,
@@ -218,18 +232,19 @@ def render_windows(
     windows: list[tuple[int, int]],
     extent: tuple[int, int],
 ) -> tuple[Painting, Motion]:
-    """The whole model, decoding one window of each sample."""
+    """The whole model, painting one window of each sample; the photo [B, 3, 512, 512] is as fine as the painting."""
+    portrait = F.avg_pool2d(photo, FINE)
     both = torch.cat([portrait, source_conditions], 1)
     motion = model.motion(F.avg_pool2d(both, 4), F.avg_pool2d(driving_conditions, 4), source, driving)
     features = model.appearance(portrait, source_conditions)
 
     def warp(image: Tensor, occluded: bool) -> Tensor:
-        grid = crop(resize(motion.grid, image.shape[-1]), windows, extent)
+        places = window_grid(windows, extent, image.shape[-1], image.device)
+        grid = F.grid_sample(motion.grid, places, align_corners=False, padding_mode="border")
         warped = sample(image, grid[:, :2])
         return warped * grid[:, 2:] if occluded else warped
 
     warped = Features(warp(features.half, True), warp(features.quarter, True), warp(features.eighth, True))
-    picture = warp(both, False)
     conditions = crop(driving_conditions, windows, extent)
-    painted = model.decode(warped, crop(motion.context, windows, extent), picture, conditions)
-    return blend(painted, picture[:, :3]), motion
+    painted = model.decode(warped, crop(motion.context, windows, extent), warp(both, False), conditions)
+    return blend(painted, warp(photo, False)), motion

@@ -8,30 +8,23 @@ from torch import Tensor, nn
 
 from export.starter.rendering import points
 from export.starter.rendering.gl import PART_NUMBERS
-from export.starter.training.batches import SIZE, WINDOW, Batch
-from export.starter.training.generator import Motion, Painting, crop
+from export.starter.training.batches import WINDOW, Batch
+from export.starter.training.generator import FINE, SIZE, Motion, Painting, window_grid
 
 FACE_WEIGHT = 7.0  # extra weight of a pixel at the middle of a mouth or an eye
 FLOW_WEIGHT = 6.0
 EDGE_WEIGHT = 1.5
-MARGIN = 3  # pixels at a window's border, which see padding instead of neighbours
+MARGIN = 3 * FINE  # pixels at a window's border, which see padding instead of neighbours
 FLOW_WEIGHTS = {0: 0.5, PART_NUMBERS["skin"]: 4.0, PART_NUMBERS["shirt"]: 1.5, PART_NUMBERS["hair"]: 1.5}
-CRITIC_PATCH = 64
-
-
-def window_pixels(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Pixel centres of each sample's window in picture pixels, (x, y) of shape [B, 1, h, w]."""
-    corner = torch.tensor(batch.windows, dtype=torch.float32, device=batch.source.device)
-    line = torch.arange(WINDOW, dtype=torch.float32, device=batch.source.device)
-    x = (corner[:, 1, None] + line)[:, None, None, :].expand(-1, 1, WINDOW, WINDOW)
-    y = (corner[:, 0, None] + line)[:, None, :, None].expand(-1, 1, WINDOW, WINDOW)
-    return x, y
+CRITIC_PATCH = 64 * FINE
+CRITIC_SCALES = 3
 
 
 def face_weights(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Soft masks of the mouth and of the eyes in the window, [B, 1, h, w] in 0..1."""
-    x, y = window_pixels(batch)
-    keypoints = (batch.target_points + 1) * (SIZE / 2) - 0.5
+    """Soft masks of the mouth and of the eyes in the window, [B, 1, FINE h, FINE w] in 0..1."""
+    places = _window_places(batch) * (SIZE / 2)  # pixels of the network's
+    x, y = (places[..., k][:, None] for k in range(2))
+    keypoints = batch.target_points * (SIZE / 2)
 
     def blob(outline: tuple[int, ...], first: int, last: int) -> Tensor:
         middle = keypoints[:, list(outline)].mean(1)[:, :, None, None, None]
@@ -52,29 +45,36 @@ def flow_weights(batch: Batch) -> Tensor:
     return weights * batch.has_flow[:, None, None, None]
 
 
+def _window_places(batch: Batch) -> Tensor:
+    return window_grid(batch.windows, (WINDOW, WINDOW), FINE * SIZE, batch.source.device)
+
+
 def losses(painting: Painting, motion: Motion, target: Tensor, batch: Batch) -> dict[str, Tensor]:
     """Loss terms (to be summed) and, under names starting with '-', plain errors to watch."""
-    extent = (WINDOW, WINDOW)
-    wanted = crop(target, batch.windows, extent)
     mouth, eyes = face_weights(batch)
     inner = torch.zeros_like(mouth)
     inner[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN] = 1
     weight = (1 + FACE_WEIGHT * (mouth + eyes)) * inner
-    error = painting.picture - wanted
-    across = (error[..., 1:] - error[..., :-1]).abs() * weight[..., 1:]
-    down = (error[..., 1:, :] - error[..., :-1, :]).abs() * weight[..., 1:, :]
+    error = painting.picture - target
     trusted = flow_weights(batch)
-    movable = crop(F.interpolate((trusted > 0).float(), size=(SIZE, SIZE)), batch.windows, extent)
+    movable = F.grid_sample((trusted > 0).float(), _window_places(batch), mode="nearest", align_corners=False)
+    half, half_weight = F.avg_pool2d(error, FINE), F.avg_pool2d(weight, FINE)
     return {
         "picture": (error.abs() * weight).mean(),
-        "coarse": (F.avg_pool2d(error, 4).abs() * F.avg_pool2d(weight, 4)).mean(),
-        "edges": EDGE_WEIGHT * (across.mean() + down.mean()),
-        "warp": ((painting.warped - wanted).abs() * movable * (1 - mouth)).mean(),
+        "coarse": (F.avg_pool2d(half, 4).abs() * F.avg_pool2d(half_weight, 4)).mean(),
+        "edges": EDGE_WEIGHT * (_edges(half, half_weight) + _edges(error, weight)) / 2,
+        "warp": ((painting.warped - target).abs() * movable * (1 - mouth)).mean(),
         "flow": FLOW_WEIGHT * ((motion.flow - batch.flow).abs() * trusted).sum() / (2 * trusted.sum() + 1),
         "-mouth": (error.abs() * mouth).sum() / (3 * mouth.sum() + 1),
         "-eyes": (error.abs() * eyes).sum() / (3 * eyes.sum() + 1),
         "-alpha": (painting.alpha * mouth).sum() / (mouth.sum() + 1),
     }
+
+
+def _edges(error: Tensor, weight: Tensor) -> Tensor:
+    across = (error[..., 1:] - error[..., :-1]).abs() * weight[..., 1:]
+    down = (error[..., 1:, :] - error[..., :-1, :]).abs() * weight[..., 1:, :]
+    return across.mean() + down.mean()
 
 
 class PatchCritic(nn.Module):
@@ -99,11 +99,11 @@ class PatchCritic(nn.Module):
 
 
 class Critic(nn.Module):
-    """Two patch discriminators, of the picture and of the same at half the size (pix2pixHD, Wang et al., 2018)."""
+    """Patch discriminators of the picture and of it at half the size, and so on (pix2pixHD, Wang et al., 2018)."""
 
     def __init__(self, conditions: int) -> None:
         super().__init__()
-        self.scales = nn.ModuleList([PatchCritic(conditions), PatchCritic(conditions)])
+        self.scales = nn.ModuleList([PatchCritic(conditions) for _ in range(CRITIC_SCALES)])
 
     def forward(self, picture: Tensor, conditions: Tensor) -> list[list[Tensor]]:
         """Features of each scale; see `PatchCritic`."""
@@ -132,6 +132,6 @@ def matching_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
 
 
 def middle_patch(x: Tensor) -> Tensor:
-    """What the critic sees of windows [B, C, WINDOW, WINDOW]: the middle, where the mouth or the eye is."""
-    first = (WINDOW - CRITIC_PATCH) // 2
+    """What the critic sees of windows [B, C, FINE WINDOW, FINE WINDOW]: the middle, where the mouth or the eye is."""
+    first = (FINE * WINDOW - CRITIC_PATCH) // 2
     return x[:, :, first : first + CRITIC_PATCH, first : first + CRITIC_PATCH]

@@ -58,17 +58,18 @@ def test_the_prior_carries_a_common_shift_and_forgets_it_far_away() -> None:
 
 def test_a_window_is_painted_as_it_is_in_the_whole_picture(model: g.Generator) -> None:
     rng = np.random.default_rng(1)
-    portrait, before, after = (torch.rand(1, c, g.SIZE, g.SIZE) for c in (3, g.CONDITIONS, g.CONDITIONS))
+    photo = torch.rand(1, 3, g.FINE * g.SIZE, g.FINE * g.SIZE)
+    before, after = (torch.rand(1, g.CONDITIONS, g.SIZE, g.SIZE) for _ in range(2))
     source = face(rng)
     driving = source + 0.02
     corner, extent, inner = (64, 80), (96, 112), 40  # nearer to the border, convolutions see padding
     with torch.no_grad():
-        inputs = (model, portrait, before, source, driving, after)
+        inputs = (model, photo, before, source, driving, after)
         whole, _ = g.render_windows(*inputs, [(0, 0)], (g.SIZE, g.SIZE))
         part, _ = g.render_windows(*inputs, [corner], extent)
-    top, left = corner
-    expected = whole.picture[..., top + inner : top + extent[0] - inner, left + inner : left + extent[1] - inner]
-    found = part.picture[..., inner : extent[0] - inner, inner : extent[1] - inner]
+    (top, left), (height, width), inner = (g.FINE * x for x in corner), (g.FINE * x for x in extent), g.FINE * inner
+    expected = whole.picture[..., top + inner : top + height - inner, left + inner : left + width - inner]
+    found = part.picture[..., inner : height - inner, inner : width - inner]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
@@ -81,12 +82,12 @@ def test_cutting_windows_takes_what_lies_there() -> None:
 
 
 def test_a_layer_fades_in_from_its_window_s_edge() -> None:
-    painted = torch.full((2, 4, WINDOW_HEIGHT, WINDOW_WIDTH), 20.0)
-    layers = Layers()(painted).numpy()
-    assert layers.shape == (2, WINDOW_HEIGHT, WINDOW_WIDTH, 4)
-    np.testing.assert_allclose(layers[:, WINDOW_HEIGHT // 2, WINDOW_WIDTH // 2], 1, atol=1e-3)
+    height, width = g.FINE * WINDOW_HEIGHT, g.FINE * WINDOW_WIDTH
+    layers = Layers()(torch.full((2, 4, height, width), 20.0)).numpy()
+    assert layers.shape == (2, height, width, 4)
+    np.testing.assert_allclose(layers[:, height // 2, width // 2], 1, atol=1e-3)
     np.testing.assert_allclose(layers[..., :3], np.repeat(layers[..., 3:], 3, 3), atol=1e-6)  # white, times alpha
-    edge = layers[1, WINDOW_HEIGHT // 2, :10, 3]
+    edge = layers[1, height // 2, : 10 * g.FINE, 3]
     assert (np.diff(edge) >= 0).all()
     assert 0 < edge[0] < 0.25
 
