@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 HOST ?= localhost
 PORT ?= 8080
 JSON ?= bench.json
-SESSIONS ?= 1
+SESSIONS ?= auto
+SIZES ?= 256,384,512
 SECONDS_EACH ?= 20
 SIZE ?= 256
 PRECISION ?= fp16
@@ -21,7 +22,7 @@ AUDIO ?= tests/data/speech.ogg
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
-	@echo "  Variables: HOST, PORT of run; JSON, SESSIONS, SECONDS_EACH, LOSS of bench; PYTHON of setup."
+	@echo "  Variables: HOST, PORT of run; JSON, SESSIONS, SIZES, SECONDS_EACH, LOSS of bench; PYTHON of setup."
 
 setup: $(VENV)/.installed  ## install what serving needs into .venv
 
@@ -45,8 +46,8 @@ lint: dev  ## check style, layers of imports, and types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2 SECONDS_EACH=20 LOSS=0,1
-	$(BIN)/avatar bench --sessions $(SESSIONS) --seconds $(SECONDS_EACH) --loss $(LOSS) --json $(JSON)
+bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2|auto SIZES=256,512 SECONDS_EACH=20 LOSS=0,1
+	$(BIN)/avatar bench --sessions $(SESSIONS) --size $(SIZES) --seconds $(SECONDS_EACH) --loss $(LOSS) --json $(JSON)
 
 latency: dev  ## microphone to picture and to sound in a real browser (Chromium, headless)
 	$(BIN)/python -m tests.measure.browser_latency

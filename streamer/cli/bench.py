@@ -5,19 +5,29 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from streamer.cli.arguments import MAX_SESSIONS, add_avatar, add_family, listed, number, whole
+from streamer.cli.arguments import MAX_SESSIONS, add_avatar, add_family, argument, listed, number, whole
+from streamer.core import readers
+from streamer.core.options import FRAME_SIZES
 
-EXAMPLES = ("avatar bench", "avatar bench --sessions 1,2 --loss 0,1 --json bench.json")
+EXAMPLES = ("avatar bench", "avatar bench --sessions auto --size 256,384,512 --json bench.json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `avatar bench`."""
     parser.add_argument(
         "--sessions",
-        type=listed(whole(1, MAX_SESSIONS)),
+        type=argument(read_sessions),
         default=(1,),
-        metavar="N,..",
-        help="sessions at the same time, one run for each number, e.g. 1,2 (default: 1)",
+        metavar="N,..|auto",
+        help="sessions at the same time, one run for each number, e.g. 1,2; auto: 1, 2 and so on until the machine "
+        "has to leave something out (default: 1)",
+    )
+    parser.add_argument(
+        "--size",
+        type=listed(whole(*FRAME_SIZES[:: len(FRAME_SIZES) - 1])),
+        default=(None,),
+        metavar="PIXELS,..",
+        help="side of the pictures, a run for each, e.g. 256,384,512 (default: what a session gets)",
     )
     parser.add_argument(
         "--seconds",
@@ -38,6 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_family(parser)
 
 
+def read_sessions(text: str) -> tuple[int, ...] | None:
+    """A reader of `--sessions`; None is auto."""
+    try:
+        return None if text == "auto" else tuple(readers.whole(1, MAX_SESSIONS)(part) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"auto or {error}") from None
+
+
 def run(args: argparse.Namespace) -> int:
     """Start a server, hold live conversations with it, and measure frame rate, latency, lip-sync and cost."""
     from streamer.measure.bench import BenchOptions, bench
@@ -45,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     bench(
         BenchOptions(
             sessions=args.sessions,
+            sizes=args.size,
             loss=args.loss,
             seconds_each=args.seconds,
             json=args.json,

@@ -8,9 +8,8 @@ sound, so positive means lips late. What a browser adds (its playout buffers, so
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-import os
-import platform
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,9 +23,12 @@ import numpy as np
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import find_avatar
+from streamer.avatar.frame_size import check as check_size
 from streamer.core.errors import ConfigError
 from streamer.core.files import check_output, write_json
 from streamer.core.options import DEFAULT_THREADS
+from streamer.core.rungs import FULL, RUNGS
+from streamer.measure.bench_report import described, machine_of, row, table
 from streamer.measure.caller import Caller, Recording
 from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.measure.onsets import LEAD_S, PERIOD_S, SEARCH_S, beginnings, heard_after, seen_after, vowels
@@ -37,10 +39,16 @@ from streamer.webrtc.ice import LOOPBACK, offer_only
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What `avatar bench` was asked for: for each number of sessions and each loss, `seconds_each` seconds of live
-    conversation. `loss`: percent of the microphone's packets that never arrive."""
+    """What `avatar bench` was asked for: for each size, number of sessions and loss, `seconds_each` seconds of live
+    conversation.
 
-    sessions: tuple[int, ...] = (1,)
+    sessions: None is one, two and so on until something has to be left out (see `core.rungs`), at most MOST_SESSIONS.
+    sizes: of the pictures; None is what a session gets that does not ask. loss: percent of the microphone's packets
+    that never arrive.
+    """
+
+    sessions: tuple[int, ...] | None = (1,)
+    sizes: tuple[int | None, ...] = (None,)
     loss: tuple[float, ...] = (0.0,)
     seconds_each: float = 20.0
     json: Path | None = None
@@ -52,6 +60,8 @@ class BenchOptions:
 
 FREEZE_S = 0.2  # without a new picture
 SETTLE_S = 1.0  # after connecting: not counted
+MOST_SESSIONS = 8
+RECOVER_S = 60.0  # for what one run made the server leave out to be there again in the next
 
 Counts = dict[str, float]
 
@@ -71,47 +81,80 @@ def bench(options: BenchOptions) -> None:
     if options.avatar is not None:
         find_avatar(Manifest.load(options.family or SHIPPED_FAMILY), options.avatar)
     offer_only(LOOPBACK)
-    arguments = ["--sessions", str(max(options.sessions)), "--threads", str(options.threads)]
+    manifest = Manifest.load(options.family or SHIPPED_FAMILY)
+    for size in options.sizes:
+        check_size(manifest, size)
+    machine = machine_of(manifest, options.threads)
+    for line in described(machine):
+        print(f"avatar: {line}", flush=True)
+    most = MOST_SESSIONS if options.sessions is None else max(options.sessions)
+    arguments = ["--sessions", str(most), "--threads", str(options.threads)]
     if options.family is not None:
         arguments += ["--engines", str(options.family)]
     runs = []
     with launch(arguments) as server:
-        for sessions, loss in itertools.product(options.sessions, options.loss):
-            lossy = f", {loss:g} % of the microphone's packets lost," if loss else ""
-            print(f"avatar: {sessions} at once{lossy} for {options.seconds_each:g} s ...", flush=True)
-            runs.append(asyncio.run(_run(server, options, sessions, loss)))
-            print(_row(runs[-1]), flush=True)
+        for size, loss in itertools.product(options.sizes, options.loss):
+            for sessions in options.sessions or range(1, MOST_SESSIONS + 1):
+                asyncio.run(_recovered(server))
+                print(_title(sessions, size, loss, options.seconds_each), flush=True)
+                runs.append(asyncio.run(_run(server, options, sessions, size, loss)))
+                print(row(runs[-1]), flush=True)
+                if options.sessions is None and runs[-1]["left_out"]:
+                    break
+    for line in table(runs):
+        print(line)
     if options.json is not None:
-        write_json(options.json, {"machine": _machine(), "runs": runs})
+        write_json(options.json, {"machine": machine, "runs": runs})
 
 
-async def _run(server: LaunchedServer, options: BenchOptions, sessions: int, loss: float) -> dict[str, Any]:
+def _title(sessions: int, size: int | None, loss: float, seconds: float) -> str:
+    lossy = f", {loss:g} % of the microphone's packets lost," if loss else ""
+    pixels = "" if size is None else f" at {size} pixels"
+    return f"avatar: {sessions} at once{pixels}{lossy} for {seconds:g} s ..."
+
+
+async def _recovered(server: LaunchedServer) -> None:
+    """Wait until the server leaves nothing out, or will not."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(RECOVER_S):
+            while (await counts(server))["ladder_rung"] > 0:  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(1.0)
+
+
+async def _run(
+    server: LaunchedServer, options: BenchOptions, sessions: int, size: int | None, loss: float
+) -> dict[str, Any]:
     query = f"avatar={quote(options.avatar)}" if options.avatar else ""
     if options.lookahead_ms is not None:
         query += f"&lookahead={options.lookahead_ms}"
+    if size is not None:
+        query += f"&size={size}"
     sound = vowels(options.seconds_each)
     async with AsyncExitStack() as stack:
         callers = [Caller(server.url, sound, query, loss=loss / 100) for _ in range(sessions)]
         for caller in callers:
             await stack.enter_async_context(caller)
         await asyncio.sleep(SETTLE_S)
-        before, (cpu, _) = await counts(server), server.usage()
+        before, (cpu, _), made = await counts(server), server.usage(), await _pictures(callers)
         await asyncio.sleep(options.seconds_each - SETTLE_S)
-        after, (cpu_end, rss) = await counts(server), server.usage()
+        after, (cpu_end, rss), made_end = await counts(server), server.usage(), await _pictures(callers)
         recordings = [caller.recording for caller in callers]
     seconds = options.seconds_each - SETTLE_S
     counted = {name: value - before.get(name, 0.0) for name, value in after.items()}
     return {
         "sessions": sessions,
+        "size": recordings[0].pictures[-1].size[0] if recordings[0].pictures else size,
         "lookahead_ms": _lookahead_ms(options),
         "loss": loss,
         "packets_lost": round(counted["microphone_packets_lost_total"]),
         "silence_ms": round(1000 * counted["microphone_silence_seconds_total"] / sessions),
-        "fps": round((counted["frames_shown_total"] - counted["frames_repeated_total"]) / seconds / sessions, 2),
+        "fps": round(min(end - start for start, end in zip(made, made_end, strict=True)) / seconds, 2),
+        "left_out": left_out(after, counted),
         "received_fps": round(sum(_received(recording, seconds) for recording in recordings) / sessions, 2),
         "freezes": sum(_freezes(recording) for recording in recordings),
         **_latencies(recordings, options.seconds_each),
         "cpu_percent": round(100 * (cpu_end - cpu) / seconds, 1),
+        "cpu_s_per_s_of_talk": round((cpu_end - cpu) / seconds / sessions, 3),
         "rss_mb": round(rss, 1),
         "stages_ms": _stages(counted),
     }
@@ -172,38 +215,23 @@ async def counts(server: LaunchedServer) -> Counts:
         return metrics.parse(await response.text())
 
 
+async def _pictures(callers: Sequence[Caller]) -> list[int]:
+    """New pictures of each session since its beginning."""
+    async with aiohttp.ClientSession() as http:
+        found = []
+        for caller in callers:
+            async with http.get(caller.location) as response:
+                found.append(int((await response.json())["pictures"]))
+        return found
+
+
+def left_out(after: Counts, counted: Counts) -> str:
+    """The lowest rung that the server was on, by its name; empty where nothing was left out."""
+    stepped = [rung.name for rung in RUNGS if counted.get(f'ladder_steps_total{{rung="{rung.name}"}}', 0) > 0]
+    now = RUNGS[int(after["ladder_rung"])]
+    return stepped[-1] if stepped else "" if now == FULL else now.name
+
+
 def _lookahead_ms(options: BenchOptions) -> int:
     manifest = Manifest.load(options.family or SHIPPED_FAMILY)
     return live_lookahead_ms(manifest, options.lookahead_ms)
-
-
-def _machine() -> dict[str, object]:
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cpus": os.cpu_count(),
-        "load_before": load,
-        "python": platform.python_version(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _row(run: dict[str, Any]) -> str:
-    def middle(name: str) -> str:
-        return f"{run[name]['p50']:.0f} (p95 {run[name]['p95']:.0f}) ms" if run[name]["count"] else "not seen"
-
-    latencies = f"microphone to picture {middle('mic_to_picture_ms')}, to sound {middle('mic_to_sound_ms')}"
-    stages = ", ".join(f"{name} {value:.1f} ms" for name, value in run["stages_ms"].items())
-    lost = f"  {run['packets_lost']} packets lost, {run['silence_ms']} ms of silence a session made up,\n"
-    return (lost if run["loss"] else "") + (
-        f"  {run['fps']:.1f} new frames/s, {run['freezes']} freezes, {latencies}, skew {middle('skew_ms')},\n"
-        f"  {run['cpu_percent']:.0f} % CPU, {run['rss_mb']:.0f} MB, stages {stages}"
-    )

@@ -39,7 +39,7 @@ def test_the_command_line_and_a_query_set_the_same_options() -> None:
         (["serve", "--port", "9" * 5000], "a whole number from 0 to 65535 expected"),
         (["camera", "--width", "641"], "641 found, an even number of pixels from 64 to 3840 expected"),
         (["render", "--audio", "a", "--out", "b", "--face", "0"], "0 found, a whole number from 1 to 999 expected"),
-        (["bench", "--sessions", "1,x"], "x found, a whole number from 1 to 64 expected"),
+        (["bench", "--sessions", "1,x"], "1,x found, auto or a whole number from 1 to 64 expected"),
         (["bench", "--loss", "1,60"], "60 found, a percentage from 0 to 50 expected"),
         (["bench", "--seconds", "nan"], "nan found, a number of seconds from 1 to 86400 expected"),
     ],
