@@ -7,6 +7,7 @@ import argparse
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import default_name, find_avatar, list_avatars
 from streamer.cli.arguments import add_family
+from streamer.core.console import say
 
 EXAMPLES = ("avatar avatars", "avatar avatars --engines engines/built/sadtalker-256")
 
@@ -22,5 +23,5 @@ def run(args: argparse.Namespace) -> int:
     for name in list_avatars(manifest):
         info = find_avatar(manifest, name)
         note = " (default)" if name == default_name(manifest) else ""
-        print(f"{name:12s} {info.title}{note}: {info.description}")
+        say(f"{name:12s} {info.title}{note}: {info.description}")
     return 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engines.manifest import Manifest
 from streamer.cli.arguments import add_family
-from streamer.core.console import fresh_line, say
+from streamer.core.console import say, show
 
 if TYPE_CHECKING:
     from engines.tuning import TunedGraph
@@ -65,11 +64,10 @@ def _tune(manifest: Manifest, threads: int) -> None:
         raise ConfigError(f"{BACKEND_VARIABLE} names the engine already; --tune is for choosing one")
 
     def progress(name: str) -> None:
-        if sys.stderr.isatty():
-            say(f"{fresh_line()}measuring {name} ...", sys.stderr, end="")
+        show(f"measuring {name} ...")
 
     tuned = tune(manifest, threads, progress)
-    say(fresh_line(), sys.stderr, end="")
+    show("")
     for line in table(tuned):
         say(line)
 

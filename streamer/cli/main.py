@@ -6,13 +6,12 @@ import argparse
 import importlib
 import logging
 import shutil
-import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from streamer import __version__
-from streamer.core.console import show_anything
+from streamer.core.console import note, show_anything
 from streamer.core.errors import AvatarError
 from streamer.core.signals import terminable
 
@@ -58,12 +57,12 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         return command(args)
     except AvatarError as error:
-        print(f"avatar: {error}", file=sys.stderr)
+        note(str(error))
         return EXIT_REFUSED
     except OSError as error:
         if error.filename is None:
             raise  # no file that the person could do something about
-        print(f"avatar: {error.filename}: {error.strerror}", file=sys.stderr)
+        note(f"{error.filename}: {error.strerror}")
         return EXIT_REFUSED
 
 

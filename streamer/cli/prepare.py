@@ -8,6 +8,7 @@ from pathlib import Path
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import WHOLE_MODES
 from streamer.cli.arguments import add_family, add_photo
+from streamer.core.console import say
 
 EXAMPLES = ("avatar prepare me.jpg", 'avatar prepare team.jpg --face 2 --name ada --title "Ada"')
 
@@ -48,11 +49,11 @@ def run(args: argparse.Namespace) -> int:
     )
     made = prepare(Manifest.load(args.engines), options)
     for note in made.notes:
-        print(f"note: {note}")
-    print(f"made avatar {made.name} in {made.folder}")
-    print(f"what was read off the photo: {made.preview}")
-    print(f"use it: avatar render --avatar {made.name} --audio speech.wav --out talking.mp4")
-    print(f"   or:  avatar serve --avatar {made.name}")
+        say(f"note: {note}")
+    say(f"made avatar {made.name} in {made.folder}")
+    say(f"what was read off the photo: {made.preview}")
+    say(f"use it: avatar render --avatar {made.name} --audio speech.wav --out talking.mp4")
+    say(f"   or:  avatar serve --avatar {made.name}")
     if args.mode in WHOLE_MODES:
-        print("`avatar render` shows the whole photo; a live conversation shows the part with the head")
+        say("`avatar render` shows the whole photo; a live conversation shows the part with the head")
     return 0

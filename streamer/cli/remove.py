@@ -7,6 +7,7 @@ import argparse
 from engines.manifest import Manifest
 from streamer.avatar.own import remove_avatar
 from streamer.cli.arguments import add_family
+from streamer.core.console import say
 
 EXAMPLES = ("avatar remove me", 'avatar remove "Anna Smith"')
 
@@ -19,5 +20,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Remove one of your own avatars for good. A server that is running shows it until it ends."""
-    print(f"removed {remove_avatar(Manifest.load(args.engines), args.avatar)}")
+    say(f"removed {remove_avatar(Manifest.load(args.engines), args.avatar)}")
     return 0

@@ -7,6 +7,7 @@ import argparse
 from engines.manifest import Manifest
 from streamer.avatar.own import rename_avatar
 from streamer.cli.arguments import add_family
+from streamer.core.console import say
 
 EXAMPLES = ('avatar rename img_1234 "Anna Smith"', 'avatar rename "Anna Smith" Anna')
 
@@ -21,5 +22,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Give one of your own avatars another title. Its name stays; `--avatar` takes either."""
     info = rename_avatar(Manifest.load(args.engines), args.avatar, args.title)
-    print(f"{info.name} is called {info.title}")
+    say(f"{info.name} is called {info.title}")
     return 0

@@ -15,6 +15,7 @@ from streamer.cli.arguments import (
     face_options,
     whole,
 )
+from streamer.core.console import say
 from streamer.core.errors import ConfigError
 
 EXAMPLES = (
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         _render_performance(args)
     else:
         _render_sound(args)
-    print(f"wrote {args.out}")
+    say(f"wrote {args.out}")
     return 0
 
 

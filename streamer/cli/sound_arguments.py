@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engines import default_family
 from streamer.cli.arguments import SPEECH_PORT, add_track, face_options, port
+from streamer.core.console import say
 from streamer.core.errors import ConfigError
 from streamer.core.options import DEFAULT_THREADS
 
@@ -41,7 +42,7 @@ def list_devices() -> int:
     """Print the microphones and sound devices of this machine."""
     from streamer.devices.port_audio import listing, port_audio
 
-    print(listing(port_audio().devices()))
+    say(listing(port_audio().devices()))
     return 0
 
 

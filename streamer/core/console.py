@@ -12,6 +12,8 @@ import os
 import sys
 from typing import TextIO
 
+_CLEAR = "\033[K"  # to the end of the line
+
 
 def say(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
     """Print `text` and flush, to standard output by default; once a write fails, print nothing more."""
@@ -30,13 +32,24 @@ def show_anything() -> None:
 
 
 def note(text: str) -> None:
-    """Print a status line to standard error."""
-    say(f"{fresh_line()}avatar: {text}", sys.stderr)
+    """Print a status line, or an error, to standard error."""
+    _line(f"avatar: {text}")
 
 
-def fresh_line() -> str:
-    """Return the control sequence that clears the level meter's line, empty where no terminal shows one."""
-    return "\r\033[K" if sys.stderr.isatty() else ""
+def remark(text: str) -> None:
+    """Print something about the input that its owner may want to know."""
+    _line(f"note: {text}")
+
+
+def show(text: str) -> None:
+    """Show `text` in the terminal's last line, in the place of what was shown there; nothing where there is none."""
+    if sys.stderr.isatty():
+        say(f"\r{text}{_CLEAR}", sys.stderr, end="")
+
+
+def _line(text: str) -> None:
+    start = f"\r{_CLEAR}" if sys.stderr.isatty() else ""
+    say(f"{start}{text}", sys.stderr)
 
 
 def _leave(stream: TextIO) -> None:

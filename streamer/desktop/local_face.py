@@ -16,7 +16,7 @@ from streamer.avatar.frame_size import frame_size, largest_frame
 from streamer.avatar.frame_size import note as frame_size_note
 from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.aio import SWITCH_INTERVAL_S, Clock, MonotonicClock, until_first
-from streamer.core.console import fresh_line, note, say
+from streamer.core.console import note, say, show
 from streamer.core.errors import DeviceError
 from streamer.core.frames import ByteArray
 from streamer.core.letterbox import Fit
@@ -172,7 +172,8 @@ async def converse(
                 await session.run(source)
         finally:
             shown, late = session.stats.shown, session.stats.repeated
-            say(f"{fresh_line()}avatar: {shown} pictures, {late} of them the one before, again")
+            show("")
+            say(f"avatar: {shown} pictures, {late} of them the one before, again")
 
     try:
         await until_first(talk(), stop.wait())

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 
 from engines.manifest import Manifest
 from streamer.avatar.background import TRANSPARENT
 from streamer.core.aio import MonotonicClock
-from streamer.core.console import fresh_line, say
+from streamer.core.console import say, show
 from streamer.core.letterbox import Fit
 from streamer.core.options import NOTHING, RecordOptions
 from streamer.core.signals import stop_event
@@ -99,8 +98,8 @@ async def _watch(hearing: Hearing, session: LocalSession, stop: asyncio.Event) -
                     hearing.muted ^= key == "m"
                     if key == "q":
                         stop.set()
-                if sys.stderr.isatty() and keys.in_front:
-                    say(f"\r{meter(hearing, session.stats, columns())}\033[K", sys.stderr, end="")
+                if keys.in_front:
+                    show(meter(hearing, session.stats, columns()))
                 await asyncio.sleep(METER_S)
         finally:  # the engines take a moment to end, and the meter was drawn below the last line meanwhile
-            say(fresh_line(), sys.stderr, end="")
+            show("")

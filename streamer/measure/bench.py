@@ -24,6 +24,7 @@ from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import find_avatar
 from streamer.avatar.frame_size import check as check_size
+from streamer.core.console import say
 from streamer.core.errors import ConfigError
 from streamer.core.files import check_output, write_json
 from streamer.core.options import DEFAULT_THREADS
@@ -86,7 +87,7 @@ def bench(options: BenchOptions) -> None:
         check_size(manifest, size)
     machine = machine_of(manifest, options.threads)
     for line in described(machine):
-        print(f"avatar: {line}", flush=True)
+        say(f"avatar: {line}")
     most = MOST_SESSIONS if options.sessions is None else max(options.sessions)
     arguments = ["--sessions", str(most), "--threads", str(options.threads)]
     if options.family is not None:
@@ -96,13 +97,13 @@ def bench(options: BenchOptions) -> None:
         for size, loss in itertools.product(options.sizes, options.loss):
             for sessions in options.sessions or range(1, MOST_SESSIONS + 1):
                 asyncio.run(_recovered(server))
-                print(_title(sessions, size, loss, options.seconds_each), flush=True)
+                say(_title(sessions, size, loss, options.seconds_each))
                 runs.append(asyncio.run(_run(server, options, sessions, size, loss)))
-                print(row(runs[-1]), flush=True)
+                say(row(runs[-1]))
                 if options.sessions is None and runs[-1]["left_out"]:
                     break
     for line in table(runs):
-        print(line)
+        say(line)
     if options.json is not None:
         write_json(options.json, {"machine": machine, "runs": runs})
 

@@ -23,6 +23,7 @@ from engines.manifest import Manifest
 from streamer.audio.sound_file import read_sound
 from streamer.avatar.bundle import PREPARING
 from streamer.avatar.catalogue import default_name, find_avatar
+from streamer.core.console import say
 from streamer.core.errors import AvatarError, MediaError
 from streamer.core.files import check_output, write_json
 from streamer.core.frames import ByteArray, FloatArray
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.json is not None:
             write_json(options.json, [asdict(item) for item in scores])
     except AvatarError as error:
-        print(f"score: {error}", file=sys.stderr)
+        say(f"score: {error}", sys.stderr)
         return 2
     return 0
 
@@ -79,7 +80,7 @@ def score(family: Path, avatar: str | None, audio: Path) -> list[Score]:
     name = avatar or default_name(manifest)
     find_avatar(manifest, name)
     sound = np.concatenate(list(read_sound(audio)))[: round(MOST_S * 16_000)]
-    print("look-ahead   amplitude  correlation   late by  correlation then   mouth moves", flush=True)
+    say("look-ahead   amplitude  correlation   late by  correlation then   mouth moves")
     scores: list[Score] = []
     with Engines.open(manifest, without=PREPARING) as engines:
         face = Avatar.load(engines, name)
@@ -88,7 +89,7 @@ def score(family: Path, avatar: str | None, audio: Path) -> list[Score]:
             mouths = _mouths(Pipeline(engines, face, PipelineOptions(lookahead, 0, FaceOptions(still=True))), sound)
             reference = mouths if reference is None else reference
             scores.append(_compare(lookahead, mouths, reference))
-            print(_row(scores[-1]), flush=True)
+            say(_row(scores[-1]))
     return scores
 
 

@@ -21,6 +21,7 @@ from urllib.parse import urljoin
 import aiohttp
 import numpy as np
 
+from streamer.core.console import say
 from streamer.core.errors import AvatarError, SessionError
 from streamer.core.files import check_output, write_json
 from streamer.measure.bench import FREEZE_S, counts
@@ -62,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return soak(options.minutes, options.sessions, options.json, rest)
     except AvatarError as error:
-        print(f"soak: {error}", file=sys.stderr)
+        say(f"soak: {error}", sys.stderr)
         return 2
     except aiohttp.ClientError as error:
-        print(f"soak: the server does not answer any more ({error})", file=sys.stderr)
+        say(f"soak: the server does not answer any more ({error})", sys.stderr)
         return 1
 
 
@@ -84,7 +85,7 @@ def soak(minutes: float, sessions: int, out: Path | None, arguments: Sequence[st
     if out is not None:
         write_json(out, [asdict(item) for item in found])
     complaints = judge(found)
-    print("\n".join(complaints) if complaints else f"soak: steady over {len(found)} rounds", flush=True)
+    say("\n".join(complaints) if complaints else f"soak: steady over {len(found)} rounds")
     return 1 if complaints else 0
 
 
@@ -98,10 +99,10 @@ async def _rounds(server: LaunchedServer, rounds: int, sessions: int) -> list[Ro
             await _rude_offer(server)
             await asyncio.sleep(max(0.0, (end - asyncio.get_running_loop().time()) if end else ROUND_S - VISIT_S))
             found.append(await _look(server, steady.recording, number, seconds))
-            print(_row(found[-1]), flush=True)
+            say(_row(found[-1]))
     await asyncio.sleep(ENDED_S)
     found.append(await _look(server, Recording(), rounds - 1, 0.0))
-    print(_row(found[-1]), flush=True)
+    say(_row(found[-1]))
     return found
 
 
@@ -111,7 +112,7 @@ async def _visit(server: LaunchedServer, seconds: float, number: int) -> None:
     try:
         await caller.__aenter__()
     except (SessionError, aiohttp.ClientError) as error:
-        print(f"soak: a visitor was refused ({error})", flush=True)
+        say(f"soak: a visitor was refused ({error})")
         return
     await asyncio.sleep(seconds)
     if number % 3 == 2:

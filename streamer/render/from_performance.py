@@ -16,6 +16,7 @@ from streamer.audio.sound_file import Sound
 from streamer.avatar.background import TRANSPARENT
 from streamer.avatar.catalogue import list_avatars
 from streamer.avatar.tuned_engines import open_engines
+from streamer.core.console import remark, say, show
 from streamer.core.errors import MediaError
 from streamer.core.frames import Coefficients, CoefficientWindow, FloatArray
 from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions
@@ -27,7 +28,7 @@ from streamer.recording.performance import Performance
 from streamer.recording.performance_file import open_performance
 from streamer.render import video_file
 from streamer.render.pictures import Pictures, StageTimes, check_outputs, draw
-from streamer.render.progress import Progress, note
+from streamer.render.progress import Progress
 from streamer.render.video_file import VideoWriter
 from streamer.stages import face_options
 from streamer.stages.held_view import HeldView
@@ -73,15 +74,15 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
         sound = _sound(options, performance)
         name = options.avatar or _performer(manifest, performance)
         count = _count(performance, sound)
-        times, progress = StageTimes(), Progress(count / FPS, sys.stderr)
-        progress.wait(f"loading the engines of family {manifest.family}")
+        times, progress = StageTimes(), Progress(count / FPS)
+        show(f"loading the engines of family {manifest.family} ...")
         with (
-            open_engines(manifest, options.threads, tell=note) as engines,
-            named_or_photo(engines, name, options.photo_mode, options.photo_face, note) as avatar,
+            open_engines(manifest, options.threads, tell=remark) as engines,
+            named_or_photo(engines, name, options.photo_mode, options.photo_face, remark) as avatar,
         ):
-            pictures = Pictures(engines, avatar, face, note)
+            pictures = Pictures(engines, avatar, face, remark)
             if sound is None:
-                note(f"{options.performance} holds no sound; the video is silent (--sound gives it one)")
+                remark(f"{options.performance} holds no sound; the video is silent (--sound gives it one)")
             progress.start()
             clear = face.background == TRANSPARENT
             with interruptible() as check_interrupt, VideoWriter(options.out, pictures.size, sound, clear) as writer:
@@ -89,9 +90,9 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
                     check_interrupt()
                     draw(window, pictures, writer, times)
                     progress.show(writer.count)
-            progress.show(writer.count, last=True)
+            progress.end(writer.count)
     if options.stats:
-        print("\n".join(times.lines()), file=sys.stderr)
+        say("\n".join(times.lines()), sys.stderr)
 
 
 def face_of(performance: Performance, asked: FaceOptions) -> FaceOptions:
@@ -163,7 +164,7 @@ def _sound(options: ReplayOptions, performance: Performance) -> Sound | None:
     if path is None:
         return None
     try:
-        sound = Sound(path, options.track, note)
+        sound = Sound(path, options.track, remark)
         with contextlib.closing(sound.mono()) as chunks:
             next(chunks)
     except MediaError:

@@ -14,6 +14,7 @@ from engines.manifest import Manifest
 from streamer.audio.sound_file import Sound
 from streamer.avatar.background import TRANSPARENT
 from streamer.avatar.tuned_engines import open_engines
+from streamer.core.console import remark, say, show
 from streamer.core.errors import ConfigError
 from streamer.core.frames import CoefficientWindow, FloatArray
 from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions, PipelineOptions
@@ -24,7 +25,7 @@ from streamer.recording.performance import About, Performance
 from streamer.recording.performance_file import save_performance
 from streamer.render import video_file
 from streamer.render.pictures import Pictures, StageTimes, check_outputs, draw
-from streamer.render.progress import Progress, note
+from streamer.render.progress import Progress
 from streamer.render.reference_video import read_script
 from streamer.render.video_file import VideoWriter
 from streamer.stages import face_options
@@ -57,7 +58,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     Raises:
         AvatarError: the sound, the avatar, the engines or the output cannot be used; nothing is half-written.
     """
-    sound = Sound(options.audio, options.track, note)
+    sound = Sound(options.audio, options.track, remark)
     read = (options.audio, options.reference_pose, options.reference_blink)
     check_outputs(options.out, options.coefficients, options.avatar, read)
     video_file.check(options.out, options.face.background)
@@ -66,14 +67,14 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     if face.still and options.reference_pose:
         raise ConfigError("a still head and a reference pose exclude each other")
     script = read_script(manifest, options.reference_pose, options.reference_blink, options.threads)
-    times, progress = StageTimes(), Progress(sound.seconds, sys.stderr)
-    progress.wait(f"loading the engines of family {manifest.family}")
+    times, progress = StageTimes(), Progress(sound.seconds)
+    show(f"loading the engines of family {manifest.family} ...")
     with (
-        open_engines(manifest, options.threads, tell=note) as engines,
-        named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, note) as avatar,
+        open_engines(manifest, options.threads, tell=remark) as engines,
+        named_or_photo(engines, options.avatar, options.photo_mode, options.photo_face, remark) as avatar,
     ):
         stream = CoefficientStream(engines, avatar, PipelineOptions(options.lookahead_ms, options.seed, face), script)
-        pictures = Pictures(engines, avatar, face, note)
+        pictures = Pictures(engines, avatar, face, remark)
         progress.start()
         recorded: list[FloatArray] = []
         past = manifest.stage(avatar.motion_stage).context[0]
@@ -88,12 +89,12 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
                     check_interrupt()
                     draw(window, pictures, writer, times)
                     progress.show(writer.count)
-        progress.show(writer.count, last=True)
+        progress.end(writer.count)
     if options.coefficients:
         about = About.of(manifest, avatar.name, options.lookahead_ms, face)
         save_performance(options.coefficients, Performance.plain(about, np.array(recorded, np.float32)))
     if options.stats:
-        print("\n".join(times.lines()), file=sys.stderr)
+        say("\n".join(times.lines()), sys.stderr)
 
 
 def _windows(sound: Sound, stream: CoefficientStream, times: StageTimes) -> Iterator[list[CoefficientWindow]]:

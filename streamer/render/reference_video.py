@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from engines.manifest import Manifest
 from engines.runtime import open_stage
+from streamer.core.console import show
 from streamer.core.errors import ConfigError, MediaError
 from streamer.core.frames import ByteArray, FloatArray, Script
 from streamer.core.options import DEFAULT_THREADS
@@ -153,6 +153,4 @@ def _there_and_back(track: FloatArray) -> FloatArray:
 
 def _show(path: Path, frames: int | None) -> None:
     """Progress, where someone watches."""
-    if sys.stderr.isatty():
-        text = "" if frames is None else f"reading the face off {path.name}: {frames / FPS:.1f} s"
-        print(f"\r{text}\033[K", end="", file=sys.stderr, flush=True)
+    show("" if frames is None else f"reading the face off {path.name}: {frames / FPS:.1f} s")

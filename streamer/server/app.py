@@ -19,7 +19,7 @@ from streamer.avatar.catalogue import default_name, find_avatar, list_avatars
 from streamer.avatar.frame_size import largest_frame
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock
-from streamer.core.console import say
+from streamer.core.console import note, say
 from streamer.core.errors import BundleError
 from streamer.core.limits import Limits, RateLimits
 from streamer.core.options import RecordOptions
@@ -143,10 +143,6 @@ def _portraits(manifest: Manifest, default: str | None) -> Gallery | None:
 
 def open_recordings(manifest: Manifest, record: RecordOptions) -> Recordings | None:
     """The recordings of all sessions, where they are asked for. Raises ConfigError or MediaError."""
-
-    def note(text: str) -> None:
-        say(f"avatar: {text}", sys.stderr)
-
     return None if record.performance is None else Recordings(record.performance, manifest, note)
 
 
