@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from engines.errors import AvatarError
+from engines.files import replacing
 from export.sadtalker.checkpoints import (
     MAPPING,
     MAPPINGS,
@@ -75,7 +76,8 @@ def _write_combined(
     for size in sizes:
         path = folder / combined_file(size)
         report(f"writing {path}")
-        _atomic(path, lambda temporary: save_file(tensors, temporary))
+        with replacing(path) as partial:
+            save_file(tensors, partial)
 
 
 def _write_older(folder: Path, states: dict[str, State], report: Callable[[str], None]) -> None:
@@ -94,16 +96,8 @@ def _write_older(folder: Path, states: dict[str, State], report: Callable[[str],
 
 def _save(path: Path, content: dict[str, Any], report: Callable[[str], None]) -> None:
     report(f"writing {path}")
-    _atomic(path, lambda temporary: torch.save(content, temporary))
-
-
-def _atomic(path: Path, write: Callable[[Path], None]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        torch.save(content, partial)
 
 
 def _check_space(folder: Path, states: dict[str, State], copies: int) -> None:

@@ -9,7 +9,6 @@ changes between runs; the picture and the lips of each engine are compared with 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ from export.sadtalker.networks.loading import load_all, stand_in
 from export.sadtalker.networks.registry import BUILDERS, Networks
 from export.tools import command
 from export.tools.count import GIGA, multiply_accumulates
+from streamer.core.files import write_json
 from streamer.core.frames import FloatArray
 
 Say = Callable[[str], None]
@@ -145,7 +145,7 @@ def _bench(args: argparse.Namespace) -> None:
     networks = _networks(args.checkpoints, args.size, args.width)
     rows = bench(networks, args.size, args.frames, args.threads, lambda line: print(line, flush=True))
     if args.json:
-        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+        write_json(args.json, [asdict(row) for row in rows])
 
 
 def _networks(folder: Path | None, size: int, width: float) -> Networks:

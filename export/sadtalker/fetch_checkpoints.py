@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from engines import json_file
 from engines.manifest_file import sha256
 from export.sadtalker.checkpoints import MAPPINGS, SIZES, combined_file
 from export.tools import command
@@ -105,9 +106,7 @@ def _read_checksums(path: Path) -> dict[str, str]:
 
 
 def _write_checksums(path: Path, sums: Mapping[str, str]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(dict(sorted(sums.items())), indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    json_file.write(path, dict(sorted(sums.items())))
 
 
 def main() -> int:

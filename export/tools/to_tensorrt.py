@@ -33,6 +33,7 @@ from engines.backends import tensorrt_gpu as runtime
 from engines.backends.gpu import find_gpu
 from engines.backends.tensorrt_plan import FOLDER, PlanKey, write_plan
 from engines.errors import EngineError
+from engines.files import write_bytes
 from engines.manifest import Manifest
 from export.tools import command
 
@@ -228,9 +229,7 @@ def _timings(config: Any, path: Path) -> Any:
 def _keep_timings(cache: Any, path: Path) -> None:
     target = path.parent / FOLDER / TIMINGS
     target.parent.mkdir(exist_ok=True)
-    temporary = target.with_name(target.name + ".partial")
-    temporary.write_bytes(bytes(cache.serialize()))
-    temporary.replace(target)
+    write_bytes(target, bytes(cache.serialize()))
 
 
 def _monitor(trt: ModuleType, title: str, say: Say) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.files import replacing
 from export.starter.assembly.stages import WINDOW_HEIGHT, WINDOW_WIDTH
 from export.starter.rendering import scene
 from export.starter.rendering.dataset import PLAIN, SIZE, Studio, project
@@ -92,10 +93,8 @@ def build(assets: Path) -> Arrays:
 def write(assets: Path, folder: Path) -> Path:
     """Write `rig.npz` into the folder, atomically, and return its path."""
     path = folder / FILE
-    temporary = folder / "rig.partial"
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, **build(assets))  # type: ignore[arg-type]
-    temporary.replace(path)
+    with replacing(path) as partial:
+        np.savez_compressed(partial, **build(assets))  # type: ignore[arg-type]
     return path
 
 

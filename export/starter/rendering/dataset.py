@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.files import replacing
 from export.starter.rendering import scene
 from export.starter.rendering.gl import Camera, Light, Renderer
 from export.starter.rendering.people import CHARACTERS
@@ -100,8 +101,7 @@ def write_shard(path: Path, people: list[list[Sample]]) -> None:
         cv2.imencode(".jpg", sample.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].ravel()
         for sample in samples
     ]
-    temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
             jpeg=np.concatenate(encoded),
@@ -111,7 +111,6 @@ def write_shard(path: Path, people: list[list[Sample]]) -> None:
             parts=np.array([sample.parts for sample in samples]),
             person=np.repeat(np.arange(len(people)), [len(person) for person in people]),
         )
-    temporary.replace(path)
 
 
 def render_for(assets: Path, out: Path, seed: int, minutes: float, bundled: bool) -> None:

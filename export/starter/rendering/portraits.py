@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from engines.files import replacing
 from export.starter.rendering.gl import MATERIALS, part_shade
 from export.starter.rendering.meshio import Floats
 from export.starter.rendering.people import CHARACTERS, PORTRAIT_DISTANCE, Character, portrait_camera
@@ -222,9 +223,8 @@ def backdrop(colour: tuple[float, float, float]) -> Any:
 
 
 def _write(path: Path, picture: Any) -> None:
-    temporary = path.with_suffix(".partial")
-    picture.save(temporary, "PNG", optimize=True)
-    temporary.replace(path)
+    with replacing(path) as partial:
+        picture.save(partial, "PNG", optimize=True)
 
 
 def main() -> None:

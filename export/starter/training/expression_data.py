@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engines.files import replacing
 from export.starter.training.expression_net import AHEAD, WINDOW
 from export.starter.voices.shards import make_all
 from export.starter.voices.speech import Phone
@@ -56,9 +57,8 @@ def write_shard(path: Path, takes: Sequence[Take]) -> None:
          "phones": [astuple(phone) for phone in take.phones]}
         for take in takes
     ]  # fmt: skip
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, mel=np.concatenate([take.mel for take in takes]), said=np.array(json.dumps(said)))
-    partial.rename(path)
+    with replacing(path) as partial:
+        np.savez(partial, mel=np.concatenate([take.mel for take in takes]), said=np.array(json.dumps(said)))
 
 
 def read_shard(path: Path) -> Iterator[Take]:

@@ -14,6 +14,7 @@ import torch
 from onnx.numpy_helper import to_array
 from torch import Tensor, nn
 
+from engines.files import replacing
 from export.starter.voices.visemes import FIELDS, REACHED, units, unsided
 from streamer.core.rates import MEL_BANDS
 
@@ -171,15 +172,14 @@ def export_expression(net: ExpressionNet, path: Path) -> None:
     """Write the ONNX graph (opset 17, float32, input `mel`, output `expression`, any batch), whole or not at all."""
     net.eval()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.onnx.export(
-        net,
-        (silent_windows(2),),
-        str(partial),
-        input_names=["mel"],
-        output_names=["expression"],
-        dynamic_axes={"mel": {0: "n"}, "expression": {0: "n"}},
-        opset_version=17,
-        dynamo=False,
-    )
-    partial.rename(path)
+    with replacing(path) as partial:
+        torch.onnx.export(
+            net,
+            (silent_windows(2),),
+            str(partial),
+            input_names=["mel"],
+            output_names=["expression"],
+            dynamic_axes={"mel": {0: "n"}, "expression": {0: "n"}},
+            opset_version=17,
+            dynamo=False,
+        )

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
 from engines.errors import AvatarError
+from engines.files import replacing
 from export.starter.rendering.face_units import FACE_UNITS
 from export.starter.training.expression_data import WindowSet, field_weights, make_shards, vary_features
 from export.starter.training.expression_net import (
@@ -60,9 +61,8 @@ class Training:
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
         state = {"net": self.net.state_dict(), "average": self.average.state_dict(), "step": self.step}
-        partial = path.with_suffix(".partial")
-        torch.save({**state, "optimiser": self.optimiser.state_dict()}, partial)
-        partial.rename(path)
+        with replacing(path) as partial:
+            torch.save({**state, "optimiser": self.optimiser.state_dict()}, partial)
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint written by `save`."""

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.files import replacing
 from export.starter.rendering.dataset import PLAIN
 from export.starter.rendering.points import choose_points, topology
 from export.starter.rendering.rig import Person, Rig
@@ -66,9 +67,8 @@ class State:
         for name, buffer in self.average.named_buffers():
             buffer.copy_(self.model.get_buffer(name))
         parts = {name: getattr(self, name).state_dict() for name in STATEFUL}
-        temporary = path.with_suffix(".partial")
-        torch.save({**parts, "step": self.step, "trained_s": self.trained_s}, temporary)
-        temporary.replace(path)
+        with replacing(path) as partial:
+            torch.save({**parts, "step": self.step, "trained_s": self.trained_s}, partial)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint."""

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from engines.files import replacing
+
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write a state dict as float16 arrays, atomically. Batch-norm variances must fit: they stay float32."""
@@ -16,10 +18,8 @@ def save_weights(path: Path, model: nn.Module) -> None:
         array = tensor.detach().cpu().numpy()
         keep = name.endswith(("running_var", "num_batches_tracked"))
         arrays[name] = array if keep else array.astype(np.float16)
-    temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    temporary.replace(path)
 
 
 def load_weights(path: Path, model: nn.Module) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.files import replacing
 from export.starter.voices.corpus import common_words, english
 from export.starter.voices.kokoro import Kokoro
 from export.starter.voices.shards import make_all
@@ -33,10 +34,9 @@ def make_shard(path: Path, seed: int, folder: Path, held_out: bool) -> Path:
                 said.append(utterance)
                 total += len(utterance.samples)
     listing = [{"voice": u.voice, "length": len(u.samples), "phones": [asdict(p) for p in u.phones]} for u in said]
-    partial = path.with_suffix(".partial.npz")
     sound = np.concatenate([u.samples for u in said])
-    np.savez(partial, samples=(sound * 32767).astype(np.int16), listing=np.array(json.dumps(listing)))
-    partial.rename(path)
+    with replacing(path) as partial:
+        np.savez(partial, samples=(sound * 32767).astype(np.int16), listing=np.array(json.dumps(listing)))
     return path
 
 
