@@ -23,6 +23,7 @@
     DELETE /session/TOKEN/say    silence at once; JSON: how much was heard
     GET    /session/TOKEN        JSON: how it goes, in counts since it began
     DELETE /session/TOKEN        200 when it has ended; 410 when a newer call with its key had ended it
+    POST   /whip                 a microphone in by WHIP, whose face others watch; docs/api.md
     POST   /whep/WATCH           one more watches a session; docs/api.md
     GET    /healthz              200 when the engines are warm, else 503
     GET    /metrics              Prometheus text
@@ -130,6 +131,11 @@ class Handlers:
             web.post("/session/{token}/say", self._say.say),
             web.delete("/session/{token}/say", self._say.hush),
             *self._whep.routes(),
+            web.post("/whip", self._sessions.publish),
+            web.options("/whip", self._whep.options),
+            web.get("/whip/{token}", self._sessions.look),
+            web.patch("/whip/{token}", self._sessions.trickle),
+            web.delete("/whip/{token}", self._sessions.close),
             web.get("/healthz", self.health),
             web.get("/metrics", self.metrics),
         ]

@@ -43,6 +43,7 @@ from streamer.webrtc.codecs import only_opus, prefer_vp8
 from streamer.webrtc.offer import OfferError
 from streamer.webrtc.peer_guard import PeerGuard
 from streamer.webrtc.private_parts import Receiver
+from streamer.webrtc.sections import ufrag_of
 from streamer.webrtc.shared_media import SharedMedia
 from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack
 
@@ -66,6 +67,7 @@ class Session:
     ) -> None:
         self.state = State.NEW
         self.reason = ""  # why it ended
+        self.ufrag = ""  # of the peer's ICE
         self._microphone_wanted = options.microphone
         self._limits = limits
         self._clock = clock
@@ -82,9 +84,9 @@ class Session:
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
         self._audio, self._video = AvatarAudioTrack(), AvatarVideoTrack()
         audio = self._peer.addTransceiver(self._audio, "sendrecv")
-        video = self._peer.addTransceiver(self._video, "sendonly")
         only_opus(audio)
-        prefer_vp8(video)
+        if options.shown:
+            prefer_vp8(self._peer.addTransceiver(self._video, "sendonly"))
         self.microphone = audio_buffer.install(audio.receiver)
         receiver = Receiver(audio.receiver)
         self.guard = PeerGuard(clock, self._on_excess, receiver.codec_of, lambda: receiver.backlog)
@@ -149,6 +151,7 @@ class Session:
         """
         try:
             self._change(State.CONNECTING)
+            self.ufrag = ufrag_of(offer)
             async with asyncio.timeout(self._limits.negotiate_s):
                 sdp = await negotiation.answer(self._peer, self.guard, offer)
         except TimeoutError:

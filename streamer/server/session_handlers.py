@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -31,6 +32,7 @@ from streamer.server.places import NoRoomError
 from streamer.server.registry import Lobby, ReplacedError, watch_address
 from streamer.server.session_options import SessionOptions
 from streamer.server.stills import Stills
+from streamer.server.trickle import take_fragment
 from streamer.server.waiting_line import TICKET
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
@@ -42,8 +44,8 @@ from streamer.web.speech_socket import serve_speech
 from streamer.web.throttle import Throttles, address_of, forwarded_for
 from streamer.webrtc.alpha import LAYOUT
 from streamer.webrtc.ice import is_own
-from streamer.webrtc.offer import OfferError, check_offer
-from streamer.webrtc.sections import with_ports
+from streamer.webrtc.offer import OfferError, check_offer, check_published
+from streamer.webrtc.sections import with_ports, without_video
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +93,15 @@ class SessionHandlers:
 
     async def open(self, request: web.Request) -> web.Response:
         """Begin a session."""
+        return await self._counted(self._open(request, _key))
+
+    async def publish(self, request: web.Request) -> web.Response:
+        """Begin a session that only hears (WHIP, RFC 9725): its face is for those who watch."""
+        return await self._counted(self._open(request, _bearer, published=True))
+
+    async def _counted(self, opening: Coroutine[Any, Any, web.Response]) -> web.Response:
         try:
-            return await self._open(request)
+            return await opening
         except web.HTTPException:
             self.refused += 1
             raise
@@ -110,6 +119,15 @@ class SessionHandlers:
         if not found:
             raise web.HTTPNotFound(text=NO_SESSION)
         return web.Response(text="ended\n")
+
+    async def look(self, request: web.Request) -> web.Response:
+        """Nothing, where the session is there."""
+        self.found(request)
+        return web.Response()
+
+    async def trickle(self, request: web.Request) -> web.Response:
+        """Take candidates that come after the offer."""
+        return await take_fragment(request, self.found(request).ufrag, self.read_offer)
 
     async def report(self, request: web.Request) -> web.Response:
         """How a session goes. The page compares two of these: what it decodes has repeats of late ones in it."""
@@ -140,18 +158,24 @@ class SessionHandlers:
             raise web.HTTPNotFound(text=NO_SESSION)
         return session
 
-    async def _open(self, request: web.Request) -> web.Response:
+    async def _open(
+        self, request: web.Request, key_of: Callable[[web.Request], str | None], published: bool = False
+    ) -> web.Response:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
         if is_loopback(self._default.host) and (caller := forwarded_for(request)) and not is_own(caller):
             raise web.HTTPForbidden(text=UNREACHABLE)
-        portrait, options, key = *self._session_options(request), _key(request)
+        (portrait, options), key = self._session_options(request), key_of(request)
         ticket = _ticket(request)
         try:
             address = address_of(request)
             self._lobby.check_room(address, key, ticket)
             offer = await self.read_offer(request)
-            check_offer(offer, self._limits, options.microphone)
+            if published:
+                check_published(offer, self._limits)
+                offer, options = without_video(offer), replace(options, microphone=True, shown=False)
+            else:
+                check_offer(offer, self._limits, options.microphone)
             await self.openings.turn(address)
             prepare = partial(self._prepare, portrait, options)
             token, answer, delay_ms = await self._lobby.admit(offer, prepare, address, key)
@@ -164,7 +188,8 @@ class SessionHandlers:
             raise unavailable(str(error), self._limits, error.place) from None
         except SessionError as error:
             raise unavailable(str(error), self._limits) from None
-        headers = {"Location": f"/session/{token}", DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
+        place = f"/{'whip' if published else 'session'}/{token}"
+        headers = {"Location": place, DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
         headers[WATCH_HEADER] = f"/whep/{watch_address(token)}"
         if options.face.background == TRANSPARENT:
             headers[VIDEO_HEADER] = LAYOUT
@@ -242,6 +267,17 @@ def _ticket(request: web.Request) -> str | None:
     if ticket is not None and not TICKET.fullmatch(ticket):
         raise web.HTTPBadRequest(text="ticket must be 16 to 64 letters, digits, - or _\n")
     return ticket
+
+
+def _bearer(request: web.Request) -> str | None:
+    given = request.headers.get("Authorization")
+    if given is None:
+        return None
+    if not KEY.fullmatch(key := given.removeprefix("Bearer ").strip()):
+        raise web.HTTPUnauthorized(
+            text="the bearer token must be 16 to 128 letters, digits, - or _\n", headers={"WWW-Authenticate": "Bearer"}
+        )
+    return key
 
 
 def _key(request: web.Request) -> str | None:

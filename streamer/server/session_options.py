@@ -24,5 +24,6 @@ class SessionOptions:
     seed: int = 0
     face: FaceOptions = PLAIN_FACE
     ice_servers: tuple[RTCIceServer, ...] = ()
+    shown: bool = True  # False: the peer sees nothing of it, others watch
     microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
     record: Callable[[], Recorder] | None = None  # makes the recorder of a session that is recorded

@@ -12,7 +12,6 @@ WATCH is the session's address for watching (`Avatar-Watch` of the answer to POS
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,12 +21,13 @@ from aiohttp import web
 from streamer.core.aio import Clock
 from streamer.core.limits import Limits
 from streamer.server.peer_session import Session
+from streamer.server.trickle import take_fragment
 from streamer.server.viewer import Viewer
 from streamer.webrtc.offer import OfferError, check_offer
+from streamer.webrtc.sections import ufrag_of
 
-SDP, SDP_FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
+SDP = "application/sdp"
 MOST_VIEWERS = 64  # of all sessions
-UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 NOBODY = "no such session; it may have ended, or not begun\n"
 
 
@@ -116,21 +116,8 @@ class WhepHandlers:
         return web.Response()
 
     async def trickle(self, request: web.Request) -> web.Response:
-        """Take candidates. They are not needed: who watches reaches the server, which answers where it is asked from.
-
-        A restart of ICE, which has other credentials, cannot be had (draft, section 4.4).
-        """
-        watching = self._known(request)
-        if request.content_type != SDP_FRAGMENT:
-            raise web.HTTPUnsupportedMediaType(
-                text=f"content type {request.content_type[:80]}, expected {SDP_FRAGMENT}\n"
-            )
-        ufrag = UFRAG.search(await self._read_offer(request))
-        if ufrag is None:
-            raise web.HTTPBadRequest(text="the SDP fragment has no a=ice-ufrag\n")
-        if ufrag[1] != watching.ufrag:
-            raise web.HTTPUnprocessableEntity(text="ICE cannot be restarted; watch anew\n")
-        return web.Response(status=204)
+        """Take candidates that come after the offer."""
+        return await take_fragment(request, self._known(request).ufrag, self._read_offer)
 
     async def close(self, request: web.Request) -> web.Response:
         """End it."""
@@ -140,8 +127,7 @@ class WhepHandlers:
     async def _admit(self, session: Session, offer: str) -> tuple[str, str]:
         number = secrets.token_urlsafe(12)
         viewer = Viewer(session.shared, self._limits, self._clock, lambda: self._forget(number))
-        ufrag = UFRAG.search(offer)
-        self._watching[number] = watching = _Watching(viewer, ufrag[1] if ufrag else "")
+        self._watching[number] = watching = _Watching(viewer, ufrag_of(offer))
         answer = await viewer.answer(offer)
         watching.ending = asyncio.create_task(self._with_session(session, viewer))
         return number, answer

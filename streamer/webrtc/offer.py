@@ -22,6 +22,31 @@ def check_offer(text: str, limits: Limits, microphone: bool = True) -> None:
     Raises:
         OfferError: it is not.
     """
+    description = _parsed(text, limits)
+    audio = _only(description, "audio", "no audio in the offer: it must send a microphone")
+    video = _only(description, "video", "no video in the offer: it must receive the avatar's picture")
+    if not microphone and audio.direction not in ("sendrecv", "recvonly"):
+        raise OfferError(f"audio in the offer is {audio.direction}; it must receive the avatar's voice (recvonly)")
+    if microphone and audio.direction not in ("sendrecv", "sendonly"):
+        raise OfferError(f"audio in the offer is {audio.direction}; it must send a microphone (sendrecv)")
+    if video.direction not in ("sendrecv", "recvonly"):
+        raise OfferError(f"video in the offer is {video.direction}; it must receive the avatar's picture (recvonly)")
+    _check_transport(audio, video)
+
+
+def check_published(text: str, limits: Limits) -> None:
+    """Make sure that `text` is an offer that publishes a microphone, whatever else it has.
+
+    Raises:
+        OfferError: it is not.
+    """
+    audio = _only(_parsed(text, limits), "audio", "no audio in the offer: it must send a microphone")
+    if audio.direction not in ("sendrecv", "sendonly"):
+        raise OfferError(f"audio in the offer is {audio.direction}; it must send a microphone (sendonly)")
+    _check_transport(audio)
+
+
+def _parsed(text: str, limits: Limits) -> SessionDescription:
     lines = text.splitlines()
     if not lines or lines[0].strip() != "v=0":
         raise OfferError("the request's body is not an SDP offer: it must begin with v=0")
@@ -35,20 +60,15 @@ def check_offer(text: str, limits: Limits, microphone: bool = True) -> None:
     if candidates > limits.max_candidates:
         raise OfferError(f"the SDP offer has {candidates} candidates, at most {limits.max_candidates} are accepted")
     try:
-        description = SessionDescription.parse(text)
+        return SessionDescription.parse(text)
     except Exception as error:  # the parser checks little and raises many kinds of exception
         raise OfferError(f"the SDP offer cannot be parsed ({type(error).__name__})") from error
-    audio = _only(description, "audio", "no audio in the offer: it must send a microphone")
-    video = _only(description, "video", "no video in the offer: it must receive the avatar's picture")
-    if not microphone and audio.direction not in ("sendrecv", "recvonly"):
-        raise OfferError(f"audio in the offer is {audio.direction}; it must receive the avatar's voice (recvonly)")
-    if microphone and audio.direction not in ("sendrecv", "sendonly"):
-        raise OfferError(f"audio in the offer is {audio.direction}; it must send a microphone (sendrecv)")
-    if video.direction not in ("sendrecv", "recvonly"):
-        raise OfferError(f"video in the offer is {video.direction}; it must receive the avatar's picture (recvonly)")
-    if not any(section.ice and section.ice.usernameFragment and section.ice.password for section in (audio, video)):
+
+
+def _check_transport(*sections: MediaDescription) -> None:
+    if not any(section.ice and section.ice.usernameFragment and section.ice.password for section in sections):
         raise OfferError("the SDP offer has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
-    if not any(section.dtls and section.dtls.fingerprints for section in (audio, video)):
+    if not any(section.dtls and section.dtls.fingerprints for section in sections):
         raise OfferError("the SDP offer has no DTLS fingerprint (a=fingerprint)")
 
 

@@ -21,6 +21,17 @@ def with_ports(text: str) -> str:
     )
 
 
+def without_video(text: str) -> str:
+    """Take the port from sections of video, which are then rejected."""
+    return re.sub(r"^m=video +\d+", "m=video 0", text, flags=re.MULTILINE)
+
+
+def ufrag_of(text: str) -> str:
+    """The first ICE user fragment of an offer or a part of one; "" where there is none."""
+    found = re.search(r"^a=ice-ufrag:(\S+)", text, re.MULTILINE)
+    return "" if found is None else found[1]
+
+
 @dataclass(frozen=True)
 class Offer:
     """An offer for aiortc, and the sections left out of it: by index, their lines in the answer."""
