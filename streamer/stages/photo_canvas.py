@@ -83,9 +83,10 @@ class PhotoCanvas:
             part = np.asarray(cv2.resize(part, sides, interpolation=how), np.float32)
         y, x = round((corner[0] + top) * self._enlarged), round((corner[1] + left) * self._enlarged)
         under = frame[y : y + part.shape[0], x : x + part.shape[1]]
-        alpha = part[..., 3:].clip(0, 1)
-        mixed = under * (1 - alpha) + part[..., :3] * np.float32(255) + np.float32(0.5)
-        under[:] = mixed.clip(0, 255).astype(np.uint8)
+        rest = 1 - part[..., 3].clip(0, 1)
+        mixed = cv2.multiply(under, cv2.merge((rest, rest, rest)), dtype=cv2.CV_32F)
+        mixed = cv2.scaleAdd(cv2.cvtColor(part, cv2.COLOR_RGBA2RGB), 255, mixed)
+        under[:] = cv2.addWeighted(mixed, 1, mixed, 0, 0, dtype=cv2.CV_8U)  # rounded and clipped
 
 
 def _crisp(picture: ByteArray) -> ByteArray:

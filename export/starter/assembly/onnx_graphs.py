@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engines.files import replacing
 from engines.manifest_file import GraphEntry, Precision, sha256
-from export.starter.assembly.stages import Appearance, Decode, DrivingKeypoints, Layers, Look, Refine, Sample
+from export.starter.assembly.stages import Appearance, Decode, DrivingKeypoints, Flow, Layers, Look, Refine, Sample
 from export.starter.training.generator import CONDITIONS, SIZE, Generator
 from export.tools.onnx_file import tensor_entries
 
@@ -72,7 +72,7 @@ def motion_plan(units: int, points: int) -> GraphPlan:
 
 
 def picture_plans(model: Generator, points: int) -> tuple[GraphPlan, list[GraphPlan]]:
-    """The appearance graph, and the render stage's five, in order."""
+    """The appearance graph, and the render stage's six, in order."""
     keypoints = torch.rand(1, points, 3)
     known = {
         "portrait": torch.rand(1, 3, SIZE, SIZE),
@@ -103,11 +103,12 @@ def picture_plans(model: Generator, points: int) -> tuple[GraphPlan, list[GraphP
             "seen prior",
         ),
         plan("render_refine.onnx", Refine(model), "seen", "context refined", "bf16"),
+        plan("render_flow.onnx", Flow(), "prior refined", "flow"),
         plan(
             "render_sample.onnx",
             Sample(),
-            f"portrait source_conditions {features} driving_conditions windows prior context refined",
-            f"flow {sampled}",
+            f"portrait source_conditions {features} driving_conditions windows flow context refined",
+            sampled,
         ),
         plan("render_decode.onnx", Decode(model), sampled, "painted", "bf16"),
         plan("render_layers.onnx", Layers(), "painted", "layers"),

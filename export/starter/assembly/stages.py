@@ -112,8 +112,16 @@ class Refine(nn.Module):
         return self.model.refine(seen)
 
 
+class Flow(nn.Module):
+    """Complete the flow: a graph of its own, as a picture whose windows are not painted anew needs no more."""
+
+    def forward(self, prior: Tensor, refined: Tensor) -> Tensor:
+        """Returns the flow [1, 2, 64, 64]: where each place comes from, less the place itself, in -1..1."""
+        return prior + refined[:, :2] * RESIDUAL_SCALE
+
+
 class Sample(nn.Module):
-    """Complete the flow, and sample along it what the decoder paints the windows from."""
+    """Sample along the flow what the decoder paints the windows from."""
 
     def forward(
         self,
@@ -124,13 +132,11 @@ class Sample(nn.Module):
         features_eighth: Tensor,
         driving_conditions: Tensor,
         windows: Tensor,
-        prior: Tensor,
+        flow: Tensor,
         context: Tensor,
         refined: Tensor,
     ) -> tuple[Tensor, ...]:
-        """windows [2, 2]: (top, left) in pixels. Returns the flow [1, 2, 64, 64] (where each place of the frame comes
-        from, less the place itself, in -1..1) and the decoder's inputs of each window."""
-        flow = prior + refined[:, :2] * RESIDUAL_SCALE
+        """windows [2, 2]: (top, left) in pixels. Returns the decoder's inputs of each window."""
         motion = correct(flow, refined)
 
         def warp(image: Tensor) -> Tensor:
@@ -140,7 +146,6 @@ class Sample(nn.Module):
         places = cut(resize(motion[:, :2], SIZE), windows)
         both = torch.cat([portrait, source_conditions], 1).expand(WINDOWS, -1, -1, -1)
         return (
-            flow,
             warp(features_half),
             warp(features_quarter),
             warp(features_eighth),
