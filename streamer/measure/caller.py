@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from types import TracebackType
 
+import cv2
 import numpy as np
 from aiortc import MediaStreamTrack, RTCDtlsTransport
 from aiortc.mediastreams import MediaStreamError
@@ -24,6 +25,8 @@ from streamer.webrtc.call import Call
 from streamer.webrtc.private_parts import Send, Transport
 
 MOUTH_ROWS, MOUTH_COLUMNS = (0.62, 0.88), (0.3, 0.7)  # of the picture: where a mouth is in a portrait
+
+MOUTH_SIDE = 64  # pixels at which it is kept: the size of pictures may change while a call lasts
 
 Mono = NDArray[np.int16]
 Grey = NDArray[np.float32]
@@ -152,4 +155,5 @@ def _seen(frame: VideoFrame, now: float) -> Seen:
     height, width = grey.shape
     rows = slice(round(MOUTH_ROWS[0] * height), round(MOUTH_ROWS[1] * height))
     columns = slice(round(MOUTH_COLUMNS[0] * width), round(MOUTH_COLUMNS[1] * width))
-    return Seen(now, (height, width), np.asarray(grey[rows, columns], np.float32))
+    mouth = cv2.resize(grey[rows, columns], (MOUTH_SIDE, MOUTH_SIDE), interpolation=cv2.INTER_AREA)
+    return Seen(now, (height, width), np.asarray(mouth, np.float32))

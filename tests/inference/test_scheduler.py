@@ -345,6 +345,18 @@ def test_the_portrait_shows_only_when_no_picture_could_be_in_time() -> None:
     assert talk.inference.pulse().steps["still"] >= 1
 
 
+def test_two_seconds_without_a_picture_are_no_reason_for_the_portrait() -> None:
+    talk = Talk(0.3)
+    talk.last(20)
+    for _ in range(3):
+        talk.renderer.seconds = 2.0
+        talk.last(0.04)
+        talk.renderer.seconds = 0.3
+        talk.last(10)
+    assert talk.inference.pulse().steps.get("still", 0) == 0
+    assert talk.rate(5) >= 3
+
+
 def test_what_was_left_out_comes_back_when_there_is_time() -> None:
     talk = Talk(0.2)
     talk.last(10)
