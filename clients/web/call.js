@@ -19,7 +19,8 @@ const GONE = 410; // of a session that another page's call has replaced
 
 /**
  * `query` (a function): what POST /session is asked for, as URLSearchParams. `voice` (a function): the promise of the
- * stream that is sent; null where a program speaks. `always`: it also calls again when it was never connected.
+ * stream that is sent; null where a program speaks. `always`: it also calls again when it was never connected. `server`:
+ * its address, with a slash at the end; if left out, the page's own.
  *
  * `on(event, detail)` hears what happens:
  *   asking, voice (stream), connecting, waiting (error: there is no room; it comes in by itself), stream (of the avatar),
@@ -27,8 +28,8 @@ const GONE = 410; // of a session that another page's call has replaced
  *   lost (error; it calls again, for ever), ended (nothing is held any more), failed (error; it does not call again).
  */
 export class Call {
-  constructor({ query, voice, always = false, on }) {
-    Object.assign(this, { query, voice, always, on });
+  constructor({ query, voice, always = false, on, server }) {
+    Object.assign(this, { query, voice, always, on, server });
     this.ticket = ticket(); // keeps its turn where others wait, too
     this.losses = 0; // since it was live last
     this.attempt = null; // the connection under way; all that it started ends with it
@@ -116,7 +117,7 @@ export class Call {
     const query = this.query();
     query.set("ticket", this.ticket);
     const response = await within(CONNECT_TIMEOUT_MS, mine.aborter.signal, (signal) =>
-      fetch(at(`/session?${query}`), {
+      fetch(at(`/session?${query}`, this.server), {
         method: "POST",
         headers: { "Content-Type": "application/sdp" },
         body: peer.localDescription.sdp,
@@ -125,7 +126,7 @@ export class Call {
     );
     if (response.status !== 201) throw await refusal(response);
     mine.session = {
-      location: at(response.headers.get("Location")),
+      location: at(response.headers.get("Location"), this.server),
       delay: Number(response.headers.get("Avatar-Delay")),
       layout: response.headers.get("Avatar-Video"),
     };

@@ -1,8 +1,8 @@
 // Asking the server: addresses that also work behind a path prefix, time-outs, and what went wrong in words.
 
 /** An address of the server's, from the path that it tells ("/session/…"), wherever a proxy has put the page. */
-export function at(path) {
-  return new URL(path.replace(/^\//, ""), document.baseURI);
+export function at(path, server = document.baseURI) {
+  return new URL(path.replace(/^\//, ""), server);
 }
 
 /** What `ask(signal)` gives, unless it takes too long (a TimeoutError) or `outer` is aborted. */

@@ -33,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-photos", action="store_true", help="do not let the page make avatars of photos")
     parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="SITE",
+        help="let pages of another site use the server, such as https://www.example.com; may be repeated",
+    )
+    parser.add_argument(
         "--voice",
         default="espeak",
         metavar="WHICH",
@@ -69,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
             record=record_options(args),
             photos=not args.no_photos,
             voice=args.voice,
+            allowed_origins=tuple(args.allow_origin),
         )
     )
     return 0

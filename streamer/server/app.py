@@ -37,6 +37,7 @@ from streamer.web.descriptors import door_limits
 from streamer.web.door import Door
 from streamer.web.guard import guard
 from streamer.web.listen import addresses, listen
+from streamer.web.origins import Origins
 from streamer.web.throttle import Throttles, throttled
 from streamer.webrtc.codecs import set_bitrates
 from streamer.webrtc.ice import offer_to, own_addresses, reach
@@ -82,7 +83,8 @@ async def _serve(options: ServeOptions) -> None:
     requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, MonotonicClock())
     door = Door(lambda: protocol(), door_limits(options.max_sessions or MOST_SESSIONS), MonotonicClock())
     handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings)
-    middlewares = [door.middleware(), guard(options.host, overlay="/obs"), throttled(requests)]
+    guarded = guard(options.host, "/obs", Origins(options.allowed_origins))
+    middlewares = [door.middleware(), guarded, throttled(requests)]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     runner = web.AppRunner(app, access_log=None, **HTTP)

@@ -27,3 +27,4 @@ class ServeOptions:
     record: RecordOptions = NOTHING
     photos: bool = True  # avatars may be made on the page, from this machine only
     voice: str = "espeak"  # see `voice.choice`
+    allowed_origins: tuple[str, ...] = ()  # other sites whose pages may use the server

@@ -8,6 +8,8 @@ A page of any site can send requests to localhost from the visitor's browser. Th
   but a page full of images would keep this machine busy. Links of other sites work.
 - Origin: what changes something must come from a page of this server, or from a program, which sends no Origin. So
   must a WebSocket, which a page of any site may otherwise open.
+
+Sites that the operator names (`origins`) pass the last two.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from streamer.web.listen import is_loopback
+from streamer.web.origins import Origins
 
 LOCAL_ONLY = "this server answers to localhost only"
 LOCAL_WAY = "for other names, and behind a proxy, start it with --host 0.0.0.0 or an address (docs/proxy.md)"
@@ -66,15 +69,19 @@ def site_allowed(site: str | None, mode: str | None) -> bool:
     return site in (None, "same-origin", "none") or mode == "navigate"
 
 
-def guard(listening_on: str, overlay: str | None = None) -> Middleware:
+def guard(listening_on: str, overlay: str | None = None, origins: Origins | None = None) -> Middleware:
     """The checks as middleware; it also puts the security headers on every answer.
 
     overlay: path of the page that lies over a scene in OBS, and may be styled there.
+    origins: other sites, whose pages are treated as the server's own.
     """
+    others = origins or Origins()
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        headers = OVERLAY_HEADERS if request.path == overlay else HEADERS
+        headers = (OVERLAY_HEADERS if request.path == overlay else HEADERS) | {"Vary": "Origin"}
+        if others.trusts(request):
+            headers |= others.headers(request)
         try:
             response = await _checked(request, handler)
         except web.HTTPException as error:
@@ -86,6 +93,8 @@ def guard(listening_on: str, overlay: str | None = None) -> Middleware:
     async def _checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not host_allowed(listening_on, request.host):
             raise web.HTTPForbidden(text=f"{LOCAL_ONLY}, and was asked for {request.host[:80]!r}; {LOCAL_WAY}\n")
+        if others.trusts(request):
+            return others.preflight(request) or await handler(request)
         if not site_allowed(request.headers.get("Sec-Fetch-Site"), request.headers.get("Sec-Fetch-Mode")):
             raise web.HTTPForbidden(text="requests from pages of other sites are refused\n")
         asks_only = request.method in SAFE_METHODS and "Upgrade" not in request.headers

@@ -1,0 +1,135 @@
+"""<avatar-view> on a page of another origin, in a real browser: it calls, speaks and is steered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from playwright.async_api import Page, async_playwright
+
+from clients.speech import SpeechClient
+from streamer.measure.launched_server import LaunchedServer, launch
+from tests import ROOT
+from tests.e2e.browser import ARGUMENTS, CHROMIUM
+from tests.fakes.spoken import SAMPLE_RATE, steps
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: the browser's side is not tested on this machine"),
+]
+
+PAGE = """<!doctype html><title>Another site</title>
+<script>
+  window.states = []; window.heard = []; window.errors = [];
+  addEventListener("avatar-state", ({ detail }) => states.push(detail.state));
+  addEventListener("avatar-event", ({ detail }) => heard.push(detail));
+  addEventListener("avatar-error", ({ detail }) => errors.push(detail.message));
+</script>
+<script type="module" src="SERVERavatar-view.js"></script>
+<avatar-view server="SERVER" avatar="dot" speech style="width: 200px"></avatar-view>
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A server, and a listener for the pages of the site that it lets use it."""
+
+    server: LaunchedServer
+    listener: socket.socket
+
+
+@pytest.fixture(scope="module")
+def site(tiny_folder: Path) -> Iterator[Site]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        arguments = ["--engines", str(tiny_folder), "--sessions", "1", "--threads", "1", "--allow-origin", origin]
+        with launch(arguments) as server:
+            yield Site(server, listener)
+
+
+@asynccontextmanager
+async def page(site: Site, listener: socket.socket) -> AsyncIterator[Page]:
+    async def index(request: web.Request) -> web.Response:
+        return web.Response(text=PAGE.replace("SERVER", site.server.url), content_type="text/html")
+
+    app = web.Application()
+    app.add_routes([web.get("/", index)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, listener.dup()).start()
+    try:
+        async with async_playwright() as playwright:
+            chromium = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+            opened = await (await chromium.new_context()).new_page()
+            await opened.goto(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+            yield opened
+            await chromium.close()
+    finally:
+        await runner.cleanup()
+
+
+async def test_it_lives_on_another_site(site: Site) -> None:
+    async with page(site, site.listener) as opened:
+        await opened.wait_for_function("Boolean(customElements.get('avatar-view'))")
+        await opened.evaluate("window.view = document.querySelector('avatar-view')")
+        await opened.wait_for_function("view.shadowRoot.querySelector('img').naturalWidth > 0")  # its portrait
+        assert await opened.evaluate("view.state") == "idle"
+        await opened.evaluate("view.start()")
+        await opened.wait_for_function("view.state === 'live' && view.video.videoWidth > 0")
+        await opened.wait_for_function("heard.some(({ type }) => type === 'statistics')")
+        location = await opened.evaluate("view.session")
+        async with SpeechClient(location) as speech:
+            await speech.say(steps([0.5] * 3), SAMPLE_RATE)
+            await opened.wait_for_function("heard.some(({ type, state }) => type === 'state' && state === 'speaking')")
+            async with asyncio.timeout(20):
+                await speech.idle()
+        await opened.evaluate("view.control({ type: 'gesture', name: 'nod' })")
+        await opened.evaluate("view.control({ type: 'mute', on: true })")
+        await opened.wait_for_function("heard.some(({ type, muted }) => type === 'state' && muted)")
+        if shutil.which("espeak-ng"):
+            assert await opened.evaluate("view.say('Hello there.')") == 1
+            assert await opened.evaluate("view.interrupt()") >= 0
+        assert await opened.evaluate("errors") == []
+        await opened.evaluate("view.remove()")
+        await opened.wait_for_function("view.state === 'idle' && view.session === null")
+        assert (await opened.evaluate("states"))[:2] == ["connecting", "live"]
+
+
+async def test_a_page_of_a_site_that_is_not_named_gets_nothing(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with page(site, listener) as opened:
+            await opened.wait_for_timeout(500)
+            assert not await opened.evaluate("Boolean(customElements.get('avatar-view'))")
+            status = await opened.evaluate(
+                f"fetch('{site.server.url}avatars').then(({{ status }}) => status, (error) => error.name)"
+            )
+            assert status == "TypeError"
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_the_package_has_what_the_element_imports(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["npm", "pack", "--dry-run", "--json"],
+        cwd=ROOT / "clients" / "web",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    packed = {file["path"] for file in json.loads(done.stdout)[0]["files"]}
+    pending, needed = ["avatar-view.js"], set()
+    while pending:
+        needed.add(name := pending.pop())
+        lines = (ROOT / "clients" / "web" / name).read_text().splitlines()
+        found = {line.split('"./')[1].rstrip('";') for line in lines if line.startswith("import ") and '"./' in line}
+        pending += found - needed
+    assert needed | {"avatar-view.d.ts", "package.json"} == packed
