@@ -48,6 +48,7 @@ def test_two_speakers_are_both_heard() -> None:
         assert np.corrcoef(heard, one)[0, 1] > 0.4
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 3000))
 def test_any_chunks_give_the_same(size: int) -> None:

@@ -148,6 +148,7 @@ def test_a_pipe_into_which_nothing_comes_is_given_up(monkeypatch: pytest.MonkeyP
     os.close(writing)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_no_bytes_end_in_anything_but_sound_or_one_line(

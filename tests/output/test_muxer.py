@@ -136,6 +136,7 @@ def test_a_film_without_a_picture_is_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [".mp4", ".mkv", ".ts"])
 def test_a_full_disk_keeps_what_was_written(tmp_path: Path, kind: str) -> None:
     muxer = Muxer(job(tmp_path / f"film{kind}"))

@@ -219,6 +219,7 @@ def test_no_file_and_no_such_folder(tmp_path: Path) -> None:
     assert "a folder; expected the file of a performance" in refused(tmp_path)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 1 << 16), st.binary(min_size=1, max_size=8))
 def test_no_damage_is_worse_than_a_refusal(tmp_path: Path, where: int, what: bytes) -> None:

@@ -87,6 +87,7 @@ async def test_the_same_face_makes_the_same_pictures(
     assert lying_in(tmp_path) == [target.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("face", [FaceOptions(yaw=5.0, roll=-2.0), FaceOptions(still=True, expression_scale=0.5)])
 async def test_how_the_face_was_held_is_played_too(
     face: FaceOptions, tiny: Engines, dot: Avatar, tmp_path: Path

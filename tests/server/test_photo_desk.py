@@ -200,6 +200,7 @@ def test_the_child_answers_with_the_remarks_about_a_photo() -> None:
     assert notes_of(msgspec.json.encode(answer), b"") == answer.notes
 
 
+@pytest.mark.slow
 def test_the_child_refuses_what_is_no_photo_without_naming_a_path(tmp_path: Path) -> None:
     (tmp_path / "photo").write_bytes(b"note: made avatar me")
     answer = make(MakeAvatar(str(tmp_path / "photo"), "me", "Me", str(ROOT / "engines" / "starter")))

@@ -34,6 +34,7 @@ def head(seed: int, loudness: list[float]) -> FloatArray:
     return np.array([pose.step(level) for level in loudness])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_it_blinks_as_often_as_people_do_and_closes_both_eyes(seed: int) -> None:
     minutes = 5

@@ -63,6 +63,7 @@ def test_no_face_is_no_face(landmarker: Landmarker, picture: ByteArray) -> None:
     assert landmarker.find(picture) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", landmarks.MODELS)
 def test_both_engines_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     results = []

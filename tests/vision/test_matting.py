@@ -41,6 +41,7 @@ def overlap(one: FloatArray, other: FloatArray) -> float:
     return float(((one > 0.5) & (other > 0.5)).sum() / ((one > 0.5) | (other > 0.5)).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mina", "kofi"])
 def test_a_person_is_cut_out(name: str) -> None:
     points = faces.keypoints(name)
