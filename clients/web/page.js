@@ -109,7 +109,7 @@ function follow(event, detail) {
     case "connecting":
       return show("connecting", "Connecting …");
     case "waiting":
-      return show("waiting", `${detail.message}. You come in by yourself.`);
+      return show("waiting", `${sentence(detail.message)} You come in by yourself.`);
     case "stream":
       return stage.play(detail);
     case "live":
@@ -129,6 +129,10 @@ function follow(event, detail) {
       voice.quiet();
       return show("failed", explain(detail));
   }
+}
+
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
 }
 
 /** Begin a call; the promise is kept when it is live. */

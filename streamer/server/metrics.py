@@ -104,6 +104,7 @@ class _Counts(Collector):
             ("frames_overflowed_total", "counter", "Pictures not made: too many waited", pulse.overflowed),
             ("ladder_rung", "gauge", "How much is left out now, 0 being nothing", pulse.rung),
             ("worker_busy_ratio", "gauge", "Share of its time that it worked lately", pulse.busy),
+            ("worker_frame_seconds", "gauge", "Time that a painted frame takes, all of it", pulse.frame_s),
             ("frames_shown_total", "counter", "Pictures sent", sessions.frames_shown),
             ("frames_repeated_total", "counter", "Repeats of a picture, the next being late", sessions.frames_repeated),
             ("frames_late_total", "counter", "Pictures sent a little after their moment", sessions.frames_late),
