@@ -23,7 +23,7 @@ from streamer.core.letterbox import Fit
 from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions, RecordOptions, any_seed
 from streamer.core.rates import FPS
 from streamer.core.signals import stop_event
-from streamer.desktop.local_session import LocalOptions, LocalSession
+from streamer.desktop.local_session import LocalSession
 from streamer.desktop.recorded_video import RecordedVideo
 from streamer.desktop.sources import FileSource, NoMicrophone
 from streamer.desktop.speech_server import LocalSpeech
@@ -34,6 +34,7 @@ from streamer.inference.worker import InferenceWorker
 from streamer.recording.performance import About
 from streamer.recording.recorder import Recorder, check_target
 from streamer.session.ends import PictureSink, SoundSink, SoundSource
+from streamer.session.options import SessionOptions
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 
@@ -119,14 +120,14 @@ def open_video(
     return None if record.video is None else devices.enter_context(RecordedVideo(record.video, fit, background, note))
 
 
-def chosen(manifest: Manifest, face: FaceChoice) -> tuple[Portrait, LocalOptions]:
+def chosen(manifest: Manifest, face: FaceChoice) -> tuple[Portrait, SessionOptions]:
     """The portrait and the options of a session with it. Raises BundleError or ConfigError."""
     name = face.avatar or default_name(manifest)
     portrait = Gallery.load(manifest, [name], name).find(None)
     size = frame_size(manifest, portrait.photo.shape[0], face.face)
     still = portrait.shown(face.face.background, size)
     dial = live_lookahead_ms(manifest, face.lookahead_ms)
-    return portrait, LocalOptions(name, still, dial, any_seed(), face.face)
+    return portrait, SessionOptions(name, still, dial, any_seed(), face.face)
 
 
 async def converse(

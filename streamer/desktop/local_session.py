@@ -8,14 +8,13 @@ it is back, an inference process that died stands still until the next one is wa
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
 
 from streamer.core.aio import Clock, until_first
 from streamer.core.errors import SessionError
 from streamer.core.frames import ByteArray
 from streamer.core.limits import SpeechLimits
-from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
+from streamer.core.options import PipelineOptions
 from streamer.core.rungs import FULL, Rung
 from streamer.desktop.presenter import Note, Presenter
 from streamer.inference.worker import WorkerState
@@ -23,6 +22,7 @@ from streamer.inference.worker_session import Listener, PerformanceListener
 from streamer.recording.recorder import Recorder
 from streamer.session.conversation import Conversation, FaceWorker, NoFace
 from streamer.session.ends import PictureSink, SoundSink, SoundSource
+from streamer.session.options import SessionOptions
 from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
 from streamer.session.speech_port import SpeechPort
 
@@ -47,17 +47,6 @@ class Worker(Protocol):
         """Prepare a session."""
 
 
-@dataclass(frozen=True, eq=False)
-class LocalOptions:
-    """Who speaks, and how. `still` (uint8 [H, W, 3 or 4]) shows where there is no picture."""
-
-    avatar: str
-    still: ByteArray
-    lookahead_ms: int  # what the pipeline will really use
-    seed: int = 0
-    face: FaceOptions = PLAIN_FACE
-
-
 class LocalSession:
     """One face on this machine. `note` gets one line for each fault and one for each recovery.
 
@@ -67,7 +56,7 @@ class LocalSession:
 
     def __init__(
         self,
-        options: LocalOptions,
+        options: SessionOptions,
         worker: Worker,
         clock: Clock,
         pictures: PictureSink,
@@ -157,9 +146,8 @@ class LocalSession:
                     self._presenter.mended("face", "the face moves again")
 
     def _open(self) -> None:
-        pipeline = PipelineOptions(self._options.lookahead_ms, self._options.seed, self._options.face)
         try:
-            self._face = self._worker.open(self._options.avatar, pipeline, self, self._recorder)
+            self._face = self._worker.open(self._options.avatar, self._options.pipeline, self, self._recorder)
             self._conversation.begin_again(self._face)
         except SessionError as error:
             self.on_worker_failure(str(error))

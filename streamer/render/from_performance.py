@@ -19,7 +19,7 @@ from streamer.avatar.tuned_engines import open_engines
 from streamer.core.console import remark, say, show
 from streamer.core.errors import MediaError
 from streamer.core.frames import Coefficients, CoefficientWindow, FloatArray
-from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions
+from streamer.core.options import FaceOptions
 from streamer.core.rates import FPS
 from streamer.core.signals import interruptible
 from streamer.photo.prepare import named_or_photo
@@ -27,6 +27,7 @@ from streamer.pipeline import Avatar
 from streamer.recording.performance import Performance
 from streamer.recording.performance_file import open_performance
 from streamer.render import video_file
+from streamer.render.options import VideoOptions
 from streamer.render.pictures import Pictures, StageTimes, check_outputs, draw
 from streamer.render.progress import Progress
 from streamer.render.video_file import VideoWriter
@@ -39,24 +40,15 @@ from streamer.stages.mouth_easing import MouthEasing, mouth_rows
 AT_ONCE = 64  # rows that windows are made of at a time
 
 
-@dataclass(frozen=True)
-class ReplayOptions:
-    """Options of a replay, as in `from_sound.RenderOptions`; avatar None is the one that performed it.
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions(VideoOptions):
+    """Options of a replay; avatar None is the one that performed it.
 
-    sound: in place of the recording's own; track: of it, from 1. face: `still` and a view may be asked;
-    None is as it was performed.
+    sound: in place of the recording's own. face: `still` and a view may be asked; None is as it was performed.
     """
 
     performance: Path
-    out: Path
-    avatar: str | None = None
-    photo_mode: str | None = None
-    photo_face: int | None = None
     sound: Path | None = None
-    track: int | None = None
-    face: FaceOptions = PLAIN_FACE
-    threads: int = DEFAULT_THREADS
-    stats: bool = False
 
 
 def replay_file(manifest: Manifest, options: ReplayOptions) -> None:

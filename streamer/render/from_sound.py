@@ -17,13 +17,14 @@ from streamer.avatar.tuned_engines import open_engines
 from streamer.core.console import remark, say, show
 from streamer.core.errors import ConfigError
 from streamer.core.frames import CoefficientWindow, FloatArray
-from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions, PipelineOptions
+from streamer.core.options import PipelineOptions
 from streamer.core.signals import interruptible
 from streamer.photo.prepare import named_or_photo
 from streamer.pipeline import CoefficientStream
 from streamer.recording.performance import About, Performance
 from streamer.recording.performance_file import save_performance
 from streamer.render import video_file
+from streamer.render.options import VideoOptions
 from streamer.render.pictures import Pictures, StageTimes, check_outputs, draw
 from streamer.render.progress import Progress
 from streamer.render.reference_video import read_script
@@ -31,25 +32,16 @@ from streamer.render.video_file import VideoWriter
 from streamer.stages import face_options
 
 
-@dataclass(frozen=True)
-class RenderOptions:
-    """What `avatar render` was asked for. track: of the sound, from 1; avatar: a name or a photo;
-    photo_mode, photo_face: for a photo."""
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions(VideoOptions):
+    """What `avatar render` of a sound was asked for."""
 
     audio: Path
-    out: Path
-    track: int | None = None
-    avatar: str | None = None
-    photo_mode: str | None = None
-    photo_face: int | None = None
     coefficients: Path | None = None
     lookahead_ms: int | None = None
     seed: int = 0
-    face: FaceOptions = PLAIN_FACE
     reference_pose: Path | None = None
     reference_blink: Path | None = None
-    threads: int = DEFAULT_THREADS
-    stats: bool = False
 
 
 def render_file(manifest: Manifest, options: RenderOptions) -> None:

@@ -23,14 +23,13 @@ from streamer.core.aio import Clock, until_first
 from streamer.core.errors import SessionError
 from streamer.core.frames import ByteArray
 from streamer.core.limits import Limits, SpeechLimits
-from streamer.core.options import PipelineOptions
 from streamer.core.rungs import FULL, Rung
 from streamer.inference.worker import InferenceWorker
 from streamer.server import negotiation
 from streamer.server.metrics import SessionCounts
 from streamer.server.patience import until_connected, until_over
 from streamer.server.peer_state import TRANSITIONS, State
-from streamer.server.session_options import SessionOptions
+from streamer.server.session_options import PeerOptions
 from streamer.session.control import Control
 from streamer.session.control_protocol import Statistics
 from streamer.session.conversation import Conversation
@@ -59,7 +58,7 @@ class Session:
 
     def __init__(
         self,
-        options: SessionOptions,
+        options: PeerOptions,
         worker: InferenceWorker,
         limits: Limits,
         clock: Clock,
@@ -80,7 +79,6 @@ class Session:
         self._heard = 0.0  # when the microphone last sent anything
         self._opened = self._live_since = clock.now()
         self._spoken = self._opened  # when pushed speech was last there
-        pipeline = PipelineOptions(options.lookahead_ms, options.seed, options.face)
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
         self._audio, self._video = AvatarAudioTrack(), AvatarVideoTrack()
         audio = self._peer.addTransceiver(self._audio, "sendrecv")
@@ -93,7 +91,7 @@ class Session:
         self._recorder = None if options.record is None else options.record()
         self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, self._recorder)
         self._pacer = Pacer(self._playout, clock)
-        self._face = worker.open(options.avatar, pipeline, self, self._recorder)
+        self._face = worker.open(options.avatar, options.pipeline, self, self._recorder)
         self.conversation = Conversation(self._face, self._playout)
         self.speech = SpeechPort(SpeechLimits(), self.conversation, clock.now())
         self.line = SpeechLine(self.speech)

@@ -22,7 +22,7 @@ from streamer.server.capacity import most_sessions
 from streamer.server.metrics import SessionCounts
 from streamer.server.peer_session import Session
 from streamer.server.places import NoRoomError, Places
-from streamer.server.session_options import SessionOptions
+from streamer.server.session_options import PeerOptions
 from streamer.server.waiting_line import WaitingLine
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Lobby:
     async def admit(
         self,
         offer: str,
-        prepare: Callable[[], Awaitable[SessionOptions]],
+        prepare: Callable[[], Awaitable[PeerOptions]],
         address: str = "",
         key: str | None = None,
     ) -> tuple[str, str, int]:

@@ -30,7 +30,7 @@ from streamer.server.options import ServeOptions
 from streamer.server.peer_session import Session
 from streamer.server.places import NoRoomError
 from streamer.server.registry import Lobby, ReplacedError, watch_address
-from streamer.server.session_options import SessionOptions
+from streamer.server.session_options import PeerOptions
 from streamer.server.stills import Stills
 from streamer.server.trickle import take_fragment
 from streamer.server.waiting_line import TICKET
@@ -195,7 +195,7 @@ class SessionHandlers:
             headers[VIDEO_HEADER] = LAYOUT
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
 
-    def _session_options(self, request: web.Request) -> tuple[Portrait, SessionOptions]:
+    def _session_options(self, request: web.Request) -> tuple[Portrait, PeerOptions]:
         """What the query asks for, still without its background: nothing that costs."""
         gallery = self._gallery()
         try:
@@ -216,12 +216,12 @@ class SessionHandlers:
         record = None
         if self._recordings is not None:
             record = partial(self._recordings.recorder, portrait.name, chosen, face)
-        options = SessionOptions(
+        options = PeerOptions(
             portrait.name, portrait.still, chosen, any_seed(), face, microphone=speech == "0", record=record
         )
         return portrait, options
 
-    async def _prepare(self, portrait: Portrait, options: SessionOptions) -> SessionOptions:
+    async def _prepare(self, portrait: Portrait, options: PeerOptions) -> PeerOptions:
         size = frame_size(self._manifest, portrait.photo.shape[0], options.face)
         try:
             return replace(options, still=await self._stills.still(portrait, options.face.background, size))

@@ -11,9 +11,10 @@ import pytest
 
 from streamer.audio.format import AUDIO_PTIME_MS, MS, RATE, Samples
 from streamer.core.rates import FPS
-from streamer.desktop.local_session import LocalOptions, LocalSession
+from streamer.desktop.local_session import LocalSession
 from streamer.desktop.presenter import RETRY_S, STUCK_FRAMES
 from streamer.inference.worker import WorkerState
+from streamer.session.options import SessionOptions
 from streamer.session.timeline import RAMP
 from tests.fakes.clock import FakeClock
 from tests.fakes.local import LOUDEST, STILL, Ear, LevelWorker, Screen, Script, steps
@@ -32,7 +33,7 @@ class Stage:
         self.ear = Ear(self.clock, lead_s)
         self.source = Script(self.clock, parts)
         self.notes: list[str] = []
-        options = LocalOptions("dot", STILL, 225)
+        options = SessionOptions("dot", STILL, 225)
         self.session = LocalSession(options, self.worker, self.clock, self.screen, self.ear, self.notes.append)
         self.start = self.clock.now()
 

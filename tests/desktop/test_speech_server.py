@@ -26,9 +26,10 @@ from clients.speech import SpeechClient, SpeechClientError
 from streamer.audio.format import AUDIO_PTIME_MS, MS
 from streamer.cli.main import main
 from streamer.core.aio import Clock, MonotonicClock
-from streamer.desktop.local_session import LocalOptions, LocalSession
+from streamer.desktop.local_session import LocalSession
 from streamer.desktop.sources import NoMicrophone
 from streamer.desktop.speech_server import LocalSpeech
+from streamer.session.options import SessionOptions
 from streamer.session.playout import FADE_MS
 from streamer.session.speech_format import Pcm
 from streamer.session.speech_protocol import Idle, Played, Started, Told
@@ -48,7 +49,7 @@ class Stage:
         self.worker = LevelWorker()
         self.screen = Screen(clock)
         self.ear = Ear(clock, lead_s)
-        options = LocalOptions("dot", STILL, 225)
+        options = SessionOptions("dot", STILL, 225)
         self.session = LocalSession(options, self.worker, clock, self.screen, self.ear, lambda note: None)
 
     @asynccontextmanager

@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 import numpy as np
 
 from streamer.core.aio import MonotonicClock
-from streamer.desktop.local_session import LocalOptions, LocalSession
+from streamer.desktop.local_session import LocalSession
 from streamer.desktop.program_face import Showing
 from streamer.desktop.sources import NoMicrophone
 from streamer.desktop.speech_server import LocalSpeech
 from streamer.session.ends import PictureSink, SoundSink
+from streamer.session.options import SessionOptions
 from tests.fakes.local import STILL, LevelWorker
 
 RATE = 24_000
@@ -31,7 +32,7 @@ class LevelFace:
 
     @asynccontextmanager
     async def open(self, pictures: PictureSink, sound: SoundSink) -> AsyncIterator[Showing]:
-        options = LocalOptions("dot", STILL, 225)
+        options = SessionOptions("dot", STILL, 225)
         session = LocalSession(options, LevelWorker(), MonotonicClock(), pictures, sound, lambda note: None)
         with LocalSpeech(0) as speech:
             async with speech.served(session):

@@ -83,7 +83,9 @@ def test_a_whole_photo_speaks_without_being_prepared(
     own_home: Path, photo: Path, official: Engines, tmp_path: Path
 ) -> None:
     write_wav(tmp_path / "speech.wav", np.zeros(3 * 640, np.float32))
-    options = RenderOptions(tmp_path / "speech.wav", tmp_path / "out.mp4", avatar=str(photo), photo_mode="full")
+    options = RenderOptions(
+        audio=tmp_path / "speech.wav", out=tmp_path / "out.mp4", avatar=str(photo), photo_mode="full"
+    )
     render_file(official.manifest, options)
     made = frames(tmp_path / "out.mp4")
     assert len(made) == 3

@@ -21,7 +21,7 @@ from streamer.measure.caller import Recording, SoundTrack
 from streamer.measure.onsets import vowels
 from streamer.server.peer_session import Session
 from streamer.server.peer_state import State
-from streamer.server.session_options import SessionOptions
+from streamer.server.session_options import PeerOptions
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from streamer.webrtc.private_parts import Transport, transports_of
 from tests.families import tiny_family
@@ -91,7 +91,7 @@ async def hostile(worker: InferenceWorker) -> AsyncIterator[Hostile]:
         stack.push_async_callback(peer.close)
         peer.addTransceiver(SoundTrack(vowels(30.0), Recording(), MonotonicClock()), "sendrecv")
         peer.addTransceiver("video", "recvonly")
-        session = Session(SessionOptions(tiny_family.NAME, STILL, 185), worker, Limits(), MonotonicClock(), owner)
+        session = Session(PeerOptions(tiny_family.NAME, STILL, 185), worker, Limits(), MonotonicClock(), owner)
         stack.push_async_callback(session.close, "enough")
         await peer.setLocalDescription(await peer.createOffer())
         answer = await session.answer(peer.localDescription.sdp)

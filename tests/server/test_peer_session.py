@@ -28,7 +28,7 @@ from streamer.server.peer_session import Session
 from streamer.server.peer_state import State
 from streamer.server.places import NoRoomError
 from streamer.server.registry import Lobby
-from streamer.server.session_options import SessionOptions
+from streamer.server.session_options import PeerOptions
 from streamer.session.speech_format import Pcm
 from streamer.session.speech_protocol import Idle, Played, Started, Told
 from streamer.webrtc.ice import LOOPBACK, offer_only
@@ -68,7 +68,7 @@ class Owner:
 
 
 def open_session(worker: InferenceWorker, limits: Limits, owner: Owner) -> Session:
-    return Session(SessionOptions(tiny_family.NAME, STILL, 185), worker, limits, MonotonicClock(), owner)
+    return Session(PeerOptions(tiny_family.NAME, STILL, 185), worker, limits, MonotonicClock(), owner)
 
 
 async def offering(stack: AsyncExitStack, audio: str = "sendrecv", video: str = "recvonly") -> RTCPeerConnection:
@@ -125,7 +125,7 @@ async def test_a_peer_of_which_nothing_comes_any_more_is_gone(worker: InferenceW
 @pytest.mark.parametrize("microphone", [True, False])
 async def test_a_place_is_kept_by_whoever_talks(worker: InferenceWorker, microphone: bool) -> None:
     owner, limits, clock = Owner(), Limits(), MonotonicClock()
-    options = SessionOptions(tiny_family.NAME, STILL, 185, microphone=microphone)
+    options = PeerOptions(tiny_family.NAME, STILL, 185, microphone=microphone)
     async with AsyncExitStack() as stack:
         peer = await offering(stack)
         before = clock.now()
@@ -211,9 +211,9 @@ async def test_a_peer_that_takes_no_sound_has_its_speech_played_and_reported(wor
 async def test_a_worker_that_dies_while_a_session_is_opened_is_an_answer(worker: InferenceWorker) -> None:
     """Before the session, while a place is looked for, and while its offer is answered."""
     lobby = Lobby(worker, 1, Limits(), MonotonicClock())
-    options = SessionOptions(tiny_family.NAME, STILL, 185)
+    options = PeerOptions(tiny_family.NAME, STILL, 185)
 
-    async def prepare() -> SessionOptions:
+    async def prepare() -> PeerOptions:
         return options
 
     async with AsyncExitStack() as stack:
@@ -240,8 +240,8 @@ async def test_each_session_has_a_line_at_its_begin_and_one_at_its_end(worker: I
     lines: list[str] = []
     lobby = Lobby(worker, 1, Limits(), MonotonicClock(), lines.append)
 
-    async def prepare() -> SessionOptions:
-        return SessionOptions(tiny_family.NAME, STILL, 185)
+    async def prepare() -> PeerOptions:
+        return PeerOptions(tiny_family.NAME, STILL, 185)
 
     async with AsyncExitStack() as stack:
         peer = await offering(stack)
@@ -263,8 +263,8 @@ async def test_each_session_has_a_line_at_its_begin_and_one_at_its_end(worker: I
 async def test_an_offer_that_is_given_up_leaves_nothing(worker: InferenceWorker) -> None:
     lobby = Lobby(worker, 1, Limits(), MonotonicClock())
 
-    async def prepare() -> SessionOptions:
-        return SessionOptions(tiny_family.NAME, STILL, 185)
+    async def prepare() -> PeerOptions:
+        return PeerOptions(tiny_family.NAME, STILL, 185)
 
     async with AsyncExitStack() as stack:
         peer = await offering(stack)

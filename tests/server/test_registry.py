@@ -13,7 +13,7 @@ from streamer.core.limits import Limits
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.server.places import NoRoomError
 from streamer.server.registry import Lobby
-from streamer.server.session_options import SessionOptions
+from streamer.server.session_options import PeerOptions
 from tests.fakes.local import STILL, LevelWorker
 from tests.server.test_peer_session import offering
 
@@ -35,8 +35,8 @@ class Desk:
         """Open a session; its token."""
         peer = await offering(self._stack)
 
-        async def options() -> SessionOptions:
-            return SessionOptions("dot", STILL, 185)
+        async def options() -> PeerOptions:
+            return PeerOptions("dot", STILL, 185)
 
         token, answer, delay_ms = await self.lobby.admit(peer.localDescription.sdp, options, "127.0.0.1", key)
         assert answer.startswith("v=0")
@@ -89,7 +89,7 @@ async def test_without_engines_nobody_comes_in(desk: Desk) -> None:
 async def test_a_session_that_cannot_be_prepared_leaves_its_place(desk: Desk) -> None:
     peer_sdp = "v=0"
 
-    async def broken() -> SessionOptions:
+    async def broken() -> PeerOptions:
         raise NoRoomError("the disk is full")
 
     for _ in range(3):  # more than there are places
