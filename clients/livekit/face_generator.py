@@ -16,6 +16,7 @@ from clients.face_media import FPS, RATE, Block, FaceMedia, Picture
 from clients.speech import Event
 
 CHANNELS = 2
+MOST_WAITING = 12  # pictures and blocks of sound, 160 ms: as long as publishing takes, more would be lag for ever
 FIRST_PICTURE_S = 60.0  # for a session to come about
 SLACK_S = 0.03  # for a packet of sound that is on its way
 
@@ -29,7 +30,7 @@ class FaceGenerator(VideoGenerator):
     def __init__(self, face: FaceSource, on_event: Callable[[Event], None] = lambda event: None) -> None:
         self._source = face
         self._on_event = on_event
-        self._media = FaceMedia()
+        self._media = FaceMedia(MOST_WAITING)
         self._stack = AsyncExitStack()
         self._first: Picture | None = None
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pipecat.frames.frames import OutputImageRawFrame, SpeechOutputAudioRawFrame
 
-from clients.face_media import RATE, Block, Picture
+from clients.face_media import RATE, SILENT, Block, Picture
 
-SILENT = 16  # of 32767: what Opus makes of silence
 HANGOVER_BLOCKS = 30  # 0.6 s: Pipecat's output says that the bot has stopped after 0.35 s of silence
 
 

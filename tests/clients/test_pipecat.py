@@ -203,7 +203,7 @@ async def test_an_interruption_silences_the_bot_and_tells_what_was_heard() -> No
         before = bot.between.loud_ms()
         assert interrupted
         assert bot.between.loud_ms(after=cut) == 0
-        assert before <= heard_ms <= before + 200  # and what was on its way
+        assert abs(heard_ms - before) <= 60  # what was on its way is not counted
         await bot.say(0.4)
         await until(lambda: bot.events[3:])
         assert bot.events[2:] == [None, (400, False)]

@@ -20,6 +20,7 @@ from clients.speech import SpeechClient
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests import ROOT
 from tests.e2e.browser import ARGUMENTS, CHROMIUM
+from tests.e2e.firefox import FIREFOX, firefox
 from tests.fakes.spoken import SAMPLE_RATE, steps
 
 pytestmark = [
@@ -57,7 +58,9 @@ def site(tiny_folder: Path) -> Iterator[Site]:
 
 
 @asynccontextmanager
-async def page(site: Site, listener: socket.socket) -> AsyncIterator[Page]:
+async def pages(site: Site, listener: socket.socket) -> AsyncIterator[str]:
+    """The address of a page with the element, of the site that is listened for."""
+
     async def index(request: web.Request) -> web.Response:
         return web.Response(text=PAGE.replace("SERVER", site.server.url), content_type="text/html")
 
@@ -67,14 +70,19 @@ async def page(site: Site, listener: socket.socket) -> AsyncIterator[Page]:
     await runner.setup()
     await web.SockSite(runner, listener.dup()).start()
     try:
-        async with async_playwright() as playwright:
-            chromium = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-            opened = await (await chromium.new_context()).new_page()
-            await opened.goto(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-            yield opened
-            await chromium.close()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def page(site: Site, listener: socket.socket) -> AsyncIterator[Page]:
+    async with pages(site, listener) as url, async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        opened = await (await chromium.new_context()).new_page()
+        await opened.goto(url)
+        yield opened
+        await chromium.close()
 
 
 async def test_it_lives_on_another_site(site: Site) -> None:
@@ -102,6 +110,17 @@ async def test_it_lives_on_another_site(site: Site) -> None:
         await opened.evaluate("view.remove()")
         await opened.wait_for_function("view.state === 'idle' && view.session === null")
         assert (await opened.evaluate("states"))[:2] == ["connecting", "live"]
+
+
+@pytest.mark.skipif(FIREFOX is None, reason="NO FIREFOX: its side is not tested on this machine")
+async def test_it_lives_in_firefox(site: Site) -> None:
+    async with pages(site, site.listener) as url, firefox() as tab:
+        await tab.goto(url)
+        await tab.until("Boolean(customElements.get('avatar-view'))", 30)
+        await tab.evaluate("(document.querySelector('avatar-view').start(), 1)")
+        await tab.until("document.querySelector('avatar-view').video.videoWidth > 0", 60)
+        await tab.until("heard.some(({ type }) => type === 'statistics')", 30)
+        assert await tab.evaluate("errors") == []
 
 
 async def test_a_page_of_a_site_that_is_not_named_gets_nothing(site: Site) -> None:
