@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 
@@ -48,3 +48,27 @@ async def until_first(*parts: Coroutine[Any, Any, object]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Tasks:
+    """Tasks of one owner, kept until they end. `on_failure` is called with what one of them raised."""
+
+    def __init__(self, on_failure: Callable[[BaseException], None] | None = None) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+        self._on_failure = on_failure
+
+    def spawn(self, part: Coroutine[Any, Any, None]) -> None:
+        """Run `part` beside the others."""
+        task = asyncio.create_task(part)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def cancel(self) -> None:
+        """Cancel all that run."""
+        for task in self._running:
+            task.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if self._on_failure is not None and not task.cancelled() and (error := task.exception()) is not None:
+            self._on_failure(error)

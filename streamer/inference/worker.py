@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from streamer.core.aio import Clock, MonotonicClock
+from streamer.core.aio import Clock, MonotonicClock, Tasks
 from streamer.core.errors import BundleError, EngineError, SessionError
 from streamer.core.limits import WorkerLimits
 from streamer.core.options import PipelineOptions
@@ -81,7 +80,7 @@ class InferenceWorker:
         self._heard = 0.0  # when the process last said anything
         self._failed_starts = 0
         self._pulse = Pulse()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     @property
     def pid(self) -> int | None:
@@ -100,7 +99,7 @@ class InferenceWorker:
             AvatarError: the family or the default avatar cannot be used, or loading took too long.
         """
         await self._launch()
-        self._spawn(self._watch())
+        self._tasks.spawn(self._watch())
         try:
             async with asyncio.timeout(self._limits.start_s):
                 while self.state is WorkerState.STARTING:
@@ -116,8 +115,7 @@ class InferenceWorker:
     async def stop(self) -> None:
         """End the process and notify its sessions."""
         self._change(WorkerState.STOPPED)
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         self._fail_sessions("the server is stopping")
         if self._link is not None:
             await asyncio.to_thread(self._link.stop)
@@ -224,7 +222,7 @@ class InferenceWorker:
             return
         logger.error("%s; starting it again", self.failure)
         self._change(WorkerState.STARTING)
-        self._spawn(self._launch())
+        self._tasks.spawn(self._launch())
 
     def _fail_sessions(self, reason: str) -> None:
         sessions, self._sessions = self._sessions, {}
@@ -246,8 +244,3 @@ class InferenceWorker:
             logger.debug("worker: %s -> %s", self.state.name, state.name)
             self.state = state
             self._changed.set()
-
-    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -31,3 +31,19 @@ async def until_over(moments: Callable[[], dict[str, float]], clock: Clock) -> s
         if clock.now() >= found[reason]:
             return reason
         await clock.sleep_until(found[reason])
+
+
+def moments_of_end(
+    limits: Limits, live_since: float, peer_heard: float, microphone_heard: float | None
+) -> dict[str, float]:
+    """Return when a session is over, as things are, by reason; for `until_over`.
+
+    peer_heard, microphone_heard: when the last packet and the last sound came; None where no sound is to come.
+    """
+    found = {
+        f"the session lasted {limits.max_session_s / 3600:.1f} hours": live_since + limits.max_session_s,
+        f"nothing came from the peer for {limits.gone_s:g} s": peer_heard + limits.gone_s,
+    }
+    if microphone_heard is not None:
+        found[f"no sound from the microphone for {limits.no_media_s:.0f} s"] = microphone_heard + limits.no_media_s
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -19,7 +19,7 @@ from av import AudioFrame
 
 from streamer.audio.format import CHANNELS, RATE, Samples
 from streamer.avatar import background
-from streamer.core.aio import Clock, until_first
+from streamer.core.aio import Clock, Tasks, until_first
 from streamer.core.errors import SessionError
 from streamer.core.frames import ByteArray
 from streamer.core.limits import Limits, SpeechLimits
@@ -27,7 +27,7 @@ from streamer.core.rungs import FULL, Rung
 from streamer.inference.worker import InferenceWorker
 from streamer.server import negotiation
 from streamer.server.metrics import SessionCounts
-from streamer.server.patience import until_connected, until_over
+from streamer.server.patience import moments_of_end, until_connected, until_over
 from streamer.server.peer_state import TRANSITIONS, State
 from streamer.server.session_options import PeerOptions
 from streamer.session.control import Control
@@ -71,7 +71,7 @@ class Session:
         self._limits = limits
         self._clock = clock
         self._on_closed = on_closed
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self._on_failure)
         self._closed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None  # kept, or it might be collected
         self._reached = asyncio.Event()  # ICE is up
@@ -165,7 +165,7 @@ class Session:
         if self.state is not State.CONNECTING:
             await self.ended()
             raise SessionError(self.reason)
-        self._spawn(self._end_in_time())
+        self._tasks.spawn(self._end_in_time())
         return sdp
 
     async def close(self, reason: str) -> None:
@@ -179,8 +179,7 @@ class Session:
 
     async def _shut(self) -> None:
         """Let go: tracks first, then the peer connection, then the worker's part."""
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         self._audio.stop()
         self._video.stop()
         try:
@@ -219,10 +218,10 @@ class Session:
 
     def on_worker_failure(self, reason: str) -> None:
         """From the worker: no more pictures. Without a face there is nothing to stay for; the page may call again."""
-        self._spawn(self.close(reason))
+        self._tasks.spawn(self.close(reason))
 
     def _on_excess(self, reason: str) -> None:
-        self._spawn(self.close(reason))
+        self._tasks.spawn(self.close(reason))
 
     async def _pace(self) -> None:
         """Be the session's heartbeat: time passes here, whatever the peer sends or takes."""
@@ -246,7 +245,7 @@ class Session:
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
-            self._spawn(self._listen(track))
+            self._tasks.spawn(self._listen(track))
 
     async def _listen(self, track: MediaStreamTrack) -> None:
         await self._live.wait()
@@ -272,7 +271,7 @@ class Session:
             case "connected" if self.state is State.CONNECTING:
                 self._change(State.LIVE)
                 self._live_since = self._clock.now()
-                self._spawn(self._pace())
+                self._tasks.spawn(self._pace())
                 self._live.set()
             case "failed":
                 await self.close("the connection failed")
@@ -286,15 +285,8 @@ class Session:
         await self.close(reason or await until_over(self._moments, self._clock))
 
     def _moments(self) -> dict[str, float]:
-        """Return when the session is over, as things are, by reason."""
-        limits = self._limits
-        found = {
-            f"the session lasted {limits.max_session_s / 3600:.1f} hours": self._live_since + limits.max_session_s,
-            f"nothing came from the peer for {limits.gone_s:g} s": self.guard.heard_at + limits.gone_s,
-        }
-        if self._microphone_wanted:
-            found[f"no sound from the microphone for {limits.no_media_s:.0f} s"] = self._heard + limits.no_media_s
-        return found
+        heard = self._heard if self._microphone_wanted else None
+        return moments_of_end(self._limits, self._live_since, self.guard.heard_at, heard)
 
     def _change(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:
@@ -302,14 +294,7 @@ class Session:
         logger.debug("session: %s -> %s", self.state.name, state.name)
         self.state = state
 
-    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_done)
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        """A part of the session has ended; the session does not outlive a part that failed."""
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a session cannot go on", exc_info=error)
-            self._spawn(self.close("an error of the server"))
+    def _on_failure(self, error: BaseException) -> None:
+        """The session does not outlive a part that failed."""
+        logger.error("a session cannot go on", exc_info=error)
+        self._tasks.spawn(self.close("an error of the server"))
