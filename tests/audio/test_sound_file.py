@@ -62,7 +62,7 @@ def test_the_sound_of_a_video_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"RIFF\x24\x00\x00\x00WAVE"])
-def test_what_is_no_sound_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_sound_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "text.wav"
     path.write_bytes(content)
     with pytest.raises(MediaError, match=r"text\.wav: .*(not a sound|no sound)") as caught:

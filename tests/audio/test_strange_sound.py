@@ -58,7 +58,7 @@ def test_rate_and_channels_may_change_inside(tmp_path: Path, rate: int, channels
 
 
 @pytest.mark.parametrize("suffix", ["m4a", "aac", "mp2", "ts", "flac", "ogg"])
-def test_damaged_bytes_cost_no_more_than_themselves_and_are_told(tmp_path: Path, suffix: str) -> None:
+def test_damaged_bytes_cost_only_themselves_and_are_reported(tmp_path: Path, suffix: str) -> None:
     codec = {"mp2": "mp2", "flac": "flac", "ogg": "libopus"}.get(suffix, "aac")
     path = encoded(tmp_path / f"a.{suffix}", codec, np.tile(np.repeat(SPEECH, 3), 2), rate=48_000)
     content = bytearray(path.read_bytes())
@@ -74,7 +74,7 @@ def test_damaged_bytes_cost_no_more_than_themselves_and_are_told(tmp_path: Path,
 
 
 @pytest.mark.parametrize("suffix", ["flac", "mp3", "mka", "aiff", "wav", "ogg"])
-def test_a_file_that_breaks_off_is_told(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_file_is_reported(tmp_path: Path, suffix: str) -> None:
     codec = {"flac": "flac", "mp3": "libmp3lame", "mka": "aac", "aiff": "pcm_s16be", "wav": "pcm_s16le"}
     path = encoded(tmp_path / f"a.{suffix}", codec.get(suffix, "libopus"), np.repeat(SPEECH, 3), rate=48_000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])

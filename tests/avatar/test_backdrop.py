@@ -38,7 +38,7 @@ def backdrop(background: str) -> Backdrop:
     return Backdrop(np.repeat(tiny_family.matte()[..., None], 3, 2), MATTE, background)
 
 
-def test_a_colour_is_exact_where_there_is_nobody_and_the_person_is_whole() -> None:
+def test_a_colour_is_exact_outside_the_person_who_is_whole() -> None:
     rng = np.random.default_rng(1)
     picture = np.where(PERSON[..., None], rng.integers(0, 256, (32, 32, 3)), 0).astype(np.uint8)
     green = backdrop("#00b140").put(picture)
@@ -143,7 +143,7 @@ async def test_sessions_of_one_worker_have_backgrounds_of_their_own(tiny_folder:
         (cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes(), "9x9 pixels, expected 32"),
     ],
 )
-def test_a_damaged_matte_is_told(tmp_path: Path, damage: bytes, message: str) -> None:
+def test_a_damaged_matte_is_reported(tmp_path: Path, damage: bytes, message: str) -> None:
     family = tiny_family.build(tmp_path / "tiny")
     tiny_family.edit(family, lambda fields: fields.update(files=[]))
     info = find_avatar(Manifest.load(family), "dot")

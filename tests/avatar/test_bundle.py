@@ -72,7 +72,7 @@ def test_a_portrait_of_another_size(tiny: Engines, mine: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a?", None])
-def test_a_portrait_that_is_none(tiny: Engines, mine: Path, content: bytes | None) -> None:
+def test_a_file_that_is_not_a_portrait(tiny: Engines, mine: Path, content: bytes | None) -> None:
     path = mine / "portrait.png"
     path.unlink()
     if content is not None:

@@ -36,7 +36,7 @@ def test_a_face_on_another_background_is_smaller_unless_asked() -> None:
     assert frame_size(STARTER, 1024, FaceOptions(background="blur", size=768)) == 768
 
 
-def test_a_photo_smaller_than_the_size_is_told(tiny_folder: Path) -> None:
+def test_a_photo_smaller_than_the_size_is_reported(tiny_folder: Path) -> None:
     assert note(300, 512, 384) == "the photo has 300 pixels about the head, so frames are 384x384, not 512x512"
     assert note(300, None, 384) is None
     assert note(1024, 512, 512) is None

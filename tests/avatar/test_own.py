@@ -54,7 +54,7 @@ def test_the_familys_own_stay(manifest: Manifest) -> None:
     assert tiny_family.NAME in list_avatars(manifest)
 
 
-def test_two_of_one_title_are_told_apart_by_name_only(manifest: Manifest, own_home: Path) -> None:
+def test_two_of_one_title_are_distinguished_by_name_only(manifest: Manifest, own_home: Path) -> None:
     shutil.copytree(own_home / "avatars" / "me", own_home / "avatars" / "you")
     with pytest.raises(BundleError, match="there are dot, me, you"):
         find_avatar(manifest, "IMG 1234")

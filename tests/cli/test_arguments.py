@@ -54,7 +54,7 @@ def test_numbers_out_of_range_are_named(arguments: list[str], message: str, caps
 @pytest.mark.parametrize(
     "text", ["localhost:8080", "ftp://host", "http://", "http://host:0", "http://host/?a=1", "http://[1"]
 )
-def test_a_server_address_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_server_address_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="an address such as http://localhost:8080 expected"):
         server_address(text)
 

@@ -82,7 +82,7 @@ def test_help_loads_no_heavy_module(command: str) -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
-def test_a_terminal_that_lacks_signs_is_no_reason_to_fail(own_home: Path, tmp_path: Path, encoding: str) -> None:
+def test_a_terminal_that_lacks_signs_gets_escapes(own_home: Path, tmp_path: Path, encoding: str) -> None:
     """Names and titles are shown as well as it can; what was done stays done, with exit status 0."""
     photo = tmp_path / "Zoë ☃ 雪.png"
     shutil.copy(ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.png", photo)

@@ -100,7 +100,7 @@ async def test_after_a_lost_connection_the_next_words_are_heard_and_the_last_hav
     assert 0 < heard_ms < 5000
 
 
-async def test_a_face_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_face_that_is_not_there_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clients.agent_voice.RECONNECT_S", 0.1)
     with pytest.raises(SpeechClientError, match="localhost:9"):
         await AgentVoice("ws://localhost:9/speech", Agent().note).__aenter__()

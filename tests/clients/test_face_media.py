@@ -35,7 +35,7 @@ async def test_pictures_sound_and_events_come_in_order() -> None:
     assert event == {"type": "started", "speech": 1}
 
 
-async def test_what_nobody_takes_is_dropped_the_oldest_first_but_no_event() -> None:
+async def test_untaken_pictures_are_dropped_oldest_first_but_no_event() -> None:
     media = FaceMedia(most=4)
     media.put_event({"type": "started", "speech": 1}, 0.0)
     await asyncio.sleep(0.01)
@@ -47,7 +47,7 @@ async def test_what_nobody_takes_is_dropped_the_oldest_first_but_no_event() -> N
     assert media.dropped == 7
 
 
-async def test_an_interruption_silences_what_waits_and_is_taken_off_what_was_heard() -> None:
+async def test_an_interruption_silences_queued_sound_and_corrects_the_position() -> None:
     media = FaceMedia()
     for number in range(5):
         media.play(number, SPEECH)

@@ -165,7 +165,7 @@ async def test_an_agent_speaks_with_a_face() -> None:
     assert [(event.playback_position, event.interrupted) for event in agent.finished] == [(1.0, False)]
 
 
-async def test_an_interruption_silences_the_face_and_tells_what_was_heard() -> None:
+async def test_an_interruption_silences_the_face_and_reports_the_position_heard() -> None:
     place = Workplace()
     async with place.open() as worker:
         agent = Agent(place)
@@ -249,7 +249,7 @@ async def test_what_cannot_be_used_is_refused_in_a_line(
         assert told in await response.text()
 
 
-async def test_the_agent_is_told_why_there_is_no_face() -> None:
+async def test_the_agent_learns_why_there_is_no_face() -> None:
     place = Workplace("right")
     async with place.open() as worker:
         with pytest.raises(AvatarSessionError, match="401, the worker's secret is needed"):
@@ -261,7 +261,7 @@ async def test_the_agent_is_told_why_there_is_no_face() -> None:
         await eventually(lambda: place.worker.load == 0)
 
 
-async def test_without_a_secret_nobody_from_elsewhere_asks() -> None:
+async def test_without_a_secret_other_machines_are_refused() -> None:
     with pytest.raises(ValueError, match=r"host 0\.0\.0\.0 is reached from elsewhere"):
         await serve(RoomWorker(lambda avatar: LevelFace()), host="0.0.0.0")
 

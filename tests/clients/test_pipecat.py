@@ -191,7 +191,7 @@ async def test_the_bot_speaks_while_it_is_heard_and_not_while_it_is_pushed() -> 
     assert TTSAudioRawFrame not in kinds
 
 
-async def test_an_interruption_silences_the_bot_and_tells_what_was_heard() -> None:
+async def test_an_interruption_silences_the_bot_and_reports_the_position_heard() -> None:
     bot = Bot(LevelFace())
     async with bot.running():
         await bot.say(10.0)
@@ -221,7 +221,7 @@ async def test_the_pipeline_ends_when_the_last_word_was_heard() -> None:
     assert 300 <= bot.between.loud_ms() <= 640
 
 
-async def test_what_is_no_speech_passes() -> None:
+async def test_frames_that_are_not_speech_pass() -> None:
     bot = Bot(LevelFace())
     async with bot.running():
         await bot.worker.queue_frame(TextFrame("hello"))

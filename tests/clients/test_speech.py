@@ -85,7 +85,7 @@ async def far_away(location: str, seconds: float) -> AsyncIterator[str]:
         yield f"http://localhost:{relays.sockets[0].getsockname()[1]}{there.path}"
 
 
-async def test_idle_of_what_was_said_before_is_not_taken_for_the_next(server: LaunchedServer) -> None:
+async def test_idle_of_earlier_speech_is_not_taken_for_the_next(server: LaunchedServer) -> None:
     events: list[dict[str, Any]] = []
     async with (
         caller_of(server) as caller,
@@ -100,7 +100,7 @@ async def test_idle_of_what_was_said_before_is_not_taken_for_the_next(server: La
         assert [event["position_ms"] for event in events if event.get("final")] == [STEP_MS, 4 * STEP_MS]
 
 
-async def test_a_listener_to_events_that_fails_leaves_nobody_waiting(server: LaunchedServer) -> None:
+async def test_a_failing_event_listener_leaves_no_caller_waiting(server: LaunchedServer) -> None:
     def fail(event: dict[str, Any]) -> None:
         raise RuntimeError("of the agent's own")
 

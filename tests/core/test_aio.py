@@ -34,7 +34,7 @@ async def test_what_a_part_raises_is_raised_when_the_others_have_ended() -> None
     assert ended == ["put away"]
 
 
-async def test_whoever_is_cancelled_takes_the_parts_along() -> None:
+async def test_cancelling_the_caller_cancels_the_parts() -> None:
     ended: list[str] = []
     whole = asyncio.create_task(until_first(forever(ended)))
     await asyncio.sleep(0.01)

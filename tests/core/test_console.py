@@ -27,7 +27,7 @@ class Terminal(io.StringIO):
         return shown
 
 
-def test_a_status_line_replaces_what_was_shown_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_status_line_replaces_the_progress_line(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     show("loading ...")

@@ -176,7 +176,7 @@ async def test_a_microphone_that_is_unplugged_is_silence_until_it_is_back() -> N
     assert abs(stage.screen.grey(start + 20) - grey(LEVELS[20])) <= 1
 
 
-async def test_a_screen_that_is_gone_is_told_once_and_costs_no_sound() -> None:
+async def test_a_screen_that_is_lost_is_reported_once_and_costs_no_sound() -> None:
     stage = Stage([steps(LEVELS)])
     async with stage.running():
         await stage.clock.advance(1.0)

@@ -72,7 +72,7 @@ async def test_a_page_shows_each_picture_as_it_comes(web: aiohttp.ClientSession)
                 assert seen[16, 24, 0] > 240
 
 
-async def test_a_page_that_reads_nothing_holds_up_nobody(web: aiohttp.ClientSession) -> None:
+async def test_a_page_that_reads_nothing_delays_no_other(web: aiohttp.ClientSession) -> None:
     preview = Preview()
     noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
     async with preview.served(0) as page, web.get(f"{page}picture"):
@@ -111,7 +111,7 @@ async def test_other_hosts_names_and_too_many_pages_are_refused(web: aiohttp.Cli
             opened.close()
 
 
-async def test_a_port_that_is_taken_is_told() -> None:
+async def test_a_port_that_is_taken_is_reported() -> None:
     async with Preview().served(0) as page:
         port = int(page.rstrip("/").rpartition(":")[2])
         with pytest.raises(ConfigError, match=f"cannot listen on localhost, port {port}"):
@@ -136,7 +136,7 @@ async def test_transparent_pictures_come_as_they_are_over_a_page_without_a_groun
     assert (seen[seen[..., 3] > 0] == rgba[rgba[..., 3] > 0]).all()
 
 
-async def test_each_run_of_the_program_has_a_name_of_its_own(web: aiohttp.ClientSession) -> None:
+async def test_each_run_of_the_program_has_another_name(web: aiohttp.ClientSession) -> None:
     names = []
     for _ in range(2):
         async with Preview().served(0) as page, web.get(f"{page}run") as response:

@@ -95,7 +95,7 @@ def test_without_a_loudspeaker_the_file_has_sound(tmp_path: Path) -> None:
     assert onset(tmp_path / "v.mp4") == pytest.approx(15 / 25, abs=0.01)
 
 
-def test_a_device_that_is_gone_is_told_and_the_file_goes_on(tmp_path: Path) -> None:
+def test_a_device_that_is_lost_is_reported_and_the_file_goes_on(tmp_path: Path) -> None:
     device, notes = Device(), list[str]()
     with RecordedVideo(tmp_path / "v.mp4", Fit(32, 32), None, notes.append) as video:
         ends = beside(Ends(device, device, device.delays.append), video)
@@ -110,7 +110,7 @@ def test_a_device_that_is_gone_is_told_and_the_file_goes_on(tmp_path: Path) -> N
         assert sum(1 for _ in container.decode(video=0)) == 26
 
 
-def test_a_disk_that_is_full_is_told_once(tmp_path: Path) -> None:
+def test_a_disk_that_is_full_is_reported_once(tmp_path: Path) -> None:
     """No file may grow beyond 30 kB; the device gets all of it."""
     code = f"""
 import resource, time

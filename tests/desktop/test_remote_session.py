@@ -206,7 +206,7 @@ async def test_a_session_that_the_server_ends_is_begun_anew(server: LaunchedServ
 
 
 @pytest.mark.process
-async def test_whoever_finds_no_room_waits_for_it(server: LaunchedServer, still: ByteArray) -> None:
+async def test_a_caller_without_room_waits_for_it(server: LaunchedServer, still: ByteArray) -> None:
     stage = Stage(server.url, still, NoMicrophone(), "speech=1")
     async with AsyncExitStack() as occupied:
         await occupied.enter_async_context(Caller(server.url, None, "speech=1"))

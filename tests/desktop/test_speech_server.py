@@ -153,7 +153,7 @@ async def test_a_cut_is_silence_with_the_next_packet_and_a_shut_mouth_with_the_n
     assert final.position_ms == pytest.approx(stage.voiced_ms(), abs=FADE_MS)
 
 
-async def test_whoever_speaks_next_is_told_nothing_of_who_spoke_before() -> None:
+async def test_the_next_speaker_gets_no_report_about_the_one_before() -> None:
     clock = FakeClock()
     stage, told = Stage(clock), list[Told]()
     async with stage.running():
@@ -205,7 +205,7 @@ HELLO, BEGIN = '{"type": "hello", "version": 1}', '{"type": "begin", "sample_rat
     ],
     ids=["text for sound", "version", "mistakes", "too long"],
 )
-async def test_a_client_that_misbehaves_harms_nobody(
+async def test_a_client_that_misbehaves_harms_no_other(
     said: list[str | bytes], code: str | None, closed: int | None
 ) -> None:
     stage = Stage(MonotonicClock())

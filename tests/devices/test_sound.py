@@ -61,7 +61,7 @@ def test_a_device_is_meant_by_number_or_name(kind: str, wanted: str | None, numb
         ([], OUTPUT, None, "no sound device on this machine"),
     ],
 )
-def test_an_unknown_device_is_told_with_those_there_are(
+def test_an_unknown_device_is_refused_with_a_list_of_devices(
     devices: list[SoundDevice], kind: str, wanted: str | None, message: str
 ) -> None:
     with pytest.raises(DeviceError, match=message):
@@ -194,7 +194,7 @@ async def test_a_mono_microphone_gives_stereo_blocks_in_order(library: Library) 
     ]
 
 
-async def test_what_nobody_takes_is_dropped_and_counted(library: Library) -> None:
+async def test_untaken_sound_is_dropped_and_counted(library: Library) -> None:
     microphone = Microphone(PortAudio(library))
     first = asyncio.ensure_future(anext(microphone.blocks()))
     stream = await _opened(library)
@@ -204,7 +204,7 @@ async def test_what_nobody_takes_is_dropped_and_counted(library: Library) -> Non
     assert 10 <= microphone.dropped <= 20
 
 
-async def test_an_unplugged_microphone_is_told_and_found_again_under_another_number(library: Library) -> None:
+async def test_an_unplugged_microphone_is_reported_and_found_again_under_another_number(library: Library) -> None:
     microphone = Microphone(PortAudio(library), "desk")
     blocks = microphone.blocks()
     first = asyncio.ensure_future(anext(blocks))
@@ -224,7 +224,7 @@ async def test_an_unplugged_microphone_is_told_and_found_again_under_another_num
     assert (stream.device, block.pts, int(block.samples[0, 0])) == (1, 0, 7)
 
 
-def test_a_device_that_cannot_be_opened_is_told_before_anything_is_loaded(library: Library) -> None:
+def test_a_device_that_cannot_be_opened_is_refused_before_anything_is_loaded(library: Library) -> None:
     library.plugged = []
     with pytest.raises(DeviceError, match=r"microphone Desk Mic cannot be opened \(Device unavailable"):
         Microphone(PortAudio(library))
@@ -242,7 +242,7 @@ async def test_a_microphone_that_says_nothing_any_more_is_gone(
     library.wait_until_closed()
 
 
-async def test_a_driver_that_never_lets_go_is_told_and_holds_up_nobody(
+async def test_a_driver_that_never_lets_go_is_reported_and_delays_no_other(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen with JACK when its server ends: closing the stream does not return."""
@@ -297,7 +297,7 @@ def test_a_loudspeaker_with_a_slow_clock_stays_in_time(library: Library) -> None
         assert speaker.missed <= 1
 
 
-def test_a_loudspeaker_that_is_gone_is_told_and_taken_again_after_a_second(library: Library) -> None:
+def test_a_lost_loudspeaker_is_reported_and_reopened_after_a_second(library: Library) -> None:
     now = [0.0]
     with Loudspeaker(PortAudio(library), "Speakers", lambda: now[0]) as speaker:
         library.streams[0].close()

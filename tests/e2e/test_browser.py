@@ -154,7 +154,7 @@ async def test_a_refused_microphone_is_explained(server: LaunchedServer) -> None
         assert "not allowed" in await state(opened, "failed")
 
 
-async def test_a_machine_without_a_microphone_is_told_so(server: LaunchedServer) -> None:
+async def test_a_machine_without_a_microphone_is_reported(server: LaunchedServer) -> None:
     async with page(server.url, "--use-fake-ui-for-media-stream") as (opened, _):
         await opened.evaluate(
             "() => { navigator.mediaDevices.getUserMedia = "
@@ -164,7 +164,7 @@ async def test_a_machine_without_a_microphone_is_told_so(server: LaunchedServer)
         assert "No microphone was found" in await state(opened, "failed")
 
 
-async def test_a_server_that_is_gone_is_told(tiny_folder: Path) -> None:
+async def test_a_server_that_is_lost_is_reported(tiny_folder: Path) -> None:
     with launch(["--engines", str(tiny_folder), "--threads", "1"]) as short_lived:
         async with page(short_lived.url, *MICROPHONE) as (opened, _):
             short_lived.process.terminate()

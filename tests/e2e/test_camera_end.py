@@ -66,7 +66,7 @@ def all_is_there(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_stop_of_all_processes_at_once_is_no_failure(
+def test_a_stop_of_all_processes_at_once_is_not_a_failure(
     tiny_folder: Path, speech: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     """As a service manager, `timeout`, or a terminal that is closed does it. The latter tells it several times."""
@@ -81,9 +81,7 @@ def test_a_stop_of_all_processes_at_once_is_no_failure(
     all_is_there(tmp_path)
 
 
-def test_a_hangup_that_comes_again_does_not_end_what_is_being_finished(
-    tiny_folder: Path, speech: Path, tmp_path: Path
-) -> None:
+def test_a_second_hangup_does_not_interrupt_finishing(tiny_folder: Path, speech: Path, tmp_path: Path) -> None:
     with camera(tiny_folder, speech, tmp_path) as process:
         await_speech(process)
         process.send_signal(signal.SIGHUP)
@@ -96,7 +94,7 @@ def test_a_hangup_that_comes_again_does_not_end_what_is_being_finished(
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_nobody_needs_to_read_what_it_says(tiny_folder: Path, speech: Path, tmp_path: Path, stream: str) -> None:
+def test_its_output_need_not_be_read(tiny_folder: Path, speech: Path, tmp_path: Path, stream: str) -> None:
     """On Ctrl-C, `| tee talk.log` is gone before the last lines are said."""
     with camera(tiny_folder, speech, tmp_path) as process:
         await_speech(process)
@@ -111,7 +109,7 @@ def test_nobody_needs_to_read_what_it_says(tiny_folder: Path, speech: Path, tmp_
     all_is_there(tmp_path)
 
 
-def test_no_file_is_not_told_to_be_one(tiny_folder: Path, speech: Path, tmp_path: Path) -> None:
+def test_a_missing_file_is_not_called_damaged(tiny_folder: Path, speech: Path, tmp_path: Path) -> None:
     with camera(tiny_folder, speech, tmp_path) as process:
         await_line(process, "loading the engines")
         process.send_signal(signal.SIGINT)

@@ -40,7 +40,7 @@ def camera(family: Path, speech: Path, output: str | Path) -> list[str]:
     return ["camera", "--engines", str(family), "--threads", "1", "--input", str(speech), *size]
 
 
-def test_a_file_has_the_pictures_of_its_own_sound(
+def test_a_file_has_the_pictures_of_its_sound(
     tiny_folder: Path, tiny: Engines, dot: Avatar, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "film.mkv"

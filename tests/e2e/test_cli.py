@@ -140,7 +140,7 @@ def test_what_cannot_work_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_text_file_is_no_sound(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_file_is_not_sound(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = tmp_path / "speech.wav"
     text.write_text("I am a text.")
     assert render(tiny_folder, text, tmp_path / "out.mp4") == 2
@@ -160,7 +160,7 @@ def test_avatars_lists_them(tiny_folder: Path, capsys: pytest.CaptureFixture[str
     assert "dot" in capsys.readouterr().out
 
 
-def test_engines_tells_what_is_there_and_what_it_runs_on(
+def test_engines_lists_backends_and_devices(
     tiny_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AVATAR_ENGINE", "onnxruntime")
@@ -193,7 +193,7 @@ def test_rendering_imports_neither_torch_nor_the_server() -> None:
     assert loaded & {"torch", "aiortc", "aiohttp", "onnx", "scipy"} == set()
 
 
-def test_no_output_is_written_over_what_is_read(
+def test_no_output_overwrites_an_input(
     tiny_folder: Path, sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine, before = tmp_path / "mine.wav", sound.read_bytes()

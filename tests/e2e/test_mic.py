@@ -59,9 +59,7 @@ def test_ctrl_c_ends_while_the_engines_are_loaded(running: subprocess.Popen[str]
     assert running.wait(20) == 0
 
 
-def test_the_command_line_is_told_what_is_wrong_with_it(
-    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_line_mistakes_are_named(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = tmp_path / "text.wav"
     text.write_text("nothing to hear")
     assert main(["mic", "--engines", str(tiny_folder), "--input", str(text)]) == 2

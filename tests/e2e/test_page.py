@@ -75,7 +75,7 @@ async def heard(page: Page) -> None:
     await page.wait_for_function(energy, timeout=PATIENCE_MS)
 
 
-async def test_who_finds_no_place_waits_in_line_and_comes_in(tiny_folder: Path) -> None:
+async def test_a_caller_without_a_place_waits_in_line_and_is_admitted(tiny_folder: Path) -> None:
     with launch(["--engines", str(tiny_folder), "--threads", "1", "--sessions", "1"]) as small:
         async with browsing(*MICROPHONE) as page:
             async with Caller(small.url, vowels(60.0)):
@@ -125,9 +125,7 @@ async def test_typed_text_is_said_also_while_a_microphone_is_open(server: Launch
         assert await page.get_attribute("#mute", "aria-pressed") == "false"  # typing is no key of the page's
 
 
-async def test_a_microphone_that_says_nothing_is_told_and_muted_by_a_key(
-    server: LaunchedServer, tmp_path: Path
-) -> None:
+async def test_a_silent_microphone_is_reported_and_a_key_mutes_it(server: LaunchedServer, tmp_path: Path) -> None:
     silence = write_wav(tmp_path / "silence.wav", np.zeros(48_000 * 4, np.float32), rate=48_000)
     async with browsing(*speaking(silence)) as page:
         await ready(page, server.url)

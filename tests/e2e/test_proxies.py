@@ -143,7 +143,7 @@ async def test_a_refusal_names_its_cause(proxied: Proxied) -> None:
             assert "pass on the Host header" in text
 
 
-async def test_a_caller_from_elsewhere_is_told_why_no_call_can_come_about(proxied: Proxied) -> None:
+async def test_a_caller_from_elsewhere_learns_why_no_call_is_possible(proxied: Proxied) -> None:
     """Not answered with addresses that hear this machine only."""
     headers = {"Content-Type": "application/sdp", "X-Forwarded-For": "203.0.113.9"}
     async with (

@@ -79,7 +79,7 @@ def follows_the_sound(tiny: Engines, dot: Avatar, found: Performance, sound: Sam
 
 
 @pytest.mark.process
-def test_a_microphone_is_recorded_until_the_program_is_told_to_end(
+def test_a_microphone_is_recorded_until_the_program_ends(
     tiny_folder: Path, tiny: Engines, dot: Avatar, tmp_path: Path
 ) -> None:
     """Then the file is played, without the name of a sound, and looks like the video that was recorded beside it."""
@@ -187,7 +187,7 @@ def test_a_file_that_is_there_is_refused(
 
 
 @pytest.mark.parametrize("command", ["camera", "mic", "serve"])
-def test_a_recording_that_cannot_be_made_is_told_before_anybody_speaks(
+def test_a_recording_that_cannot_be_made_is_refused_beforehand(
     command: str, tiny_folder: Path, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The name leaves no room for what it is called while it grows; a folder that is read-only is met by the same."""
@@ -241,9 +241,7 @@ def test_what_render_saves_makes_the_same_video(tiny_folder: Path, speech: Path,
 
 
 @pytest.mark.slow
-def test_by_default_it_is_played_by_who_gave_it(
-    tiny_folder: Path, speech: Path, own_home: Path, tmp_path: Path
-) -> None:
+def test_by_default_its_performer_plays_it(tiny_folder: Path, speech: Path, own_home: Path, tmp_path: Path) -> None:
     """If that avatar is here; else by the family's default."""
     folder = own_home / "avatars" / "able"
     tiny_family.write_avatar(folder)
@@ -288,7 +286,7 @@ def test_a_performance_is_not_made_anew(
     assert not list(tmp_path.iterdir())
 
 
-def test_neither_or_both_is_told(
+def test_neither_or_both_is_refused(
     tiny_folder: Path, speech: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["render", "--engines", str(tiny_folder), "--out", str(tmp_path / "a.mp4")]
@@ -307,7 +305,7 @@ def test_another_familys_performance_is_refused(
 
 
 @pytest.mark.parametrize("sound", [b"", b"no sound at all", b"fLaC" + bytes(100)])
-def test_a_damaged_sound_is_told_by_the_recordings_name(
+def test_a_damaged_sound_is_reported_by_the_recordings_name(
     sound: bytes, tiny_folder: Path, speech: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "p.npz"
@@ -320,7 +318,7 @@ def test_a_damaged_sound_is_told_by_the_recordings_name(
     assert main([*command, "--sound", str(speech)]) == 0
 
 
-def test_a_sound_without_a_sample_is_told(
+def test_a_sound_without_a_sample_is_reported(
     tiny_folder: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And makes no silent video."""

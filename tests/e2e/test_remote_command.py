@@ -129,7 +129,7 @@ def test_https_where_there_is_none_is_one_line(
     assert refusal(["--server", url, "--input", str(speech)], r"no encrypted connection \(.*\); is it http", capsys)
 
 
-def test_a_certificate_of_nobody_is_one_line(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_untrusted_certificate_is_one_line(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with answering({"/avatars": LISTING}, self_signed(tmp_path)) as url:
         says = r"its certificate is not to be trusted \(self-signed certificate\)"
         assert refusal(["--server", url, "--input", str(speech)], says, capsys)

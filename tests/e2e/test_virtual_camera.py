@@ -156,7 +156,7 @@ def test_the_command_sends_a_file_to_the_camera(
     assert driver.closed == 1
 
 
-def test_a_camera_that_goes_away_is_told_and_taken_again(driver: type[Driver]) -> None:
+def test_a_camera_that_goes_away_is_reported_and_reopened(driver: type[Driver]) -> None:
     picture = np.zeros((8, 8, 3), np.uint8)
     with VirtualCamera(Fit(*SIZE), backend="fake") as camera:
         camera.show(0, picture)
@@ -185,7 +185,7 @@ def _quietly(camera: VirtualCamera, picture: ByteArray) -> None:
         return
 
 
-def test_a_driver_that_hangs_holds_up_nobody(driver: type[Driver], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_hangs_delays_no_other(driver: type[Driver], monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     monkeypatch.setattr(driver, "send", lambda self, frame: go_on.wait(20))
     with VirtualCamera(Fit(*SIZE), backend="fake") as camera:
@@ -212,7 +212,7 @@ def test_what_cannot_work_is_one_line(
     _assert_one_line(capsys, message)
 
 
-def test_text_is_no_sound(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_is_not_sound(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = tmp_path / "text.wav"
     text.write_text("nothing to hear")
     assert _status(["camera", "--engines", str(tiny_folder), "--backend", "fake", "--input", str(text)]) == 2

@@ -177,7 +177,7 @@ def test_an_unknown_backend_lists_those_there_are(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("absent", "left"), [(("openvino",), "onnxruntime"), (("onnxruntime",), "openvino"), (BACKENDS, None)]
 )
-def test_what_is_not_installed_is_passed_over(
+def test_backends_not_installed_are_skipped(
     absent: tuple[str, ...], left: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(BACKEND_VARIABLE, raising=False)

@@ -29,7 +29,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("interruption", [OSError, KeyboardInterrupt])
-def test_a_write_that_fails_leaves_what_was_there(interruption: type[BaseException], tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file(interruption: type[BaseException], tmp_path: Path) -> None:
     target = tmp_path / "a.json"
     target.write_bytes(b"before")
 

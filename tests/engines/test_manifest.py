@@ -84,7 +84,7 @@ def _graph(data: dict[str, Any]) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_wrong_field_is_named_with_what_was_found(tmp_path: Path, change: Change, message: str) -> None:
+def test_a_wrong_field_is_named_with_its_value(tmp_path: Path, change: Change, message: str) -> None:
     folder = tiny_family.build(tmp_path)
     tiny_family.edit(folder, change)
     with pytest.raises(ManifestError, match=message):
@@ -92,7 +92,7 @@ def test_a_wrong_field_is_named_with_what_was_found(tmp_path: Path, change: Chan
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"{", "not JSON"), (b"\xff\xfe", "not JSON"), (b"[]", "an object")])
-def test_a_manifest_that_is_none(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_manifest(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(ManifestError, match=message):
         Manifest.load(tmp_path)

@@ -131,7 +131,7 @@ def test_the_first_start_measures_and_the_next_does_not(tiny_folder: Path, monke
             np.testing.assert_allclose(result, plain["expression"].infer({"mel": mel})["expression"], atol=1e-4)
 
 
-def test_the_command_prints_what_was_tried(
+def test_the_command_prints_its_trials(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(tuned_engines.TUNING_VARIABLE)

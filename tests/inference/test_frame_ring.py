@@ -62,7 +62,7 @@ def _write(ring: FrameRing) -> None:
 
 
 @pytest.mark.process
-def test_another_process_sees_what_is_written() -> None:
+def test_another_process_sees_written_frames() -> None:
     ring = FrameRing(slots=2, most=5)
     process = CONTEXT.Process(target=_write, args=(ring,))
     process.start()

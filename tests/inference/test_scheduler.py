@@ -357,7 +357,7 @@ def test_two_seconds_without_a_picture_are_no_reason_for_the_portrait() -> None:
     assert talk.rate(5) >= 3
 
 
-def test_what_was_left_out_comes_back_when_there_is_time() -> None:
+def test_shed_work_resumes_when_there_is_time() -> None:
     talk = Talk(0.2)
     talk.last(10)
     talk.renderer.seconds = 0.02
@@ -374,7 +374,7 @@ def test_a_rung_that_does_not_hold_is_tried_ever_less() -> None:
     assert talk.inference.pulse().steps["paint"] < 10
 
 
-def test_a_single_stall_is_no_reason_to_leave_anything_out() -> None:
+def test_a_single_stall_sheds_no_work() -> None:
     talk = Talk(0.02)
     talk.last(5.2)
     talk.renderer.seconds = 0.25
@@ -384,7 +384,7 @@ def test_a_single_stall_is_no_reason_to_leave_anything_out() -> None:
     assert talk.rung == "full"
 
 
-def test_a_session_is_told_the_rung_that_it_comes_to() -> None:
+def test_a_session_gets_the_rung_that_it_joins() -> None:
     talk = Talk(0.2)
     talk.last(10)
     assert talk.inference.stepped() is None

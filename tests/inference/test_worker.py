@@ -113,7 +113,7 @@ async def test_a_family_with_a_face_model_talks_too(vae_folder: Path) -> None:
 
 
 @pytest.mark.process
-async def test_a_killed_process_is_told_to_sessions_and_started_again(worker: InferenceWorker) -> None:
+async def test_a_killed_process_is_reported_to_sessions_and_restarted(worker: InferenceWorker) -> None:
     listener = Listener()
     worker.open(tiny_family.NAME, PipelineOptions(), listener)
     first = worker.pid

@@ -34,12 +34,12 @@ RUN: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("rung", "steps", "name"), [(0, {}, ""), (3, {}, "size"), (0, {"paint": 1}, "paint"), (1, {"rate": 2}, "rate")]
 )
-def test_what_was_left_out_is_the_lowest_rung_of_the_run(rung: int, steps: dict[str, int], name: str) -> None:
+def test_a_run_reports_its_lowest_rung(rung: int, steps: dict[str, int], name: str) -> None:
     counted = {f'ladder_steps_total{{rung="{step}"}}': float(count) for step, count in steps.items()}
     assert left_out({"ladder_rung": float(rung)}, counted) == name
 
 
-def test_the_table_has_a_line_for_each_run_and_a_dash_for_what_was_not_seen() -> None:
+def test_the_table_has_a_line_for_each_run_and_a_dash_for_missing_figures() -> None:
     head, *lines = table([RUN, {**RUN, "left_out": ""}])
     assert head.split()[:3] == ["size", "sessions", "new/s"]
     assert lines[0].split() == ["512", "2", "24.9", "paint", "300", "340", "-", "0.75", "400"]

@@ -28,7 +28,7 @@ def test_less_look_ahead_makes_the_mouth_late(tiny_folder: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("name", "words"), [("nothing.wav", "no such file"), ("short.wav", "too few to compare")])
-def test_what_cannot_be_scored_is_told_in_one_line(
+def test_sound_that_cannot_be_scored_is_refused_in_one_line(
     name: str, words: str, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if name == "short.wav":

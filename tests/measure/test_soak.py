@@ -25,17 +25,17 @@ def test_a_steady_server_passes() -> None:
         (lambda n, item: replace(item, mic_to_picture_ms=None), "mic_to_picture_ms could not be seen"),
     ],
 )
-def test_what_grows_or_drifts_is_told(change: object, words: str) -> None:
+def test_growth_and_drift_are_reported(change: object, words: str) -> None:
     assert callable(change)
     complaints = judge([*(change(number, item) for number, item in enumerate(STEADY)), LEFT])
     assert len(complaints) == 1
     assert words in complaints[0]
 
 
-def test_sessions_that_outlive_their_callers_are_told() -> None:
+def test_sessions_that_outlive_their_callers_are_reported() -> None:
     assert judge([*STEADY, replace(LEFT, sessions_open=1)]) == ["soak: 1 sessions are open though everybody has left"]
 
 
-def test_a_file_that_cannot_be_written_is_told_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_written_is_refused_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--json", "nowhere/soak.json"]) == 2
     assert "there is no folder nowhere" in capsys.readouterr().err

@@ -91,7 +91,7 @@ def test_a_session_that_ends_early_leaves_no_file(tmp_path: Path) -> None:
     assert sink.seconds == 0
 
 
-def test_a_process_that_is_killed_leaves_a_film_and_is_told(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_leaves_a_film_and_is_reported(tmp_path: Path) -> None:
     """The last two seconds at most are missing."""
     sink = output(tmp_path / "film.mp4")
     (process,) = multiprocessing.active_children()
@@ -154,7 +154,7 @@ def test_a_stream_shows_the_portrait_then_the_session(listener: socket.socket) -
     assert sink.stats.dropped == 0
 
 
-def test_a_receiver_that_goes_away_is_told_and_found_again(listener: socket.socket) -> None:
+def test_a_receiver_that_goes_away_is_reported_and_found_again(listener: socket.socket) -> None:
     sink = output(address(listener))
     first, _ = listener.accept()
     first.close()
@@ -177,7 +177,7 @@ def test_a_receiver_that_goes_away_is_told_and_found_again(listener: socket.sock
     assert sink.stats.reconnected == 1
 
 
-def test_a_receiver_that_takes_nothing_holds_up_nobody(listener: socket.socket) -> None:
+def test_a_receiver_that_takes_nothing_delays_no_other(listener: socket.socket) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     with MuxedOutput(Destination.parse(address(listener)), Fit(640, 480)) as sink:
         connection, _ = listener.accept()
@@ -202,14 +202,14 @@ def _push_until_dropped(sink: MuxedOutput) -> None:
         time.sleep(0.001)
 
 
-def test_nobody_there() -> None:
+def test_a_photo_without_a_face() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(DeviceError, match=r"cannot be opened \(Connection refused\); is what receives the stream run"):
         output(f"tcp://127.0.0.1:{port}")
 
 
-def test_udp_needs_nobody_and_whoever_comes_sees_it() -> None:
+def test_udp_needs_no_receiver_and_a_late_one_sees_it() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

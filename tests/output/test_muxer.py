@@ -57,7 +57,7 @@ def test_every_kind_of_file_has_every_picture_at_its_moment_with_its_sound(
     assert [path.name for path in tmp_path.iterdir()] == [f"film{kind}"]
 
 
-def test_what_is_missing_moves_nothing(tmp_path: Path) -> None:
+def test_missing_pictures_shift_nothing(tmp_path: Path) -> None:
     """Half a second of sound and four pictures did not come; two packets came twice."""
     muxer = Muxer(job(tmp_path / "film.mkv"))
     for frame in range(FRAMES):
@@ -129,7 +129,7 @@ def test_a_transparent_film_stays_transparent(tmp_path: Path) -> None:
     assert (alpha[100:] < 10).all()
 
 
-def test_a_film_without_a_picture_is_no_file(tmp_path: Path) -> None:
+def test_a_film_without_a_picture_leaves_no_file(tmp_path: Path) -> None:
     muxer = Muxer(job(tmp_path / "film.mp4"))
     muxer.sound(0, packet())
     muxer.close()
@@ -138,7 +138,7 @@ def test_a_film_without_a_picture_is_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [".mp4", ".mkv", ".ts"])
-def test_a_full_disk_keeps_what_was_written(tmp_path: Path, kind: str) -> None:
+def test_a_full_disk_keeps_the_written_part(tmp_path: Path, kind: str) -> None:
     muxer = Muxer(job(tmp_path / f"film{kind}"))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, before[1]))  # as a full disk; it lets some seconds in
@@ -160,7 +160,7 @@ def _noise(muxer: Muxer) -> None:
         muxer.picture(40 * frame, rng.integers(0, 255, (64, 128, 3), np.uint8))
 
 
-def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+def test_a_folder_that_is_lost(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     gone = job(folder / "film.mp4")

@@ -92,7 +92,7 @@ def test_a_telephone_s_heic_opens_in_its_colours() -> None:
     assert picture[8, 8].argmax() == 2
 
 
-def test_without_its_reader_a_heic_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_reader_a_heic_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photo_file, "HEIF_READER", False)
     monkeypatch.setattr(photo_file, "FORMATS", ("JPEG", "PNG"))
     with pytest.raises(PhotoError, match="a HEIC picture, for which the package pi-heif is needed"):

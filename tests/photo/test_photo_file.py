@@ -132,7 +132,7 @@ def cut_off() -> bytes:
         (png_claiming(LEAST_SIDE - 1, 200), "63x200 pixels, expected at least 64x64"),
     ],
 )
-def test_what_is_no_photo_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_photo_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "me.jpg"
     path.write_bytes(content)
     with pytest.raises(PhotoError, match=message) as caught:

@@ -89,7 +89,7 @@ def test_an_unlucky_moment_is_noted(
     assert note.startswith(remark)
 
 
-def test_nobody_there(landmarker: Landmarker, tmp_path: Path) -> None:
+def test_a_photo_without_a_face(landmarker: Landmarker, tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match=r"a.png: no human face found"):
         read_portrait(faces.save(tmp_path / "a.png", np.full((90, 120, 3), 99, np.uint8)), landmarker)
 
@@ -128,6 +128,6 @@ def test_a_monkey_gets_a_remark(presence: float, score: float) -> None:
     assert any("hardly a human face" in note for note in check_face(Path("a.jpg"), monkey, 600, 600))
 
 
-def test_what_is_only_a_little_like_a_face_is_refused() -> None:
+def test_a_pattern_hardly_like_a_face_is_refused() -> None:
     with pytest.raises(PhotoError, match=r"a\.jpg: no human face found"):
         check_face(Path("a.jpg"), replace(from_the_side(0), presence=0.7), 600, 600)

@@ -96,7 +96,7 @@ def test_the_whole_photo_can_be_kept(own_home: Path, photo: Path, starter: Engin
 
 
 @pytest.mark.slow
-def test_an_avatar_is_replaced_only_when_told_to(own_home: Path, photo: Path) -> None:
+def test_an_avatar_is_replaced_only_by_force(own_home: Path, photo: Path) -> None:
     first = prepare(MANIFEST, PrepareOptions(photo)).folder
     assert first.name == "my-photo"
     before = (first / "avatar.json").read_text()

@@ -197,7 +197,7 @@ def _encrypted() -> bytes:
         (_encrypted, "damaged"),
     ],
 )
-def test_what_is_no_performance_is_refused(data: Callable[[], bytes], says: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_performance_is_refused(data: Callable[[], bytes], says: str, tmp_path: Path) -> None:
     path = tmp_path / "p.npz"
     path.write_bytes(data())
     assert says in refused(path)

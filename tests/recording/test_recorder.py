@@ -75,7 +75,7 @@ class Recorded:
         self.recorder = Recorder(lambda: target, ABOUT, self.notes.append)
 
 
-def test_holes_are_silent_and_what_is_told_twice_stays(tmp_path: Path) -> None:
+def test_gaps_are_silent_and_repeated_sound_changes_nothing(tmp_path: Path) -> None:
     made = Recorded(tmp_path / "r.npz")
     with made.recorder as recorder:
         recorder.hear(-AUDIO_BLOCK, block(-1))
@@ -98,7 +98,7 @@ def test_holes_are_silent_and_what_is_told_twice_stays(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sound, np.concatenate([block(0), silence, block(5), block(6)]))
 
 
-def test_a_cut_reaches_back_to_what_is_not_shown_yet(tmp_path: Path) -> None:
+def test_a_cut_reaches_back_to_frames_not_shown_yet(tmp_path: Path) -> None:
     """Frames that were told of already, from the cut on; not those before, and nothing of the next run."""
     made, shut, again = Recorded(tmp_path / "r.npz"), Shut(20, 30), Shut(33, 40)
     with made.recorder as recorder:
@@ -180,14 +180,14 @@ print(*notes, sep="\\n")
     assert len(sound) > AUDIO_BLOCK * 20
 
 
-def test_a_folder_that_is_gone_is_told_once(tmp_path: Path) -> None:
+def test_a_folder_that_is_lost_is_reported_once(tmp_path: Path) -> None:
     made = Recorded(tmp_path / "nowhere" / "r.npz")
     with made.recorder as recorder:
         record(recorder)
     assert made.notes == [f"{tmp_path / 'nowhere' / 'r.npz'}: nothing is recorded (No such file or directory)"]
 
 
-def test_a_file_that_cannot_be_made_leaves_what_was_recorded(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_made_keeps_the_recording(tmp_path: Path) -> None:
     made = Recorded(tmp_path / "r.npz")
     with made.recorder as recorder:
         record(recorder)
@@ -264,7 +264,7 @@ def test_sessions_of_a_server_get_files_of_their_own(tiny_folder: Path, tmp_path
         ("there.npz", "is there already; remove it, or choose another name"),
     ],
 )
-def test_what_cannot_be_a_target_is_told_before(name: str, says: str, tmp_path: Path) -> None:
+def test_an_impossible_target_is_refused_beforehand(name: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "there.npz").write_text("mine")
     with pytest.raises(AvatarError, match=says):
         check_target(tmp_path / name)

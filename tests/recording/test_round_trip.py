@@ -149,7 +149,7 @@ async def test_another_view_may_be_asked_for(tiny: Engines, dot: Avatar, tmp_pat
         assert all((window.values[len(tiny_family.UNITS) :] == 0).all() for window in still)
 
 
-def test_what_is_missing_stands_still() -> None:
+def test_missing_frames_repeat_the_last() -> None:
     """Frames between two runs, and after the last."""
     made = [CoefficientWindow(index, np.zeros((1, 1), np.float32)) for index in (2, 3, 6)]
     made = [replace(window, values=window.values + window.index) for window in made]

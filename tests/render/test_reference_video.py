@@ -52,7 +52,7 @@ def test_pictures_come_at_our_rate(tmp_path: Path, rate: int, frames: int, expec
 
 
 @pytest.mark.slow
-def test_a_gap_repeats_the_last_face_and_a_long_one_is_told(tmp_path: Path, portrait: ByteArray) -> None:
+def test_a_gap_repeats_the_last_face_and_a_long_one_is_reported(tmp_path: Path, portrait: ByteArray) -> None:
     nothing = np.zeros_like(portrait)
     short = write_video(tmp_path / "short.mp4", [portrait, nothing, nothing, portrait])
     points = [landmarks for _, landmarks in faces(short, shared_landmarker())]
@@ -82,7 +82,7 @@ def test_tracks_are_read_and_played_there_and_back(narrow_folder: Path, tmp_path
     np.testing.assert_array_equal(only.reference, script.reference)
 
 
-def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "v.mp4"
     text.write_text("I am a text.")
     sound = write_wav(tmp_path / "s.wav", speech_like(0.5))

@@ -108,7 +108,7 @@ def test_a_whole_photo_has_no_other_background(tmp_path: Path, sound: Path, caps
     assert not out.exists()
 
 
-def test_what_a_kind_of_file_cannot_show_is_told() -> None:
+def test_transparency_a_container_cannot_carry_is_refused() -> None:
     check(Path("a.webm"), "transparent")
     check(Path("a.MP4"), "blur")
     with pytest.raises(ConfigError, match=r"an MP4 file carries no transparency; .* \.webm .*--background '#00b140'"):

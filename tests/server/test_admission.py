@@ -66,7 +66,7 @@ async def test_no_picture_is_made_before_the_offer_is_known_to_be_one(server: La
             assert (await post(http, server, "session?background=00ff00", good))[0] == 503  # full, so nothing is made
 
 
-async def test_offers_that_are_never_connected_keep_nobody_out(server: LaunchedServer) -> None:
+async def test_offers_that_are_never_connected_block_no_caller(server: LaunchedServer) -> None:
     good = await offer()
     async with aiohttp.ClientSession() as http:
         for _ in range(3):

@@ -194,7 +194,7 @@ async def test_bad_requests_are_refused_in_one_clear_line(
     assert (await metrics(server))["sessions_open"] == 0
 
 
-async def test_what_is_no_http_is_answered_and_not_told_as_an_error_of_the_server(server: LaunchedServer) -> None:
+async def test_a_malformed_request_is_answered_and_not_logged_as_a_server_error(server: LaunchedServer) -> None:
     status, _, _ = await request(server, "GET", "healthz", Long="x" * 20_000)
     assert status == 400
     record = logging.LogRecord("aiohttp.server", logging.ERROR, "", 0, "", None, None)
@@ -203,7 +203,7 @@ async def test_what_is_no_http_is_answered_and_not_told_as_an_error_of_the_serve
         assert not_the_clients(record) is told
 
 
-async def test_a_call_that_ends_while_it_is_connected_is_no_error_of_the_server(
+async def test_a_call_that_ends_while_connecting_is_not_a_server_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -274,7 +274,7 @@ def test_a_taken_port_is_one_clear_line(tiny_folder: Path) -> None:
     assert ended.stderr.count("\n") == 1
 
 
-def test_transparent_is_no_background_for_everybody(tiny_folder: Path) -> None:
+def test_transparent_cannot_be_the_background_of_all_sessions(tiny_folder: Path) -> None:
     """The page that people talk on would show what only /obs can join."""
     with (
         pytest.raises(EngineError, match=r"carries no transparency; the page /obs"),

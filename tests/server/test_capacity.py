@@ -16,7 +16,7 @@ def test_there_are_as_many_as_have_all_their_pictures_and_never_none(frame_ms: f
     assert sessions_in_time(Pulse(frame_s=frame_ms / 1000), 0) == sessions
 
 
-def test_nobody_is_let_in_while_something_is_left_out() -> None:
+def test_no_caller_is_admitted_while_work_is_shed() -> None:
     pulse = Pulse(frame_s=0.005, rung=RUNGS.index(RUNGS[1]))
     assert sessions_in_time(pulse, 3) == 3
     assert sessions_in_time(pulse, 0) == 1

@@ -68,7 +68,7 @@ async def test_the_greeting_tells_what_this_face_can_and_what_it_does(server: La
         assert later["pictures"] + later["repeated"] > first["pictures"] + first["repeated"]
 
 
-async def test_speech_is_told_paused_and_interrupted(server: LaunchedServer) -> None:
+async def test_speech_is_reported_paused_and_interrupted(server: LaunchedServer) -> None:
     async with caller_of(server) as caller, remote(caller) as control, SpeechClient(caller.location) as speech:
         await speech.say(steps([0.5] * 50), SAMPLE_RATE)
         await control.until("state", state="speaking")
@@ -142,7 +142,7 @@ async def test_a_message_that_is_not_taken_is_one_error_and_changes_nothing(
         ("?", "malformed"),
     ],
 )
-async def test_who_does_not_greet_is_sent_away(server: LaunchedServer, first: str, reason: str) -> None:
+async def test_a_client_that_does_not_greet_is_disconnected(server: LaunchedServer, first: str, reason: str) -> None:
     async with caller_of(server) as caller, remote(caller, greet=False) as control:
         await control.socket.send_str(first)
         async with asyncio.timeout(20):
@@ -166,7 +166,7 @@ async def test_a_flood_and_endless_mistakes_end_a_connection_and_nothing_else(se
         await until_heard(caller, 0)
 
 
-async def test_there_is_no_control_of_what_is_not_there(server: LaunchedServer) -> None:
+async def test_a_missing_session_cannot_be_controlled(server: LaunchedServer) -> None:
     async with aiohttp.ClientSession() as http:
         async with http.get(f"{server.url}session/nobody/control") as response:
             assert response.status == 404

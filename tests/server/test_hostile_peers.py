@@ -106,7 +106,7 @@ def media(payload_type: int, number: int, ssrc: int, payload: bytes = OPUS) -> b
     return struct.pack("!BBHLL", 0x80, payload_type, number & 0xFFFF, number * 960 & 0xFFFFFFFF, ssrc) + payload
 
 
-async def test_a_stream_of_its_own_for_every_packet_ends_the_call(hostile: Hostile) -> None:
+async def test_another_ssrc_in_every_packet_ends_the_call(hostile: Hostile) -> None:
     await hostile.flood(lambda number: media(hostile.opus, number, 1_000 + number), 5_000)
     assert await hostile.owner.wait() == "the peer sent too many streams (SSRC)"
 
@@ -116,7 +116,7 @@ async def test_sound_much_faster_than_real_time_ends_the_call(hostile: Hostile) 
     assert "much faster than it is heard" in await hostile.owner.wait()
 
 
-async def test_what_is_asked_for_again_and_again_is_sent_within_a_budget(hostile: Hostile) -> None:
+async def test_retransmissions_stay_within_a_budget(hostile: Hostile) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not any(len(packet) > 300 for packet in hostile.received):  # noqa: ASYNC110 - a picture's
             await asyncio.sleep(0.01)

@@ -123,7 +123,7 @@ async def test_a_peer_of_which_nothing_comes_any_more_is_gone(worker: InferenceW
 
 @pytest.mark.process
 @pytest.mark.parametrize("microphone", [True, False])
-async def test_a_place_is_kept_by_whoever_talks(worker: InferenceWorker, microphone: bool) -> None:
+async def test_a_caller_who_talks_keeps_a_place(worker: InferenceWorker, microphone: bool) -> None:
     owner, limits, clock = Owner(), Limits(), MonotonicClock()
     options = PeerOptions(tiny_family.NAME, STILL, 185, microphone=microphone)
     async with AsyncExitStack() as stack:

@@ -98,7 +98,7 @@ async def pieces(size: int) -> Any:
         (PHOTO.read_bytes(), {"Origin": "http://elsewhere.example"}, 403, "other sites"),
     ],
 )
-async def test_what_is_no_photo_of_ours_is_refused(
+async def test_an_unsupported_photo_is_refused(
     server: LaunchedServer, data: Any, headers: dict[str, str], status: int, words: str
 ) -> None:
     before = await listing(server)
@@ -201,7 +201,7 @@ def test_the_child_answers_with_the_remarks_about_a_photo() -> None:
 
 
 @pytest.mark.slow
-def test_the_child_refuses_what_is_no_photo_without_naming_a_path(tmp_path: Path) -> None:
+def test_the_child_refuses_a_file_that_is_not_a_photo_without_naming_a_path(tmp_path: Path) -> None:
     (tmp_path / "photo").write_bytes(b"note: made avatar me")
     answer = make(MakeAvatar(str(tmp_path / "photo"), "me", "Me", str(ROOT / "engines" / "starter")))
     assert isinstance(answer, Refused)

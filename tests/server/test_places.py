@@ -46,7 +46,7 @@ class House:
         return {token for token, occupant in self.sits.items() if occupant.reason}
 
 
-async def test_whoever_talks_keeps_the_place() -> None:
+async def test_a_caller_who_talks_keeps_the_place() -> None:
     house = House(2)
     await house.take("a")
     await house.take("b")
@@ -57,7 +57,7 @@ async def test_whoever_talks_keeps_the_place() -> None:
     await house.take("c")
 
 
-async def test_who_does_not_connect_gives_way_after_a_moment_and_the_next_waits_for_it() -> None:
+async def test_a_caller_that_does_not_connect_soon_gives_way_to_the_next() -> None:
     house = House(2)
     await house.take("talks")
     await house.take("connects", gives_way_in=1.0)
@@ -120,7 +120,7 @@ async def test_a_place_that_is_being_prepared_is_taken() -> None:
     await house.take("b")
 
 
-async def test_callers_wait_in_line_and_nobody_passes_those_who_do() -> None:
+async def test_callers_wait_in_line_and_none_is_overtaken() -> None:
     house = House(2)
     await house.take("a")
     await house.take("b")

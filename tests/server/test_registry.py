@@ -79,7 +79,7 @@ async def test_keys_are_apart(desk: Desk) -> None:
     assert desk.lobby.find(KEY + "-2") is desk.lobby.find(other)
 
 
-async def test_without_engines_nobody_comes_in(desk: Desk) -> None:
+async def test_without_engines_no_caller_is_admitted(desk: Desk) -> None:
     desk.worker.state = WorkerState.STARTING
     with pytest.raises(NoRoomError, match="not ready"):
         await desk.call()

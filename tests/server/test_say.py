@@ -49,7 +49,7 @@ async def test_text_is_heard(server: LaunchedServer) -> None:
         await until_heard(caller, 1000)
 
 
-async def test_silence_comes_at_once_and_tells_what_was_heard(server: LaunchedServer) -> None:
+async def test_silence_comes_at_once_and_reports_the_position_heard(server: LaunchedServer) -> None:
     async with caller_of(server) as caller:
         saying = asyncio.create_task(say(caller.location, LONG.encode()))
         await until_heard(caller, 500)

@@ -95,7 +95,7 @@ async def test_speech_pushed_ten_times_as_fast_is_heard_complete_and_in_order(se
     assert events[-1] == {"type": "idle"}
 
 
-async def test_cleared_speech_stops_and_its_position_is_what_was_heard(server: LaunchedServer) -> None:
+async def test_cleared_speech_stops_at_the_reported_position(server: LaunchedServer) -> None:
     async with caller_of(server) as caller, SpeechClient(caller.location) as speech:
         await speech.say(steps([0.5] * 25), SAMPLE_RATE)
         await until_heard(caller, 1000)
@@ -244,7 +244,7 @@ async def test_the_socket_ends_with_its_session(server: LaunchedServer) -> None:
         ("{session}/speech", {"Origin": "http://elsewhere.example"}, 403),
     ],
 )
-async def test_only_who_knows_the_session_may_speak(
+async def test_only_a_client_with_the_token_may_speak(
     server: LaunchedServer, path: str, headers: dict[str, str], status: int
 ) -> None:
     async with caller_of(server, vowels(1.0), "") as caller, aiohttp.ClientSession() as http:
@@ -259,7 +259,7 @@ async def test_only_who_knows_the_session_may_speak(
 KEY = "a-secret-of-the-stage"
 
 
-async def test_a_key_is_the_address_of_whoever_called_with_it_last(server: LaunchedServer) -> None:
+async def test_a_key_addresses_the_latest_call_with_it(server: LaunchedServer) -> None:
     address = f"{server.url}session/{KEY}"
     async with caller_of(server, query=f"speech=1&key={KEY}") as first:
         async with SpeechClient(address) as speech:
@@ -303,7 +303,7 @@ async def gather(callers: list[Caller]) -> list[BaseException | None]:
 @pytest.mark.parametrize(
     "key", ["", "short", "x" * 15, "x" * 129, "sixteen+letters!", "%00" * 16, "%ff" * 16, "%C3%A4" * 16]
 )
-async def test_a_key_that_is_none_is_refused_and_not_repeated(server: LaunchedServer, key: str) -> None:
+async def test_an_invalid_key_is_refused_and_not_repeated(server: LaunchedServer, key: str) -> None:
     address, headers = f"{server.url}session?speech=1&key={key}", {"Content-Type": "application/sdp"}
     async with aiohttp.ClientSession() as http:
         async with http.post(URL(address, encoded=True), data=b"v=0", headers=headers) as response:

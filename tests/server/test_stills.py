@@ -57,14 +57,14 @@ async def test_a_portrait_is_cut_out_once_whatever_colours_are_asked_for(stills:
         assert (await stills.still(portrait, f"#0000{colour:02x}", SIDE)).shape == (SIDE, SIDE, 3)
 
 
-async def test_what_is_remembered_is_bounded(stills: Stills, portrait: Portrait) -> None:
+async def test_remembered_items_are_bounded(stills: Stills, portrait: Portrait) -> None:
     for colour in range(MOST_PNGS + 2):
         await stills.png(portrait, f"#0000{colour:02x}")
     assert not stills.knows_png(portrait, "#000001")
     assert stills.knows_png(portrait, "#000002")
 
 
-async def test_a_damaged_matte_is_told(stills: Stills, portrait: Portrait) -> None:
+async def test_a_damaged_matte_is_reported(stills: Stills, portrait: Portrait) -> None:
     (portrait.folder / MATTE).write_bytes(b"damaged")
     with pytest.raises(BundleError, match="not a picture"):
         await stills.still(portrait, "#000000", SIDE)

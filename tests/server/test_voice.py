@@ -68,7 +68,7 @@ async def test_what_cannot_be_spoken_is_one_clear_line(
 
 
 @needs_espeak
-async def test_text_is_no_option(server: LaunchedServer, tmp_path: Path) -> None:
+async def test_text_is_not_taken_as_an_option(server: LaunchedServer, tmp_path: Path) -> None:
     target = tmp_path / "written.wav"
     status, sound = await say(server.url, f"-w {target}".encode())
     assert (status, sound[:4], target.exists()) == (200, b"RIFF", False)
@@ -103,7 +103,7 @@ async def test_a_synthesiser_that_hangs_fails_or_never_ends_is_ended(
     assert len(answer) <= 1 << 20
 
 
-async def test_without_a_synthesiser_the_page_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_synthesiser_the_page_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert Espeak.installed() is None
     assert not VoiceHandlers(None).available

@@ -25,7 +25,7 @@ def test_first_come_first_served(line: WaitingLine) -> None:
     assert [line.ahead_of(ticket) for ticket in ("b", "c", "stranger", None)] == [0, 1, 2, 2]
 
 
-def test_whoever_asks_no_more_has_left(line: WaitingLine, clock: FakeClock) -> None:
+def test_a_caller_who_stops_asking_has_left_the_line(line: WaitingLine, clock: FakeClock) -> None:
     line.wait("a", "here")
     line.wait("b", "here")
     clock.time += PATIENCE_S - 1
@@ -44,5 +44,5 @@ def test_neither_one_address_nor_all_make_the_line_endless(line: WaitingLine) ->
 
 
 @pytest.mark.parametrize("ticket", ["", "short", "a" * 65, "sixteen letters!", "\u0661" * 16])
-def test_what_is_no_ticket(ticket: str) -> None:
+def test_an_invalid_ticket(ticket: str) -> None:
     assert not TICKET.fullmatch(ticket)

@@ -104,7 +104,7 @@ async def test_three_watch_one_session_and_see_and_hear_it(server: LaunchedServe
         assert len(caller.recording.pictures) > 10
 
 
-async def test_the_end_of_a_session_is_the_end_of_all_who_watch(server: LaunchedServer) -> None:
+async def test_the_end_of_a_session_disconnects_all_viewers(server: LaunchedServer) -> None:
     async with AsyncExitStack() as stack:
         async with caller_of(server) as caller:
             watcher = await stack.enter_async_context(watching(urljoin(server.url, caller.watch)))
@@ -120,7 +120,7 @@ async def test_a_key_is_a_bearer_token(server: LaunchedServer) -> None:
             await eventually(lambda: watcher.pictures)
 
 
-async def test_who_may_watch_may_not_speak(server: LaunchedServer) -> None:
+async def test_a_viewer_may_not_speak(server: LaunchedServer) -> None:
     async with caller_of(server) as caller, aiohttp.ClientSession() as http:
         name = caller.watch.rpartition("/")[2]
         for path in ("speech", "control"):

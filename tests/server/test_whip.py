@@ -113,7 +113,7 @@ async def test_what_cannot_be_published_is_one_clear_line(
         assert words in text
 
 
-async def test_who_receives_only_has_nothing_to_publish(server: LaunchedServer) -> None:
+async def test_a_receiving_peer_has_nothing_to_publish(server: LaunchedServer) -> None:
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     peer.addTransceiver("audio", "recvonly")
     await peer.setLocalDescription(await peer.createOffer())

@@ -93,7 +93,7 @@ def test_pushed_speech_is_heard_after_the_delay_and_the_face_hears_it_too() -> N
     assert abs(np.count_nonzero(face > 0.015) - 500 * 16) <= 3 * 16
 
 
-def test_a_cut_is_silence_from_the_next_packet_on_and_tells_what_was_heard() -> None:
+def test_a_cut_is_silence_from_the_next_packet_on_and_reports_the_position() -> None:
     room = Room()
     room.live(1.0)
     room.say(1, 3.0)
@@ -127,7 +127,7 @@ def test_pictures_made_before_a_cut_are_not_shown_after_it() -> None:
     assert room.worker.pushed[-1][0] == generation + 1
 
 
-def test_speech_that_nobody_heard_yet_is_dropped_without_a_sign() -> None:
+def test_speech_not_yet_played_is_dropped_without_a_report() -> None:
     room = Room()
     room.live(1.0)
     room.say(1, 1.0)

@@ -93,7 +93,7 @@ def test_a_whole_conversation() -> None:
         ('{"type": "begin", "sample_rate": 8000, "channels": 6}', "format", "1 or 2"),
     ],
 )
-def test_what_is_not_a_message_is_refused_in_one_line(text: str, code: str, words: str) -> None:
+def test_an_invalid_message_is_refused_in_one_line(text: str, code: str, words: str) -> None:
     protocol = at(State.READY)
     with pytest.raises(SpeechError) as refusal:
         protocol.text(text, 0)
@@ -113,13 +113,13 @@ def test_another_version_is_the_end(version: object) -> None:
     assert "speaks 1" in str(refusal.value)
 
 
-def test_what_is_said_before_hello_is_the_end() -> None:
+def test_a_message_before_hello_ends_the_connection() -> None:
     with pytest.raises(SpeechError, match="hello expected") as refusal:
         at(State.GREETING).binary(b"\0\0", 0.0)
     assert refusal.value.fatal
 
 
-def test_opus_packets_are_told_from_what_is_none() -> None:
+def test_opus_packets_are_recognised() -> None:
     protocol = at(State.READY)
     assert protocol.text('{"type": "begin", "format": "opus"}', 0) == Begin(Opus())
     packet = bytes([0b11111_1_00, 1, 2, 3])  # 20 ms, stereo
@@ -186,7 +186,7 @@ def test_an_allowance_is_used_up_and_comes_back() -> None:
         ("webm", "libopus", "a WebM file"),
     ],
 )
-def test_a_file_pushed_as_samples_is_told_once_and_the_rest_of_it_left_out(
+def test_a_file_pushed_as_samples_is_refused_once_and_the_rest_skipped(
     tmp_path: Path, suffix: str, codec: str, kind: str
 ) -> None:
     content = encoded(tmp_path / f"a.{suffix}", codec, np.repeat(speech_like(1.0), 3), rate=48_000).read_bytes()

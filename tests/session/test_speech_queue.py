@@ -118,7 +118,7 @@ def test_a_slow_client_is_waited_for_in_silence_and_only_its_sound_counts() -> N
     assert speech.progress(1920 + 480) == [Played(1, 20, True), Idle()]
 
 
-def test_progress_is_told_four_times_a_second() -> None:
+def test_progress_is_reported_four_times_a_second() -> None:
     speech = PushedSpeech()
     speech.begin(1, MONO)
     speech.push(bytes(2 * RATE))
@@ -154,7 +154,7 @@ def test_clear_tells_how_far_each_utterance_came() -> None:
     assert not speech.take(960, 1920).any()
 
 
-def test_what_is_begun_right_after_clear_does_not_put_off_its_answer() -> None:
+def test_speech_begun_right_after_clear_does_not_delay_its_answer() -> None:
     speech = PushedSpeech()
     speech.begin(1, MONO)
     speech.push(ramp(960))
@@ -168,7 +168,7 @@ def test_what_is_begun_right_after_clear_does_not_put_off_its_answer() -> None:
     assert speech.progress(2880) == [Started(2), Played(2, 20, True), Idle()]
 
 
-def test_what_waits_is_counted_in_seconds_of_its_own_rate() -> None:
+def test_queued_speech_is_counted_in_seconds_at_its_rate() -> None:
     speech = PushedSpeech()
     speech.begin(1, Pcm(8_000, 2))
     speech.push(bytes(4 * 8_000))

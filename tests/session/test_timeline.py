@@ -29,7 +29,7 @@ def test_packets_on_time_come_out_as_they_are() -> None:
     assert timeline.stats.silence == 0
 
 
-def test_a_lost_packet_leaves_a_gap_of_its_own_length_and_the_rest_in_place() -> None:
+def test_a_lost_packet_leaves_a_gap_of_its_length_and_the_rest_in_place() -> None:
     timeline = MicrophoneTimeline()
     for i in range(20):
         if i != 10:
@@ -84,7 +84,7 @@ def test_a_packet_within_the_margin_is_heard_in_full() -> None:
     assert timeline.stats.late == 0
 
 
-def test_a_packet_beyond_the_margin_loses_what_is_gone_and_keeps_the_rest_in_place() -> None:
+def test_a_packet_beyond_the_margin_loses_its_late_part_and_keeps_the_rest() -> None:
     sound, timeline = heard_with_one_packet_late(0.050)
     assert len(sound) == 6 * BLOCK
     assert np.array_equal(sound[-4 * MS :], tone(0, 6 * BLOCK)[-4 * MS :])

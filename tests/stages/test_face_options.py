@@ -56,7 +56,7 @@ def test_the_plain_family_can_be_still_and_scaled_and_turned(tiny: Engines, dot:
         ),
     ],
 )
-def test_what_the_family_cannot_do_is_told(tiny: Engines, dot: Avatar, face: FaceOptions, message: str) -> None:
+def test_options_the_family_lacks_are_refused(tiny: Engines, dot: Avatar, face: FaceOptions, message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{message}$"):
         CoefficientStream(tiny, dot, PipelineOptions(face=face))
 

@@ -62,7 +62,7 @@ def test_paint_lies_in_its_window_and_nowhere_else(size: int) -> None:
     assert np.logical_or(*inside).all()
 
 
-def test_paint_is_mixed_with_what_is_under_it() -> None:
+def test_paint_is_blended_with_the_photo() -> None:
     canvas = PhotoCanvas(np.full((64, 64, 3), 100, np.uint8), WINDOWS, NETWORK, 64)
     frame = canvas.draw(NO_FLOW, layers(0.5))
     assert np.abs(frame[16, 28].astype(int) - 178).max() <= 1

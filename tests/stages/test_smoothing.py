@@ -44,7 +44,7 @@ def test_a_short_track_takes_the_largest_odd_window(frames: int) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-def test_what_is_too_short_for_a_parabola_stays(frames: int) -> None:
+def test_a_track_too_short_for_a_parabola_stays(frames: int) -> None:
     np.testing.assert_array_equal(smoothed(track(frames)), track(frames))
 
 

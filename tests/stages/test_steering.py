@@ -71,7 +71,7 @@ def test_eyes_go_where_they_are_asked_to_and_are_free_again() -> None:
     assert track(steering, range(40, 60))["eyeLookOutLeft"][-1] == np.float32(GLANCE)
 
 
-def test_what_is_not_asked_for_costs_nothing() -> None:
+def test_unused_options_cost_nothing() -> None:
     steering, given = Steering(EXPRESSION, POSE), window(100)
     assert steering.steer(given, 1) is given
 

@@ -59,7 +59,7 @@ def test_several_faces_come_largest_first(landmarker: Landmarker) -> None:
         np.random.default_rng(1).integers(0, 255, (120, 120, 3), np.uint8),
     ],
 )
-def test_no_face_is_no_face(landmarker: Landmarker, picture: ByteArray) -> None:
+def test_a_picture_without_a_face_has_none(landmarker: Landmarker, picture: ByteArray) -> None:
     assert landmarker.find(picture) == []
 
 
@@ -83,7 +83,7 @@ def test_an_engine_for_a_gpu_leaves_the_landmarks_to_the_cpu(monkeypatch: pytest
     assert find_cpu_backend().name in BACKENDS
 
 
-def test_an_engine_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BACKEND_VARIABLE, "abacus")
     with pytest.raises(EngineError, match="unknown engine abacus"):
         landmarks.open_model("mesh")

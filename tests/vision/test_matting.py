@@ -56,7 +56,7 @@ def test_a_person_is_cut_out(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_face_is_found_where_nobody_told() -> None:
+def test_the_face_is_found_without_landmarks_given() -> None:
     assert overlap(cut_out(faces.portrait("kofi")), true_matte("kofi")) > 0.9
 
 
@@ -182,7 +182,7 @@ def test_a_matte_that_does_not_fit_is_refused(tmp_path: Path, matte: ByteArray, 
 
 
 @pytest.mark.slow
-def test_transparency_that_leaves_out_the_face_is_no_cut_out(tmp_path: Path) -> None:
+def test_transparency_that_leaves_out_the_face_is_not_a_matte(tmp_path: Path) -> None:
     opacity = np.full((256, 256), 255, np.uint8)
     opacity[:, 128:] = 0
     _, matte = prepared_matte(photo_of_kofi(tmp_path / "a.png", opacity))

@@ -81,7 +81,7 @@ async def test_a_package_that_is_not_installed_is_one_error(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("choice", ["", "festival", "piper", "piper:", "espeak:x", "piper:/nowhere/voice.onnx"])
-def test_a_voice_that_is_not_there_is_told(choice: str) -> None:
+def test_a_voice_that_is_not_there_is_reported(choice: str) -> None:
     with pytest.raises(ConfigError, match="--voice"):
         open_voice(choice)
 

@@ -86,7 +86,7 @@ async def is_closed(reader: asyncio.StreamReader) -> None:
             assert await reader.read() == b""
 
 
-async def test_half_requests_without_number_keep_nobody_out(house: House) -> None:
+async def test_countless_half_requests_block_no_caller(house: House) -> None:
     held = [await house.connect("GET / HTTP/1.1\r\nHost: loc") for _ in range(20)]
     for _ in range(5):
         assert await house.ask() == "here\n"

@@ -16,7 +16,7 @@ LOOPBACKS = ["127.0.0.1", "::1"]
 
 
 @pytest.mark.parametrize("host", LOOPBACKS)
-def test_a_program_of_ones_own_is_no_other_users(host: str) -> None:
+def test_a_program_of_the_same_user_is_accepted(host: str) -> None:
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         ours = socket.create_connection(listener.getsockname()[:2])
         accepted, peer = listener.accept()
@@ -33,7 +33,7 @@ def test_a_peer_that_is_elsewhere_is_not_known() -> None:
     sys.platform != "linux" or os.getuid() != 0, reason="NOT ROOT ON LINUX: no program can be started as another user"
 )
 @pytest.mark.parametrize("host", LOOPBACKS)
-def test_a_program_of_another_user_is_told(host: str) -> None:
+def test_a_program_of_another_user_is_reported(host: str) -> None:
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         listener.settimeout(20)
         command = ["/usr/bin/python3", "-c", CONNECT, host, str(listener.getsockname()[1])]

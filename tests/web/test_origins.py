@@ -42,7 +42,7 @@ async def test_a_page_of_a_named_site_asks_and_reads_the_answer(
             assert "Retry-After" in response.headers["Access-Control-Expose-Headers"]
 
 
-async def test_its_browser_is_told_beforehand_what_may_be_asked(
+async def test_a_preflight_request_lists_the_allowed_methods(
     client: TestClient[web.Request, web.Application],
 ) -> None:
     asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Private-Network": "true"}
@@ -78,6 +78,6 @@ def test_a_site_is_read_as_browsers_tell_it(text: str, origin: str) -> None:
     "text",
     ["*", "example.com", "https://", "https://example.com/page", "ftp://example.com", "http://[", "https://a:b@c"],
 )
-def test_what_is_no_site_is_refused(text: str) -> None:
+def test_an_invalid_site_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--allow-origin"):
         read_origin(text)

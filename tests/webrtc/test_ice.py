@@ -39,7 +39,7 @@ def test_a_server_on_one_address_offers_that_one() -> None:
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "x" * 70, "1.2.3.4.5"])
-def test_a_host_that_is_none_is_one_clear_line(host: str) -> None:
+def test_an_invalid_host_is_one_clear_line(host: str) -> None:
     with pytest.raises(ConfigError, match="no such address"):
         reach(host)
 
@@ -65,7 +65,7 @@ async def gathered() -> tuple[aioice.Connection, list[str]]:
     return connection, [candidate.host for candidate in connection.local_candidates]
 
 
-async def test_connections_gather_what_is_asked_for() -> None:
+async def test_connections_gather_the_requested_candidates() -> None:
     offer_to(reach("localhost"))
     connection, hosts = await gathered()
     await connection.close()

@@ -195,7 +195,7 @@ def test_large_datagrams_have_a_budget_of_bytes() -> None:
     assert peer.reasons == ["the peer sent too many bytes"]
 
 
-def test_data_that_nobody_takes_ends_the_call_where_a_few_records_do_not() -> None:
+def test_a_flood_of_unread_data_ends_the_call_and_a_few_records_do_not() -> None:
     peer = Guarded()
     record = b"\x17\xfe\xfd" + b"\0" * 100
     peer.every(0.05, 100, lambda number: peer.guard.datagram(record, PEER, True, 0))

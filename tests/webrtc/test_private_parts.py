@@ -86,7 +86,7 @@ async def test_every_packet_of_media_and_reports_passes_the_filters(pair: Pair) 
     assert receiver.backlog == 0  # what is filtered is not decoded
 
 
-async def test_sound_that_nobody_reads_is_a_backlog(pair: Pair) -> None:
+async def test_unread_sound_is_a_backlog(pair: Pair) -> None:
     await pair.connect()
     receiver = Receiver(pair.other.getReceivers()[0])
     await until(lambda: receiver.backlog > 10)

@@ -55,7 +55,7 @@ def test_a_section_that_shares_a_port_is_in_use(ends: str) -> None:
     assert list(offer.rejected) == [3]
 
 
-async def test_aiortc_takes_what_is_left() -> None:
+async def test_aiortc_takes_the_remaining_sections() -> None:
     offer_only(LOOPBACK)
     one, other = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
     try:

@@ -44,7 +44,7 @@ async def taken(track: Any, count: int) -> list[Any]:
         return [await track.recv() for _ in range(count)]
 
 
-async def test_nothing_is_encoded_while_nobody_watches() -> None:
+async def test_nothing_is_encoded_without_viewers() -> None:
     show = Show()
     await show.show(3)
     assert not show.media.encoding
@@ -55,7 +55,7 @@ async def test_nothing_is_encoded_while_nobody_watches() -> None:
     assert first.pts == 3 * 3600
 
 
-async def test_all_who_watch_get_the_same_packets_from_a_whole_picture_on() -> None:
+async def test_all_viewers_get_the_same_packets_from_a_keyframe_on() -> None:
     show = Show()
     _, early = show.media.join()
     for _ in range(20):
@@ -66,7 +66,7 @@ async def test_all_who_watch_get_the_same_packets_from_a_whole_picture_on() -> N
     assert [bytes(packet) for packet in await taken(late, 3)] == [bytes(packet) for packet in await taken(early, 3)]
 
 
-async def test_one_who_does_not_keep_up_begins_anew_with_a_whole_picture() -> None:
+async def test_a_viewer_that_falls_behind_restarts_at_a_keyframe() -> None:
     show = Show()
     _, slow = show.media.join()
     await show.show(MOST_WAITING + 1 + round(KEYFRAME_GAP_S / 0.04) + 2)
@@ -87,7 +87,7 @@ async def test_keyframes_are_not_made_as_often_as_they_are_asked_for() -> None:
     assert 2 <= keyframes <= 2 / KEYFRAME_GAP_S + 1
 
 
-async def test_what_is_sent_can_be_decoded() -> None:
+async def test_sent_pictures_can_be_decoded() -> None:
     show = Show()
     sound, pictures = show.media.join()
     tone = np.repeat((8000 * np.sin(np.arange(AUDIO_BLOCK) / 10)).astype(np.int16)[:, None], 2, 1)
@@ -112,7 +112,7 @@ async def test_a_picture_of_another_size_begins_anew() -> None:
     assert second.is_keyframe
 
 
-async def test_who_leaves_gets_nothing_more_and_the_others_go_on() -> None:
+async def test_a_viewer_that_leaves_gets_nothing_more_and_the_others_go_on() -> None:
     show = Show()
     gone, other = show.media.join(), show.media.join()
     await show.show()

@@ -109,7 +109,7 @@ async def test_a_picture_that_stands_is_sent_seldom_with_the_time_that_it_is_of(
     assert all(stamp == pytest.approx(moment - moments[0][0], abs=1e-6) for moment, stamp in moments)
 
 
-async def test_time_passes_and_little_is_kept_while_nobody_reads_the_tracks() -> None:
+async def test_time_passes_and_little_is_kept_while_the_tracks_are_unread() -> None:
     """As with a peer whose offer only sends its microphone: aiortc starts no sender for the sound."""
     sent = Sent()
     await sent.run(5.01, readers=False)

@@ -112,7 +112,7 @@ def test_state_dicts_are_compared_key_for_key(tmp_path: Path) -> None:
     assert row.max_abs == 16  # the other tensors of mappingNet
 
 
-def test_comparing_is_relative_to_the_spread_and_lets_nothing_pass_that_is_no_number() -> None:
+def test_comparison_is_relative_to_the_spread_and_fails_on_nan() -> None:
     wanted = np.array([100.0, 102.0], np.float32)
     assert compare("f", "o", wanted + np.float32(1e-4), wanted).passed
     assert not compare("f", "o", wanted + np.float32(1e-3), wanted).passed

@@ -102,7 +102,7 @@ def test_code_in_a_pickle_is_not_run(mine: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("file", [COMBINED, MAPPING])
 @pytest.mark.parametrize("kind", ["truncated", "empty", "text"])
-def test_damaged_files_are_told(mine: Path, file: str, kind: str) -> None:
+def test_damaged_files_are_reported(mine: Path, file: str, kind: str) -> None:
     path = mine / file
     whole = path.read_bytes()
     path.write_bytes({"truncated": whole[: len(whole) // 2], "empty": b"", "text": b"<html>Not found</html>" * 9}[kind])
@@ -147,7 +147,7 @@ def test_another_models_checkpoints_are_recognised(mine: Path) -> None:
         load(mine)
 
 
-def test_what_is_missing_and_what_is_there_is_listed(mine: Path, tmp_path: Path) -> None:
+def test_missing_and_present_files_are_listed(mine: Path, tmp_path: Path) -> None:
     (mine / "SadTalker_V0.0.2_512.safetensors").unlink()
     with pytest.raises(
         CheckpointError, match=r"SadTalker_V0.0.2_512.safetensors not there; found SadTalker_V0.0.2_256"

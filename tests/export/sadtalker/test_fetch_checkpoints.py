@@ -150,7 +150,7 @@ def test_other_kinds_of_addresses_are_refused(tmp_path: Path) -> None:
         d.download("file:///etc/hostname", tmp_path / "x.part", lambda done, total: None)
 
 
-def test_a_full_disk_is_told_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(d, "SPARE", 1 << 60)

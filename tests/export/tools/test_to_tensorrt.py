@@ -79,7 +79,7 @@ def test_a_convolution_of_another_type_than_its_file_s_is_refused(tmp_path: Path
 
 
 @pytest.mark.parametrize("content", [b"", b"not a graph"])
-def test_what_is_no_graph_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_graph_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(content)
     with pytest.raises(EngineError, match=r"broken\.onnx: .+") as caught:
