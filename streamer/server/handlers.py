@@ -135,7 +135,7 @@ class Handlers:
             web.options("/whip", self._whep.options),
             web.get("/whip/{token}", self._sessions.look),
             web.patch("/whip/{token}", self._sessions.trickle),
-            web.delete("/whip/{token}", self._sessions.close),
+            web.delete("/whip/{token}", self._sessions.unpublish),
             web.get("/healthz", self.health),
             web.get("/metrics", self.metrics),
         ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -58,6 +59,7 @@ UNREACHABLE = (
     "sound and pictures come straight from the server, and this one is for its own machine only; for callers from "
     "elsewhere start it with --host 0.0.0.0 (docs/proxy.md)\n"
 )
+REMEMBERED = 64
 NO_SESSION = "no such session; it may have ended\n"
 REPLACED = "a newer call with the same key has taken this session's place\n"
 KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -87,6 +89,7 @@ class SessionHandlers:
         self._stills = stills
         self._gallery = gallery
         self._recordings = recordings
+        self._published: deque[str] = deque(maxlen=REMEMBERED)  # tokens of sessions begun by WHIP
         names = manifest.coefficients
         lively = ["energy"] if manifest.stage("pose").process == IDLE else []
         self._able = [*lively, *Steering(names.expression, names.pose).able()]
@@ -119,6 +122,13 @@ class SessionHandlers:
         if not found:
             raise web.HTTPNotFound(text=NO_SESSION)
         return web.Response(text="ended\n")
+
+    async def unpublish(self, request: web.Request) -> web.Response:
+        """End a session that was begun by WHIP: 200 also where its connection was closed a moment before."""
+        if request.match_info["token"] in self._published:
+            await self._lobby.dismiss(request.match_info["token"])
+            return web.Response(text="ended\n")
+        return await self.close(request)
 
     async def look(self, request: web.Request) -> web.Response:
         """Nothing, where the session is there."""
@@ -189,6 +199,8 @@ class SessionHandlers:
         except SessionError as error:
             raise unavailable(str(error), self._limits) from None
         place = f"/{'whip' if published else 'session'}/{token}"
+        if published:
+            self._published.append(token)
         headers = {"Location": place, DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
         headers[WATCH_HEADER] = f"/whep/{watch_address(token)}"
         if options.face.background == TRANSPARENT:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ from streamer.webrtc.offer import OfferError, check_offer
 from streamer.webrtc.sections import ufrag_of
 
 SDP = "application/sdp"
+REMEMBERED = 256  # who have left
 MOST_VIEWERS = 64  # of all sessions
 NOBODY = "no such session; it may have ended, or not begun\n"
 
@@ -59,6 +61,7 @@ class WhepHandlers:
         self._limits = limits
         self._clock = clock
         self._watching: dict[str, _Watching] = {}
+        self._ended: deque[str] = deque(maxlen=REMEMBERED)
 
     def routes(self) -> list[web.RouteDef]:
         """The routes."""
@@ -120,7 +123,9 @@ class WhepHandlers:
         return await take_fragment(request, self._known(request).ufrag, self._read_offer)
 
     async def close(self, request: web.Request) -> web.Response:
-        """End it."""
+        """End it: 200 also where the connection was closed a moment before."""
+        if request.match_info["viewer"] in self._ended:
+            return web.Response(text="ended\n")
         await self._known(request).viewer.close("the viewer left")
         return web.Response(text="ended\n")
 
@@ -138,6 +143,7 @@ class WhepHandlers:
 
     def _forget(self, number: str) -> None:
         watching = self._watching.pop(number, None)
+        self._ended.append(number)
         if watching is not None and watching.ending is not None and watching.ending is not asyncio.current_task():
             watching.ending.cancel()
 

@@ -97,10 +97,16 @@ async def test_three_watch_one_session_and_see_and_hear_it(server: LaunchedServe
                 assert (response.status, await response.text()) == (200, "")
             async with http.delete(watchers[0].location) as response:
                 assert response.status == 200
-            async with http.delete(watchers[0].location) as response:
+            await watchers[1].peer.close()  # clients hang up first, and then say so
+            for left in (watchers[0].location, watchers[1].location):
+                async with http.delete(left) as response:
+                    assert response.status == 200
+            async with http.get(watchers[0].location) as response:
                 assert response.status == 404
-        seen = len(watchers[1].pictures)
-        await eventually(lambda: len(watchers[1].pictures) > seen + 10)
+            async with http.delete(watchers[0].location + "x") as response:
+                assert response.status == 404
+        seen = len(watchers[2].pictures)
+        await eventually(lambda: len(watchers[2].pictures) > seen + 10)
         assert len(caller.recording.pictures) > 10
 
 

@@ -90,8 +90,9 @@ async def test_a_session_is_looked_at_trickled_to_and_ended(server: LaunchedServ
             assert response.status == 204
         async with http.patch(studio.location, data="a=ice-ufrag:new\r\n", headers=FRAGMENT) as response:
             assert response.status == 422
-        async with http.delete(studio.location) as response:
-            assert response.status == 200
+        for _ in range(2):
+            async with http.delete(studio.location) as response:
+                assert response.status == 200
         async with http.get(studio.location) as response:
             assert response.status == 404
 
