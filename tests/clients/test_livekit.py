@@ -37,6 +37,8 @@ from tests.fakes.livekit_house import House, Room
 from tests.fakes.shown import RATE, LevelFace, tone
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 KEY, SECRET = "key", "a secret that is long enough to sign with"
 LOUD = 4000  # of 32767; the speech has twice as much
 

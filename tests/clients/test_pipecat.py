@@ -51,6 +51,8 @@ from tests.fakes.shown import GREY, RATE, LevelFace, tone
 from tests.fakes.spoken import steps
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 PARAMS = TransportParams(
     audio_out_enabled=True,
     audio_out_sample_rate=RATE,
