@@ -101,11 +101,18 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Unload:
+    """Let go of a removed avatar; sessions that show it go on."""
+
+    avatar: str
+
+
+@dataclass(frozen=True)
 class Stop:
     """The worker ends."""
 
 
-ToWorker = Open | Begin | Sound | Cut | Postpone | Steer | Close | Load | Stop
+ToWorker = Open | Begin | Sound | Cut | Postpone | Steer | Close | Load | Unload | Stop
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from streamer.inference.messages import (
     Stepped,
     Stop,
     ToWorker,
+    Unload,
     WorkerSettings,
 )
 from streamer.inference.scheduler import Inference
@@ -104,6 +105,11 @@ class Faces:
             return Loaded(message.avatar, str(error))
         return Loaded(message.avatar)
 
+    def unload(self, name: str) -> None:
+        """Let go of one; sessions that show it keep what they need."""
+        self.avatars.pop(name, None)
+        self.renderers.pop(name, None)
+
     def open_stream(self, avatar: str, options: PipelineOptions) -> CoefficientStream:
         """The way from sound to coefficients of a new session."""
         return CoefficientStream(self.engines, self.avatars[avatar], options)
@@ -150,6 +156,8 @@ def _serve(pipe: Connection, ring: FrameRing, inference: Inference, faces: Faces
                 return
             if isinstance(message, Load):
                 pipe.send(faces.load(message))
+            elif isinstance(message, Unload):
+                faces.unload(message.avatar)
             elif (failure := inference.handle(message)) is not None:
                 pipe.send(failure)
             for performance in inference.performances():

@@ -62,7 +62,6 @@ class Renderer(Protocol):
 class RenderedSession:
     """A session: its sound up to `position`, and the windows whose pictures are to be made."""
 
-    avatar: str
     face: FaceOptions
     stream: Stream
     renderer: Renderer

@@ -157,7 +157,7 @@ class Inference:
             case Steer(wanted=Background(value=background)):
                 face = replace(session.face, background=background)
                 with contextlib.suppress(AvatarError):  # of a matte: it goes on as it is
-                    session.renderer = self._renderers[session.avatar].showing(face, self._ladder.rung.smallest)
+                    session.renderer = session.renderer.showing(face, self._ladder.rung.smallest)
                     session.face = face
             case Close():
                 del self._sessions[message.session]
@@ -234,7 +234,7 @@ class Inference:
         rung = self._ladder.rung
         renderer = self._renderers[message.avatar].showing(message.options.face, rung.smallest)
         self._sessions[message.session] = RenderedSession(
-            message.avatar, message.options.face, stream, renderer, performed=message.performed
+            message.options.face, stream, renderer, performed=message.performed
         )
         self._untold = rung
 
@@ -243,7 +243,7 @@ class Inference:
         self._untold = rung = self._ladder.rung
         for session in self._sessions.values():
             with contextlib.suppress(AvatarError):  # of a matte: it goes on as it is
-                session.renderer = self._renderers[session.avatar].showing(session.face, rung.smallest)
+                session.renderer = session.renderer.showing(session.face, rung.smallest)
 
     def _begin(self, session: RenderedSession, message: Begin) -> None:
         if message.generation <= session.generation:

@@ -26,6 +26,7 @@ from streamer.inference.messages import (
     SessionFailed,
     Stepped,
     ToWorker,
+    Unload,
     WorkerSettings,
 )
 from streamer.inference.worker_session import Listener, PerformanceListener, WorkerSession
@@ -140,6 +141,10 @@ class InferenceWorker:
             self._loading.pop(avatar, None)
         if failure is not None:
             raise BundleError(failure)
+
+    def unload(self, avatar: str) -> None:
+        """Let go of an avatar that was removed; sessions that show it go on."""
+        self._send(Unload(avatar))
 
     def open(
         self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None

@@ -87,7 +87,7 @@ class PhotoHandlers:
             raise web.HTTPConflict(text=f"{error}\n") from None
 
     async def remove(self, request: web.Request, gallery: Gallery) -> web.Response:
-        """Remove an avatar for good. Who is talking as it goes on; the inference process lets go of it at its end."""
+        """Remove an avatar for good. Sessions that show it go on."""
         name = self._of_own(request, gallery)
         if name == gallery.default:
             raise web.HTTPConflict(text="the server was started with this avatar; it stays until the server ends\n")
@@ -96,6 +96,7 @@ class PhotoHandlers:
         except BundleError as error:
             raise web.HTTPConflict(text=f"{error}\n") from None
         gallery.remove(name)
+        self._worker.unload(name)
         return web.Response(text="removed\n")
 
     def _of_own(self, request: web.Request, gallery: Gallery) -> str:

@@ -21,6 +21,7 @@ from streamer.core.rungs import Rung
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.process import load
 from streamer.inference.worker import InferenceWorker, WorkerState
+from streamer.stages.steering import Background
 from tests.families import tiny_family, tiny_vae_family
 
 PATIENCE_S = 60.0
@@ -167,3 +168,21 @@ def test_the_avatar_that_is_asked_for_comes_first(tiny_folder: Path, own_home: P
     shutil.copytree(tiny_folder / "avatars" / "dot", own)
     assert load(WorkerSettings(tiny_folder, None, 1))[1].avatars == ("dot", "able")
     assert load(WorkerSettings(tiny_folder, "able", 1))[1].avatars == ("able", "dot")
+
+
+@pytest.mark.process
+async def test_a_removed_avatar_leaves_and_its_session_goes_on(worker: InferenceWorker, own_home: Path) -> None:
+    tiny_family.write_avatar(own_home / "avatars" / "mine")
+    await worker.load("mine", PATIENCE_S)
+    before, after = Listener(), Listener()
+    session = worker.open("mine", PipelineOptions(), before)
+    worker.unload("mine")
+    session.begin(0, 0, later())
+    session.push(0, AudioChunk(0, SECOND))
+    session.steer(Background("#00ff00"))
+    session.push(0, AudioChunk(SAMPLE_RATE, SECOND))
+    await before.until(pictures=40)
+    assert not before.failures
+    worker.open("mine", PipelineOptions(), after)
+    await after.until(failures=1)
+    assert after.failures[0].startswith("no avatar mine; there are dot")
