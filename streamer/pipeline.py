@@ -27,7 +27,7 @@ from streamer.stages.lookahead import Lookahead
 from streamer.stages.motion import MotionStage, MotionWindows
 from streamer.stages.mouth_easing import MouthEasing, Shut, mouth_rows
 from streamer.stages.render import RenderStage
-from streamer.stages.steering import Energy, Steered, Steering
+from streamer.stages.steering import Emotion, Energy, Steered, Steering
 
 MOST_BACKDROPS = 4  # kept for an avatar; one of 768 pixels has 20 MB
 STILL = 0.12  # pixels of the network; a quarter of one at 512
@@ -95,6 +95,8 @@ class CoefficientStream:
         """Do what somebody asks for, beside speaking, from the next frame on."""
         if isinstance(wanted, Energy):
             self._source.set_energy(wanted.value)
+        elif isinstance(wanted, Emotion):
+            self._source.set_emotion(wanted.value, wanted.intensity)
         else:
             self._steering.ask(wanted)
 

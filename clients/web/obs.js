@@ -1,7 +1,7 @@
 // The page for OBS's Browser Source: it starts by itself, shows the face and nothing else, and never gives up.
 //
 //   avatar=NAME  fit=contain|cover  sound=0|1  speech=1&key=SECRET  background=transparent|none|blur|RRGGBB
-//   lookahead=MS  size  still  energy  pose-style  expression-scale  yaw  pitch  roll: as in POST /session
+//   lookahead=MS  size  still  energy  emotion  intensity  pose-style  expression-scale  yaw  pitch  roll: as in POST /session
 
 import { Call } from "./call.js";
 import { open } from "./microphone.js";
@@ -10,7 +10,7 @@ import { Joiner } from "./matte.js";
 
 const OF_THE_PAGE = ["fit", "sound"];
 const OF_THE_SESSION = ["avatar", "background", "speech", "key", "lookahead"];
-const OF_THE_FACE = ["size", "still", "energy", "pose-style", "expression-scale", "yaw", "pitch", "roll"];
+const OF_THE_FACE = ["size", "still", "energy", "emotion", "intensity", "pose-style", "expression-scale", "yaw", "pitch", "roll"];
 const NAMES = [...OF_THE_PAGE, ...OF_THE_SESSION, ...OF_THE_FACE];
 const KEY = /^[A-Za-z0-9_-]{16,128}$/;
 const PACKED = "colour+matte";

@@ -6,6 +6,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+NEUTRAL = "neutral"
+
 
 @dataclass(frozen=True)
 class FaceOptions:
@@ -20,6 +22,8 @@ class FaceOptions:
     background: behind the person: `#rrggbb`, `blur` or `transparent`, which makes pictures RGBA; None is as the
         portrait has it.
     energy: how lively head, brows and gaze are, 0 (still) to MAX_ENERGY; 1 is a person in conversation.
+    emotion: what the face feels, one of EMOTIONS; intensity: how much of it is seen, 0 to MAX_INTENSITY, 1 as in
+        conversation.
     size: pixels a side of the frames, one of FRAME_SIZES; None is LARGEST_UNASKED, on another background
         LARGEST_CUT_OUT, or, of a smaller photo, less.
     """
@@ -33,10 +37,14 @@ class FaceOptions:
     pose_mode: str | None = None
     background: str | None = None
     energy: float = 1.0
+    emotion: str = NEUTRAL
+    intensity: float = 1.0
     size: int | None = None
 
 
 MAX_ENERGY = 2.0
+EMOTIONS = (NEUTRAL, "happy", "sad", "angry", "surprised", "calm")
+MAX_INTENSITY = 2.0
 FRAME_SIZES = (256, 384, 512, 768)
 LARGEST_UNASKED = 512
 LARGEST_CUT_OUT = 384  # on another background: a picture then takes 33 ms on one thread, at 512 it would be 43

@@ -92,7 +92,8 @@ class SessionHandlers:
         self._published: deque[str] = deque(maxlen=REMEMBERED)  # tokens of sessions begun by WHIP
         names = manifest.coefficients
         lively = ["energy"] if manifest.stage("pose").process == IDLE else []
-        self._able = [*lively, *Steering(names.expression, names.pose).able()]
+        feeling = ["emotion"] if face_options.feels(manifest) else []
+        self._able = [*lively, *feeling, *Steering(names.expression, names.pose).able()]
 
     async def open(self, request: web.Request) -> web.Response:
         """Begin a session."""

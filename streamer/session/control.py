@@ -11,7 +11,7 @@ from streamer.core.errors import ConfigError
 from streamer.session.control_protocol import Command, ControlError, Event, Interrupt, Mute, Pause, State
 from streamer.session.conversation import Conversation
 from streamer.session.speech_line import SpeechLine
-from streamer.stages.steering import Background, Energy, Gaze, Gesture
+from streamer.stages.steering import Background, Emotion, Energy, Gaze, Gesture
 
 LOUD = 330  # of 32767, -40 dBFS: above the noise of a room
 HOLD_BLOCKS = 400 // AUDIO_PTIME_MS  # of silence within speech
@@ -74,7 +74,7 @@ class Control:
                     self._conversation.steer(Background(self._read_background(value)))
                 except ConfigError as error:
                     raise ControlError(str(error)) from None
-            case Energy() | Gaze() | Gesture():
+            case Emotion() | Energy() | Gaze() | Gesture():
                 name = command.name if isinstance(command, Gesture) else type(command).__name__.lower()
                 if name not in able:
                     raise ControlError(f"this face has no {name}; it can {', '.join([*able, *ALWAYS])}")

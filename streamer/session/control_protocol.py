@@ -11,7 +11,7 @@ import msgspec
 
 from streamer.core.errors import AvatarError
 from streamer.session.speech_protocol import Idle, Played, Started
-from streamer.stages.steering import Background, Energy, Gaze, Gesture
+from streamer.stages.steering import Background, Emotion, Energy, Gaze, Gesture
 
 VERSION = 1
 MOST_CHARACTERS = 1024  # of a message
@@ -43,8 +43,8 @@ class Hello(msgspec.Struct, tag="hello", frozen=True, forbid_unknown_fields=True
     version: Annotated[int, msgspec.Meta(ge=VERSION, le=VERSION)]
 
 
-Command = Energy | Gaze | Gesture | Pause | Mute | Background | Interrupt
-_Message = Energy | Gaze | Gesture | Pause | Mute | Background | Interrupt | Hello
+Command = Emotion | Energy | Gaze | Gesture | Pause | Mute | Background | Interrupt
+_Message = Emotion | Energy | Gaze | Gesture | Pause | Mute | Background | Interrupt | Hello
 
 
 class Greeting(msgspec.Struct, tag="hello", frozen=True):

@@ -58,6 +58,11 @@ class CoefficientSource:
             if isinstance(part, UnitExpression | IdlePose):
                 part.set_energy(energy)
 
+    def set_emotion(self, emotion: str, intensity: float) -> None:
+        """What the face feels from now on; one without face units feels nothing."""
+        if isinstance(self._expression, UnitExpression):
+            self._expression.set_emotion(emotion, intensity)
+
     def silent_expression(self) -> FloatArray:
         """What the expression network makes of silence, without idle life: float32 [E]."""
         return self._expression.silent(MelWindows(self._shape).push(np.zeros(SAMPLE_RATE, np.float32))[-1:])

@@ -19,6 +19,7 @@ from streamer.core.frames import FloatArray, Heard, Script
 from streamer.core.options import PipelineOptions
 from streamer.stages.idle_face import Blinks, IdleFace
 from streamer.stages.lookahead import Lookahead
+from streamer.stages.mood import Mood
 
 MAX_BATCH = 32  # windows at once: bounds the network's memory when a long clip is pushed in one go
 BLINK, REFERENCE = "blink", "reference_expression"  # inputs of an expression stage, beside "mel"
@@ -66,12 +67,13 @@ class ExpressionStage:
 
 
 class UnitExpression:
-    """Face units, 0..1: the network's and those of an idle face on top."""
+    """Face units, 0..1: the network's, and those of an idle face and of what it feels on top."""
 
     def __init__(self, engine: Engine, manifest: Manifest, lookahead: Lookahead, options: PipelineOptions) -> None:
         names = manifest.coefficients.expression
         self._stage = ExpressionStage(engine.bind({}), len(names))
         self._idle = IdleFace(options.seed, names, options.face.energy)
+        self._mood = Mood(options.seed, names, options.face.emotion, options.face.intensity)
         self._neutral = np.zeros(len(names), np.float32)
         self._lookahead = lookahead
         self._scale = np.float32(options.face.expression_scale)
@@ -80,13 +82,17 @@ class UnitExpression:
     def push(self, heard: Heard) -> list[FloatArray]:
         """The expressions now known."""
         self._spoken.extend(self._scale * self._stage.infer(heard.windows))
-        self._offsets.extend(self._idle.step(level) for level in heard.levels)
+        self._offsets.extend(self._idle.step(level) + self._mood.step(level) for level in heard.levels)
         known = min(len(self._spoken), len(self._offsets))
         return [np.clip(self._spoken.popleft() + self._offsets.popleft(), 0.0, 1.0) for _ in range(known)]
 
     def set_energy(self, energy: float) -> None:
         """How lively brows and gaze are from now on."""
         self._idle.energy = energy
+
+    def set_emotion(self, emotion: str, intensity: float) -> None:
+        """What the face feels from now on."""
+        self._mood.feel(emotion, intensity)
 
     def silent(self, window: FloatArray) -> FloatArray:
         """The expression, without idle life, in a window of silence."""
@@ -96,12 +102,14 @@ class UnitExpression:
     def reset(self) -> None:
         """Back to the first frame."""
         self._idle.reset()
+        self._mood.reset()
         self._start()
 
     def _start(self) -> None:
         # A lagging value is there before it is known: at rest, as before any sound.
         self._spoken = deque([self._neutral] * self._lookahead.expression_lag)
-        self._offsets = deque(self._idle.step(SILENCE_DB) for _ in range(self._lookahead.loudness_lag))
+        lag = range(self._lookahead.loudness_lag)
+        self._offsets = deque(self._idle.step(SILENCE_DB) + self._mood.step(SILENCE_DB) for _ in lag)
 
 
 class ReferenceExpression:

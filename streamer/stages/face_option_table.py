@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamer.avatar import background
-from streamer.core.options import FRAME_SIZES, MAX_ANGLE, MAX_ENERGY, MAX_EXPRESSION_SCALE, POSE_MODES
+from streamer.core.options import (
+    EMOTIONS,
+    FRAME_SIZES,
+    MAX_ANGLE,
+    MAX_ENERGY,
+    MAX_EXPRESSION_SCALE,
+    MAX_INTENSITY,
+    POSE_MODES,
+)
 from streamer.core.readers import number
 
 MAX_POSE_STYLE = 999  # stops typing errors; each family knows how many styles it has
@@ -56,6 +64,12 @@ def _mode(text: str) -> str:
     return text
 
 
+def _emotion(text: str) -> str:
+    if text not in EMOTIONS:
+        raise ValueError(" or ".join(EMOTIONS))
+    return text
+
+
 def _angle(axis: str, help_text: str) -> Option:
     return Option(axis, number(-MAX_ANGLE, MAX_ANGLE), "DEGREES", help_text)
 
@@ -74,6 +88,13 @@ OPTIONS = (
         number(0.0, MAX_ENERGY),
         "X",
         f"how lively head, brows and gaze are, 0 to {MAX_ENERGY:g} (default: 1)",
+    ),
+    Option("emotion", _emotion, "|".join(EMOTIONS), "what the face feels (default: neutral)"),
+    Option(
+        "intensity",
+        number(0.0, MAX_INTENSITY),
+        "X",
+        f"how much of the emotion is seen, 0 to {MAX_INTENSITY:g} (default: 1, as in conversation)",
     ),
     _angle("yaw", "hold the head turned to the side; the range depends on the family"),
     _angle("pitch", "hold the head raised or lowered"),

@@ -9,7 +9,7 @@ from typing import Any
 from engines.manifest import Manifest
 from streamer.avatar import background, frame_size
 from streamer.core.errors import ConfigError
-from streamer.core.options import MAX_ENERGY, MAX_EXPRESSION_SCALE, PLAIN_FACE, POSE_MODES, FaceOptions
+from streamer.core.options import MAX_ENERGY, MAX_EXPRESSION_SCALE, NEUTRAL, PLAIN_FACE, POSE_MODES, FaceOptions
 from streamer.stages.face_option_table import OPTIONS
 from streamer.stages.held_view import HeldView
 from streamer.stages.pose import VAE
@@ -48,6 +48,11 @@ def to_query(face: FaceOptions) -> dict[str, str]:
     }
 
 
+def feels(manifest: Manifest) -> bool:
+    """Whether the family's expression is face units, which an emotion can move."""
+    return "mouthSmileLeft" in manifest.coefficients.expression
+
+
 def check(manifest: Manifest, face: FaceOptions) -> None:
     """Whether the family can do what the options ask.
 
@@ -69,6 +74,8 @@ def check(manifest: Manifest, face: FaceOptions) -> None:
         raise ConfigError(f"energy {face.energy:g}, expected 0 to {MAX_ENERGY:g}")
     if face.energy != PLAIN_FACE.energy and pose.process == VAE:
         raise ConfigError(f"energy {face.energy:g}; the head motion of family {manifest.family} is as it was learnt")
+    if face.emotion != NEUTRAL and not feels(manifest):
+        raise ConfigError(f"emotion {face.emotion}; the expression of family {manifest.family} has no face units")
     HeldView.of(manifest, face)
     background.check(face.background)
     frame_size.check(manifest, face.size)

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from streamer.core.frames import CoefficientWindow, FloatArray
-from streamer.core.options import MAX_ENERGY
+from streamer.core.options import MAX_ENERGY, MAX_INTENSITY
 from streamer.core.rates import FPS
 
 EYES = "eyeLook"  # prefix of the units that turn the eyes
@@ -31,6 +31,13 @@ class Energy(msgspec.Struct, tag="energy", frozen=True, forbid_unknown_fields=Tr
     """How lively the face is from now on, as `FaceOptions.energy`."""
 
     value: Annotated[float, msgspec.Meta(ge=0.0, le=MAX_ENERGY)]
+
+
+class Emotion(msgspec.Struct, tag="emotion", frozen=True, forbid_unknown_fields=True):
+    """What the face feels from now on, as `FaceOptions.emotion`."""
+
+    value: Literal["neutral", "happy", "sad", "angry", "surprised", "calm"]
+    intensity: Annotated[float, msgspec.Meta(ge=0.0, le=MAX_INTENSITY)] = 1.0
 
 
 class Gaze(msgspec.Struct, tag="gaze", frozen=True, forbid_unknown_fields=True):
@@ -52,7 +59,7 @@ class Background(msgspec.Struct, tag="background", frozen=True, forbid_unknown_f
     value: str | None
 
 
-Steered = Energy | Gaze | Gesture
+Steered = Emotion | Energy | Gaze | Gesture
 
 
 @dataclass(frozen=True)

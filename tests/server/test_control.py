@@ -114,6 +114,8 @@ async def test_what_a_face_is_asked_for_is_taken(server: LaunchedServer) -> None
         ('{"type": "energy"}', "missing required field `value`"),
         ('{"type": "energy", "value": 1, "speed": 2}', "unknown field `speed`"),
         ('{"type": "gaze", "at": "camera"}', "this face has no gaze; it can energy, nod"),
+        ('{"type": "emotion", "value": "happy"}', "this face has no emotion; it can energy, nod"),
+        ('{"type": "emotion", "value": "hungry"}', "Invalid enum value 'hungry'"),
         ('{"type": "gaze", "at": [2, 0]}', "<= 1.0"),
         ('{"type": "gesture", "name": "wink"}', "Invalid enum value 'wink'"),
         ('{"type": "background", "value": "plaid"}', "expected a colour"),

@@ -45,6 +45,7 @@ def test_the_plain_family_can_be_still_and_scaled_and_turned(tiny: Engines, dot:
         (FaceOptions(pose_mode="offline"), "pose mode offline; the head of family tiny has only the mode live"),
         (FaceOptions(yaw=11.0), "yaw of 11 degrees; tiny takes -10 to 10"),
         (FaceOptions(pitch=float("nan")), "pitch of nan degrees; tiny takes -8 to 8"),
+        (FaceOptions(emotion="happy"), "emotion happy; the expression of family tiny has no face units"),
         (FaceOptions(expression_scale=-1.0), "expression scale -1, expected 0 to 3"),
         (
             FaceOptions(background="none"),
