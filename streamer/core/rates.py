@@ -18,6 +18,7 @@ SAMPLE_RATE = 16_000  # Hz, mono, of everything behind audio_in
 FPS = 25  # video frames per second
 SAMPLES_PER_FRAME = exact_div(SAMPLE_RATE, FPS)  # frame i covers samples [640 i, 640 (i + 1))
 FRAME_MS = exact_div(1000, FPS)
+STARVED_FRAMES = FPS // 2  # a face that stood for so long is better off with a picture that comes late than with none
 LATE_MS = 2 * FRAME_MS  # a picture may come so much after its sound; ITU-R BT.1359-1 calls 90 ms acceptable
 
 MEL_BANDS = 80

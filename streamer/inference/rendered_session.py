@@ -11,7 +11,7 @@ import numpy as np
 from streamer.core.errors import SessionError
 from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, FloatArray, Paint
 from streamer.core.options import FaceOptions
-from streamer.core.rates import FPS, SAMPLES_PER_FRAME
+from streamer.core.rates import FPS, SAMPLES_PER_FRAME, STARVED_FRAMES
 from streamer.inference.messages import Begin
 from streamer.stages.mouth_easing import Shut
 from streamer.stages.steering import Steered
@@ -81,6 +81,12 @@ class RenderedSession:
     def deadline(self) -> float:
         """The moment of the next picture."""
         return self.origin + self.due[0].index / FPS
+
+    @property
+    def starved(self) -> bool:
+        """Whether the last picture was made so long ago that the next has to be, come what may."""
+        last = self.made[-1].index if self.made else self.first_frame
+        return bool(self.due) and self.due[-1].index - last > STARVED_FRAMES
 
     def begin(self, message: Begin) -> None:
         """Forget what was, and take sound of another generation from now on."""

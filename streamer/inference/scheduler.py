@@ -4,8 +4,8 @@ Rendering is what costs. The next picture is always the one whose moment comes f
 session served least recently. A picture that cannot be there in time any more, at the pace of the last ones, is not
 made if its session has a later one: that is how load is shed without holding up the sound, and no session can take more
 than its share. (Skipping only what is late already would, under load, make every picture a moment too late.) The last
-one that a session has is made though it comes a little late. What is left out for longer is up to the `ladder`. No I/O:
-the caller passes messages and the clock.
+one that a session has is made though it comes a little late, and however late where none was made for half a second.
+What is left out for longer is up to the `ladder`. No I/O: the caller passes messages and the clock.
 """
 
 from __future__ import annotations
@@ -189,6 +189,8 @@ class Inference:
         while session.due:
             if rung.still or session.due[0].index % rung.every:
                 session.due.popleft()
+            elif len(session.due) <= rung.every and session.starved:
+                return ready
             elif session.deadline() + (0 if len(session.due) > rung.every else LATE_MS / 1000) <= ready:
                 session.due.popleft()
                 self._expired += 1

@@ -20,7 +20,7 @@ import numpy as np
 
 from streamer.audio.format import AUDIO_BLOCK, AUDIO_PTIME_MS, CHANNELS, MS, RATE, Samples
 from streamer.core.frames import AvatarFrame, ByteArray
-from streamer.core.rates import FPS, FRAME_MS, LATE_MS, exact_div
+from streamer.core.rates import FPS, FRAME_MS, LATE_MS, STARVED_FRAMES, exact_div
 from streamer.session import time_stretch
 from streamer.session.timeline import MARGIN_MS
 
@@ -28,7 +28,7 @@ RENDER_MARGIN_MS = 60  # from the last sound a picture needs to the picture bein
 MAX_FRAMES = 2 * FPS  # finished pictures waiting for their moment; the newest is dropped, counted
 FADE_MS = 10  # in which sound that is cut off ends
 HISTORY_MS = 2_000  # sound kept beyond the delay; older sound is dropped
-LATE_FRAMES = exact_div(LATE_MS, FRAME_MS)
+LATE_FRAMES, MOST_LATE_FRAMES = exact_div(LATE_MS, FRAME_MS), FPS
 STRETCHED = 2  # one of so many packets is stretched while the delay changes, which takes it by a quarter at most
 
 
@@ -106,9 +106,13 @@ class Playout:
         self._end += len(samples)
 
     def push_frame(self, frame: AvatarFrame) -> None:
-        """Take a finished picture; they come in order. One that is late by more than LATE_FRAMES is dropped."""
-        too_late = frame.index < self.next_frame - LATE_FRAMES or frame.index <= self._picture_of
-        if too_late or len(self._frames) >= MAX_FRAMES:
+        """Take a finished picture; they come in order.
+
+        One that is late by more than LATE_FRAMES is dropped, unless the picture has stood for STARVED_FRAMES.
+        """
+        starved = self.next_frame - self._picture_of > STARVED_FRAMES
+        most = MOST_LATE_FRAMES if starved else LATE_FRAMES
+        if frame.index < self.next_frame - most or frame.index <= self._picture_of or len(self._frames) >= MAX_FRAMES:
             self.stats.dropped += 1
         else:
             self._frames.append(frame)

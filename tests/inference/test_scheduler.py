@@ -345,6 +345,13 @@ def test_the_portrait_shows_only_when_no_picture_could_be_in_time() -> None:
     assert talk.inference.pulse().steps["still"] >= 1
 
 
+def test_a_face_that_has_stood_for_long_gets_a_picture_however_late() -> None:
+    """Before the ladder has found what helps, a face that moves out of step is better than none."""
+    talk = Talk(0.5)
+    talk.last(3)
+    assert len(talk.renderer.painted) >= 4
+
+
 def test_two_seconds_without_a_picture_are_no_reason_for_the_portrait() -> None:
     talk = Talk(0.3)
     talk.last(20)

@@ -156,6 +156,17 @@ def test_a_late_picture_is_shown_while_its_lips_fit() -> None:
     assert (playout.stats.late, playout.stats.dropped) == (1, 2)
 
 
+def test_a_picture_that_has_stood_for_long_gives_way_to_one_that_is_very_late() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    playout.push_frame(frame(0))
+    for index in range(20):
+        playout.pull_frame(index)
+    playout.push_frame(frame(9))
+    assert playout.pull_frame(20)[0, 0, 0] == 9
+    playout.push_frame(frame(10))  # now it has not stood for long
+    assert playout.pull_frame(21)[0, 0, 0] == 9
+
+
 def voice(seconds: float, hertz: float = 130.0) -> Samples:
     moments = np.arange(round(seconds * 1000 * MS)) / (1000 * MS)
     tone = np.sum([np.sin(2 * np.pi * hertz * n * moments) / n for n in range(1, 6)], axis=0)
