@@ -29,7 +29,9 @@ MAX_FRAMES = 2 * FPS  # finished pictures waiting for their moment; the newest i
 FADE_MS = 10  # in which sound that is cut off ends
 HISTORY_MS = 2_000  # sound kept beyond the delay; older sound is dropped
 LATE_FRAMES, MOST_LATE_FRAMES = exact_div(LATE_MS, FRAME_MS), FPS
-STRETCHED = 2  # one of so many packets is stretched while the delay changes, which takes it by a quarter at most
+STRETCHED = 2  # one of so many packets of speech is stretched while the delay changes, so by a quarter at most
+PAUSE_PATIENCE_MS = 3_000  # for a pause in the speech, in which a change of the delay is not heard
+QUIET = 500  # int16: peaks below are a pause
 
 
 def session_delay_ms(lookahead_ms: int) -> int:
@@ -73,6 +75,7 @@ class Playout:
         self._picture_of = -1  # the frame it belongs to
         self._listener = listener
         self._held = self._to_hold = 0  # samples
+        self._held_up = 0  # packets since this was asked for
         self.position = 0  # of the next sample to be handed out
         self.next_frame = 0  # the first whose moment has not passed
 
@@ -86,11 +89,13 @@ class Playout:
         return round(self._held / (FRAME_MS * MS))
 
     def hold(self, extra_ms: int) -> None:
-        """From now on play sound a little slower, or faster, until the delay is `extra_ms` longer than at the start.
+        """Let pauses be longer or shorter, until the delay is `extra_ms` longer than at the start; where there is no
+        pause for PAUSE_PATIENCE_MS, speech is played a little slower, or faster.
 
         extra_ms: whole frames; up to HISTORY_MS / 2.
         """
-        self._to_hold = extra_ms * MS
+        if extra_ms * MS != self._to_hold:
+            self._to_hold, self._held_up = extra_ms * MS, 0
 
     def rest(self) -> None:
         """Show the still until another picture comes."""
@@ -121,7 +126,7 @@ class Playout:
         """Sound of the `block`-th packet after the session's start: int16 [AUDIO_BLOCK, 2]."""
         start = block * AUDIO_BLOCK - self.delay_ms * MS - self._held
         missing = self._to_hold - self._held
-        if missing and block % STRETCHED == 0 and start >= time_stretch.LONGEST:
+        if missing and start >= time_stretch.LONGEST and self._may_stretch(block, start):
             samples = self._stretched(start, missing)
         else:
             samples = self._sound_of(start, AUDIO_BLOCK)
@@ -130,6 +135,14 @@ class Playout:
         if self._listener is not None:
             self._listener.hear(start, samples if end - start == AUDIO_BLOCK else self._sound_of(start, end - start))
         return samples
+
+    def _may_stretch(self, block: int, start: int) -> bool:
+        """Whether there is a pause, all that stretching touches, or none has come for long."""
+        self._held_up += 1
+        touched = np.arange(start - time_stretch.LONGEST, min(start + AUDIO_BLOCK + time_stretch.LONGEST, self._end))
+        if np.abs(self._sound[touched % len(self._sound)]).max(initial=0) < QUIET:
+            return True
+        return self._held_up * AUDIO_PTIME_MS > PAUSE_PATIENCE_MS and block % STRETCHED == 0
 
     def _stretched(self, start: int, missing: int) -> Samples:
         """A packet in which the delay comes nearer to what it should be by the length of a period."""

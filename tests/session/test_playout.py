@@ -195,10 +195,27 @@ def test_the_delay_changes_while_sound_is_heard_without_a_break(before: int, aft
     assert playout.stats.underrun == 0
 
 
+def test_a_pause_is_made_longer_rather_than_a_word() -> None:
+    """Half a second of voice in silence: it comes later, and is as long as it was."""
+    playout = Playout(DELAY_MS, STILL)
+    said = np.concatenate(
+        [np.zeros((40 * AUDIO_BLOCK, 2), np.int16), voice(0.5), np.zeros((60 * AUDIO_BLOCK, 2), np.int16)]
+    )
+    heard = []
+    for block in range(120):
+        playout.push_audio(block * AUDIO_BLOCK, said[block * AUDIO_BLOCK : (block + 1) * AUDIO_BLOCK])
+        if block == 56:  # while the voice begins to be heard
+            playout.hold(160)
+        heard.append(playout.pull_audio(block))
+    sound = np.flatnonzero(np.abs(np.concatenate(heard)[:, 0]) > 0)
+    assert len(sound) == pytest.approx(np.count_nonzero(said[:, 0]), abs=20)
+    assert playout.held_ms == 160
+
+
 def test_pictures_are_as_late_as_the_sound_when_the_delay_grows() -> None:
     playout = Playout(DELAY_MS, STILL)
     for block in range(100):
-        playout.push_audio(block * AUDIO_BLOCK, voice(0.02))
+        playout.push_audio(block * AUDIO_BLOCK, np.zeros((AUDIO_BLOCK, 2), np.int16))
         if block == 40:
             playout.hold(80)
         playout.pull_audio(block)
@@ -219,11 +236,14 @@ def test_a_listener_gets_the_sound_as_it_was_said_whatever_the_delay() -> None:
 
     tape = Tape()
     playout = Playout(DELAY_MS, STILL, tape)
-    said = voice(4.0)
-    for block in range(200):
+    said, held = voice(10.0), set()
+    for block in range(500):
         playout.push_audio(block * AUDIO_BLOCK, said[block * AUDIO_BLOCK : (block + 1) * AUDIO_BLOCK])
-        playout.hold(160 if block < 120 else 40)
+        playout.hold(160 if block < 260 else 40)
         playout.pull_audio(block)
+        held.add(playout.held_ms)
+    assert held == {0, 40, 80, 120, 160}
+    assert playout.held_ms == 40
     recorded = tape.sound[DELAY_MS * MS :]
     assert np.array_equal(recorded, said[: len(recorded)])
 
