@@ -9,8 +9,12 @@ export async function open(id) {
   if (!window.isSecureContext || !navigator.mediaDevices) {
     throw new Error("Browsers give the microphone to secure pages only: use http://localhost or https.");
   }
-  const wanted = id ? { ...PROCESSING, deviceId: { ideal: id } } : PROCESSING;
-  return navigator.mediaDevices.getUserMedia({ audio: wanted });
+  const ask = (more) => navigator.mediaDevices.getUserMedia({ audio: { ...PROCESSING, ...more } });
+  if (!id) return ask();
+  return ask({ deviceId: { exact: id } }).catch((error) => { // Chromium takes its default where a choice is `ideal`
+    if (error.name !== "OverconstrainedError") throw error;
+    return ask();
+  });
 }
 
 /** Microphones by name; their names are told once one has been allowed. */

@@ -2,7 +2,7 @@
 
 /** An address of the server's, from the path that it tells ("/session/…"), wherever a proxy has put the page. */
 export function at(path, server = document.baseURI) {
-  return new URL(path.replace(/^\//, ""), server);
+  return new URL(path.replace(/^\//, "./"), server);
 }
 
 /** What `ask(signal)` gives, unless it takes too long (a TimeoutError) or `outer` is aborted. */

@@ -204,3 +204,53 @@ async def test_what_the_server_leaves_out_is_said_and_the_delay_that_it_takes(se
         warning = page.locator("#warning")
         await expect(warning).to_contain_text("half as many pictures; 0 of 25", timeout=PATIENCE_MS)
         await expect(page.locator("#latency")).to_contain_text("4440 ms")
+
+
+async def test_full_screen_and_picture_in_picture_come_and_go(server: LaunchedServer) -> None:
+    async with browsing(*MICROPHONE) as page:
+        await ready(page, server.url)
+        await expect(page.locator("#pip")).to_be_disabled()
+        await page.click("#start")
+        await state(page, "live")
+        await page.click("#full")
+        await page.wait_for_function("() => document.fullscreenElement?.id === 'stage'", timeout=PATIENCE_MS)
+        await page.keyboard.press("f")
+        await page.wait_for_function("() => document.fullscreenElement === null", timeout=PATIENCE_MS)
+        await page.click("#pip")
+        await page.wait_for_function("() => document.pictureInPictureElement?.id === 'avatar'", timeout=PATIENCE_MS)
+        await page.keyboard.press("p")
+        await page.wait_for_function("() => document.pictureInPictureElement === null", timeout=PATIENCE_MS)
+        await state(page, "live")
+
+
+async def test_addresses_are_copied(server: LaunchedServer) -> None:
+    async with browsing(*NO_MICROPHONE) as page:
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await ready(page, f"{server.url}?avatar=face-3&background=blur&speech=1")
+        for button, path in (("#share", ""), ("#share-obs", "obs")):
+            await page.click(button)
+            await expect(page.locator(button)).to_have_text("Copied")
+            copied = await page.evaluate("navigator.clipboard.readText()")
+            assert copied == f"{server.url}{path}?avatar=face-3&background=blur&speech=1"
+            await expect(page.locator(button)).not_to_have_text("Copied")
+        await page.click("#start")
+        await state(page, "live")
+        await page.click("#copy-address")
+        await expect(page.locator("#copy-address")).to_have_text("Copied")
+        assert f"{server.url}session/" in await page.evaluate("navigator.clipboard.readText()")
+
+
+async def test_the_microphone_is_changed_within_a_call(server: LaunchedServer) -> None:
+    async with browsing(*MICROPHONE) as page:
+        await ready(page, server.url)
+        await page.click("#start")
+        await state(page, "live")
+        sent = "thePeer.getSenders().find(({ track }) => track?.kind === 'audio').track.label"
+        before = await page.evaluate(sent)
+        names = await page.locator("#device option").all_text_contents()
+        other = next(name for name in reversed(names) if name.startswith("Fake") and name != before)
+        await page.select_option("#device", label=other)
+        await page.wait_for_function(f"other => {sent} === other", arg=other, timeout=PATIENCE_MS)
+        await state(page, "live")
+        await page.fill("#volume", "50")
+        await heard(page)  # the fake devices beep
