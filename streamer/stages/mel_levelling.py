@@ -25,7 +25,7 @@ UNIT_DB = RANGE_DB / (2 * LIMIT)  # of a step of 1 in the features
 SMOOTHING = 0.75  # of a band's power from frame to frame, before its least is taken
 PARTS, PART_FRAMES = 8, 15  # the least of 8 parts of 190 ms
 MEAN = 2.0  # of noise, in units of the least
-RESIDUE = 0.01  # of a band that is left at least: -20 dB
+RESIDUE = 0.1  # of a band that is left at least: -10 dB
 TRUSTED_AFTER = 0.6 * MEL_RATE  # frames: by then even speech has had a gap in every band
 CARRIED = 0.9  # of the ratio of speech to noise: from the frame before, of which the rest is this frame's
 # Level
@@ -38,7 +38,6 @@ PRIOR_FRAMES = 3.0  # weight of the level expected before any speech
 SPEECH_DB = 77  # where speech is moved to
 LEAST_GAIN_DB, MOST_GAIN_DB = -20.0, 34.0
 MOST_STEP_DB = 4.0  # of the gain from frame to frame
-KNEE_DB, SLOPE = 20.0, 2.5  # what is fainter than the knee falls so much faster: backgrounds become alike
 
 
 class _NoiseFloor:
@@ -96,7 +95,6 @@ class MelLeveller:
         decibels = 10 * np.log10(np.maximum(clean, 1.0))
         # Silence, the scale's end, has no level that could be moved.
         decibels = np.where(decibels > 0, decibels + gains[:, None], 0.0)
-        decibels = np.minimum(decibels, KNEE_DB + SLOPE * (decibels - KNEE_DB))
         return np.asarray(np.clip(decibels / UNIT_DB - LIMIT, -LIMIT, LIMIT), np.float32)
 
     def _step(self, power: _Doubles) -> tuple[_Doubles, float]:

@@ -27,11 +27,11 @@ EDGE = 2 * WINDOW_MEL_FRAMES  # mel frames repeated at both ends of a take, so t
 PAST = WINDOW - WINDOW_MEL_FRAMES - AHEAD
 CLOSE_WEIGHTS = {
     "contact": 1.6,
-    "tuck": 1.2,
+    "tuck": 1.6,
     "jaw": 2.0,
     "pucker": 1.5,
     "funnel": 1.5,
-    "tongue": 0.6,
+    "tongue": 3.0,
     "smile": 0.6,
 }  # of the other fields: 1
 

@@ -21,9 +21,9 @@ from streamer.core.rates import MEL_BANDS
 WINDOW = 32  # mel frames: 0.4 s, of which the last 16 are SadTalker's window; the past tells the speaker and the room
 AHEAD = 3  # mel frames that it ends later than SadTalker's
 FRONT_LOSES = 10  # mel frames, to convolutions without padding
-# A closure of the lips is all or nothing, but the mean of uncertain guesses is neither: this much certainty counts as
-# open, and as closed; smooth between.
-OPEN_BELOW, CLOSED_ABOVE = 0.15, 0.55
+# What is reached is all or nothing, but the mean of uncertain guesses is neither: this much certainty counts as not, and
+# as reached; smooth between. A dental is hardly heard, and a tongue that shows too often does no harm.
+CERTAINTY = {"contact": (0.15, 0.55), "tuck": (0.08, 0.35), "rest": (0.15, 0.55), "tongue": (0.05, 0.10)}
 MOST_GAIN = 1.75  # of what calibration may add to a field's range
 # Exponent on it. The gap between the lips, in which several fields add up, is as varied on held-out voices as it should
 # be at 0.7; pictures show some 0.85 of the keypoints' gap.
@@ -106,8 +106,8 @@ class ExpressionNet(nn.Module):
         """[n, 1, 80, WINDOW] -> [n, len(names)]."""
         values = ((self.fields(mel) - self.rest) * self.gain).clamp(0, 1)
         field = {name: values[:, i : i + 1] for i, name in enumerate(FIELDS)}
-        for name in REACHED:
-            x = ((field[name] - OPEN_BELOW) / (CLOSED_ABOVE - OPEN_BELOW)).clamp(0, 1)
+        for name, (no, yes) in CERTAINTY.items():
+            x = ((field[name] - no) / (yes - no)).clamp(0, 1)
             field[name] = x * x * (3 - 2 * x)
         return torch.cat(list(units(field).values()), dim=1) @ self.spread
 

@@ -28,6 +28,7 @@ ARTICULATORS = ("jaw", "height", "round", "spread")
 MIXED = {
     "jaw": ("jaw",), "height": ("lower", "upper"), "round": ("pucker", "funnel"), "spread": ("stretch", "smile"),
 }  # fmt: skip
+# Lips together; lower lip under the upper teeth; nobody speaks; tongue between the teeth.
 REACHED = ("contact", "tuck", "rest", "tongue")
 FIELDS = ("jaw", "lower", "upper", "pucker", "funnel", "stretch", "smile", "tongue", "contact", "tuck", "rest")
 # Seconds for an articulator's dominance to fall to 1/e before (anticipation) and after (carry-over) its phone.
@@ -81,17 +82,17 @@ VISEMES: dict[str, Viseme] = {
     "uh": Viseme(jaw=0.24, lower=0.32, upper=0.16, stretch=0.04, dominance=_LAX),
     "uhh": Viseme(jaw=0.36, lower=0.36, upper=0.20, stretch=0.06, dominance=_VOWEL),
     "o": Viseme(jaw=0.28, lower=0.10, funnel=0.64, pucker=0.70, dominance=_ROUNDED),
-    "u": Viseme(jaw=0.10, lower=0.02, funnel=0.70, pucker=1.00, dominance=_ROUNDED),
-    "uu": Viseme(jaw=0.14, lower=0.06, funnel=0.60, pucker=0.85, dominance=_ROUNDED),
+    "u": Viseme(jaw=0.16, lower=0.02, funnel=0.70, pucker=1.00, dominance=_ROUNDED),
+    "uu": Viseme(jaw=0.19, lower=0.06, funnel=0.60, pucker=0.85, dominance=_ROUNDED),
     "y": Viseme(jaw=0.10, lower=0.08, funnel=0.50, pucker=0.90, dominance=_ROUNDED),
-    "w": Viseme(jaw=0.03, funnel=0.50, pucker=1.00, dominance=(2.5, 2.5, 2.4, 1.0)),
+    "w": Viseme(jaw=0.12, funnel=0.50, pucker=1.00, dominance=(2.5, 2.5, 2.4, 1.0)),
     "breath": Viseme(jaw=0.30, lower=0.28, upper=0.12, dominance=_VOWEL),
     "m": Viseme(contact=1.0, dominance=_BILABIAL),
     "p": Viseme(contact=1.0, dominance=_BILABIAL, stop=True),
     "f": Viseme(jaw=0.14, upper=0.34, tuck=1.0, dominance=(1.8, 1.8, 0.3, 0.5)),
     "s": Viseme(jaw=0.08, lower=0.52, upper=0.32, stretch=0.20, smile=0.06, funnel=0.06, dominance=_SIBILANT),
-    "sh": Viseme(jaw=0.08, lower=0.18, upper=0.12, funnel=0.72, pucker=0.40,
-                 dominance=(3.5, 3.0, 2.5, 0.8)),
+    "sh": Viseme(jaw=0.10, lower=0.20, upper=0.14, funnel=0.72, pucker=0.40,
+                 dominance=(6.0, 5.0, 3.0, 0.8)),
     "t": Viseme(jaw=0.12, lower=0.38, upper=0.22, stretch=0.10, dominance=_ALVEOLAR),
     "l": Viseme(jaw=0.20, lower=0.34, upper=0.20, stretch=0.06, tongue=0.30, dominance=_ALVEOLAR),
     "th": Viseme(jaw=0.16, lower=0.40, upper=0.20, stretch=0.06, tongue=0.80,
@@ -232,8 +233,8 @@ def mouth_fields(
 # A field says how far an articulator goes between its extremes in speech. How much of a unit that is depends on the
 # rig: these make the gaps between rendered lips those of speakers, a "sh" about 0.15 of the mouth's width, an "a" 0.4.
 # mouthFunnel alone opens the lips by 0.27; CLOSED_FUNNEL of mouthClose takes that back and leaves them round.
-JAW, PUCKER, STRETCH = 1.3, 1.35, 1.35
-CLOSED_FUNNEL = 0.35
+JAW, PUCKER, STRETCH, TONGUE = 1.3, 1.35, 1.35, 0.8
+CLOSED_FUNNEL = 0.40
 # With a tucked lip these bring its edge to the edge of the upper teeth, and the upper lip clear of them.
 TUCKED_JAW, TUCKED_UPPER = 0.195, 0.34
 
@@ -261,7 +262,7 @@ def units(field: Mapping[str, Any]) -> dict[str, Any]:
         "mouthShrugLower": 0.12 * contact + 0.10 * tuck,
         "mouthStretch": _bounded(STRETCH * field["stretch"]) * speaking * (1 - 0.6 * contact),
         "mouthSmile": field["smile"],
-        "tongueOut": field["tongue"] * apart,
+        "tongueOut": TONGUE * field["tongue"] * apart,
     }
 
 

@@ -26,6 +26,7 @@ from export.starter.training.expression_net import (  # noqa: E402
     read_expression,
     renormalise,
 )
+from export.starter.training.refit_expression import heard, refit  # noqa: E402
 from export.starter.voices import augment  # noqa: E402
 from export.starter.voices.speech import BREATH, SILENCE, Phone, Utterance  # noqa: E402
 from export.starter.voices.takes import Take, trimmed  # noqa: E402
@@ -67,6 +68,23 @@ def test_runs_of_frames_lie_where_serving_has_their_windows(tmp_path: Path) -> N
     for column in range(8):
         at = int(starts[0, column])
         torch.testing.assert_close(stretch[:, ..., at : at + WINDOW], windows.windows(torch.tensor([37 + column]))[0])
+
+
+def test_the_last_layer_is_fitted_to_other_targets_as_far_as_the_pull_lets_it() -> None:
+    torch.manual_seed(0)
+    fields = FieldNet().eval()
+    seen = heard(fields, torch.randn(400, 1, 80, WINDOW))
+    before = (seen @ torch.cat([fields.head[-1].weight, fields.head[-1].bias[:, None]], 1).T).detach()
+    wanted = before + 0.3
+
+    def far(pull: float) -> float:
+        net = FieldNet().eval()
+        net.load_state_dict(fields.state_dict())
+        refit(net, seen, wanted, pull)
+        return float((net.head[-1](seen[:, :-1]) - wanted).abs().mean())
+
+    assert far(1e-6) < 0.01 < far(0.1) < 0.25
+    assert far(1e6) == pytest.approx(0.3, abs=0.01)  # the old weights
 
 
 def take_of(sound: np.ndarray[tuple[int], np.dtype[np.float32]], symbol: str) -> Take:
