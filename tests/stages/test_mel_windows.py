@@ -44,7 +44,7 @@ def test_levelled_windows_chunked_equal_whole(size: int) -> None:
     shape = WindowShape(32, 3, levelled=True)
     whole = clip_windows(SHORT, shape)
     np.testing.assert_allclose(stream(chunks(SHORT, size), shape), whole, atol=1e-4)
-    assert np.abs(whole - clip_windows(SHORT, WindowShape(32, 3))).max() > 1  # they are levelled
+    assert np.abs(whole - clip_windows(SHORT, WindowShape(32, 3))).max() > 0.3  # they are levelled
     windows = MelWindows(shape)
     windows.push(10 * SHORT)
     windows.reset()

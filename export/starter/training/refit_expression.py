@@ -1,6 +1,6 @@
 """Fit the last layer of a trained expression network to other features or mouth shapes, in closed form.
 
-    python -m export.starter.training.refit_expression --work build/starter-expression --out engines/starter/expression.onnx
+    python -m export.starter.training.refit_expression --work DIR --out engines/starter/expression.onnx
 
 The graph in --out is read, and replaced. What the network hears in speech stays as it was trained; only how that
 becomes viseme fields changes: ridge regression on the takes of --work's speech-* folders (see `train_expression`),
@@ -34,9 +34,7 @@ BATCH = 2000  # windows
 @torch.no_grad()
 def heard(fields: FieldNet, mel: Tensor) -> Tensor:
     """What the last layer is given for windows [n, 1, 80, WINDOW], and a 1 for its bias: [n, features + 1]."""
-    seen = fields.back(fields.front(mel / 4))
-    for part in fields.head[:-1]:
-        seen = part(seen)
+    seen = fields.head[:-1](fields.back(fields.front(mel / 4)))
     return torch.cat([seen, torch.ones(len(seen), 1)], dim=1)
 
 
@@ -50,8 +48,8 @@ def refit(fields: FieldNet, features: Tensor, target: Tensor, pull: float = PULL
     power = features.T @ features / len(features)
     missing = features.T @ (target - features @ old.T) / len(features)
     change = torch.linalg.solve(power + pull * power.diag().mean() * torch.eye(len(power)), missing).T
-    layer.weight += change[:, :-1]
-    layer.bias += change[:, -1]
+    layer.weight.add_(change[:, :-1])
+    layer.bias.add_(change[:, -1])
 
 
 def main() -> int:
@@ -68,7 +66,7 @@ def main() -> int:
     features, targets = [], []
     for shard in shards:
         speech = WindowSet([shard])
-        for frames in torch.arange(len(speech)).split(BATCH):
+        for frames in torch.split(torch.arange(len(speech)), BATCH):
             mel, target = speech.windows(frames)
             features.append(heard(fields, mel))
             targets.append(target)

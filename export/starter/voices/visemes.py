@@ -233,8 +233,8 @@ def mouth_fields(
 # A field says how far an articulator goes between its extremes in speech. How much of a unit that is depends on the
 # rig: these make the gaps between rendered lips those of speakers, a "sh" about 0.15 of the mouth's width, an "a" 0.4.
 # mouthFunnel alone opens the lips by 0.27; CLOSED_FUNNEL of mouthClose takes that back and leaves them round.
-JAW, PUCKER, STRETCH, TONGUE = 1.3, 1.35, 1.35, 0.8
-CLOSED_FUNNEL = 0.40
+JAW, PUCKER, STRETCH, TONGUE = 1.45, 1.35, 1.35, 0.8
+CLOSED_FUNNEL = 0.44
 # With a tucked lip these bring its edge to the edge of the upper teeth, and the upper lip clear of them.
 TUCKED_JAW, TUCKED_UPPER = 0.195, 0.34
 
