@@ -127,7 +127,7 @@ async def test_the_face_speaks_over_nothing(
         await opened.goto(f"{server.url}obs?avatar=kofi")
         await shown(opened)
         await opened.evaluate("watch()")
-        await asyncio.sleep(2.5)
+        await opened.wait_for_function("() => seen.length > 40", timeout=60_000)
         corners, middles, mouths = map(np.array, zip(*await opened.evaluate("seen"), strict=True))
         picture = await screenshot(opened)
         silent = await opened.evaluate("document.getElementById('avatar').muted")
@@ -140,7 +140,6 @@ async def test_the_face_speaks_over_nothing(
             await opened.wait_for_function("() => document.body.dataset.painter === '2d'", timeout=10_000)
             assert is_face_over_nothing(await screenshot(opened))
     assert is_face_over_nothing(picture)
-    assert len(corners) > 40
     assert (corners.max(), middles.min()) == (0, 255)  # in every picture: nothing shimmers
     assert mouths.std(axis=0).max() > 5.0
     assert (silent, controls, errors) == (True, 0, [])

@@ -14,7 +14,7 @@ from export.starter.rendering.meshio import Floats
 from export.starter.rendering.people import Character, portrait_camera
 from export.starter.rendering.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE, PointSet
 from export.starter.rendering.rig import Person, Rig
-from streamer.avatar import bundle_files, matte
+from streamer.avatar import bundle_files
 from streamer.avatar.catalogue import AvatarInfo, write_info
 from streamer.vision.landmarks import Landmarker
 
@@ -58,23 +58,9 @@ def paint_windows(keypoints: Floats) -> NDArray[np.float64]:
     return np.clip(np.round(corners / WINDOW_STEP) * WINDOW_STEP, 0, most)
 
 
-def write_bundle(
-    folder: Path,
-    character: Character,
-    portrait: NDArray[np.uint8],
-    cover: NDArray[np.float32],
-    arrays: Arrays,
-    family: str,
-) -> None:
-    """Write avatar.json, portrait.png, matte.png and arrays.npz, each atomically.
-
-    `portrait` is [256, 256, 3] RGB; `cover` [256, 256]: how much of each of its pixels is the person.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    info = AvatarInfo(character.name, character.title, character.description, "CC0-1.0", folder)
-    write_info(info, family)
-    bundle_files.write_picture(folder / bundle_files.PORTRAIT, portrait)
-    matte.write_matte(folder / bundle_files.MATTE, cover)
+def complete_bundle(folder: Path, character: Character, arrays: Arrays, family: str) -> None:
+    """Write avatar.json and arrays.npz beside the portrait and the matte that were rendered there."""
+    write_info(AvatarInfo(character.name, character.title, character.description, "CC0-1.0", folder), family)
     bundle_files.write_arrays(folder / bundle_files.ARRAYS, arrays)
 
 

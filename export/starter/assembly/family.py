@@ -50,7 +50,7 @@ from engines.manifest_file import (
     sha256,
 )
 from export.starter.assembly import face_rig
-from export.starter.assembly.bundle import SIZE, character_arrays, seen_landmarks, write_bundle
+from export.starter.assembly.bundle import SIZE, character_arrays, complete_bundle, seen_landmarks
 from export.starter.assembly.onnx_graphs import export_graph, motion_plan, picture_plans
 from export.starter.rendering.dataset import PLAIN
 from export.starter.rendering.people import CHARACTERS
@@ -153,13 +153,11 @@ def write_characters(rig: Rig, points: PointSet, folder: Path) -> None:
     """Write the bundles of the characters whose portraits lie there. Raises FileNotFoundError when one does not."""
     for character in CHARACTERS:
         home = folder / "avatars" / character.name
-        portrait = cv2.imread(str(home / "portrait.png"), cv2.IMREAD_COLOR)
-        cover = cv2.imread(str(home / "matte.png"), cv2.IMREAD_GRAYSCALE)
-        if portrait is None or cover is None:
+        portrait = cv2.imread(str(home / PORTRAIT), cv2.IMREAD_COLOR)
+        if portrait is None or not (home / MATTE).is_file():
             raise FileNotFoundError(f"{home}: render its portrait with python -m export.starter.rendering.portraits")
-        picture = np.asarray(portrait[..., ::-1], np.uint8)
-        arrays = character_arrays(rig, points, character) | {"landmarks": seen_landmarks(picture)}
-        write_bundle(home, character, picture, np.asarray(cover, np.float32) / np.float32(255), arrays, FAMILY)
+        seen = seen_landmarks(np.asarray(portrait[..., ::-1], np.uint8))
+        complete_bundle(home, character, character_arrays(rig, points, character) | {"landmarks": seen}, FAMILY)
 
 
 def replace_characters(folder: Path, assets: Path) -> None:

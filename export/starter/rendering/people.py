@@ -35,6 +35,14 @@ FRIENDLY = {
     "eyeWideLeft": 0.25,
     "eyeWideRight": 0.25,
 }
+# Brows that lie low look cross when they talk.
+OPEN = FRIENDLY | {
+    "mouthSmileLeft": 0.46,
+    "mouthSmileRight": 0.46,
+    "browInnerUp": 0.42,
+    "browOuterUpLeft": 0.12,
+    "browOuterUpRight": 0.12,
+}
 
 CHARACTERS = (
     Character(
@@ -56,7 +64,7 @@ CHARACTERS = (
             hair_tint=(0.50, 0.44, 0.40),
             teeth_tint=(2.3, 2.2, 2.05),
         ),
-        expression=FRIENDLY,
+        expression=OPEN,
         background=(0.55, 0.62, 0.66),
         hair=Cut(count=30000, length=3.2, steps=40, parting=0.12, lift=0.04, fall=2.6, comb=0.75, back=0.8,
                  curl=(0.012, 0.6), clumps=900, spread=0.04, width=0.0016, melanin=(0.80, 0.55)),

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from export.starter.rendering.meshio import Floats, Ints
 
-CAP = 0.16  # from the asset's hair that a place on the skin may lie to be scalp
+CAP = 0.3  # from the asset's hair that a place on the skin may lie to be scalp
 # The hairline: so far above the eyes at the forehead and, behind the temples, ever lower.
 HAIRLINE, TEMPLE, HAIRLINE_FALLS = 0.66, 0.42, 0.62
 # No strand hangs before the face or the throat: half widths, heights above the eyes and depths behind them.
