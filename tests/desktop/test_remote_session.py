@@ -176,7 +176,7 @@ async def test_a_server_that_dies_and_comes_again(tiny_folder: Path, still: Byte
     """The portrait shows meanwhile, pictures never stop, and what was wrong is told once."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--port", str(port)]
+    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4", "--port", str(port)]
     stage = Stage(f"http://localhost:{port}/", still, NoMicrophone(), "speech=1")
     async with serving(arguments) as first, stage.running():
         await stage.until(stage.moves)

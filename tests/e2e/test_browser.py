@@ -61,7 +61,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def server() -> Iterator[LaunchedServer]:
     """A server with the shipped family, as people run it."""
-    with launch([]) as launched:
+    with launch(["--sessions", "4"]) as launched:
         yield launched
 
 
@@ -165,7 +165,7 @@ async def test_a_machine_without_a_microphone_is_reported(server: LaunchedServer
 
 
 async def test_a_server_that_is_lost_is_reported(tiny_folder: Path) -> None:
-    with launch(["--engines", str(tiny_folder), "--threads", "1"]) as short_lived:
+    with launch(["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4"]) as short_lived:
         async with page(short_lived.url, *MICROPHONE) as (opened, _):
             short_lived.process.terminate()
             await asyncio.to_thread(short_lived.process.wait, 10)

@@ -43,7 +43,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
-    with launch(["--engines", str(tiny_folder), "--threads", "1"]) as launched:
+    with launch(["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4"]) as launched:
         yield launched
 
 
@@ -78,7 +78,7 @@ async def test_a_conversation_comes_about(server: LaunchedServer, hidden: bool) 
 async def test_the_page_calls_again_when_the_server_has_been_started_anew(tiny_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--port", str(port)]
+    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4", "--port", str(port)]
     async with firefox() as tab:
         with launch(arguments) as first:
             await opened(tab, first.url)
@@ -102,7 +102,7 @@ async def test_the_page_for_obs_speaks_what_is_pushed(server: LaunchedServer) ->
 
 async def test_a_photo_becomes_a_face_and_is_deleted_again() -> None:
     async with firefox() as tab:
-        with launch(["--threads", "1"]) as shipped:
+        with launch(["--threads", "1", "--sessions", "4"]) as shipped:
             await opened(tab, shipped.url)
             await tab.until("!document.getElementById('start').disabled", PATIENCE_S)
             await tab.choose_files("#photo", ROOT / "engines/starter/avatars/kofi/portrait.png")

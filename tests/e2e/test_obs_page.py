@@ -71,7 +71,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def server() -> Iterator[LaunchedServer]:
     """A server with the shipped family, as people run it."""
-    with launch([]) as launched:
+    with launch(["--sessions", "4"]) as launched:
         yield launched
 
 
@@ -149,7 +149,7 @@ async def test_the_face_speaks_over_nothing(
 async def test_speech_is_seen_and_heard_after_a_restart_too_until_a_newer_page_comes(tiny_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--port", str(port)]
+    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4", "--port", str(port)]
     speech = (speech_like(1.0) * 3 * 32767).clip(-32768, 32767).astype("<i2").tobytes()
 
     async def speak(opened: Page) -> None:

@@ -46,7 +46,7 @@ def server(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         (folder / "avatar.json").write_text(json.dumps(about))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(HOME_VARIABLE, str(home))
-        with launch(["--engines", str(tiny_folder), "--threads", "1"]) as launched:
+        with launch(["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4"]) as launched:
             yield launched
 
 
@@ -90,7 +90,7 @@ async def test_a_caller_without_a_place_waits_in_line_and_is_admitted(tiny_folde
 async def test_a_page_calls_again_for_as_long_as_it_takes(tiny_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--port", str(port)]
+    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4", "--port", str(port)]
     async with browsing(*MICROPHONE) as page:
         with launch(arguments) as first:
             await ready(page, first.url)

@@ -54,7 +54,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     folder = tmp_path_factory.mktemp("nginx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AVATAR_HOME", str(tmp_path_factory.mktemp("home")))
-        with launch(["--threads", "1"]) as server:
+        with launch(["--threads", "1", "--sessions", "4"]) as server:
             address = server.url.replace("localhost", "127.0.0.1")
             ports = [_free_port() for _ in WAYS]
             (folder / "conf").write_text(_configuration(folder, address, ports))

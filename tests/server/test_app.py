@@ -293,7 +293,7 @@ def test_a_damaged_family_is_one_clear_line(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_server_and_its_process(tiny_folder: Path, number: signal.Signals) -> None:
-    with launch(["--engines", str(tiny_folder), "--threads", "1"]) as launched:
+    with launch(["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4"]) as launched:
         async with Caller(launched.url, vowels(1.0)):
             start = time.monotonic()
             launched.process.send_signal(number)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture(scope="module")
 def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
-    with launch(["--engines", str(tiny_folder), "--threads", "1"]) as launched:
+    with launch(["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4"]) as launched:
         yield launched
 
 

@@ -115,7 +115,7 @@ async def test_an_unsupported_photo_is_refused(
 
 @pytest.mark.process
 async def test_a_family_that_makes_no_avatars_takes_no_photos(tiny_folder: Path) -> None:
-    with launch(["--engines", str(tiny_folder), "--threads", "1"]) as server:
+    with launch(["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4"]) as server:
         assert (await listing(server))["photos"] is False
         assert (await send(server, PHOTO.read_bytes()))[0] == 403
 

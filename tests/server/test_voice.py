@@ -24,7 +24,7 @@ needs_espeak = pytest.mark.skipif(ESPEAK is None, reason="NO ESPEAK-NG: typed te
 
 @pytest.fixture(scope="module")
 def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
-    with launch(["--engines", str(tiny_folder), "--threads", "1"]) as launched:
+    with launch(["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4"]) as launched:
         yield launched
 
 
