@@ -23,11 +23,11 @@ from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.stages import face_options
 from streamer.stages.coefficients import CoefficientSource
 from streamer.stages.held_view import HeldView
+from streamer.stages.life.steering import Emotion, Energy, Steered, Steering
 from streamer.stages.lookahead import Lookahead
 from streamer.stages.motion import MotionStage, MotionWindows
 from streamer.stages.mouth_easing import MouthEasing, Shut, mouth_rows
 from streamer.stages.render import RenderStage
-from streamer.stages.steering import Emotion, Energy, Steered, Steering
 
 MOST_BACKDROPS = 4  # kept for an avatar; one of 768 pixels has 20 MB
 STILL = 0.12  # pixels of the network; a quarter of one at 512

@@ -20,7 +20,7 @@ from streamer.core.frames import Script
 from streamer.core.options import FaceOptions
 from streamer.core.rates import FPS, MEL_BANDS, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_MEL_FRAMES
 from streamer.pipeline import CoefficientStream, PipelineOptions
-from streamer.stages.idle_pose import POSE_NAMES
+from streamer.stages.life.idle_pose import POSE_NAMES
 from streamer.stages.mel_windows import MelWindows
 from streamer.stages.motion import MotionStage
 from streamer.stages.vae_pose import PoseBlocks, PoseVae

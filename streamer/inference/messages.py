@@ -8,8 +8,8 @@ from pathlib import Path
 from streamer.core.frames import AudioChunk, FloatArray
 from streamer.core.options import PipelineOptions
 from streamer.core.rungs import Rung
+from streamer.stages.life.steering import Background, Steered
 from streamer.stages.mouth_easing import Shut
-from streamer.stages.steering import Background, Steered
 
 
 @dataclass(frozen=True)

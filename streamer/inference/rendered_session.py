@@ -13,8 +13,8 @@ from streamer.core.frames import AudioChunk, AvatarFrame, CoefficientWindow, Flo
 from streamer.core.options import FaceOptions
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME, STARVED_FRAMES
 from streamer.inference.messages import Begin
+from streamer.stages.life.steering import Steered
 from streamer.stages.mouth_easing import Shut
-from streamer.stages.steering import Steered
 
 REMAKE_FRAMES = 10  # between two cuts after which pictures are made anew: who cuts all the time gets no more work done
 KEPT_WINDOWS = 16  # of pictures already made: more than are ever made ahead of their moment

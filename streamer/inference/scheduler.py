@@ -38,8 +38,8 @@ from streamer.inference.messages import (
     Steer,
 )
 from streamer.inference.rendered_session import RenderedSession, Renderer, Stream
+from streamer.stages.life.steering import Background
 from streamer.stages.mouth_easing import Shut
-from streamer.stages.steering import Background
 
 PACE_WEIGHT = 0.2  # of the newest picture in the expected time of the next
 DELIVERY_S = 0.005  # from a picture's being made to its lying ready in the server's process

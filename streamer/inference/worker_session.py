@@ -8,7 +8,7 @@ from typing import Protocol
 from streamer.core.frames import AudioChunk, ByteArray
 from streamer.core.rungs import Rung
 from streamer.inference.messages import Begin, Close, Cut, Performance, Postpone, Sound, Steer, ToWorker
-from streamer.stages.steering import Background, Steered
+from streamer.stages.life.steering import Background, Steered
 
 
 class Listener(Protocol):

@@ -28,9 +28,9 @@ from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
 from streamer.recording.recorder import Recordings
 from streamer.server.capacity import MOST_SESSIONS
-from streamer.server.handlers import Handlers
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
+from streamer.server.routes.handlers import Handlers
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.descriptors import door_limits

@@ -11,7 +11,7 @@ from streamer.core.errors import ConfigError
 from streamer.session.control_protocol import Command, ControlError, Event, Interrupt, Mute, Pause, State
 from streamer.session.conversation import Conversation
 from streamer.session.speech_line import SpeechLine
-from streamer.stages.steering import Background, Emotion, Energy, Gaze, Gesture
+from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture
 
 LOUD = 330  # of 32767, -40 dBFS: above the noise of a room
 HOLD_BLOCKS = 400 // AUDIO_PTIME_MS  # of silence within speech

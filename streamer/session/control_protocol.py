@@ -11,7 +11,7 @@ import msgspec
 
 from streamer.core.errors import AvatarError
 from streamer.session.speech_protocol import Idle, Played, Started
-from streamer.stages.steering import Background, Emotion, Energy, Gaze, Gesture
+from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture
 
 VERSION = 1
 MOST_CHARACTERS = 1024  # of a message

@@ -18,7 +18,7 @@ from streamer.core.rungs import FULL, Rung
 from streamer.session.playout import Playout
 from streamer.session.speech_queue import PushedSpeech
 from streamer.session.timeline import MicrophoneTimeline
-from streamer.stages.steering import Background, Steered
+from streamer.stages.life.steering import Background, Steered
 
 BEHIND_S = 1.0  # when so much time passed unseen (the machine slept), the sound in between is not made up for
 

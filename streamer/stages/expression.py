@@ -17,9 +17,9 @@ from streamer.audio.loudness import SILENCE_DB
 from streamer.avatar.bundle import Avatar
 from streamer.core.frames import FloatArray, Heard, Script
 from streamer.core.options import PipelineOptions
-from streamer.stages.idle_face import Blinks, IdleFace
+from streamer.stages.life.idle_face import Blinks, IdleFace
+from streamer.stages.life.mood import Mood
 from streamer.stages.lookahead import Lookahead
-from streamer.stages.mood import Mood
 
 MAX_BATCH = 32  # windows at once: bounds the network's memory when a long clip is pushed in one go
 BLINK, REFERENCE = "blink", "reference_expression"  # inputs of an expression stage, beside "mel"

@@ -12,7 +12,7 @@ from streamer.avatar.bundle import Avatar
 from streamer.core.errors import ManifestError
 from streamer.core.frames import FloatArray, Heard, Script
 from streamer.core.options import PipelineOptions
-from streamer.stages.idle_pose import POSE_NAMES, HeadPose
+from streamer.stages.life.idle_pose import POSE_NAMES, HeadPose
 from streamer.stages.lookahead import Lookahead
 from streamer.stages.vae_pose import LivePose, OfflinePose, PoseVae
 

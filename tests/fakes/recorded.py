@@ -29,7 +29,7 @@ from streamer.session.conversation import Conversation, FaceWorker
 from streamer.session.playout import Playout, session_delay_ms
 from streamer.session.speech_format import Pcm
 from streamer.session.speech_queue import PushedSpeech
-from streamer.stages.steering import Background, Steered
+from streamer.stages.life.steering import Background, Steered
 from tests.fakes.sound import speech_like
 
 NEVER_LATE_S = 10_000.0

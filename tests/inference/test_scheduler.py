@@ -12,8 +12,8 @@ from streamer.core.rates import FPS, LATE_MS, SAMPLES_PER_FRAME
 from streamer.core.rungs import RUNGS
 from streamer.inference.messages import Begin, Close, Cut, Open, Postpone, Sound, Steer
 from streamer.inference.scheduler import Inference
+from streamer.stages.life.steering import Background, Gesture, Steered
 from streamer.stages.mouth_easing import Shut
-from streamer.stages.steering import Background, Gesture, Steered
 
 
 class EchoStream:

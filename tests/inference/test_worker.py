@@ -21,7 +21,7 @@ from streamer.core.rungs import Rung
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.process import load
 from streamer.inference.worker import InferenceWorker, WorkerState
-from streamer.stages.steering import Background
+from streamer.stages.life.steering import Background
 from tests.families import tiny_family, tiny_vae_family
 
 PATIENCE_S = 60.0

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from streamer.measure.launched_server import LaunchedServer, launch
-from streamer.server.voice_handlers import VoiceHandlers
+from streamer.server.routes.voice_handlers import VoiceHandlers
 from streamer.voice.espeak import Espeak
 
 ESPEAK = shutil.which("espeak-ng")

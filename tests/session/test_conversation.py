@@ -13,7 +13,7 @@ from streamer.session.playout import Playout
 from streamer.session.speech_format import Pcm
 from streamer.session.speech_protocol import Idle, Played, Started, Told
 from streamer.session.speech_queue import PushedSpeech
-from streamer.stages.steering import Background, Steered
+from streamer.stages.life.steering import Background, Steered
 
 DELAY_MS = 300
 STILL = np.zeros((2, 2, 3), np.uint8)

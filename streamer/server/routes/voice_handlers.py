@@ -11,7 +11,7 @@ import wave
 from aiohttp import web
 
 from streamer.core.errors import VoiceError
-from streamer.server.text_body import read_text
+from streamer.server.routes.text_body import read_text
 from streamer.voice.synthesiser import Spoken, Synthesiser, check_language
 
 RETRY_S = "1"

@@ -36,9 +36,9 @@ from streamer.server.stills import Stills
 from streamer.server.trickle import take_fragment
 from streamer.server.waiting_line import TICKET
 from streamer.stages import face_options
+from streamer.stages.life.steering import Steering
 from streamer.stages.lookahead import live_lookahead_ms
 from streamer.stages.pose import IDLE
-from streamer.stages.steering import Steering
 from streamer.web.control_socket import serve_control
 from streamer.web.listen import is_loopback
 from streamer.web.speech_socket import serve_speech

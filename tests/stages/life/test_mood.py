@@ -12,8 +12,8 @@ from streamer.core.frames import FloatArray
 from streamer.core.options import EMOTIONS, FaceOptions, PipelineOptions
 from streamer.core.rates import SAMPLE_RATE
 from streamer.pipeline import CoefficientStream
-from streamer.stages.mood import MOODS, Mood
-from streamer.stages.steering import Emotion
+from streamer.stages.life.mood import MOODS, Mood
+from streamer.stages.life.steering import Emotion
 
 NAMES = sorted({name for units in MOODS.values() for name in units} | {"tongueOut"})
 LOUD_DB = -15.0

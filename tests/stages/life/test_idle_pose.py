@@ -10,7 +10,7 @@ import pytest
 
 from streamer.core.frames import FloatArray
 from streamer.core.rates import FPS
-from streamer.stages.idle_pose import LIMITS, MOST_BEND, MOST_SPEED, POSE_NAMES, HeadPose
+from streamer.stages.life.idle_pose import LIMITS, MOST_BEND, MOST_SPEED, POSE_NAMES, HeadPose
 
 MINUTE = 60 * FPS
 

@@ -16,10 +16,10 @@ from streamer.core.aio import MonotonicClock
 from streamer.core.limits import Limits
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
-from streamer.server.handlers import Handlers
 from streamer.server.metrics import parse
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
+from streamer.server.routes.handlers import Handlers
 from streamer.web.descriptors import door_limits
 from streamer.web.door import Door
 from streamer.web.throttle import Throttles

@@ -1,7 +1,7 @@
 """The life in a face that does not come from speech: blinks, glances, brows.
 
-A documented random process, like the head's (`streamer.stages.idle_pose`). Blink shape and rate follow what is commonly
-reported for conversation (15-20 a minute, lids closing faster than they open, about a quarter of a second in all;
+A documented random process, like the head's (`streamer.stages.life.idle_pose`). Blink shape and rate follow what is
+commonly reported for conversation (15-20 a minute, lids closing faster than they open, a quarter of a second in all;
 Bentivoglio et al. 1997, "Analysis of blink rate patterns in normal subjects"); blinks come with large gaze shifts and
 at the ends of phrases (Nakano et al. 2009, "Synchronization of spontaneous eyeblinks while viewing video stories").
 Everything else is chosen by hand. Causal, and the same for the same seed and loudness.

@@ -49,13 +49,13 @@ from streamer.recording.recorder import Recordings
 from streamer.server import metrics
 from streamer.server.assets import ASSETS, WEB
 from streamer.server.options import ServeOptions
-from streamer.server.photo_handlers import PhotoHandlers
 from streamer.server.registry import Lobby
-from streamer.server.say_handlers import SayHandlers
-from streamer.server.session_handlers import SessionHandlers, damaged, unavailable
+from streamer.server.routes.photo_handlers import PhotoHandlers
+from streamer.server.routes.say_handlers import SayHandlers
+from streamer.server.routes.session_handlers import SessionHandlers, damaged, unavailable
+from streamer.server.routes.voice_handlers import VoiceHandlers
+from streamer.server.routes.whep_handlers import WhepHandlers
 from streamer.server.stills import Stills
-from streamer.server.voice_handlers import VoiceHandlers
-from streamer.server.whep_handlers import WhepHandlers
 from streamer.stages import face_options
 from streamer.voice.choice import open_voice
 from streamer.web.door import Door

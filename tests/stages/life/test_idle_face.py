@@ -7,8 +7,8 @@ import pytest
 
 from streamer.core.frames import FloatArray
 from streamer.core.rates import FPS
-from streamer.stages.idle_face import IdleFace
-from streamer.stages.idle_pose import LIMITS, MOST_BEND, HeadPose
+from streamer.stages.life.idle_face import IdleFace
+from streamer.stages.life.idle_pose import LIMITS, MOST_BEND, HeadPose
 
 NAMES = (
     "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft",

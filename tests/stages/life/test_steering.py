@@ -10,7 +10,7 @@ import pytest
 
 from streamer.core.frames import CoefficientWindow, FloatArray
 from streamer.core.rates import FPS
-from streamer.stages.steering import MOVEMENTS, Gaze, Gesture, Steering
+from streamer.stages.life.steering import MOVEMENTS, Gaze, Gesture, Steering
 
 EXPRESSION = ("eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
               "eyeLookDownLeft", "eyeLookDownRight", "mouthSmileLeft", "mouthSmileRight", "browInnerUp")  # fmt: skip

@@ -1,0 +1,1 @@
+"""What moves a face beside its speech: head, blinks, gaze, moods, gestures."""
