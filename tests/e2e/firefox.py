@@ -53,6 +53,10 @@ PREFERENCES: dict[str, bool | int | str] = {
 }
 
 
+# Firefox 140's own scripts say so now and then while a call begins; errors of a page's scripts have a stack.
+FIREFOX_S_OWN = "Error: Permission denied to access property"
+
+
 class BrowserError(Exception):
     """Firefox did not do what it was asked to."""
 
@@ -133,7 +137,9 @@ class Firefox:
             if (waiting := self._answers.pop(told.get("id") or 0, None)) is not None and not waiting.done():
                 waiting.set_result(told)
             elif told.get("method") == "log.entryAdded" and told["params"]["level"] == "error":
-                self.errors.append(told["params"].get("text") or "")
+                text = told["params"].get("text") or ""
+                if "stackTrace" in told["params"] or not text.startswith(FIREFOX_S_OWN):
+                    self.errors.append(text)
 
 
 @asynccontextmanager

@@ -177,6 +177,8 @@ async def test_the_last_minute_is_saved_as_a_film(server: LaunchedServer, microp
         await state(page, "live")
         await page.fill("#volume", "50")  # nobody hears it otherwise, and it is not decoded
         await heard(page)
+        seen = "() => document.getElementById('avatar').getVideoPlaybackQuality().totalVideoFrames > 25"
+        await page.wait_for_function(seen, timeout=PATIENCE_MS)
         async with page.expect_download() as download:
             await page.click("#save")
         file = tmp_path / (await download.value).suggested_filename

@@ -96,7 +96,9 @@ def test_the_face_input_is_a_cut_of_the_resized_picture(size: float) -> None:
     left, top = int(across / 2 - 112 + (x - 150) * scale), int(down / 2 - 112 + (130 - y) * scale)
     whole = Image.fromarray(picture).resize((across, down), Image.Resampling.BICUBIC)
     expected = np.asarray(whole.crop((left, top, left + 224, top + 224)), np.float32) / 255
-    np.testing.assert_allclose(planes[0].transpose(1, 2, 0), expected, atol=1.5 / 255)
+    found = planes[0].transpose(1, 2, 0)
+    np.testing.assert_allclose(found, expected, atol=2.1 / 255)  # Pillow rounds twice, after rows and after columns
+    assert np.abs(found - expected).mean() < 0.5 / 255
 
 
 def test_landmarks_follow_a_box_whose_proportions_change() -> None:
