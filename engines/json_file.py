@@ -22,6 +22,7 @@ def form(description: str, **bounds: Any) -> msgspec.Meta:
 
 
 Natural = Annotated[int, form("a whole number from 0", ge=0)]
+Positive = Annotated[int, form("a whole number from 1", ge=1)]
 Text = Annotated[str, form("a string")]
 
 

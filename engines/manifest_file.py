@@ -11,7 +11,7 @@ import msgspec
 
 from engines import json_file
 from engines.errors import ManifestError
-from engines.json_file import Natural, Text, form
+from engines.json_file import Natural, Positive, Text, form
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
@@ -85,7 +85,7 @@ class StageEntry(msgspec.Struct, omit_defaults=True):
     process: Text | None = None
     conditions: FileName | None = None
     rig: FileName | None = None
-    layer_scale: Natural = 1
+    layer_scale: Positive = 1
 
 
 class Coefficients(msgspec.Struct, frozen=True):
@@ -107,9 +107,9 @@ class ManifestFile(msgspec.Struct, kw_only=True):
     version: Text
     licence: Text
     built_by: Text
-    fps: Natural
-    sample_rate: Natural
-    size: Natural
+    fps: Positive
+    sample_rate: Positive
+    size: Positive
     coefficients: Coefficients
     stages: dict[str, StageEntry]
     files: tuple[FileEntry, ...]

@@ -79,6 +79,7 @@ def guard(listening_on: str, overlay: str | None = None, origins: Origins | None
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer what passes the checks, with the headers. Raises HTTPForbidden, with them too, for what does not."""
         headers = (OVERLAY_HEADERS if request.path == overlay else HEADERS) | {"Vary": "Origin"}
         if others.trusts(request):
             headers |= others.headers(request)

@@ -7,14 +7,11 @@ matter: one is made for each that joins, asks or has missed pictures, but not mo
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import av
-from aiortc import MediaStreamTrack
-from aiortc.mediastreams import MediaStreamError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
@@ -25,7 +22,7 @@ from streamer.core.pictures import has_alpha
 from streamer.core.rates import FPS
 from streamer.webrtc.alpha import side_by_side
 from streamer.webrtc.codecs import START_BITRATE
-from streamer.webrtc.tracks import VIDEO_CLOCK, VIDEO_STEP
+from streamer.webrtc.tracks import VIDEO_CLOCK, VIDEO_STEP, FedTrack
 
 KEYFRAME_GAP_S = 0.5
 OPUS_BITRATE = 64_000
@@ -36,15 +33,13 @@ VP8 = {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0", "static-t
 Packet = av.Packet
 
 
-class PacketTrack(MediaStreamTrack):
+class PacketTrack(FedTrack[Any]):
     """What one of those who watch gets: packets that are encoded already. `miss`: is called when some were dropped."""
 
     def __init__(self, kind: str, miss: Callable[[], None] = lambda: None) -> None:
-        super().__init__()
+        super().__init__(MOST_WAITING)
         self.kind = kind
         self._miss = miss
-        self._held: deque[Any] = deque()
-        self._changed = asyncio.Event()
         self._whole = kind == "audio"  # a picture stands by itself, or on one that was sent
 
     def put(self, packet: Any) -> None:
@@ -55,22 +50,11 @@ class PacketTrack(MediaStreamTrack):
             self._miss()
         self._whole = self._whole or packet.is_keyframe
         if self._whole:
-            self._held.append(packet)
-            self._changed.set()
+            self._put(packet)
 
     async def recv(self) -> Any:
         """Return the next packet. Raises MediaStreamError when the track was stopped."""
-        while self.readyState == "live":
-            if self._held:
-                return self._held.popleft()
-            self._changed.clear()
-            await self._changed.wait()
-        raise MediaStreamError
-
-    def stop(self) -> None:
-        """End the track and its reader."""
-        super().stop()
-        self._changed.set()
+        return await self._next()
 
 
 class SharedMedia:

@@ -26,13 +26,12 @@ VIDEO_CLOCK = 90_000  # Hz, of video in RTP
 VIDEO_STEP = exact_div(VIDEO_CLOCK, FPS)  # aiortc's own helper is fixed at 30 fps
 MOST_BLOCKS = 12  # 240 ms of sound: the longest catch-up after a stall, and a little
 MOST_PICTURES = 4  # 160 ms, as much
-
 MOST_REPEATED = exact_div(FPS, 5)  # frames for which a picture stands before it is sent again: 200 ms
 
 Item = TypeVar("Item")
 
 
-class _FedTrack(MediaStreamTrack, Generic[Item]):
+class FedTrack(MediaStreamTrack, Generic[Item]):
     """Holds `most` items until they are read. dropped: items that were never sent, once anything was."""
 
     def __init__(self, most: int) -> None:
@@ -64,7 +63,7 @@ class _FedTrack(MediaStreamTrack, Generic[Item]):
         self._changed.set()
 
 
-class AvatarAudioTrack(_FedTrack[tuple[int, Samples]]):
+class AvatarAudioTrack(FedTrack[tuple[int, Samples]]):
     """Opus-sized blocks of 48 kHz stereo."""
 
     kind = "audio"
@@ -86,7 +85,7 @@ class AvatarAudioTrack(_FedTrack[tuple[int, Samples]]):
         return frame
 
 
-class AvatarVideoTrack(_FedTrack[tuple[int, ByteArray]]):
+class AvatarVideoTrack(FedTrack[tuple[int, ByteArray]]):
     """New pictures, up to FPS; one of four channels is sent twice as wide, see `side_by_side`.
 
     A picture that is shown for several frames is sent once, or once in MOST_REPEATED: what encoding a repeat takes is

@@ -66,6 +66,11 @@ def _graph(data: dict[str, Any]) -> dict[str, Any]:
         (lambda data: data.update(format=2), "format 2, this version reads format 1"),
         (lambda data: data.update(fps="25"), "fps is '25', expected a whole number"),
         (lambda data: data.update(fps=True), "fps is True, expected a whole number"),
+        (lambda data: data.update(size=0), "size is 0, expected a whole number from 1"),
+        (
+            lambda data: data["stages"]["render"].update(layer_scale=0),
+            "layer_scale is 0, expected a whole number from 1",
+        ),
         (lambda data: data.pop("licence"), "licence is missing"),
         (lambda data: data.update(stages=[]), r"stages: expected an object, found \[\]"),
         (lambda data: data.update(default_avatar="nobody"), "default_avatar is nobody, not one of dot"),
