@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +68,14 @@ class PipelineOptions:
     face: FaceOptions = PLAIN_FACE
 
 
-def any_seed() -> int:
-    """A seed for a session that names none: no two faces blink and turn alike."""
-    return secrets.randbelow(1 << 32)
+def any_seed(caller: str | None = None) -> int:
+    """A seed for a session that names none: no two faces blink and turn alike.
+
+    caller: a random name of whom the session is for, who finds the same face when it has to call again.
+    """
+    if caller is None:
+        return secrets.randbelow(1 << 32)
+    return int.from_bytes(hashlib.blake2b(caller.encode(), digest_size=4, person=b"seed").digest())
 
 
 LETTERBOX = "letterbox"  # black bars beside the face

@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import logging
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Middleware
 from aiortc import InvalidStateError
 
 from engines import SHIPPED_FAMILY
@@ -53,18 +56,23 @@ HTTP: dict[str, Any] = {
 }
 
 
-def serve(options: ServeOptions) -> None:
+Enclose = Callable[[Lobby], Middleware]
+
+
+def serve(options: ServeOptions, enclose: Enclose | None = None) -> None:
     """Serve until SIGINT or SIGTERM.
+
+    enclose: makes what stands in front of all routes where the server is one of several, behind a gateway.
 
     Raises:
         ConfigError: an option that cannot work; the port is taken.
         AvatarError: the family or the avatar cannot be used.
     """
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(options))
+        asyncio.run(_serve(options, enclose))
 
 
-async def _serve(options: ServeOptions) -> None:
+async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
     limits = Limits()
     family = options.family or SHIPPED_FAMILY
     manifest = Manifest.load(family)
@@ -81,10 +89,14 @@ async def _serve(options: ServeOptions) -> None:
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
     rates = RateLimits()
     requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, MonotonicClock())
-    door = Door(lambda: protocol(), door_limits(options.max_sessions or MOST_SESSIONS), MonotonicClock())
+    allowed = door_limits(options.max_sessions or MOST_SESSIONS)
+    if enclose is not None:  # all connections are the gateway's
+        allowed = replace(allowed, connections_each=allowed.connections)
+    door = Door(lambda: protocol(), allowed, MonotonicClock())
     handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings)
     guarded = guard(options.host, "/obs", Origins(options.allowed_origins))
-    middlewares = [door.middleware(), guarded, throttled(requests)]
+    enclosing = [] if enclose is None else [enclose(lobby)]
+    middlewares = [door.middleware(), *enclosing, guarded, throttled(requests)]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     runner = web.AppRunner(app, access_log=None, **HTTP)

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from streamer.core.aio import Clock
 from streamer.core.console import note
@@ -68,6 +68,16 @@ class Lobby:
     def open_sessions(self) -> int:
         """Sessions now."""
         return len(self._sessions)
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """Sessions now, by their tokens."""
+        return self._sessions
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engines are warm."""
+        return self._worker.state is WorkerState.READY
 
     @property
     def most_sessions(self) -> int:
@@ -185,7 +195,7 @@ class Lobby:
         await asyncio.gather(*(session.close("the server is stopping") for session in list(self._sessions.values())))
 
     def _check_worker(self) -> None:
-        if self._worker.state is not WorkerState.READY:
+        if not self.ready:
             raise NoRoomError("the engines are not ready yet; try again in a moment")
 
     def _token_of(self, key: str) -> str | None:

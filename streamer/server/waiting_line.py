@@ -24,8 +24,10 @@ class _Ticket:
 class WaitingLine:
     """Who waits, in order."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, most: int = MOST) -> None:
+        """`most`: tickets."""
         self._clock = clock
+        self._most = most
         self._waiting: dict[str, _Ticket] = {}  # in the order of their coming
 
     def __len__(self) -> int:
@@ -47,7 +49,7 @@ class WaitingLine:
             self._waiting[ticket].asked = self._clock.now()
         else:
             own = sum(waiting.address == address for waiting in self._waiting.values())
-            if own >= MOST_EACH or len(self._waiting) >= MOST:
+            if own >= MOST_EACH or len(self._waiting) >= self._most:
                 return None
             self._waiting[ticket] = _Ticket(address, self._clock.now())
         return self.ahead_of(ticket) + 1

@@ -22,6 +22,7 @@ from streamer.audio.format import AUDIO_BLOCK, AUDIO_PTIME_MS, CHANNELS, MS, RAT
 from streamer.core.frames import AvatarFrame, ByteArray
 from streamer.core.rates import FPS, FRAME_MS, LATE_MS, STARVED_FRAMES, exact_div
 from streamer.session import time_stretch
+from streamer.session.lateness import Lateness
 from streamer.session.timeline import MARGIN_MS
 
 RENDER_MARGIN_MS = 60  # from the last sound a picture needs to the picture being in this process
@@ -68,6 +69,7 @@ class Playout:
     def __init__(self, delay_ms: int, still: ByteArray, listener: SoundListener | None = None) -> None:
         self.delay_ms = delay_ms
         self.stats = PlayoutStats()
+        self.lateness = Lateness()  # of the pictures, in steps of a packet of sound
         self._sound: Samples = np.zeros(((delay_ms + HISTORY_MS) * MS, CHANNELS), np.int16)  # a ring
         self._end = 0  # position after the last sample in it
         self._frames: deque[AvatarFrame] = deque()
@@ -115,6 +117,7 @@ class Playout:
 
         One that is late by more than LATE_FRAMES is dropped, unless the picture has stood for STARVED_FRAMES.
         """
+        self.lateness.note((self.position - frame.index * FRAME_MS * MS) // MS)
         starved = self.next_frame - self._picture_of > STARVED_FRAMES
         most = MOST_LATE_FRAMES if starved else LATE_FRAMES
         if frame.index < self.next_frame - most or frame.index <= self._picture_of or len(self._frames) >= MAX_FRAMES:

@@ -46,3 +46,8 @@ def test_neither_one_address_nor_all_make_the_line_endless(line: WaitingLine) ->
 @pytest.mark.parametrize("ticket", ["", "short", "a" * 65, "sixteen letters!", "\u0661" * 16])
 def test_an_invalid_ticket(ticket: str) -> None:
     assert not TICKET.fullmatch(ticket)
+
+
+def test_a_line_for_many_servers_is_as_long_as_asked(clock: FakeClock) -> None:
+    line = WaitingLine(clock, most=MOST + 1)
+    assert [line.wait(f"one-{n}", f"address {n}") for n in range(MOST + 2)][-2:] == [MOST + 1, None]

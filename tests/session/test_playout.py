@@ -10,6 +10,7 @@ import pytest
 from streamer.audio.format import AUDIO_BLOCK, AUDIO_PTIME_MS, MS, Samples
 from streamer.core.frames import AvatarFrame, ByteArray
 from streamer.core.rates import FRAME_MS, SAMPLES_PER_FRAME
+from streamer.session.lateness import worst_of
 from streamer.session.playout import MAX_FRAMES, Playout, session_delay_ms
 from streamer.session.schedule import FrameSchedule, Schedule, audio_schedule
 from streamer.session.timeline import MARGIN_MS
@@ -255,3 +256,15 @@ def test_the_still_returns_until_the_next_picture() -> None:
     playout.rest()
     playout.push_frame(frame(2))
     assert [int(playout.pull_frame(index)[0, 0, 0]) for index in (1, 2)] == [255, 2]
+
+
+def test_it_is_known_how_late_pictures_come_against_their_moment() -> None:
+    playout = Playout(DELAY_MS, STILL)
+    for block in range((DELAY_MS + 400) // AUDIO_PTIME_MS):
+        playout.pull_audio(block)
+    playout.push_frame(frame(8))  # due at 320 ms; the sound is at 400
+    playout.push_frame(frame(10))
+    playout.push_frame(frame(12))
+    assert list(playout.lateness) == [80, 0, -80]
+    assert worst_of([playout.lateness, playout.lateness]) == 80
+    assert worst_of([]) is None

@@ -229,8 +229,9 @@ class SessionHandlers:
         record = None
         if self._recordings is not None:
             record = partial(self._recordings.recorder, portrait.name, chosen, face)
+        seed = any_seed(request.query.get("ticket"))
         options = PeerOptions(
-            portrait.name, portrait.still, chosen, any_seed(), face, microphone=speech == "0", record=record
+            portrait.name, portrait.still, chosen, seed, face, microphone=speech == "0", record=record
         )
         return portrait, options
 

@@ -1,0 +1,30 @@
+"""How late pictures came: a sliding window of each picture's arrival against its moment."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+REMEMBERED = 250  # pictures: ten seconds
+SHARE = 0.95  # of the pictures, that are no later than what is told
+
+
+class Lateness:
+    """Of one session's pictures, in ms; negative is early."""
+
+    def __init__(self) -> None:
+        self._known: deque[int] = deque(maxlen=REMEMBERED)
+
+    def note(self, late_ms: int) -> None:
+        """A picture came."""
+        self._known.append(late_ms)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._known)
+
+
+def worst_of(sessions: Iterable[Iterable[int]]) -> int | None:
+    """Return the 95th percentile of the lateness of all pictures, in ms; None where there are none."""
+    known = sorted(chain.from_iterable(sessions))
+    return known[min(len(known) - 1, int(SHARE * len(known)))] if known else None
