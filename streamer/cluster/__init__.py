@@ -1,0 +1,1 @@
+"""Past one machine: gateways, workers that are whole servers, and Ray, which places them."""

@@ -1,0 +1,115 @@
+"""What stands in front of a worker's server: only gateways get through, and a session needs a reservation.
+
+GET  /cluster/report                  the worker's `Report`, as JSON
+POST /cluster/reserve?key=            200 and a reservation's name, 409 where there is no place
+POST /cluster/holds?key=              200 where the session with this key is here, else 404
+POST /cluster/forget?key=             the session with this key has been opened anew on another worker
+POST /cluster/drain                   no new sessions; those there are move on when they are silent
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from streamer.cluster.drain import Drain
+from streamer.cluster.messages import Report
+from streamer.cluster.reservations import Reservations
+from streamer.core.aio import Clock
+from streamer.core.rates import FRAME_MS
+from streamer.server.registry import Lobby
+from streamer.session.lateness import worst_of
+
+PASS_HEADER = "Avatar-Cluster"
+CALLER_HEADER = "Avatar-Caller"
+RESERVATION_HEADER = "Avatar-Reservation"
+OPENING = ("/session", "/whip")
+STRANGER = "this is a worker of a cluster; ask one of its gateways (docs/scaling.md)\n"
+LAPSED = "the place that was reserved has lapsed; ask again\n"
+DRAINED = "another worker has taken over this session"
+
+
+class Enclosure:
+    """Of one worker's server."""
+
+    def __init__(self, worker: str, node: str, pass_word: str, lobby: Lobby, clock: Clock) -> None:
+        self._worker, self._node = worker, node
+        self._pass = pass_word.encode()
+        self._lobby = lobby
+        self._reservations = Reservations(lambda: lobby.most_sessions, lobby.sessions, clock)
+        self._drain = Drain(lobby, clock)
+
+    @property
+    def report(self) -> Report:
+        """How the worker is; where it is reached is its supervisor's to know."""
+        late_ms = worst_of(session.conversation.playout.lateness for session in self._lobby.sessions.values())
+        return Report(
+            self._worker,
+            node=self._node,
+            ready=self._lobby.ready,
+            draining=self._drain.begun,
+            places=self._lobby.most_sessions,
+            free=self._reservations.free if self._lobby.ready and not self._drain.begun else 0,
+            sessions=self._lobby.open_sessions,
+            slack=0.0 if late_ms is None else late_ms / FRAME_MS,
+        )
+
+    def middleware(self) -> Middleware:
+        """The checks, and the worker's own routes."""
+        own: dict[tuple[str, str], Callable[[web.Request], Awaitable[web.Response]]] = {
+            ("GET", "/cluster/report"): self._report,
+            ("POST", "/cluster/reserve"): self._reserve,
+            ("POST", "/cluster/holds"): self._holds,
+            ("POST", "/cluster/forget"): self._forget,
+            ("POST", "/cluster/drain"): self._begin_drain,
+        }
+
+        @web.middleware
+        async def enclosed(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if not hmac.compare_digest(request.headers.get(PASS_HEADER, "").encode(), self._pass):
+                raise web.HTTPForbidden(text=STRANGER)
+            if (answer := own.get((request.method, request.path))) is not None:
+                return await answer(request)
+            request = request.clone(remote=request.headers.get(CALLER_HEADER, ""))
+            if request.method == hdrs.METH_POST and request.path in OPENING:
+                return await self._open(request, handler)
+            return await handler(request)
+
+        return enclosed
+
+    async def _open(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        reservation = request.headers.get(RESERVATION_HEADER, "")
+        if not self._reservations.begin(reservation):
+            raise web.HTTPConflict(text=LAPSED)
+        try:
+            response = await handler(request)
+            if response.status == web.HTTPCreated.status_code:
+                self._reservations.seat(reservation, response.headers[hdrs.LOCATION].rpartition("/")[2])
+            return response
+        finally:
+            self._reservations.release(reservation)
+
+    async def _report(self, request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(self.report), content_type="application/json")
+
+    async def _reserve(self, request: web.Request) -> web.Response:
+        key = request.query.get("key")
+        taken_over = key is not None and self._lobby.find(key) is not None
+        name = self._reservations.reserve(taken_over) if self._lobby.ready and not self._drain.begun else None
+        return web.Response(status=409) if name is None else web.Response(text=name)
+
+    async def _holds(self, request: web.Request) -> web.Response:
+        return web.Response(status=404 if self._lobby.find(request.query.get("key", "")) is None else 200)
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        if (session := self._lobby.find(request.query.get("key", ""))) is not None:
+            await session.close(DRAINED)
+        return web.Response()
+
+    async def _begin_drain(self, request: web.Request) -> web.Response:
+        self._drain.begin()
+        return web.Response()

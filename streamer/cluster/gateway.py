@@ -1,0 +1,220 @@
+"""The gateway: one address for all workers. Its interface is a server's own (docs/api.md).
+
+It finds a place for each new session and passes offers and answers through; sound and pictures go straight between
+caller and worker. What comes later carries its worker's name, so that gateways keep no table of sessions and any number
+of them may stand behind one address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from random import Random
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from streamer.cluster.admission import Admission, Directory
+from streamer.cluster.enclosure import CALLER_HEADER, OPENING, PASS_HEADER, RESERVATION_HEADER
+from streamer.cluster.messages import Report
+from streamer.cluster.placement import STICKY, burden, by_key
+from streamer.cluster.proxy import answer_headers, forward, passed_on
+from streamer.cluster.routing import ToAny, ToKey, ToWorker, route
+from streamer.cluster.signed import Signer
+from streamer.cluster.socket_proxy import forward_socket
+from streamer.core.limits import Limits
+from streamer.server.assets import ASSETS, WEB
+from streamer.server.places import NoRoomError
+from streamer.server.routes.session_handlers import NO_SESSION, WATCH_HEADER, unavailable
+from streamer.server.waiting_line import TICKET
+from streamer.web.throttle import address_of, forwarded_for
+
+logger = logging.getLogger(__name__)
+
+RESERVE = aiohttp.ClientTimeout(total=2.0)
+OFFER = aiohttp.ClientTimeout(total=20.0)
+TRIES = 3  # workers that an offer is sent to, where the first ones die or are full nonetheless
+NOBODY = "no worker is ready; try again in a moment"
+Unreachable = (aiohttp.ClientError, OSError)
+
+
+class Gateway:
+    """The handlers. `http`: connections to workers, see `proxy.connections`."""
+
+    def __init__(
+        self, directory: Directory, signer: Signer, http: aiohttp.ClientSession, limits: Limits, random: Random
+    ) -> None:
+        self.opened = self.refused = self.passed = 0
+        self._directory = directory
+        self._signer = signer
+        self._http = http
+        self._limits = limits
+        self._admission = Admission(directory, self._reserve, random)
+        self._tidying: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        """All routes; what is not the gateway's own is a worker's."""
+        return [
+            *(web.get(path, self.asset) for path in ASSETS),
+            web.get("/healthz", self.health),
+            *(web.post(path, self.open) for path in OPENING),
+            web.route("*", "/{path:.*}", self.pass_on),
+        ]
+
+    async def asset(self, request: web.Request) -> web.StreamResponse:
+        """A file of a page."""
+        if request.path == "/obs" and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            raise web.HTTPForbidden(text="links of other sites do not open this page; type or paste its address\n")
+        return web.FileResponse(WEB / ASSETS[request.path], headers={"Cache-Control": "no-cache"})
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Whether there is a worker that is ready."""
+        ready = any(worker.open for worker in self._directory.view.workers)
+        text = "ready\n" if ready else f"{NOBODY}\n"
+        return web.Response(status=200 if ready else 503, text=text, headers={"Cache-Control": "no-store"})
+
+    async def open(self, request: web.Request) -> web.StreamResponse:
+        """Begin a session: on the worker that has a place for it."""
+        if request.content_type != "application/sdp":
+            raise web.HTTPUnsupportedMediaType(
+                text=f"content type {request.content_type[:80]}, expected application/sdp\n"
+            )
+        ticket = request.query.get("ticket")
+        if ticket is not None and not TICKET.fullmatch(ticket):
+            raise web.HTTPBadRequest(text="ticket must be 16 to 64 letters, digits, - or _\n")
+        offer = await self._body(request)
+        key = request.query.get("key") or _bearer(request)
+        try:
+            for _ in range(TRIES):
+                worker, reservation = await self._admission.place(key, ticket, address_of(request))
+                answer = await self._offer(request, worker, reservation, offer)
+                if answer is not None:
+                    return answer
+        except NoRoomError as error:
+            self.refused += 1
+            raise unavailable(str(error), self._limits, error.place) from None
+        self.refused += 1
+        raise unavailable(NOBODY, self._limits)
+
+    async def pass_on(self, request: web.Request) -> web.StreamResponse:
+        """Whatever a worker answers."""
+        if request.path.startswith("/cluster/"):
+            raise web.HTTPNotFound
+        match route(request, self._signer):
+            case ToWorker(worker=name, path=path):
+                worker = self._directory.view.find(name)
+                missing: web.HTTPException = web.HTTPNotFound(text=NO_SESSION)
+            case ToKey(key=key, path=path):
+                worker = await self._holder(key)
+                missing = web.HTTPNotFound(text=NO_SESSION)
+            case ToAny(path=path):
+                worker = min((each for each in self._directory.view.workers if each.ready), key=burden, default=None)
+                missing = unavailable(NOBODY, self._limits)
+        if worker is None:
+            raise missing
+        return await self._forward(request, worker, path)
+
+    async def _forward(self, request: web.Request, worker: Report, path: str) -> web.StreamResponse:
+        url = worker.url.rstrip("/") + quote(path) + (f"?{request.query_string}" if request.query_string else "")
+        headers = self._headers(request)
+        self.passed += 1
+        try:
+            if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+                return await forward_socket(self._http, request, url, headers)
+            return await forward(self._http, request, url, headers, lambda found: self._sign(worker, found))
+        except aiohttp.ClientConnectorError:
+            self._directory.lost(worker.worker)
+            raise web.HTTPNotFound(text=NO_SESSION) from None
+        except Unreachable as error:
+            logger.info("worker %s: %s", worker.worker, error)
+            raise web.HTTPBadGateway(text="the worker does not answer; try again in a moment\n") from None
+
+    async def _offer(
+        self, request: web.Request, worker: Report, reservation: str, offer: bytes
+    ) -> web.StreamResponse | None:
+        """Send an offer where a place is reserved; None where another worker is to be tried."""
+        url = f"{worker.url.rstrip('/')}{request.path}?{request.query_string}"
+        headers = self._headers(request, {RESERVATION_HEADER: reservation})
+        try:
+            async with self._http.post(url, data=offer, headers=headers, timeout=OFFER) as response:
+                if response.status in (409, 503):
+                    return None
+                text = await response.read()
+                answer = web.Response(status=response.status, body=text, headers=answer_headers(response))
+        except Unreachable:
+            self._directory.lost(worker.worker)
+            return None
+        if answer.status == web.HTTPCreated.status_code:
+            self.opened += 1
+            self._sign(worker, answer.headers)
+            self._tidy(request.query.get("key") or _bearer(request), worker)
+        return answer
+
+    def _sign(self, worker: Report, headers: CIMultiDict[str]) -> None:
+        """Put the worker's name into the addresses that an answer tells."""
+        for name in (hdrs.LOCATION, WATCH_HEADER):
+            if (path := headers.get(name)) is not None:
+                headers[name] = self._signer.sign_path(worker.worker, path)
+
+    def _headers(self, request: web.Request, added: Mapping[str, str] | None = None) -> CIMultiDict[str]:
+        caller = forwarded_for(request) or request.remote or ""
+        own = {PASS_HEADER: self._signer.pass_word, CALLER_HEADER: caller, RESERVATION_HEADER: ""}
+        return passed_on(request, own | dict(added or {}))
+
+    async def _reserve(self, worker: Report, key: str | None) -> str | None:
+        query = {} if key is None else {"key": key}
+        return await self._ask(worker, "reserve", query)
+
+    async def _ask(self, worker: Report, what: str, query: Mapping[str, str]) -> str | None:
+        """What a worker's own route answers; None for anything but 200. Raises OSError."""
+        headers = {PASS_HEADER: self._signer.pass_word}
+        url = f"{worker.url}cluster/{what}"
+        try:
+            async with self._http.post(url, params=query, headers=headers, timeout=RESERVE) as response:
+                return await response.text() if response.status == 200 else None
+        except aiohttp.ClientError as error:
+            raise ConnectionError(str(error)) from None
+
+    async def _holder(self, key: str) -> Report | None:
+        """The worker that has the session with this key: one of the few that come first for it."""
+        for worker in by_key(key, self._directory.view.workers)[: STICKY + 1]:
+            try:
+                if await self._ask(worker, "holds", {"key": key}) is not None:
+                    return worker
+            except OSError:
+                self._directory.lost(worker.worker)
+        return None
+
+    def _tidy(self, key: str | None, worker: Report) -> None:
+        """Where a session with the same key is left on another worker, it ends: there is one at a time."""
+        others = [each for each in self._directory.view.workers if each.worker != worker.worker]
+        if key is not None and others:
+            task = asyncio.create_task(self._forget(key, by_key(key, others)[: STICKY + 1]))
+            self._tidying.add(task)
+            task.add_done_callback(self._tidying.discard)
+
+    async def _forget(self, key: str, workers: list[Report]) -> None:
+        asked = (self._ask(worker, "forget", {"key": key}) for worker in workers)
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _body(self, request: web.Request) -> bytes:
+        most = self._limits.max_sdp_bytes
+        try:
+            async with asyncio.timeout(self._limits.negotiate_s):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise web.HTTPRequestEntityTooLarge(
+                most, most, text=f"the SDP offer is larger than the {most} bytes accepted\n"
+            ) from None
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text="the request's body did not arrive in time\n") from None
+
+
+def _bearer(request: web.Request) -> str | None:
+    """The key of a session that is opened by WHIP."""
+    if request.path != "/whip":
+        return None
+    return request.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ").strip() or None

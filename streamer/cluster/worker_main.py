@@ -1,0 +1,74 @@
+"""A worker's own process: the whole server of its share of a machine, behind an `Enclosure`.
+
+Its settings come as one line of JSON on standard input, for no secret is to be seen in a list of processes. When that
+input ends, whoever started it has gone, and so does it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp.typedefs import Middleware
+
+from streamer.cluster.enclosure import Enclosure
+from streamer.core.aio import MonotonicClock
+from streamer.core.console import note
+from streamer.core.errors import AvatarError
+from streamer.server.app import serve
+from streamer.server.options import ServeOptions
+from streamer.server.registry import Lobby
+
+
+class WorkerSettings(msgspec.Struct, frozen=True):
+    """What a worker is told. `pass_word`: what its gateways show (`signed.Signer`)."""
+
+    worker: str
+    node: str
+    pass_word: str
+    options: ServeOptions
+
+    def encode(self) -> bytes:
+        """As one line."""
+        return msgspec.json.encode(self, enc_hook=str) + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> WorkerSettings:
+        """What `encode` made. Raises msgspec.ValidationError."""
+        return msgspec.json.decode(line, type=cls, dec_hook=_read_path)
+
+
+def _read_path(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+def main() -> int:
+    """Serve until told to stop, or left alone."""
+    settings = WorkerSettings.decode(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_input, daemon=True).start()
+
+    def enclose(lobby: Lobby) -> Middleware:
+        return Enclosure(settings.worker, settings.node, settings.pass_word, lobby, MonotonicClock()).middleware()
+
+    try:
+        serve(settings.options, enclose)
+    except AvatarError as error:
+        note(str(error))
+        return 2
+    return 0
+
+
+def _end_with_input() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
