@@ -1,7 +1,9 @@
 /** What `avatar-event` carries: the events of docs/control.md. */
 export type ControlEvent =
   | { type: "hello"; version: 1; can: string[] }
-  | { type: "state"; state: "idle" | "speaking"; paused: boolean; muted: boolean }
+  | { type: "state"; state: "idle" | "listening" | "thinking" | "speaking"; paused: boolean; muted: boolean }
+  | { type: "caption"; of: "face" | "person"; text: string; final: boolean; interrupted: boolean }
+  | { type: "agent"; connected: boolean; message: string }
   | { type: "started"; speech: number }
   | { type: "played"; speech: number; position_ms: number; final: boolean; interrupted: boolean }
   | { type: "idle" }

@@ -2,6 +2,7 @@
 
 import { backgrounds } from "./backgrounds.js";
 import { Call } from "./call.js";
+import { Captions } from "./captions.js";
 import { Faces } from "./faces.js";
 import { takePhotos } from "./photo.js";
 import { at, explain, passes, refusal, within } from "./server.js";
@@ -16,7 +17,9 @@ const SLOW_RATE = 20; // new pictures a second: below it lips and head visibly j
 const SLOW_READOUTS = 4;
 const SETTLED_MS = 4_000; // until "Live" is out of the picture's way
 const SLOW = "The server is short of time:";
+const AGENT = "The voice agent:";
 const READY = "Ready when you are.";
+const DOES = { idle: "Say something.", listening: "It listens.", thinking: "It thinks …", speaking: "It speaks." };
 const PUSHED = new URLSearchParams(window.location.search).get("speech") === "1"; // a program speaks: no microphone
 
 const element = (id) => document.getElementById(id);
@@ -35,6 +38,11 @@ const faces = new Faces({
   },
 });
 const voice = new Voice({ call, settings, start: connected, warn, louder: () => louder(80) });
+const captions = new Captions(element("caption"), {
+  state: (state) => agent && show("live", DOES[state]),
+  trouble: (text) => warn(text && `${AGENT} ${text}`),
+});
+let agent = false; // it answers: nobody speaks as the face
 let slow = 0; // readouts in a row
 let settling;
 
@@ -59,9 +67,17 @@ async function load() {
   element("recorded").hidden = !found.recorded;
   element("say").hidden = !found.voice;
   offerSizes(found.sizes);
+  if (found.agent && !PUSHED) converse();
   faces.show(found.avatars, settings.get("avatar"));
   if (found.photos) takePhotos((avatar) => faces.take(avatar));
   while (!found?.ready) found = await later();
+}
+
+/** A voice agent answers: it is heard, and captioned. */
+function converse() {
+  agent = voice.silentOften = true;
+  element("title").textContent = "Talk with a face that answers";
+  louder(100);
 }
 
 function offerSizes(sizes) {
@@ -116,6 +132,7 @@ function follow(event, detail) {
       slow = 0;
       stage.live(true);
       tellAddress(call.session.location);
+      if (agent || PUSHED) captions.open(call.session.location);
       return show("live", PUSHED ? "Live. A program speaks." : "Live. Say something.");
     case "weak":
       return show("connecting", "The connection is weak …");
@@ -165,6 +182,7 @@ function changed() {
 function clear() {
   stage.live(false);
   voice.end();
+  captions.close();
   warn("");
   tellAddress(null);
   element("latency").textContent = "";
@@ -182,7 +200,7 @@ function report({ before, now }) {
   const held = (now.buffer - before.buffer) / Math.max(1, now.emitted - before.emitted);
   const network = 1000 * (now.roundTrip + held);
   const total = (delay + network) / 1000;
-  const whose = PUSHED ? "what is pushed" : "your voice";
+  const whose = PUSHED ? "what is pushed" : agent ? "what the agent says" : "your voice";
   element("latency").textContent =
     `About ${total.toFixed(2)} s behind ${whose}: ${delay} ms to form the face, ` +
     `${network.toFixed(0)} ms for network and buffering. ${rate.toFixed(0)} new pictures a second.`;

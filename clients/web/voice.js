@@ -17,7 +17,9 @@ export class Voice {
     this.microphone = null; // the stream of the call's microphone, where it has one
     this.player = null;
     this.withoutMicrophone = false; // it was begun with a clip
-    this.meter = new Meter(element("level"), (hearing) => this.warn(hearing || this.muted || this.player ? "" : UNHEARD));
+    this.silentOften = false; // who listens to an answer says nothing
+    const expected = () => this.silentOften || this.muted || this.player;
+    this.meter = new Meter(element("level"), (hearing) => this.warn(hearing || expected() ? "" : UNHEARD));
     this.#choices();
   }
 

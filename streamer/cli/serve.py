@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 from streamer.cli.arguments import (
     MAX_SESSIONS,
@@ -16,6 +18,8 @@ from streamer.cli.arguments import (
     record_options,
 )
 from streamer.core import readers
+from streamer.core.errors import ConfigError
+from streamer.realtime.settings import RealtimeSettings, read_settings
 from streamer.server.options import ServeOptions
 
 EXAMPLES = ("avatar serve", "avatar serve --port 9000 --avatar mina --background blur")
@@ -45,6 +49,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHICH",
         help="what speaks text: espeak, piper:MODEL.onnx or kokoro:FOLDER (default: espeak, where it is installed)",
     )
+    parser.add_argument(
+        "--realtime",
+        metavar="URL",
+        help="let a voice agent of the OpenAI Realtime protocol answer, at an address ws:// or wss://; its key is in "
+        "AVATAR_REALTIME_KEY (docs/realtime.md)",
+    )
+    parser.add_argument(
+        "--realtime-session",
+        type=Path,
+        metavar="FILE",
+        help="JSON of what the agent is asked for, such as instructions and voice (session.update)",
+    )
     add_avatar(parser)
     add_family(parser)
     add_face_options(parser, live=True)
@@ -57,6 +73,15 @@ def read_sessions(text: str) -> int | None:
         return None if text == "auto" else readers.whole(1, MAX_SESSIONS)(text)
     except ValueError as error:
         raise ValueError(f"auto or {error}") from None
+
+
+def realtime(args: argparse.Namespace) -> RealtimeSettings | None:
+    """The agent that is asked for. Raises ConfigError."""
+    if args.realtime is not None:
+        return read_settings(args.realtime, args.realtime_session, os.environ)
+    if args.realtime_session is not None:
+        raise ConfigError("--realtime-session is for an agent, expected --realtime URL, too")
+    return None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
             photos=not args.no_photos,
             voice=args.voice,
             allowed_origins=tuple(args.allow_origin),
+            realtime=realtime(args),
         )
     )
     return 0

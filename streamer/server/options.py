@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamer.core.options import DEFAULT_THREADS, NOTHING, PLAIN_FACE, FaceOptions, RecordOptions
+from streamer.realtime.settings import RealtimeSettings
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,4 @@ class ServeOptions:
     photos: bool = True  # avatars may be made on the page, from this machine only
     voice: str = "espeak"  # see `voice.choice`
     allowed_origins: tuple[str, ...] = ()  # other sites whose pages may use the server
+    realtime: RealtimeSettings | None = None  # who answers the microphones; None: the faces speak with their voices

@@ -12,12 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
-from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame
 
-from streamer.audio.format import CHANNELS, RATE, Samples
+from streamer.audio.format import Samples
 from streamer.avatar import background
 from streamer.core.aio import Clock, Tasks, until_first
 from streamer.core.errors import SessionError
@@ -29,11 +26,13 @@ from streamer.server import negotiation
 from streamer.server.metrics import SessionCounts
 from streamer.server.patience import moments_of_end, until_connected, until_over
 from streamer.server.peer_state import TRANSITIONS, State
+from streamer.server.peer_voice import PeerVoice
 from streamer.server.session_options import PeerOptions
 from streamer.session.control import Control
 from streamer.session.control_protocol import Statistics
 from streamer.session.conversation import Conversation
 from streamer.session.pacer import Pacer
+from streamer.session.partner import Ear
 from streamer.session.playout import Playout, session_delay_ms
 from streamer.session.speech_line import SpeechLine
 from streamer.session.speech_port import SpeechPort
@@ -67,7 +66,7 @@ class Session:
         self.state = State.NEW
         self.reason = ""  # why it ended
         self.ufrag = ""  # of the peer's ICE
-        self._microphone_wanted = options.microphone
+        self._voice = PeerVoice(self._take_sound if options.microphone else None, clock)
         self._limits = limits
         self._clock = clock
         self._on_closed = on_closed
@@ -76,7 +75,6 @@ class Session:
         self._closing: asyncio.Task[None] | None = None  # kept, or it might be collected
         self._reached = asyncio.Event()  # ICE is up
         self._live = asyncio.Event()
-        self._heard = 0.0  # when the microphone last sent anything
         self._opened = self._live_since = clock.now()
         self._spoken = self._opened  # when pushed speech was last there
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
@@ -97,6 +95,8 @@ class Session:
         self.line = SpeechLine(self.speech)
         self.shared = SharedMedia(clock)
         self.control = Control(self.conversation, self.line, partial(background.changed, options.face.background))
+        self._partner = None if options.partner is None else options.partner(self.speech, self.control, clock)
+        self._ear = None if self._partner is None else Ear(self._partner)
         self._peer.on("track", self._on_track)
         self._peer.on("iceconnectionstatechange", self._on_ice_state)
         self._peer.on("connectionstatechange", self._on_connection_state)
@@ -200,7 +200,7 @@ class Session:
         if self.state in (State.NEW, State.CONNECTING):
             reached = self._peer.iceConnectionState == "completed"
             return self._opened + (self._limits.secure_s if reached else self._limits.reserve_s)
-        if self.state is State.LIVE and not self._microphone_wanted:
+        if self.state is State.LIVE and not self._voice.wanted:
             return self._spoken + (self._limits.unspoken_s if self.speech.is_taken else self._limits.silent_s)
         return None
 
@@ -226,7 +226,7 @@ class Session:
     async def _pace(self) -> None:
         """Be the session's heartbeat: time passes here, whatever the peer sends or takes."""
         self.conversation.begin(self._pacer.begin())
-        playing = self._pacer.play(self.conversation.tick, self._play, self._played)
+        playing = self._pacer.play(self._tick, self._play, self._played)
         await until_first(playing, self._pacer.show(self._show))
 
     def _play(self, block: int, samples: Samples) -> None:
@@ -245,22 +245,20 @@ class Session:
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
-            self._tasks.spawn(self._listen(track))
+            self._tasks.spawn(self._voice.read(track, self._live))
 
-    async def _listen(self, track: MediaStreamTrack) -> None:
-        await self._live.wait()
-        while True:
-            try:
-                frame = await track.recv()
-            except MediaStreamError:
-                return
-            self._heard = self._clock.now()
-            if not self._microphone_wanted:
-                continue  # read all the same: aiortc would keep it for ever
-            if isinstance(frame, AudioFrame) and frame.sample_rate == RATE:
-                self._pacer.taken += 1
-                samples = np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS)
-                self.conversation.hear(frame.pts or 0, samples, self._pacer.now())
+    def _take_sound(self, pts: int, samples: Samples) -> None:
+        self._pacer.taken += 1
+        if self._ear is None:
+            self.conversation.hear(pts, samples, self._pacer.now())
+        else:
+            self._ear.muted = self.conversation.muted
+            self._ear.hear(pts, samples, self._pacer.now())
+
+    def _tick(self, now: float) -> None:
+        self.conversation.tick(now)
+        if self._ear is not None:
+            self._ear.tick(now)
 
     def _on_ice_state(self) -> None:
         if self._peer.iceConnectionState == "completed":
@@ -272,6 +270,8 @@ class Session:
                 self._change(State.LIVE)
                 self._live_since = self._clock.now()
                 self._tasks.spawn(self._pace())
+                if self._partner is not None:
+                    self._tasks.spawn(self._partner.talk())
                 self._live.set()
             case "failed":
                 await self.close("the connection failed")
@@ -281,12 +281,12 @@ class Session:
     async def _end_in_time(self) -> None:
         """End a session that never connects, went silent, is gone or lasts for ever."""
         reason = await until_connected(self._reached, self._live, self._limits)
-        self._heard = self._clock.now()
+        self._voice.heard_at = self._clock.now()
         await self.close(reason or await until_over(self._moments, self._clock))
 
     def _moments(self) -> dict[str, float]:
-        heard = self._heard if self._microphone_wanted else None
-        return moments_of_end(self._limits, self._live_since, self.guard.heard_at, heard)
+        heard_at = self._voice.heard_at if self._voice.wanted else None
+        return moments_of_end(self._limits, self._live_since, self.guard.heard_at, heard_at)
 
     def _change(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 
 from aiortc import RTCIceServer
 
+from streamer.core.aio import Clock
 from streamer.recording.recorder import Recorder
+from streamer.session.control import Control
 from streamer.session.options import SessionOptions
+from streamer.session.partner import Partner
+from streamer.session.speech_port import SpeechPort
+
+MakePartner = Callable[[SpeechPort, Control, Clock], Partner]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,4 +24,5 @@ class PeerOptions(SessionOptions):
     ice_servers: tuple[RTCIceServer, ...] = ()
     shown: bool = True  # False: the peer sees nothing of it, others watch
     microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
+    partner: MakePartner | None = None  # makes who hears the microphone, which is not played then
     record: Callable[[], Recorder] | None = None  # makes the recorder of a session that is recorded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from streamer.session.speech_line import SpeechLine
 from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture
 
 LOUD = 330  # of 32767, -40 dBFS: above the noise of a room
-HOLD_BLOCKS = 400 // AUDIO_PTIME_MS  # of silence within speech
+HOLD_BLOCKS = 400 // AUDIO_PTIME_MS  # of silence within speech ...
+HOLD_IN_TURN_BLOCKS = 60 // AUDIO_PTIME_MS  # ... where somebody else has the word or the next thought is made
 
 ALWAYS = ("pause", "mute", "interrupt")
 
@@ -33,12 +35,25 @@ class Control:
         self._read_background = read_background
         self._watchers: list[Callable[[Event], None]] = []
         self._quiet = HOLD_BLOCKS  # blocks since there was sound
+        self._attention: Literal["listening", "thinking"] | None = None
 
     @property
     def state(self) -> State:
         """What the face does now."""
-        speaking = self._quiet < HOLD_BLOCKS
-        return State("speaking" if speaking else "idle", self._conversation.paused, self._conversation.muted)
+        speaking = self._quiet < (HOLD_BLOCKS if self._attention is None else HOLD_IN_TURN_BLOCKS)
+        now = "speaking" if speaking else self._attention or "idle"
+        return State(now, self._conversation.paused, self._conversation.muted)
+
+    def attend(self, attention: Literal["listening", "thinking"] | None) -> None:
+        """What the face does where it does not speak: somebody speaks to it, or it is about to answer."""
+        before = self.state
+        self._attention = attention
+        self._tell_change(before)
+
+    def tell(self, event: Event) -> None:
+        """Tell whoever watches."""
+        for watcher in self._watchers:
+            watcher(event)
 
     def watch(self, tell: Callable[[Event], None]) -> None:
         """Tell this one of every change of state, until `unwatch`."""
@@ -83,5 +98,4 @@ class Control:
 
     def _tell_change(self, before: State) -> None:
         if (now := self.state) != before:
-            for watcher in self._watchers:
-                watcher(now)
+            self.tell(now)

@@ -63,7 +63,7 @@ class Refusal(msgspec.Struct, tag="error", frozen=True):
 class State(msgspec.Struct, tag="state", frozen=True):
     """What the face does from now on."""
 
-    state: Literal["idle", "speaking"]
+    state: Literal["idle", "listening", "thinking", "speaking"]
     paused: bool = False
     muted: bool = False
 
@@ -79,7 +79,23 @@ class Statistics(msgspec.Struct, tag="statistics", frozen=True):
     speech_waiting_ms: int
 
 
-Event = Greeting | Refusal | State | Statistics | Started | Played | Idle
+class Caption(msgspec.Struct, tag="caption", frozen=True):
+    """What is said, as far as it was said; the next one replaces it until it is `final`. `of`: who says it."""
+
+    of: Literal["face", "person"]
+    text: str
+    final: bool
+    interrupted: bool = False
+
+
+class Agent(msgspec.Struct, tag="agent", frozen=True):
+    """Whether who speaks through the face is there, and what is wrong."""
+
+    connected: bool
+    message: str = ""
+
+
+Event = Greeting | Refusal | State | Statistics | Caption | Agent | Started | Played | Idle
 
 _decoder: msgspec.json.Decoder[Command | Hello] = msgspec.json.Decoder(_Message)
 

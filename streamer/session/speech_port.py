@@ -45,6 +45,7 @@ class SpeechPort:
         self.pushed = conversation.speech
         self._conversation = conversation
         self._tell: Callable[[Told], None] | None = None
+        self._interrupted: Callable[[], None] | None = None
         self._watchers: list[Callable[[Told], None]] = []
 
     @property
@@ -60,26 +61,30 @@ class SpeechPort:
         """See `watch`."""
         self._watchers.remove(tell)
 
-    def attach(self, tell: Callable[[Told], None]) -> None:
+    def attach(self, tell: Callable[[Told], None], interrupted: Callable[[], None] | None = None) -> None:
         """Somebody speaks from now on; `tell` is called with all that there is to tell.
+
+        interrupted: is called when somebody interrupts, before it is told how far that was heard.
 
         Raises:
             SessionError: somebody does already.
         """
         if self._tell is not None:
             raise SessionError("another client speaks for this session already")
-        self._tell = tell
+        self._tell, self._interrupted = tell, interrupted
         self.counts.clients += 1
 
     def detach(self) -> None:
         """Disconnect the client and drop its speech in flight; the next client receives no report of it."""
-        self._tell = None
+        self._tell = self._interrupted = None
         self.interrupt()
         self.report(sys.maxsize)  # everything not cut leaves in the next packet: report it all as played
 
     def interrupt(self) -> None:
         """Interrupt all pushed speech (barge-in); the mouth eases shut."""
         self._conversation.interrupt()
+        if self._interrupted is not None:
+            self._interrupted()
         self.report(self._conversation.playout.position)  # also while no packet leaves yet
 
     def report(self, position: int) -> None:

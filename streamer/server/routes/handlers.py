@@ -4,7 +4,8 @@
     GET    /obs                  the page for OBS's Browser Source
     GET    /avatars              JSON: name, title, picture, default; ready: whether sessions can be opened yet;
                                  recorded: whether they are; photos: whether whoever asks may POST one; voice: whether
-                                 text can be spoken; sizes: that pictures may have
+                                 text can be spoken; agent: whether a voice agent answers microphones; sizes: that
+                                 pictures may have
     POST   /avatars              a photo in; 201 and JSON of its avatar out; on the server's own machine;
                                  ?title=TEXT&face=N
     PATCH  /avatars/NAME         ?title=TEXT: one of the user's own is called something else; JSON as it is listed
@@ -52,7 +53,8 @@ from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.server.routes.photo_handlers import PhotoHandlers
 from streamer.server.routes.say_handlers import SayHandlers
-from streamer.server.routes.session_handlers import SessionHandlers, damaged, unavailable
+from streamer.server.routes.session_handlers import SessionHandlers, unavailable
+from streamer.server.routes.session_query import damaged
 from streamer.server.routes.voice_handlers import VoiceHandlers
 from streamer.server.routes.whep_handlers import WhepHandlers
 from streamer.server.stills import Stills
@@ -90,6 +92,7 @@ class Handlers:
         self._requests = requests
         self.gallery: Gallery | None = None
         self._manifest = manifest
+        self._options = options
         self._worker = worker
         self._lobby = lobby
         self._limits = limits
@@ -154,6 +157,7 @@ class Handlers:
             "recorded": self._recordings is not None,
             "photos": self._photos.takes(request),
             "voice": self._voice.available,
+            "agent": self._options.realtime is not None,
             "sizes": offered_sizes(self._manifest),
         }
         return web.json_response(found, headers={"Cache-Control": "no-store"})

@@ -19,25 +19,22 @@ from aiohttp import web
 
 from engines.manifest import Manifest
 from streamer.avatar.background import TRANSPARENT
-from streamer.avatar.frame_size import frame_size
-from streamer.avatar.gallery import Gallery, Portrait
+from streamer.avatar.gallery import Gallery
 from streamer.core.aio import MonotonicClock
-from streamer.core.errors import BundleError, ConfigError, SessionError
+from streamer.core.errors import SessionError
 from streamer.core.limits import Limits, RateLimits
-from streamer.core.options import any_seed
 from streamer.core.rungs import FULL
 from streamer.recording.recorder import Recordings
 from streamer.server.options import ServeOptions
 from streamer.server.peer_session import Session
 from streamer.server.places import NoRoomError
 from streamer.server.registry import Lobby, ReplacedError, watch_address
-from streamer.server.session_options import PeerOptions
+from streamer.server.routes.session_query import SessionQuery
 from streamer.server.stills import Stills
 from streamer.server.trickle import take_fragment
 from streamer.server.waiting_line import TICKET
 from streamer.stages import face_options
 from streamer.stages.life.steering import Steering
-from streamer.stages.lookahead import live_lookahead_ms
 from streamer.stages.pose import IDLE
 from streamer.web.control_socket import serve_control
 from streamer.web.listen import is_loopback
@@ -82,13 +79,10 @@ class SessionHandlers:
         rates = RateLimits()
         self.openings = Throttles(rates.sessions_each, rates.sessions, rates.patience_s, MonotonicClock())
         self.refused = 0
-        self._manifest = manifest
         self._lobby = lobby
         self._limits = limits
         self._default = options
-        self._stills = stills
-        self._gallery = gallery
-        self._recordings = recordings
+        self._query = SessionQuery(manifest, options, stills, gallery, recordings)
         self._published: deque[str] = deque(maxlen=REMEMBERED)  # tokens of sessions begun by WHIP
         names = manifest.coefficients
         lively = ["energy"] if manifest.stage("pose").process == IDLE else []
@@ -176,7 +170,7 @@ class SessionHandlers:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
         if is_loopback(self._default.host) and (caller := forwarded_for(request)) and not is_own(caller):
             raise web.HTTPForbidden(text=UNREACHABLE)
-        (portrait, options), key = self._session_options(request), key_of(request)
+        (portrait, options), key = self._query.read(request), key_of(request)
         ticket = _ticket(request)
         try:
             address = address_of(request)
@@ -188,7 +182,7 @@ class SessionHandlers:
             else:
                 check_offer(offer, self._limits, options.microphone)
             await self.openings.turn(address)
-            prepare = partial(self._prepare, portrait, options)
+            prepare = partial(self._query.prepare, portrait, options)
             token, answer, delay_ms = await self._lobby.admit(offer, prepare, address, key)
             self._lobby.waiting.leave(ticket)
         except ReplacedError as error:
@@ -207,40 +201,6 @@ class SessionHandlers:
         if options.face.background == TRANSPARENT:
             headers[VIDEO_HEADER] = LAYOUT
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
-
-    def _session_options(self, request: web.Request) -> tuple[Portrait, PeerOptions]:
-        """What the query asks for, still without its background: nothing that costs."""
-        gallery = self._gallery()
-        try:
-            portrait = gallery.find(request.query.get("avatar"))
-        except BundleError as error:
-            raise web.HTTPNotFound(text=f"{error}\n") from None
-        asked = request.query.get("lookahead")
-        if asked is not None and not (asked.isascii() and asked.isdigit() and len(asked) <= 5):
-            raise web.HTTPBadRequest(text=f"lookahead is {asked[:20]!r}, expected whole milliseconds\n")
-        try:
-            chosen = live_lookahead_ms(self._manifest, self._default.lookahead_ms if asked is None else int(asked))
-            face = face_options.of_query(request.query, self._default.face)
-            face_options.check(self._manifest, face)
-        except ConfigError as error:
-            raise web.HTTPBadRequest(text=f"{error}\n") from None
-        if (speech := request.query.get("speech", "0")) not in ("0", "1"):
-            raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
-        record = None
-        if self._recordings is not None:
-            record = partial(self._recordings.recorder, portrait.name, chosen, face)
-        seed = any_seed(request.query.get("ticket"))
-        options = PeerOptions(
-            portrait.name, portrait.still, chosen, seed, face, microphone=speech == "0", record=record
-        )
-        return portrait, options
-
-    async def _prepare(self, portrait: Portrait, options: PeerOptions) -> PeerOptions:
-        size = frame_size(self._manifest, portrait.photo.shape[0], options.face)
-        try:
-            return replace(options, still=await self._stills.still(portrait, options.face.background, size))
-        except BundleError as error:
-            raise damaged(portrait, error) from None
 
     async def turn(self, request: web.Request) -> None:
         """Wait for the caller's turn to have something opened. Raises HTTPTooManyRequests."""
@@ -268,12 +228,6 @@ def unavailable(reason: str, limits: Limits, place: int | None = None) -> web.HT
     if place is not None:
         headers[PLACE_HEADER] = str(place)
     return web.HTTPServiceUnavailable(text=f"{reason}\n", headers=headers)
-
-
-def damaged(portrait: Portrait, error: BundleError) -> web.HTTPException:
-    """Return the answer when a portrait's matte cannot be used, which is not the client's fault."""
-    logger.error("%s", error)  # it names a file of this machine
-    return web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n")
 
 
 def _ticket(request: web.Request) -> str | None:

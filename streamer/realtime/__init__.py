@@ -1,0 +1,1 @@
+"""A face for a voice agent behind the OpenAI Realtime protocol."""

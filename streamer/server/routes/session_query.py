@@ -1,0 +1,93 @@
+"""What the query of a request that opens a session asks for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from aiohttp import web
+
+from engines.manifest import Manifest
+from streamer.avatar.frame_size import frame_size
+from streamer.avatar.gallery import Gallery, Portrait
+from streamer.core.errors import BundleError, ConfigError
+from streamer.core.options import any_seed
+from streamer.realtime.partner import RealtimePartner
+from streamer.recording.recorder import Recordings
+from streamer.server.options import ServeOptions
+from streamer.server.session_options import PeerOptions
+from streamer.server.stills import Stills
+from streamer.stages import face_options
+from streamer.stages.lookahead import live_lookahead_ms
+
+logger = logging.getLogger(__name__)
+
+
+class SessionQuery:
+    """Reads the queries of one server. `gallery` raises HTTPException where there is none yet."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        options: ServeOptions,
+        stills: Stills,
+        gallery: Callable[[], Gallery],
+        recordings: Recordings | None,
+    ) -> None:
+        """`options`: what sessions have that do not choose; `recordings`: where they are recorded."""
+        self._manifest = manifest
+        self._default = options
+        self._stills = stills
+        self._gallery = gallery
+        self._recordings = recordings
+        self._partner = None if options.realtime is None else partial(RealtimePartner, options.realtime)
+
+    def read(self, request: web.Request) -> tuple[Portrait, PeerOptions]:
+        """Whose face, and options without their background: nothing that costs. Raises HTTPException."""
+        gallery = self._gallery()
+        try:
+            portrait = gallery.find(request.query.get("avatar"))
+        except BundleError as error:
+            raise web.HTTPNotFound(text=f"{error}\n") from None
+        asked = request.query.get("lookahead")
+        if asked is not None and not (asked.isascii() and asked.isdigit() and len(asked) <= 5):
+            raise web.HTTPBadRequest(text=f"lookahead is {asked[:20]!r}, expected whole milliseconds\n")
+        try:
+            chosen = live_lookahead_ms(self._manifest, self._default.lookahead_ms if asked is None else int(asked))
+            face = face_options.of_query(request.query, self._default.face)
+            face_options.check(self._manifest, face)
+        except ConfigError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        if (speech := request.query.get("speech", "0")) not in ("0", "1"):
+            raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
+        record = None
+        if self._recordings is not None:
+            record = partial(self._recordings.recorder, portrait.name, chosen, face)
+        seed = any_seed(request.query.get("ticket"))
+        options = PeerOptions(
+            portrait.name,
+            portrait.still,
+            chosen,
+            seed,
+            face,
+            microphone=speech == "0",
+            partner=self._partner if speech == "0" else None,
+            record=record,
+        )
+        return portrait, options
+
+    async def prepare(self, portrait: Portrait, options: PeerOptions) -> PeerOptions:
+        """Options with what is shown until there are pictures. Raises HTTPException."""
+        size = frame_size(self._manifest, portrait.photo.shape[0], options.face)
+        try:
+            return replace(options, still=await self._stills.still(portrait, options.face.background, size))
+        except BundleError as error:
+            raise damaged(portrait, error) from None
+
+
+def damaged(portrait: Portrait, error: BundleError) -> web.HTTPException:
+    """Return the answer when a portrait's matte cannot be used, which is not the client's fault."""
+    logger.error("%s", error)  # it names a file of this machine
+    return web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n")

@@ -1,0 +1,37 @@
+"""The page where a voice agent answers: it is heard, captioned, and said to listen or to speak."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.browser import CHROMIUM, speaking
+from tests.e2e.test_page import PATIENCE_MS, browsing, heard, ready
+from tests.fakes.realtime_backend import SPOKEN, TRANSCRIPT, RealtimeBackend
+from tests.fakes.sound import speech_like, write_wav
+from tests.server.test_realtime import agent
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.usefixtures("loopback"),
+    pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: the page is not tested on this machine"),
+]
+
+
+async def test_who_speaks_on_the_page_is_answered_and_reads_it(tiny_folder: Path, tmp_path: Path) -> None:
+    rest = np.zeros(16_000 * 20, np.float32)
+    voice = write_wav(tmp_path / "voice.wav", np.concatenate([rest[:32_000], 3 * speech_like(1.2), rest]))
+    backend = RealtimeBackend(answer_ms=4_000)
+    async with agent(backend, tiny_folder) as server, browsing(*speaking(voice)) as page:
+        await ready(page, server.url)
+        await expect(page.locator("h1")).to_have_text("Talk with a face that answers")
+        await page.click("#start")
+        caption, status = page.locator("#caption"), page.locator("#status")
+        await expect(caption).to_have_text(SPOKEN, timeout=PATIENCE_MS)
+        await expect(status).to_have_text("It speaks.", timeout=PATIENCE_MS)
+        await heard(page)
+        await expect(caption).to_have_text(TRANSCRIPT, timeout=PATIENCE_MS)
+        await expect(status).to_have_text("Say something.", timeout=PATIENCE_MS)
