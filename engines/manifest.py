@@ -10,7 +10,8 @@ from engines import manifest_file
 from engines.errors import ManifestError
 from engines.manifest_file import GraphEntry, ModelEntry, StageEntry, TypedTensor
 
-FRAME_STAGES = ("expression", "pose", "motion", "render")  # what every frame passes through; others are alternatives
+# What frames pass through, those that the family has; others are alternatives.
+FRAME_STAGES = ("expression", "pose", "motion", "render", "paint")
 Dim = int | str
 
 
@@ -63,7 +64,7 @@ class StageSpec:
     context: frames before and after the current one that the motion stage sees, (past, future).
     conditions: file the render stage's driving conditions are drawn from.
     rig: file of the face rig that is fitted to a photo's landmarks, where the coefficients stage follows "fit-rig".
-    layer_scale: pixels of the render stage's painted layers for one of its picture's.
+    layer_scale: pixels of what the paint stage paints for one of the network's picture.
     process: name of the procedure that a stage follows, with its graphs or without any.
     """
 

@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar import frame_size
 from streamer.avatar.backdrop import Backdrop
-from streamer.avatar.bundle import Avatar, open_rasterizer
+from streamer.avatar.bundle import Avatar
 from streamer.core.frames import AvatarFrame, Coefficients, CoefficientWindow, FloatArray, Keypoints, Paint, Script
 from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.stages import face_options
@@ -30,7 +28,6 @@ from streamer.stages.mouth_easing import MouthEasing, Shut, mouth_rows
 from streamer.stages.render import RenderStage
 
 MOST_BACKDROPS = 4  # kept for an avatar; one of 768 pixels has 20 MB
-STILL = 0.12  # pixels of the network; a quarter of one at 512
 BLINK = frozenset(("eyeBlinkLeft", "eyeBlinkRight"))
 
 __all__ = ["Avatar", "CoefficientStream", "Engines", "FaceRenderer", "Pipeline", "PipelineOptions", "Script"]
@@ -121,9 +118,7 @@ class FaceRenderer:
         self._manifest = engines.manifest
         self._avatar = avatar
         self._motion = MotionStage(engines[avatar.motion_stage], avatar)
-        self._painted = painted_points(engines.manifest)
-        self._painted_at: FloatArray | None = None  # where they were in the last frame that was painted
-        self._network = RenderStage(engines["render"], avatar)
+        self._network = RenderStage(engines, avatar)
         self._backdrops: dict[tuple[str, int], Backdrop] = {}  # shared with the renderers that `showing` makes
         self._show(face)
 
@@ -142,7 +137,6 @@ class FaceRenderer:
         frame_size.check(self._manifest, face.size)
         self.size = frame_size.frame_size(self._manifest, self._avatar.photo.shape[0], face)
         self._render = self._network.at(self.size)
-        self._painted_at = None
         self._backdrop = None if face.background is None else self._backdrop_of(face.background)
 
     def _backdrop_of(self, background: str) -> Backdrop:
@@ -159,27 +153,10 @@ class FaceRenderer:
         return [self._picture(keypoints, paint) for keypoints in self._motion.infer(windows)]
 
     def _picture(self, keypoints: Keypoints, paint: Paint) -> AvatarFrame:
-        kept = self._keeps(keypoints.points, paint)
-        if not kept:
-            self._painted_at = keypoints.points
-        frame = replace(self._render.infer(keypoints, paint=not kept), painted=not kept)
+        frame = self._render.infer(keypoints, paint)
         if self._backdrop is None:
             return frame
         return replace(frame, rgb=self._backdrop.put(frame.rgb, keypoints.points))
-
-    def _keeps(self, points: FloatArray, paint: Paint) -> bool:
-        """Whether mouth and eyes are those of the frame before."""
-        if paint is Paint.ANEW or self._painted_at is None or not self._painted.size:
-            return False
-        moved = (points - self._painted_at)[self._painted, :2]
-        return paint is Paint.KEPT or bool(np.abs(moved).max() < STILL * 2 / self._manifest.size)
-
-
-def painted_points(manifest: Manifest) -> NDArray[np.int64]:
-    """The keypoints of what a family paints over the warped photo: indices, none for a family that paints all."""
-    render = manifest.stage("render")
-    rasterizer = open_rasterizer(render) if "layers" in render.outputs else None
-    return np.zeros(0, np.int64) if rasterizer is None else rasterizer.drawn
 
 
 class Pipeline:

@@ -35,6 +35,7 @@ VARYING = {
     "motion": {"coefficients", "view", "view_on"},
     "motion_full": {"coefficients", "view", "view_on"},
     "render": {"driving_keypoints", "driving_conditions"},
+    "paint": {"window", "conditions", "flow", "context", "refined"},
 }
 PREPARING = frozenset({"coefficients"})  # stages that only the making of an avatar needs
 LARGEST_PHOTO = 1024  # pixels a side that a bundle keeps of a photo
@@ -77,8 +78,8 @@ class Avatar:
         try:
             appearance = engines["appearance"].infer(avatar.constants_of(manifest.stage("appearance")))
             avatar = cls(info, {**avatar.constants, **appearance}, photo)
-            for stage in ("expression", "pose", avatar.motion_stage, "render"):  # checked now, not in the first frame
-                if manifest.stage(stage).graphs:
+            for stage in ("expression", "pose", avatar.motion_stage, "render", "paint"):  # now, not in the first frame
+                if stage in manifest.stages and manifest.stage(stage).graphs:
                     avatar._check(engines[stage], len(manifest.coefficients))
         except EngineError as error:
             raise BundleError(f"{info.folder}: does not fit family {manifest.family}: {error}") from error

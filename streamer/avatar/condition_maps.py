@@ -39,6 +39,16 @@ class Topology:
     tooth_shades: FloatArray  # [2 jaws; teeth] 0..1: how much light reaches each
     tongue: IntArray  # [n]; drawn as its convex hull
 
+    @cached_property
+    def eye_points(self) -> IntArray:
+        """All of the eyes."""
+        return np.unique(np.concatenate([self.eyes.ravel(), self.irises]))
+
+    @cached_property
+    def mouth_points(self) -> IntArray:
+        """All of the mouth."""
+        return np.unique(np.concatenate([self.outer_lips, self.inner_lips, self.teeth.ravel(), self.tongue]))
+
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]], origin: str) -> Topology:
         """Build from named arrays; raises AvatarError naming `origin` when one is missing."""
@@ -64,13 +74,6 @@ class ConditionRasterizer:
         shades = self.topology.tooth_shades
         # Back teeth are darker and lie behind: drawn first.
         self._tooth_order = [np.argsort(jaw, kind="stable") for jaw in shades]
-
-    @cached_property
-    def drawn(self) -> IntArray:
-        """The keypoints that anything is drawn from: indices."""
-        shape = self.topology
-        outlines = (shape.outer_lips, shape.inner_lips, shape.eyes, shape.irises, shape.teeth, shape.tongue)
-        return np.unique(np.concatenate([outline.ravel() for outline in outlines]))
 
     def draw(self, keypoints: FloatArray) -> FloatArray:
         """Maps [7, size, size] in 0..1 (see CHANNELS) of keypoints [K, 3] (x right, y down, -1..1 over the picture)."""

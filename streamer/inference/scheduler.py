@@ -20,7 +20,7 @@ from streamer.core.frames import AvatarFrame, Paint
 from streamer.core.limits import WorkerLimits
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import LATE_MS
-from streamer.core.rungs import FULL, RUNGS, Rung
+from streamer.core.rungs import RUNGS, Rung
 from streamer.inference.ladder import Ladder
 from streamer.inference.messages import (
     Begin,
@@ -203,10 +203,7 @@ class Inference:
         return session.unpainted + 1 >= self._ladder.rung.paint_every
 
     def _paint(self, session: RenderedSession) -> Paint:
-        """What of mouth and eyes is painted: all, unless there is somebody else to work for."""
-        if not self._paints(session):
-            return Paint.KEPT
-        return Paint.WHERE_MOVED if len(self._sessions) > 1 or self._ladder.rung != FULL else Paint.ANEW
+        return Paint.WHERE_MOVED if self._paints(session) else Paint.KEPT
 
     def _render(self, session: RenderedSession, start: float) -> AvatarFrame:
         moment, paint = session.deadline(), self._paint(session)

@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import copy
 
-from engines.runtime import Engine
+from engines.errors import ManifestError
+from engines.runtime import Engines
 from streamer.avatar.bundle import Avatar, open_rasterizer
-from streamer.core.frames import AvatarFrame, FloatArray, Keypoints
+from streamer.core.frames import AvatarFrame, FloatArray, Keypoints, Paint
 from streamer.core.pictures import to_bytes
 from streamer.core.rates import SAMPLES_PER_FRAME
 from streamer.stages.eyelids import Eyelids
+from streamer.stages.painted_windows import PaintedWindows, WindowPainter
 from streamer.stages.photo_canvas import PhotoCanvas
+
+FLOW = ("flow", "context", "refined")  # what the render stage gives the paint stage
 
 
 class RenderStage:
-    """The render network with an avatar's appearance held in it; frames are of the network's size, see `at`."""
+    """The networks that draw an avatar, with its appearance held in them; frames are of the network's size, see `at`.
 
-    def __init__(self, engine: Engine, avatar: Avatar) -> None:
+    Either the render stage gives the frame itself, or a flow along which the photo is warped, and the paint stage what
+    is laid over it.
+    """
+
+    def __init__(self, engines: Engines, avatar: Avatar) -> None:
+        """Raises ManifestError for a family of another form, BundleError for a bundle that does not fit."""
+        engine = engines["render"]
         self._rasterizer = open_rasterizer(engine.spec)
         self._avatar = avatar
         self._network = avatar.constants["portrait"].shape[-1]
-        self._layer_scale = engine.spec.layer_scale
-        self._painted = "layers" in engine.spec.outputs
-        outputs = ["flow", "layers"] if self._painted else ["frame"]
-        constants = avatar.constants_of(engine.spec)
-        self._binding = engine.bind(constants, outputs)
-        self._warp = engine.bind(constants, ["flow"]) if self._painted else None
+        self._painter: WindowPainter | None = None
+        outputs: tuple[str, ...] = ("frame",)
+        if "frame" not in engine.spec.outputs:
+            if "paint" not in engines.manifest.stages or self._rasterizer is None:
+                given = ", ".join(engine.spec.outputs)
+                raise ManifestError(
+                    f"{engines.manifest.folder}: stage render gives {given}, expected a frame, or a flow and a stage "
+                    "paint beside it; export or install this family again"
+                )
+            outputs = FLOW
+            self._painter = WindowPainter(engines["paint"], avatar, self._rasterizer.topology)
+        self._binding = engine.bind(avatar.constants_of(engine.spec), outputs)
         self._canvases: dict[int, tuple[PhotoCanvas, Eyelids | None]] = {}  # by size, shared with what `at` makes
         self._canvas: PhotoCanvas | None = None
         self._lids: Eyelids | None = None
-        self._layers: FloatArray | None = None  # of the last frame
+        self._windows: PaintedWindows | None = None
         self._draw_at(self._network)
 
     def at(self, size: int) -> RenderStage:
@@ -37,43 +53,50 @@ class RenderStage:
 
         Raises ValueError where the network alone gives the size.
         """
-        if size != self._network and not self._painted:
+        if size != self._network and self._painter is None:
             raise ValueError(f"frames of {size} pixels, this family has {self._network}")
         other = copy.copy(self)
         other._draw_at(size)
         return other
 
-    def infer(self, keypoints: Keypoints, paint: bool = True) -> AvatarFrame:
-        """The picture of one frame; without `paint`, with the mouth and eyes of the last one, where the family can."""
+    def infer(self, keypoints: Keypoints, paint: Paint = Paint.ANEW) -> AvatarFrame:
+        """The picture of one frame; windows of mouth and eyes are kept only where the family can."""
         inputs = {"driving_keypoints": keypoints.points[None]}
+        conditions = None
         if self._rasterizer:
-            inputs["driving_conditions"] = self._rasterizer.draw(keypoints.points)[None]
-        if self._canvas is None:
-            picture = to_bytes(self._binding.infer(inputs)["frame"][0])
-        else:
-            picture = self._canvas.draw(*self._painting(inputs, paint))
-            if self._lids is not None:
-                self._lids.lay(picture, keypoints.points)
-        return AvatarFrame(keypoints.index, picture, keypoints.index * SAMPLES_PER_FRAME)
-
-    def _painting(self, inputs: dict[str, FloatArray], paint: bool) -> tuple[FloatArray, FloatArray]:
-        """The frame's flow, and its layers or still the last frame's."""
-        if self._warp is not None and self._layers is not None and not paint:
-            return self._warp.infer(inputs)["flow"][0], self._layers
+            conditions = self._rasterizer.draw(keypoints.points)
+            inputs["driving_conditions"] = conditions[None]
         made = self._binding.infer(inputs)
-        self._layers = made["layers"]
-        return made["flow"][0], self._layers
+        position = keypoints.index * SAMPLES_PER_FRAME
+        if self._canvas is None or conditions is None:
+            return AvatarFrame(keypoints.index, to_bytes(made["frame"][0]), position)
+        painted = self._paint(keypoints.points, conditions, made, paint)
+        assert self._windows is not None
+        picture = self._canvas.draw(made["flow"][0], self._windows.layers(keypoints.points))
+        if self._lids is not None:
+            self._lids.lay(picture, keypoints.points)
+        return AvatarFrame(keypoints.index, picture, position, painted)
+
+    def _paint(self, points: FloatArray, conditions: FloatArray, flow: dict[str, FloatArray], paint: Paint) -> bool:
+        """Paint the windows that are due; return whether there was any."""
+        assert self._painter is not None
+        assert self._windows is not None
+        due = self._windows.changed(points, paint)
+        for window in due:
+            self._windows.take(window, self._painter.paint(window, conditions, flow), points)
+        return bool(due)
 
     def _draw_at(self, size: int) -> None:
-        self._layers = None
-        if self._painted:
+        if self._painter is not None:
+            self._windows = PaintedWindows(self._painter.points, self._network)
             if size not in self._canvases:
-                self._canvases[size] = self._canvas_of(size)
+                self._canvases[size] = self._canvas_of(size, self._painter)
             self._canvas, self._lids = self._canvases[size]
 
-    def _canvas_of(self, size: int) -> tuple[PhotoCanvas, Eyelids | None]:
-        known, scale = self._avatar.constants, self._layer_scale
-        canvas = PhotoCanvas(self._avatar.photo, known["windows"] * scale, self._network * scale, size)
+    def _canvas_of(self, size: int, painter: WindowPainter) -> tuple[PhotoCanvas, Eyelids | None]:
+        known, scale = self._avatar.constants, painter.scale
+        corners = [(int(top) * scale, int(left) * scale) for top, left in painter.corners]
+        canvas = PhotoCanvas(self._avatar.photo, corners, self._network * scale, size)
         landmarks = known.get("landmarks")
         if landmarks is None:
             return canvas, None

@@ -151,6 +151,22 @@ def test_mouth_and_eyes_are_kept_where_nothing_of_them_moves(starter: Engines, a
     assert change(patch(stale.rgb, avatar, LIPS), patch(fresh.rgb, avatar, LIPS)) > 2
 
 
+def test_eyes_that_only_the_head_carries_along_are_not_painted_and_lie_where_they_should(
+    starter: Engines, avatar: Avatar
+) -> None:
+    """The head leans over and shifts by five pixels; then the eyes alone look aside, and are painted."""
+    renderer = FaceRenderer(starter, avatar, FaceOptions(size=512))
+    turned = {"roll": 2.0, "tx": 0.02}
+    renderer.render([window(starter)])
+    kept, painted = (renderer.render([window(starter, turned)], paint)[0] for paint in (Paint.WHERE_MOVED, Paint.ANEW))
+    assert (kept.painted, painted.painted) == (False, True)
+    assert change(kept.rgb, painted.rgb) < 0.2
+    aside = window(starter, turned, eyeLookInLeft=0.8, eyeLookOutRight=0.8)
+    kept, painted = (renderer.render([aside], paint)[0] for paint in (Paint.WHERE_MOVED, Paint.ANEW))
+    assert kept.painted
+    np.testing.assert_allclose(kept.rgb, painted.rgb, atol=3)  # but for the mouth, which was painted for this
+
+
 def test_the_first_picture_of_a_renderer_is_painted_whatever_is_asked(starter: Engines, avatar: Avatar) -> None:
     renderer = FaceRenderer(starter, avatar, FaceOptions(size=256))
     assert renderer.render([window(starter)], Paint.KEPT)[0].painted

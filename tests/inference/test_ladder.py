@@ -6,7 +6,7 @@ from streamer.core.frames import Paint
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import FPS, LATE_MS
 from streamer.core.rungs import RUNGS
-from streamer.inference.messages import Close, Open, Postpone
+from streamer.inference.messages import Open, Postpone
 from tests.fakes.slow_device import begin, device, speak
 
 
@@ -59,7 +59,7 @@ def test_a_device_with_time_for_all_leaves_nothing_out() -> None:
     talk = Talk(0.02)
     talk.last(10)
     assert talk.rung == "full"
-    assert set(talk.renderer.painted) == {Paint.ANEW}
+    assert set(talk.renderer.painted) == {Paint.WHERE_MOVED}
     assert talk.rate(4) == 25
 
 
@@ -144,14 +144,3 @@ def test_a_session_gets_the_rung_that_it_joins() -> None:
     told = talk.inference.stepped()
     assert told is not None
     assert told.extra_ms > 0
-
-
-def test_what_has_not_moved_is_painted_anew_only_for_a_session_that_is_alone() -> None:
-    talk = Talk(0.01, sessions=2)
-    talk.last(2)
-    assert set(talk.renderer.painted) == {Paint.WHERE_MOVED}
-    talk.inference.handle(Close(1))
-    talk.sessions = range(1)
-    talk.renderer.painted.clear()
-    talk.last(2)
-    assert set(talk.renderer.painted) == {Paint.ANEW}

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.core.frames import ByteArray, FloatArray
+from streamer.core.frames import ByteArray
 from streamer.core.pictures import scaled
-from streamer.stages.photo_canvas import PhotoCanvas
+from streamer.stages.photo_canvas import STAYED, Layer, Moved, PhotoCanvas
 
 NETWORK = 64
 SIZES = (64, 96, 128, 192)
-WINDOWS = np.array([[8.0, 16.0], [40.0, 24.0]], np.float32)
+WINDOWS = [(8, 16), (40, 24)]
 SPAN = np.array([16, 24])
 NO_FLOW = np.zeros((2, 16, 16), np.float32)
 
@@ -24,11 +24,11 @@ def photo(side: int = 256) -> ByteArray:
     return np.asarray(np.stack([x * 200 + 20, y * 200 + 20, (x + y) * 100], -1), np.uint8)
 
 
-def layers(alpha: float, colour: float = 1.0) -> FloatArray:
-    made = np.zeros((2, 16, 24, 4), np.float32)
-    made[:, 4:12, 6:18, :3] = colour * alpha
-    made[:, 4:12, 6:18, 3] = alpha
-    return made
+def layers(alpha: float, colour: float = 1.0, moved: Moved = STAYED) -> list[Layer]:
+    made = np.zeros((16, 24, 4), np.float32)
+    made[4:12, 6:18, :3] = colour * alpha
+    made[4:12, 6:18, 3] = alpha
+    return [Layer(made, moved), Layer(made, moved)]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -58,8 +58,27 @@ def test_paint_lies_in_its_window_and_nowhere_else(size: int) -> None:
         columns = slice(round((left + 8) * scale), round((left + 16) * scale))
         assert (painted[rows, columns] == 255).all()
     changed = np.argwhere((plain != painted).any(-1)) / scale
-    inside = [((changed >= corner) & (changed <= corner + SPAN)).all(1) for corner in WINDOWS]
+    inside = [((changed >= corner) & (changed <= corner + SPAN)).all(1) for corner in np.array(WINDOWS)]
     assert np.logical_or(*inside).all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_paint_goes_where_its_window_has_moved(size: int) -> None:
+    """A quarter of a turn about the picture's middle, then an eighth of the picture to the right."""
+    canvas, scale = PhotoCanvas(np.zeros((256, 256, 3), np.uint8), WINDOWS, NETWORK, size), size / NETWORK
+    frame = canvas.draw(NO_FLOW, layers(1, moved=Moved(1j, 0.25)))
+    for top, left in WINDOWS:
+        y, x = (top + 8 - NETWORK / 2, left + 12 - NETWORK / 2)
+        middle = round((NETWORK / 2 + x) * scale), round((NETWORK / 2 - y + NETWORK / 8) * scale)
+        assert (frame[middle] == 255).all()
+        assert (frame[middle[0] + round(4 * scale), middle[1]] == 255).all()  # it is taller now than it is wide
+        assert (frame[middle[0], middle[1] + round(5.5 * scale)] == 0).all()
+
+
+def test_paint_that_is_moved_by_nothing_but_rounding_is_as_it_was() -> None:
+    canvas = PhotoCanvas(photo(), WINDOWS, NETWORK, 128)
+    still, moved = (canvas.draw(NO_FLOW, layers(0.5, moved=Moved(turn, 0))) for turn in (1, 1 + 1e-9))
+    assert np.abs(still.astype(int) - moved).max() <= 1
 
 
 def test_paint_is_blended_with_the_photo() -> None:
@@ -73,7 +92,8 @@ def test_paint_is_blended_with_the_photo() -> None:
 def test_any_flow_and_paint_give_a_picture(seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)
     flow = rng.normal(0, 2, NO_FLOW.shape).astype(np.float32)
-    paint = rng.uniform(-0.5, 1.5, layers(0).shape).astype(np.float32)
+    moved = Moved(complex(*rng.normal(0, 1, 2)), complex(*rng.normal(0, 1, 2)))
+    paint = [Layer(rng.uniform(-0.5, 1.5, (16, 24, 4)).astype(np.float32), moved) for _ in WINDOWS]
     frame = PhotoCanvas(photo(), WINDOWS, NETWORK, size).draw(flow, paint)
     assert frame.shape == (size, size, 3)
     assert frame.dtype == np.uint8

@@ -24,7 +24,7 @@ def test_bytes_stay_as_they_are() -> None:
 
 def test_the_portrait_s_own_keypoints_give_the_portrait(tiny: Engines, dot: Avatar) -> None:
     """The tiny network adds the mean distance of the points, and a tenth of what the condition maps changed."""
-    stage = RenderStage(tiny["render"], dot)
+    stage = RenderStage(tiny, dot)
     source = dot.constants["source_keypoints"][0]
     rest = stage.infer(Keypoints(3, source))
     assert rest.index == 3

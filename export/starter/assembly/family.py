@@ -67,6 +67,7 @@ from streamer.stages.mel_windows import LEVELLED
 FAMILY, VERSION = "starter", "0"
 EXPRESSION_LOOKAHEAD_MS = 185  # SadTalker's 145, and AHEAD hops rounded up
 MOTION_LOOKAHEAD_MS = 40
+PICTURE_STAGES = ("appearance", "render", "paint")
 POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
 
 
@@ -111,14 +112,24 @@ def replace_pictures(folder: Path, weights: Path) -> None:
         raise ManifestError(f"{folder}: source_keypoints is {keypoints}, expected float32 [1, points, 3]")
     model = Generator()
     load_weights(weights, model)
-    appearance, render = picture_plans(model.eval(), keypoints[1])
-    before = {graph.file for name in ("appearance", "render") for graph in stages[name].graphs}
-    stages["appearance"].graphs = (export_graph(appearance, folder),)
-    stages["render"].graphs = tuple(export_graph(plan, folder) for plan in render)
-    stages["render"].layer_scale = FINE
+    before = {graph.file for name in PICTURE_STAGES if name in stages for graph in stages[name].graphs}
+    stages |= picture_stages(model.eval(), keypoints[1], folder)
     manifest_file.write(folder, manifest)
-    for unused in before - {plan.file for plan in (appearance, *render)}:
+    for unused in before - {graph.file for name in PICTURE_STAGES for graph in stages[name].graphs}:
         (folder / unused).unlink(missing_ok=True)
+
+
+def picture_stages(model: Generator, points: int, folder: Path) -> dict[str, StageEntry]:
+    """Export the generator's graphs, and return the stages that they make."""
+    graphs = {
+        stage: tuple(export_graph(plan, folder) for plan in plans)
+        for stage, plans in picture_plans(model, points).items()
+    }
+    return {
+        "appearance": StageEntry(0, graphs["appearance"]),
+        "render": StageEntry(0, graphs["render"], conditions="topology.npz"),
+        "paint": StageEntry(0, graphs["paint"], layer_scale=FINE),
+    }
 
 
 def assemble(assets: Path, weights: Path, folder: Path) -> None:
@@ -129,16 +140,12 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
     units = sorted(rig.units)
     model = Generator()
     load_weights(weights, model)
-    appearance, render = picture_plans(model.eval(), len(points))
     motion = export_graph(motion_plan(len(units), len(points)), folder)
     stages = {
         "expression": expression_stage(folder, len(units)),
         "pose": StageEntry(0, process="idle-and-speech"),
         "motion": StageEntry(MOTION_LOOKAHEAD_MS, (motion,), Context(1, 1)),
-        "appearance": StageEntry(0, (export_graph(appearance, folder),)),
-        "render": StageEntry(
-            0, tuple(export_graph(plan, folder) for plan in render), conditions="topology.npz", layer_scale=FINE
-        ),
+        **picture_stages(model.eval(), len(points), folder),
         "coefficients": StageEntry(0, process="fit-rig", rig=face_rig.FILE),
     }
     if not (folder / face_rig.FILE).is_file():

@@ -11,7 +11,19 @@ from torch import Tensor, nn
 
 from engines.files import replacing
 from engines.manifest_file import GraphEntry, Precision, sha256
-from export.starter.assembly.stages import Appearance, Decode, DrivingKeypoints, Flow, Layers, Look, Refine, Sample
+from export.starter.assembly.folding import folded
+from export.starter.assembly.stages import (
+    WINDOW_HEIGHT,
+    WINDOW_WIDTH,
+    Appearance,
+    Decode,
+    DrivingKeypoints,
+    Flow,
+    Layers,
+    Look,
+    Refine,
+    Sample,
+)
 from export.starter.training.generator import CONDITIONS, SIZE, Generator
 from export.tools.onnx_file import tensor_entries
 
@@ -71,8 +83,8 @@ def motion_plan(units: int, points: int) -> GraphPlan:
     return GraphPlan("motion.onnx", DrivingKeypoints(), inputs, ("keypoints",), batched=("coefficients", "keypoints"))
 
 
-def picture_plans(model: Generator, points: int) -> tuple[GraphPlan, list[GraphPlan]]:
-    """The appearance graph, and the render stage's six, in order."""
+def picture_plans(model: Generator, points: int) -> dict[str, list[GraphPlan]]:
+    """The graphs of the appearance, render and paint stages, in order."""
     keypoints = torch.rand(1, points, 3)
     known = {
         "portrait": torch.rand(1, 3, SIZE, SIZE),
@@ -80,8 +92,10 @@ def picture_plans(model: Generator, points: int) -> tuple[GraphPlan, list[GraphP
         "source_keypoints": keypoints,
         "driving_keypoints": keypoints + 0.01,
         "driving_conditions": torch.rand(1, CONDITIONS, SIZE, SIZE),
-        "windows": torch.tensor([[40.0, 64.0], [144.0, 64.0]]),
+        "window": torch.tensor([[40.0, 64.0]]),
+        "conditions": torch.rand(1, CONDITIONS, WINDOW_HEIGHT, WINDOW_WIDTH),
     }
+    model = folded(model)
 
     def plan(file: str, module: nn.Module, inputs: str, outputs: str, precision: Precision = "fp32") -> GraphPlan:
         """Plan a graph on values known so far, and make its results known to the next."""
@@ -93,24 +107,24 @@ def picture_plans(model: Generator, points: int) -> tuple[GraphPlan, list[GraphP
         return GraphPlan(file, module, given, names, precision)
 
     features = "features_half features_quarter features_eighth"
-    sampled = "half quarter eighth near pictures conditions"
-    appearance = plan("appearance.onnx", Appearance(model), "portrait source_conditions", f"{features} small")
-    render = [
-        plan(
-            "render_look.onnx",
-            Look(model),
-            "small source_keypoints driving_keypoints driving_conditions",
-            "seen prior",
-        ),
-        plan("render_refine.onnx", Refine(model), "seen", "context refined", "bf16"),
-        plan("render_flow.onnx", Flow(), "prior refined", "flow"),
-        plan(
-            "render_sample.onnx",
-            Sample(),
-            f"portrait source_conditions {features} driving_conditions windows flow context refined",
-            sampled,
-        ),
-        plan("render_decode.onnx", Decode(model), sampled, "painted", "bf16"),
-        plan("render_layers.onnx", Layers(), "painted", "layers"),
-    ]
-    return appearance, render
+    sampled = "half quarter eighth near picture"
+    return {
+        "appearance": [
+            plan("appearance.onnx", Appearance(model), "portrait source_conditions", f"{features} source small")
+        ],
+        "render": [
+            plan(
+                "render_look.onnx",
+                Look(model),
+                "small source_keypoints driving_keypoints driving_conditions",
+                "seen prior",
+            ),
+            plan("render_refine.onnx", Refine(model), "seen", "context refined", "bf16"),
+            plan("render_flow.onnx", Flow(), "prior refined", "flow"),
+        ],
+        "paint": [
+            plan("paint_sample.onnx", Sample(), f"source {features} window flow context refined", sampled),
+            plan("paint_decode.onnx", Decode(model), f"{sampled} conditions", "painted", "bf16"),
+            plan("paint_layer.onnx", Layers(), "painted", "layer"),
+        ],
+    }

@@ -1,9 +1,10 @@
-"""The starter family's stages as graphs: motion, appearance, and render in five parts.
+"""The starter family's stages as graphs: motion, appearance, render in three parts, and paint in three.
 
-Render is cut where precision changes: what has coordinates in it (look, sample) and what makes the final pixels
-(layers) stays float32, as a bfloat16 coordinate is off by half a pixel; the networks between them (refine, decode) may
-run in bfloat16. Values flow between the parts by name. The graphs give no picture but its flow and painted windows, so
-that the photo itself can be warped at the size of the output; see `streamer.stages.photo_canvas`.
+Render gives the flow of a picture, paint what is painted in one of its windows: the eyes' or the mouth's, so that only
+what changes is painted anew. Both are cut where precision changes: what has coordinates in it (look, sample) and what
+makes the final pixels (layers) stays float32, as a bfloat16 coordinate is off by half a pixel; the networks between
+them (refine, decode) may run in bfloat16. Values flow between the parts by name. The graphs give no picture, so that
+the photo itself can be warped at the size of the output; see `streamer.stages.photo_canvas`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ from export.starter.training.generator import (
     Features,
     Generator,
     correct,
-    resize,
     sample,
 )
 
-WINDOWS = 2  # the eyes and the mouth
 WINDOW_HEIGHT, WINDOW_WIDTH = 80, 120  # pixels, multiples of 8
+HEIGHT, WIDTH = WINDOW_HEIGHT * GRID // SIZE, WINDOW_WIDTH * GRID // SIZE  # of a window in the flow's resolution
 FEATHER = 8  # pixels over which a window's painting fades in
 SMOOTHING = (0.2, 0.6, 0.2)  # over the previous, this and the next frame's expression
 
@@ -79,11 +79,11 @@ class Appearance(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, portrait: Tensor, source_conditions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns features at 1/2, 1/4, 1/8 and both inputs together at 1/4."""
+    def forward(self, portrait: Tensor, source_conditions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Returns features at 1/2, 1/4, 1/8 and both inputs together, as they are and at 1/4."""
         features = self.model.appearance(portrait, source_conditions)
-        small = F.avg_pool2d(torch.cat([portrait, source_conditions], 1), 4)
-        return features.half, features.quarter, features.eighth, small
+        source = torch.cat([portrait, source_conditions], 1)
+        return features.half, features.quarter, features.eighth, source, F.avg_pool2d(source, 4)
 
 
 class Look(nn.Module):
@@ -121,56 +121,55 @@ class Flow(nn.Module):
 
 
 class Sample(nn.Module):
-    """Sample along the flow what the decoder paints the windows from."""
+    """Sample along the flow what the decoder paints a window from."""
 
     def forward(
         self,
-        portrait: Tensor,
-        source_conditions: Tensor,
+        source: Tensor,
         features_half: Tensor,
         features_quarter: Tensor,
         features_eighth: Tensor,
-        driving_conditions: Tensor,
-        windows: Tensor,
+        window: Tensor,
         flow: Tensor,
         context: Tensor,
         refined: Tensor,
     ) -> tuple[Tensor, ...]:
-        """windows [2, 2]: (top, left) in pixels. Returns the decoder's inputs of each window."""
-        motion = correct(flow, refined)
+        """window [1, 2]: (top, left) in pixels. Returns the decoder's inputs, but for the driving conditions."""
+        corner = torch.div(window[0], SIZE // GRID, rounding_mode="floor").to(torch.int64)
+        grid = cut(correct(flow, refined), corner, HEIGHT, WIDTH, margin=1)
+        inner = grid[:, :, 1:-1, 1:-1]
 
-        def warp(image: Tensor) -> Tensor:
-            grid = cut(resize(motion, image.shape[-1]), windows)
-            return sample(image.expand(WINDOWS, -1, -1, -1), grid[:, :2]) * grid[:, 2:]
+        def warp(image: Tensor, places: Tensor) -> Tensor:
+            return sample(image, places[:, :2]) * places[:, 2:]
 
-        places = cut(resize(motion[:, :2], SIZE), windows)
-        both = torch.cat([portrait, source_conditions], 1).expand(WINDOWS, -1, -1, -1)
         return (
-            warp(features_half),
-            warp(features_quarter),
-            warp(features_eighth),
-            cut(context, windows),
-            sample(both, places),
-            cut(driving_conditions, windows),
+            warp(features_half, finer(grid, 2)),
+            warp(features_quarter, inner),
+            warp(features_eighth, F.avg_pool2d(inner, 2)),  # as bilinear interpolation has it
+            cut(context, corner, HEIGHT, WIDTH),
+            sample(source, finer(grid[:, :2], SIZE // GRID)),
         )
 
 
 class Decode(nn.Module):
-    """The decoder on the windows."""
+    """The decoder on a window."""
 
     def __init__(self, model: Generator) -> None:
         super().__init__()
         self.model = model
 
     def forward(
-        self, half: Tensor, quarter: Tensor, eighth: Tensor, near: Tensor, pictures: Tensor, conditions: Tensor
+        self, half: Tensor, quarter: Tensor, eighth: Tensor, near: Tensor, picture: Tensor, conditions: Tensor
     ) -> Tensor:
-        """`near` is the motion network's context. Returns painted logits [2, 4, FINE h, FINE w]."""
-        return self.model.decode(Features(half, quarter, eighth), near, pictures, conditions)
+        """`near` is the motion network's context, `conditions` the driving ones in the window.
+
+        Returns painted logits [1, 4, FINE h, FINE w].
+        """
+        return self.model.decode(Features(half, quarter, eighth), near, picture, conditions)
 
 
 class Layers(nn.Module):
-    """The painted windows as layers that lie over the warped picture and fade out towards their edges."""
+    """The painted window as a layer that lies over the warped picture and fades out towards its edges."""
 
     feather: Tensor
 
@@ -180,21 +179,24 @@ class Layers(nn.Module):
         self.register_buffer("feather", (ramps[0][:, None] * ramps[1][None])[None, None])
 
     def forward(self, painted: Tensor) -> Tensor:
-        """Returns [2, FINE h, FINE w, 4]: colour, multiplied by its alpha, and alpha, in 0..1."""
+        """Returns [1, FINE h, FINE w, 4]: colour, multiplied by its alpha, and alpha, in 0..1."""
         alpha = torch.sigmoid(painted[:, 3:] - 1) * self.feather
         return torch.cat([torch.sigmoid(painted[:, :3]) * alpha, alpha], 1).permute(0, 2, 3, 1)
 
 
-def cut(x: Tensor, windows: Tensor) -> Tensor:
-    """Cut every window of [1, C, n, n] (n pixels across the whole picture) to [2, C, h, w]."""
-    scale = SIZE // x.shape[-1]
-    height, width = WINDOW_HEIGHT // scale, WINDOW_WIDTH // scale
-    parts = []
-    for k in range(WINDOWS):
-        corner = torch.div(windows[k], scale, rounding_mode="floor").to(torch.int64)
-        rows, columns = corner[0] + torch.arange(height), corner[1] + torch.arange(width)
-        parts.append(x[0].index_select(1, rows).index_select(2, columns))
-    return torch.stack(parts)
+def cut(x: Tensor, corner: Tensor, height: int, width: int, margin: int = 0) -> Tensor:
+    """Cut [1, C, h + 2 margin, w + 2 margin] about the part of [1, C, H, W] at corner (top, left), int64 [2]; beyond
+    the edge, its values go on."""
+    rows, columns = (
+        (corner[k] + torch.arange(-margin, (height, width)[k] + margin)).clamp(0, x.shape[2 + k] - 1) for k in range(2)
+    )
+    return x.index_select(2, rows).index_select(3, columns)
+
+
+def finer(part: Tensor, times: int) -> Tensor:
+    """A part that was cut with a margin of 1, interpolated to `times` the resolution, without the margin."""
+    made = F.interpolate(part, scale_factor=float(times), mode="bilinear", align_corners=False)
+    return made[:, :, times:-times, times:-times]
 
 
 def _ramp(length: int) -> Tensor:

@@ -52,6 +52,20 @@ def double(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0)
 
 
+class UpBlock(nn.Sequential):
+    """A `block` of a coarse map, upsampled by two, and a fine one beside it."""
+
+    def __init__(self, coarse: int, fine: int, outputs: int) -> None:
+        super().__init__(*block(coarse + fine, outputs))
+        self.coarse = coarse
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:  # type: ignore[override]
+        """[B, coarse, h, w] and [B, fine, 2 h, 2 w] -> [B, outputs, 2 h, 2 w]."""
+        convolution, norm, activation = self
+        made: Tensor = activation(norm(convolution(torch.cat([double(coarse), fine], 1))))
+        return made
+
+
 class MotionPrior(nn.Module):
     """Backward flow from keypoint displacements, by Gaussian-weighted averages from coarse to fine."""
 
@@ -121,15 +135,15 @@ class Generator(nn.Module):
         looked_at = 3 + (3 + CONDITIONS) + 3 + CONDITIONS
         self.motion_in = block(looked_at, 32)
         self.motion_down = nn.ModuleList([block(32, 64, 2), block(64, 96, 2)])
-        self.motion_up = nn.ModuleList([block(96 + 64, 64), block(64 + 32, 32)])
+        self.motion_up = nn.ModuleList([UpBlock(96, 64, 64), UpBlock(64, 32, 32)])
         self.motion_out = nn.Conv2d(32, 3, 3, 1, 1)
         nn.init.zeros_(self.motion_out.weight)
         nn.init.zeros_(self.motion_out.bias)  # type: ignore[arg-type]
         self.context = block(32, 48, 2)
         self.at_eighth = nn.Sequential(block(128 + 48, 128), block(128, 128))
-        self.at_quarter = block(128 + 64, 64)
-        self.at_half = block(64 + 32 + CONDITIONS, 32)
-        self.at_full = nn.Sequential(block(32 + 3 + 2 * CONDITIONS, 24), block(24, 24))
+        self.at_quarter = UpBlock(128, 64, 64)
+        self.at_half = UpBlock(64, 32 + CONDITIONS, 32)
+        self.at_full = nn.ModuleList([UpBlock(32, 3 + 2 * CONDITIONS, 24), block(24, 24)])
         self.paint = nn.Conv2d(24, 4 * FINE**2, 3, 1, 1)
 
     def appearance(self, portrait: Tensor, conditions: Tensor) -> Features:
@@ -153,8 +167,8 @@ class Generator(nn.Module):
         top = self.motion_in(seen)
         middle = self.motion_down[0](top)
         low = self.motion_down[1](middle)
-        middle = self.motion_up[0](torch.cat([double(low), middle], 1))
-        top = self.motion_up[1](torch.cat([double(middle), top], 1))
+        middle = self.motion_up[0](low, middle)
+        top = self.motion_up[1](middle, top)
         return top, self.motion_out(top)
 
     def motion(self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor) -> Motion:
@@ -170,9 +184,10 @@ class Generator(nn.Module):
         Returns painted RGB logits and blend logits [B, 4, FINE h, FINE w] (sub-pixel convolution, Shi et al., 2016).
         """
         x = self.at_eighth(torch.cat([warped.eighth, self.context(context)], 1))
-        x = self.at_quarter(torch.cat([double(x), warped.quarter], 1))
-        x = self.at_half(torch.cat([double(x), warped.half, F.avg_pool2d(driving, 2)], 1))
-        return F.pixel_shuffle(self.paint(self.at_full(torch.cat([double(x), picture, driving], 1))), FINE)
+        x = self.at_quarter(x, warped.quarter)
+        x = self.at_half(x, torch.cat([warped.half, F.avg_pool2d(driving, 2)], 1))
+        x = self.at_full[1](self.at_full[0](x, torch.cat([picture, driving], 1)))
+        return F.pixel_shuffle(self.paint(x), FINE)
 
 
 def correct(flow: Tensor, refined: Tensor) -> Tensor:

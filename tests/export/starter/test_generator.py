@@ -10,11 +10,19 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'avatar-streamer[export]'")
 pytest.importorskip("scipy", reason="scipy is not installed; pip install 'avatar-streamer[export]'")
 
+from export.starter.assembly.folding import folded  # noqa: E402
 from export.starter.assembly.stages import (  # noqa: E402
+    FEATHER,
     WINDOW_HEIGHT,
     WINDOW_WIDTH,
+    Appearance,
+    Decode,
     DrivingKeypoints,
+    Flow,
     Layers,
+    Look,
+    Refine,
+    Sample,
     cut,
     head_rotation,
 )
@@ -73,21 +81,47 @@ def test_a_window_is_painted_as_it_is_in_the_whole_picture(model: g.Generator) -
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-def test_cutting_windows_takes_what_lies_there() -> None:
+@pytest.mark.parametrize(("corner", "margin"), [((8, 16), 0), ((40, 24), 1), ((0, 34), 1)])
+def test_cutting_a_window_takes_what_lies_there(corner: tuple[int, int], margin: int) -> None:
     image = torch.arange(64 * 64, dtype=torch.float32).reshape(1, 1, 64, 64)
-    windows = torch.tensor([[8.0, 16.0], [160.0, 96.0]])
-    parts = cut(image, windows)
-    for part, (top, left) in zip(parts, ((2, 4), (40, 24)), strict=True):
-        torch.testing.assert_close(part, image[0, :, top : top + WINDOW_HEIGHT // 4, left : left + WINDOW_WIDTH // 4])
+    part = cut(image, torch.tensor(corner), 20, 30, margin)
+    wide = torch.nn.functional.pad(image, (2, 2, 2, 2), mode="replicate")
+    top, left = (start + 2 - margin for start in corner)
+    torch.testing.assert_close(part, wide[:, :, top : top + 20 + 2 * margin, left : left + 30 + 2 * margin])
+
+
+@pytest.mark.parametrize("corner", [(40, 64), (0, 136), (176, 0)])
+def test_the_graphs_paint_what_was_trained(model: g.Generator, corner: tuple[int, int]) -> None:
+    """The folded networks, on a window that is sampled by itself."""
+    rng = np.random.default_rng(1)
+    photo = torch.rand(1, 3, g.FINE * g.SIZE, g.FINE * g.SIZE)
+    before, after = (torch.rand(1, g.CONDITIONS, g.SIZE, g.SIZE) for _ in range(2))
+    source = face(rng)
+    extent = (WINDOW_HEIGHT, WINDOW_WIDTH)
+    small = folded(model)
+    with torch.no_grad():
+        trained, motion = g.render_windows(model, photo, before, source, source + 0.02, after, [corner], extent)
+        half, quarter, eighth, both, pooled = Appearance(small)(torch.nn.functional.avg_pool2d(photo, g.FINE), before)
+        seen, prior = Look(small)(pooled, source, source + 0.02, after)
+        context, refined = Refine(small)(seen)
+        flow = Flow()(prior, refined)
+        sampled = Sample()(both, half, quarter, eighth, torch.tensor([corner]).float(), flow, context, refined)
+        layer = Layers()(Decode(small)(*sampled, g.crop(after, [corner], extent)))
+    torch.testing.assert_close(flow, motion.flow, atol=1e-5, rtol=0)
+    alpha = trained.alpha[0, 0]
+    inside = np.s_[g.FINE * FEATHER : -g.FINE * FEATHER, g.FINE * FEATHER : -g.FINE * FEATHER]
+    torch.testing.assert_close(layer[0, ..., 3][inside], alpha[inside], atol=1e-4, rtol=0)
+    over = trained.warped[0].permute(1, 2, 0) * (1 - layer[0, ..., 3:]) + layer[0, ..., :3]
+    torch.testing.assert_close(over[inside], trained.picture[0].permute(1, 2, 0)[inside], atol=1e-4, rtol=0)
 
 
 def test_a_layer_fades_in_from_its_window_s_edge() -> None:
     height, width = g.FINE * WINDOW_HEIGHT, g.FINE * WINDOW_WIDTH
-    layers = Layers()(torch.full((2, 4, height, width), 20.0)).numpy()
-    assert layers.shape == (2, height, width, 4)
-    np.testing.assert_allclose(layers[:, height // 2, width // 2], 1, atol=1e-3)
-    np.testing.assert_allclose(layers[..., :3], np.repeat(layers[..., 3:], 3, 3), atol=1e-6)  # white, times alpha
-    edge = layers[1, height // 2, : 10 * g.FINE, 3]
+    layer = Layers()(torch.full((1, 4, height, width), 20.0)).numpy()
+    assert layer.shape == (1, height, width, 4)
+    np.testing.assert_allclose(layer[:, height // 2, width // 2], 1, atol=1e-3)
+    np.testing.assert_allclose(layer[..., :3], np.repeat(layer[..., 3:], 3, 3), atol=1e-6)  # white, times alpha
+    edge = layer[0, height // 2, : 10 * g.FINE, 3]
     assert (np.diff(edge) >= 0).all()
     assert 0 < edge[0] < 0.25
 
