@@ -64,15 +64,17 @@ class _Pace:
 class SpeechClient:
     """Speech for the session at `url` (its Location, or its socket's own address), alive inside `async with`.
 
-    `on_event` is called with every event of the server as it comes, a dict with its `type`.
+    `on_event` is called with every event of the server as it comes, a dict with its `type`. `token`: an access token
+    with the scope push, for a server that asks for one.
     """
 
-    def __init__(self, url: str, on_event: Callable[[Event], None] | None = None) -> None:
+    def __init__(self, url: str, on_event: Callable[[Event], None] | None = None, token: str | None = None) -> None:
         self.delay_ms = 0  # from a sample's arrival at the server to its being sent to be heard
         location = url.rstrip("/").removesuffix("/speech")
         self._url = location.replace("http", "ws", 1) if location.startswith("http") else location
         self._url += "/speech"
         self._on_event = on_event
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._changed = asyncio.Condition()
         self._failure: str | None = None  # for good
         self._refusal: str | None = None  # of one message, for the next call to tell
@@ -93,7 +95,9 @@ class SpeechClient:
     async def __aenter__(self) -> SpeechClient:
         """Connect. Raises SpeechClientError when the server cannot be reached or refuses."""
         try:
-            self._socket: ClientConnection = await connect(self._url, compression=None, max_size=LARGEST_EVENT)
+            self._socket: ClientConnection = await connect(
+                self._url, compression=None, max_size=LARGEST_EVENT, additional_headers=self._headers
+            )
         except (OSError, InvalidHandshake, InvalidURI, TimeoutError) as error:
             raise SpeechClientError(f"{self._url}: {_sentence(error)}") from None
         try:

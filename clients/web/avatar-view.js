@@ -5,6 +5,7 @@
 //
 // Another site's page needs `avatar serve --allow-origin https://PAGE`.
 
+import { ask, showPicture, subprotocols, token } from "./access.js";
 import { Call } from "./call.js";
 import { open } from "./microphone.js";
 import { at, explain, refusal } from "./server.js";
@@ -17,7 +18,7 @@ const STYLE = `
 const VERSION = 1;
 
 export class AvatarView extends HTMLElement {
-  static observedAttributes = ["server", "avatar"];
+  static observedAttributes = ["server", "avatar", "token"];
   #call = null;
   #socket = null;
   #state = "idle";
@@ -60,6 +61,7 @@ export class AvatarView extends HTMLElement {
     this.stop();
     this.#call = new Call({
       server: this.#server(),
+      token: this.#token(),
       query: () => this.#query(),
       voice: this.hasAttribute("speech") ? null : () => open(microphone),
       always: this.hasAttribute("autostart"),
@@ -77,14 +79,14 @@ export class AvatarView extends HTMLElement {
   /** Say a text after what is said already, or in its place; resolves with its number when all of it is on its way. */
   async say(text, { language = "en", interrupt = false } = {}) {
     const query = new URLSearchParams({ language, interrupt: interrupt ? "1" : "0" });
-    const response = await fetch(`${this.#location()}/say?${query}`, { method: "POST", body: text });
+    const response = await ask(`${this.#location()}/say?${query}`, { method: "POST", body: text, token: this.#token() });
     if (!response.ok) throw await refusal(response);
     return (await response.json()).speech;
   }
 
   /** Silence, at once; resolves with the milliseconds that were heard of the texts said. */
   async interrupt() {
-    const response = await fetch(`${this.#location()}/say`, { method: "DELETE" });
+    const response = await ask(`${this.#location()}/say`, { method: "DELETE", token: this.#token() });
     if (!response.ok) throw await refusal(response);
     return (await response.json()).heard_ms;
   }
@@ -98,6 +100,12 @@ export class AvatarView extends HTMLElement {
   #server() {
     const address = this.getAttribute("server") ?? new URL(".", import.meta.url).href;
     return new URL(address.endsWith("/") ? address : `${address}/`, document.baseURI).href;
+  }
+
+  /** Of this server; that of the page's address is for the page's own. */
+  #token() {
+    const own = new URL(this.#server()).origin === window.location.origin;
+    return this.getAttribute("token") ?? (own ? token() : null);
   }
 
   #query() {
@@ -114,10 +122,11 @@ export class AvatarView extends HTMLElement {
   async #showPortrait() {
     const server = this.#server();
     try {
-      const { avatars } = await (await fetch(at("/avatars", server))).json();
+      const { avatars } = await (await ask(at("/avatars", server), { token: this.#token() })).json();
       const name = this.getAttribute("avatar");
       const chosen = avatars.find((avatar) => (name ? avatar.name === name : avatar.default));
-      if (chosen) this.shadowRoot.querySelector("img").src = at(chosen.picture, server);
+      const image = this.shadowRoot.querySelector("img");
+      if (chosen) await showPicture(image, at(chosen.picture, server), this.#token());
     } catch {
       // Without a portrait the face comes all the same.
     }
@@ -164,7 +173,8 @@ export class AvatarView extends HTMLElement {
 
   #listen() {
     this.#socket?.close();
-    const socket = new WebSocket(`${this.#location().replace(/^http/, "ws")}/control`);
+    const address = `${this.#location().replace(/^http/, "ws")}/control`;
+    const socket = new WebSocket(address, subprotocols(this.#token()));
     this.#socket = socket;
     socket.addEventListener("open", () => socket.send(JSON.stringify({ type: "hello", version: VERSION })));
     socket.addEventListener("message", ({ data }) => this.#tell("event", JSON.parse(data)));

@@ -1,6 +1,7 @@
 // One conversation with the server: a voice up, the avatar down, over as many WebRTC connections as it takes.
 // Kept to what Chromium 103 knows (OBS 30 has it): no AbortSignal.any, no :has.
 
+import { ask, token } from "./access.js";
 import { at, isFull, passes, refusal, within } from "./server.js";
 
 const CONNECT_TIMEOUT_MS = 20_000;
@@ -20,7 +21,7 @@ const GONE = 410; // of a session that another page's call has replaced
 /**
  * `query` (a function): what POST /session is asked for, as URLSearchParams. `voice` (a function): the promise of the
  * stream that is sent; null where a program speaks. `always`: it also calls again when it was never connected. `server`:
- * its address, with a slash at the end; if left out, the page's own.
+ * its address, with a slash at the end; if left out, the page's own. `token`: an access token, likewise.
  *
  * `on(event, detail)` hears what happens:
  *   asking, voice (stream), connecting, waiting (error: there is no room; it comes in by itself), stream (of the avatar),
@@ -28,8 +29,9 @@ const GONE = 410; // of a session that another page's call has replaced
  *   lost (error; it calls again, for ever), ended (nothing is held any more), failed (error; it does not call again).
  */
 export class Call {
-  constructor({ query, voice, always = false, on, server }) {
+  constructor({ query, voice, always = false, on, server, token: given }) {
     Object.assign(this, { query, voice, always, on, server });
+    this.token = () => (given === undefined ? token() : given);
     this.ticket = ticket(); // keeps its turn where others wait, too
     this.losses = 0; // since it was live last
     this.attempt = null; // the connection under way; all that it started ends with it
@@ -117,7 +119,8 @@ export class Call {
     const query = this.query();
     query.set("ticket", this.ticket);
     const response = await within(CONNECT_TIMEOUT_MS, mine.aborter.signal, (signal) =>
-      fetch(at(`/session?${query}`, this.server), {
+      ask(at(`/session?${query}`, this.server), {
+        token: this.token(),
         method: "POST",
         headers: { "Content-Type": "application/sdp" },
         body: peer.localDescription.sdp,
@@ -129,6 +132,7 @@ export class Call {
       location: at(response.headers.get("Location"), this.server),
       delay: Number(response.headers.get("Avatar-Delay")),
       layout: response.headers.get("Avatar-Video"),
+      token: this.token(),
     };
     const sdp = await response.text();
     if (this.attempt !== mine) return this.#release(mine);
@@ -225,7 +229,8 @@ function ticket() {
 async function hangUp({ session, peer }) {
   let answer;
   if (session) {
-    const goodbye = (signal) => fetch(session.location, { method: "DELETE", keepalive: true, signal });
+    const { location, token } = session;
+    const goodbye = (signal) => ask(location, { method: "DELETE", keepalive: true, signal, token });
     answer = await within(GOODBYE_TIMEOUT_MS, null, goodbye).catch(() => undefined);
   }
   peer?.close();
@@ -243,8 +248,8 @@ function gathered(peer) {
 /** How it goes, by the server's own counts; undefined where it does not say. */
 async function report({ session, aborter }) {
   try {
-    const ask = (signal) => fetch(session.location, { signal });
-    const response = await within(READOUT_MS, aborter.signal, ask);
+    const look = (signal) => ask(session.location, { signal, token: session.token });
+    const response = await within(READOUT_MS, aborter.signal, look);
     return response.ok ? await response.json() : undefined;
   } catch {
     return undefined;

@@ -1,5 +1,6 @@
 // A voice for those without a microphone: bundled clips and typed text, played into the call as if they were spoken.
 
+import { ask } from "./access.js";
 import { at, refusal, within } from "./server.js";
 
 const LOAD_MS = 15_000;
@@ -56,8 +57,8 @@ export async function clip(file) {
 
 /** Text, spoken by the server's speech synthesiser. */
 export async function spoken(text, language) {
-  const ask = (signal) => fetch(at(`/voice?${new URLSearchParams({ language })}`), { method: "POST", body: text, signal });
-  const response = await within(LOAD_MS, null, ask);
+  const address = at(`/voice?${new URLSearchParams({ language })}`);
+  const response = await within(LOAD_MS, null, (signal) => ask(address, { method: "POST", body: text, signal }));
   if (!response.ok) throw await refusal(response);
   return response.arrayBuffer();
 }

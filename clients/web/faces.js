@@ -1,5 +1,6 @@
 // Whose face: what there is to choose from, one's own faces with a name and an end.
 
+import { ask, showPicture } from "./access.js";
 import { at, explain, refusal, within } from "./server.js";
 
 const TIMEOUT_MS = 10_000;
@@ -38,7 +39,7 @@ export class Faces {
   redraw() {
     const [portrait, background] = [element("portrait"), this.background()];
     const query = background === "none" ? "" : `?${new URLSearchParams({ background })}`;
-    portrait.src = `${at(this.current.picture)}${query}`;
+    showPicture(portrait, `${at(this.current.picture)}${query}`).catch(() => {}); // the face comes all the same
     portrait.alt = this.current.description;
   }
 
@@ -54,7 +55,8 @@ export class Faces {
       this.choose(avatar);
       this.chosen(avatar);
     });
-    const picture = Object.assign(document.createElement("img"), { src: at(avatar.picture), alt: "", loading: "lazy" });
+    const picture = Object.assign(document.createElement("img"), { alt: "", loading: "lazy" });
+    showPicture(picture, at(avatar.picture)).catch(() => {});
     const title = Object.assign(document.createElement("span"), { className: "title", textContent: avatar.title });
     label.title = `${avatar.title}: ${avatar.description}`;
     label.append(input, picture, title);
@@ -118,7 +120,7 @@ export function icon(name) {
 
 async function change(method, avatar, query = {}) {
   const address = at(`/avatars/${avatar.name}?${new URLSearchParams(query)}`);
-  const response = await within(TIMEOUT_MS, null, (signal) => fetch(address, { method, signal }));
+  const response = await within(TIMEOUT_MS, null, (signal) => ask(address, { method, signal }));
   if (!response.ok) throw await refusal(response);
   return response;
 }

@@ -1,8 +1,10 @@
 // The page for OBS's Browser Source: it starts by itself, shows the face and nothing else, and never gives up.
 //
 //   avatar=NAME  fit=contain|cover  sound=0|1  speech=1&key=SECRET  background=transparent|none|blur|RRGGBB
+//   #token=TOKEN, for a server that asks for one
 //   lookahead=MS  size  still  energy  emotion  intensity  pose-style  expression-scale  yaw  pitch  roll: as in POST /session
 
+import { ask, showPicture } from "./access.js";
 import { Call } from "./call.js";
 import { open } from "./microphone.js";
 import { at, explain, passes, refusal, within } from "./server.js";
@@ -77,7 +79,7 @@ let outage = null; // a timer, while something is amiss that may pass
 async function showPortrait() {
   for (;;) {
     try {
-      const response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetch(at("/avatars"), { signal }));
+      const response = await within(LOAD_TIMEOUT_MS, null, (signal) => ask(at("/avatars"), { signal }));
       if (!response.ok) throw await refusal(response);
       const { avatars } = await response.json();
       const name = asked.get("avatar");
@@ -86,7 +88,7 @@ async function showPortrait() {
         const names = avatars.map((each) => each.name).join(", ");
         throw new Error(`There is no avatar ${name.slice(0, 40)}; there are ${names}.`);
       }
-      portrait.src = `${at(avatar.picture)}?${new URLSearchParams({ background: background() })}`;
+      await showPicture(portrait, `${at(avatar.picture)}?${new URLSearchParams({ background: background() })}`);
       await portrait.decode().catch(() => {}); // what is wrong with it, the session tells
       portrait.hidden = !portrait.naturalWidth;
       return;

@@ -1,5 +1,6 @@
 // One page, one conversation: who speaks, with which face, and how it goes.
 
+import { ask as fetchWithToken, fragment, remember } from "./access.js";
 import { backgrounds } from "./backgrounds.js";
 import { Call } from "./call.js";
 import { Captions } from "./captions.js";
@@ -97,13 +98,27 @@ async function later() {
 /** Who there is; null while the server is loading or away. */
 async function ask() {
   try {
-    const response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetch(at("/avatars"), { signal }));
+    const response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetchWithToken(at("/avatars"), { signal }));
     if (!response.ok) throw await refusal(response);
     return await response.json();
   } catch (error) {
     if (passes(error)) return null;
-    throw error;
+    if (error.status !== 401) throw error;
+    remember(await tokenTyped(error.message));
+    return ask();
   }
+}
+
+/** What the visitor types where the server asks for a token. */
+function tokenTyped(why) {
+  const dialog = element("access");
+  element("access-note").textContent = sentence(why);
+  element("access-token").value = "";
+  show("loading", "This server asks for a token.");
+  dialog.showModal();
+  return new Promise((done) => {
+    dialog.onclose = () => done(element("access-token").value);
+  });
 }
 
 // ---- a call
@@ -252,7 +267,7 @@ element("size").addEventListener("change", ({ target }) => {
   changed();
 });
 element("share").addEventListener("click", ({ target }) => copy(target, pageAddress("/")));
-element("share-obs").addEventListener("click", ({ target }) => copy(target, pageAddress("/obs")));
+element("share-obs").addEventListener("click", ({ target }) => copy(target, pageAddress("/obs") + fragment()));
 element("copy-address").addEventListener("click", ({ target }) => copy(target, call.session.location.href));
 window.addEventListener("pagehide", () => call.active && stop());
 document.addEventListener("keydown", (event) => {

@@ -1,5 +1,6 @@
 // A photo of the visitor's own becomes a face: chosen with the tile, or dropped anywhere on the page.
 
+import { ask } from "./access.js";
 import { at, explain, refusal, within } from "./server.js";
 
 const MAKE_TIMEOUT_MS = 150_000;
@@ -54,7 +55,7 @@ async function send(file, face) {
   const wanted = new URLSearchParams({ title: file.name });
   if (face) wanted.set("face", face);
   const response = await within(MAKE_TIMEOUT_MS, null, (signal) =>
-    fetch(at(`/avatars?${wanted}`), { method: "POST", body: file, signal }),
+    ask(at(`/avatars?${wanted}`), { method: "POST", body: file, signal }),
   );
   if (response.status !== 201) throw await refusal(response);
   return response.json();

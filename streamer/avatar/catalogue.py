@@ -29,7 +29,7 @@ _SHOWN_NAMES = 20
 
 @dataclass(frozen=True)
 class AvatarInfo:
-    """What a bundle says of itself."""
+    """What a bundle says of itself. owner: which visitor sent its photo, "" for those of whoever runs the program."""
 
     name: str
     title: str
@@ -37,6 +37,7 @@ class AvatarInfo:
     licence: str
     folder: Path
     mode: str = MODES[0]
+    owner: str = ""
 
 
 class _About(msgspec.Struct):
@@ -49,6 +50,7 @@ class _About(msgspec.Struct):
     licence: Text
     mode: Mode = MODES[0]
     name: str = ""  # for people; the folder's name is what counts
+    owner: str = ""
 
 
 def list_avatars(manifest: Manifest) -> list[str]:
@@ -142,7 +144,7 @@ def _belongs(manifest: Manifest, name: str) -> bool:
 
 def write_info(info: AvatarInfo, family: str) -> None:
     """Write a bundle's `avatar.json`, for its user only. Raises OSError."""
-    about = _About(FORMAT, info.title, family, info.description, info.licence, info.mode, info.name)
+    about = _About(FORMAT, info.title, family, info.description, info.licence, info.mode, info.name, info.owner)
     json_file.write(info.folder / ABOUT, about, private=True)
 
 
@@ -151,4 +153,5 @@ def _read_info(folder: Path) -> tuple[AvatarInfo, str]:
         about = json_file.read_format(folder / ABOUT, _About, FORMAT)
     except ManifestError as error:
         raise BundleError(str(error)) from None
-    return AvatarInfo(folder.name, about.title, about.description, about.licence, folder, about.mode), about.family
+    info = AvatarInfo(folder.name, about.title, about.description, about.licence, folder, about.mode, about.owner)
+    return info, about.family

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class Portrait:
     network: int
     folder: Path
     own: bool  # the user's, not the family's
+    owner: str = ""  # which visitor's, where it is one's
 
     def on(self, background: str | None) -> ByteArray:
         """The still on a background (see `FaceOptions`); uint8 [S, S, 4] on a transparent one.
@@ -73,34 +74,52 @@ class Gallery:
         """
         return cls([_portrait(manifest, name) for name in names], default)
 
+    def only(self, seen: Callable[[Portrait], bool]) -> Gallery:
+        """Those that somebody sees. The default is the first where they do not see the server's."""
+        portraits = [portrait for portrait in self._portraits.values() if seen(portrait)]
+        names = [portrait.name for portrait in portraits]
+        return Gallery(portraits, self.default if self.default in names or not names else names[0])
+
+    def portraits(self) -> list[Portrait]:
+        """All of them."""
+        return list(self._portraits.values())
+
+    def owned(self, owner: str) -> int:
+        """How many are of this visitor's photos."""
+        return sum(portrait.owner == owner for portrait in self._portraits.values())
+
     def add(self, manifest: Manifest, name: str) -> dict[str, object]:
         """An avatar that has come to be, or is called something else; as it is listed. Raises BundleError."""
         self._portraits[name] = portrait = _portrait(manifest, name)
-        return self._listed(portrait)
+        return self.listed(portrait)
 
     def remove(self, name: str) -> None:
         """An avatar is no more."""
-        del self._portraits[name]
+        self._portraits.pop(name, None)
 
     def find(self, name: str | None) -> Portrait:
         """The portrait called `name`; None is the default. Raises BundleError naming those there are."""
         chosen = self._portraits.get(self.default if name is None else name)
         if chosen is None:
-            raise BundleError(f"no avatar {str(name)[:40]!r}; there are {', '.join(self._portraits)}")
+            raise BundleError(f"no avatar {str(name)[:40]!r}; there are {', '.join(self._portraits) or 'none'}")
         return chosen
 
-    def listing(self) -> list[dict[str, object]]:
-        """For GET /avatars: name, title, description, picture (its address), default, own."""
-        return [self._listed(portrait) for portrait in self._portraits.values()]
+    def listing(self, owns: Callable[[str], bool] = lambda owner: True) -> list[dict[str, object]]:
+        """For GET /avatars: name, title, description, picture (its address), default, own.
 
-    def _listed(self, portrait: Portrait) -> dict[str, object]:
+        owns: whether what belongs to a visitor belongs to who asks.
+        """
+        return [self.listed(portrait, owns(portrait.owner)) for portrait in self._portraits.values()]
+
+    def listed(self, portrait: Portrait, theirs: bool = True) -> dict[str, object]:
+        """One of the listing."""
         return {
             "name": portrait.name,
             "title": portrait.title,
             "description": portrait.description,
             "picture": f"/avatars/{portrait.name}.png",
             "default": portrait.name == self.default,
-            "own": portrait.own,
+            "own": portrait.own and theirs,
         }
 
 
@@ -114,6 +133,6 @@ def _portrait(manifest: Manifest, name: str) -> Portrait:
         small = cv2.resize(photo, (LARGEST_PNG, LARGEST_PNG), interpolation=cv2.INTER_AREA)
         png = encode_png(np.asarray(small, np.uint8))
     still = scaled(photo, frame_size(manifest, photo.shape[0]))
-    return Portrait(
-        info.name, info.title, info.description, png, still, photo, manifest.size, info.folder, is_own(info)
-    )
+    own = is_own(info)
+    owner = info.owner if own else ""
+    return Portrait(info.name, info.title, info.description, png, still, photo, manifest.size, info.folder, own, owner)

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from streamer.cli import sound_arguments
+from streamer.cli.access_arguments import TOKEN_VARIABLE, given_token
 from streamer.cli.arguments import (
     SPEECH_PORT,
     add_avatar,
@@ -74,6 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="let a running `avatar serve`, perhaps on another machine, compute the face; loads no engines here",
     )
+    parser.add_argument(
+        "--token",
+        metavar="FILE|TOKEN",
+        help=f"for a --server that asks for one; a file with it, or itself (default: {TOKEN_VARIABLE})",
+    )
     parser.set_defaults(engines=None, threads=None)  # None: not given, which --server requires
 
 
@@ -128,4 +134,4 @@ def _server_face(args: argparse.Namespace) -> ServerChoice:
             raise ConfigError(f"--{option} is for a face that is made here; with --server, say it to `avatar serve`")
     if args.speech not in (None, SPEECH_PORT):
         raise ConfigError("--speech PORT is for a face that is made here; with --server, say --speech without a port")
-    return ServerChoice(args.server, args.avatar, args.lookahead, face_options(args))
+    return ServerChoice(args.server, args.avatar, args.lookahead, face_options(args), given_token(args.token))

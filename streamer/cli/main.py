@@ -27,6 +27,7 @@ COMMANDS = {
     "avatars": "list the avatars",
     "rename": "call an avatar something else",
     "remove": "remove an avatar",
+    "token": "invite others to a server",
     "engines": "check the engines",
     "bench": "measure a live conversation",
 }

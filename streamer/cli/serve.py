@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from streamer.cli.access_arguments import access, add_access
 from streamer.cli.arguments import (
     MAX_SESSIONS,
     add_avatar,
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="JSON of what the agent is asked for, such as instructions and voice (session.update)",
     )
+    add_access(parser)
     add_avatar(parser)
     add_family(parser)
     add_face_options(parser, live=True)
@@ -88,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve the page where people talk and the avatar talks with them. Stop with Ctrl-C."""
     from streamer.server.app import serve
 
+    keys, invitation = access(args)
     serve(
         ServeOptions(
             host=args.host,
@@ -100,6 +103,9 @@ def run(args: argparse.Namespace) -> int:
             max_sessions=args.sessions,
             record=record_options(args),
             photos=not args.no_photos,
+            token_keys=keys,
+            invitation=invitation,
+            photo_days=args.photo_days,
             voice=args.voice,
             allowed_origins=tuple(args.allow_origin),
             realtime=realtime(args),

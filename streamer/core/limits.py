@@ -45,6 +45,8 @@ class RateLimits:
     sessions: tuple[float, int] = (4.0, 16)
     pictures_each: tuple[float, int] = (6.0, 24)  # portraits on a background that is not remembered: 5 ms
     pictures: tuple[float, int] = (10.0, 40)
+    wrong_tokens_each: tuple[float, int] = (1.0, 10)  # tokens that are not accepted; checking one costs 0.2 ms
+    wrong_tokens: tuple[float, int] = (20.0, 100)
     patience_s: float = 4.0  # for a turn
 
 
@@ -74,6 +76,7 @@ class PhotoLimits:
     make_s: float = 60.0  # it takes one or two seconds on a quiet machine
     load_s: float = 30.0  # for the inference process to have it ready
     avatars: int = 100  # each is loaded when the server starts
+    kept_days: int = 30  # a visitor's, unless the server is told otherwise
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class FaceOnServer:
         face = await portrait(choice, logger.warning)
         key = secrets.token_urlsafe(24)  # the address stays when the call is lost and made again
         query = f"{choice.query(face.name, microphone=False)}&{urlencode({'key': key})}"
-        options = RemoteOptions(choice.url, query, ground(face.still, choice.face.background), microphone=False)
+        options = RemoteOptions(choice.url, query, ground(face.still, choice.face.background), False, choice.token)
         called = asyncio.Event()
         clock = MonotonicClock()
         session = RemoteSession(options, clock, pictures, sound, logger.warning, lambda call: called.set())

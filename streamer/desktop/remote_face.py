@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -29,7 +29,7 @@ from streamer.desktop.sources import NoMicrophone
 from streamer.session.ends import PictureSink, SoundSink, SoundSource
 from streamer.stages import face_options
 from streamer.web.listen import is_loopback
-from streamer.webrtc.call import REQUEST_S, Call, reaching, read_at_most, shown
+from streamer.webrtc.call import REQUEST_S, Call, bearer, reaching, read_at_most, shown
 from streamer.webrtc.ice import LOOPBACK, offer_only
 
 MOST_LISTING = 256 * 1024  # bytes
@@ -50,6 +50,7 @@ class ServerChoice:
     avatar: str | None = None
     lookahead_ms: int | None = None
     face: FaceOptions = PLAIN_FACE
+    token: str | None = field(default=None, repr=False)
 
     def query(self, name: str, microphone: bool) -> str:
         """Of POST /session."""
@@ -77,7 +78,8 @@ async def portrait(choice: ServerChoice, note: Note) -> ServersPortrait:
         SessionError: the address is not that of a server of avatars, or it cannot be reached.
         BundleError: it has no such avatar.
     """
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_S)) as http:
+    timeout, headers = aiohttp.ClientTimeout(total=REQUEST_S), bearer(choice.token)
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
         listing, told = await _fetch(http, choice.url, "avatars", MOST_LISTING), False
         while listing is None:
             if not told:
@@ -125,7 +127,7 @@ async def converse(
     offer_only(LOOPBACK if is_loopback(urlsplit(choice.url).hostname or "") else None)
     microphone = not isinstance(source, NoMicrophone)
     before = ground(face.still, choice.face.background)
-    options = RemoteOptions(choice.url, choice.query(face.name, microphone), before, microphone)
+    options = RemoteOptions(choice.url, choice.query(face.name, microphone), before, microphone, choice.token)
     calls = 0
 
     def called(call: Call) -> None:
@@ -163,6 +165,9 @@ async def _fetch(http: aiohttp.ClientSession, url: str, path: str, most: int) ->
         async with http.get(urljoin(url, path)) as response:
             if response.status == 503:
                 return None
+            if response.status in (401, 403):
+                words = shown((await read_at_most(response, MOST_LISTING)).decode(errors="replace"))
+                raise SessionError(f"{url}: {words}; give it with --token")
             if response.status != 200:
                 raise SessionError(f"{url}: not a server of avatars; it answers {response.status} to {path}")
             return await read_at_most(response, most)

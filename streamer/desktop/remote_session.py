@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from aiortc import MediaStreamTrack
@@ -48,13 +48,14 @@ class RemoteOptions:
     """Which session of which server: `query` is that of POST /session.
 
     still: uint8 [H, W, 3], shown while there is no face; [H, W, 4] where pictures are to be transparent.
-    microphone: False where speech is pushed to the server.
+    microphone: False where speech is pushed to the server. token: for a server that asks for one.
     """
 
     url: str
     query: str
     still: ByteArray
     microphone: bool = True
+    token: str | None = field(default=None, repr=False)
 
 
 class RemoteSession:
@@ -139,7 +140,7 @@ class RemoteSession:
             SessionError: it did not come about, or nothing came of it any more.
         """
         track = UplinkTrack(self._uplink) if self._options.microphone else None
-        self._call = call = Call(self._options.url, self._options.query, track, self._take)
+        self._call = call = Call(self._options.url, self._options.query, track, self._take, self._options.token)
         sound, pictures = Arrivals(RATE, self._clock), Arrivals(VIDEO_CLOCK, self._clock)
         audio_buffer.install(call.audio.receiver, sound)
         video_buffer.install(call.video.receiver, pictures)

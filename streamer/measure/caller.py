@@ -85,17 +85,23 @@ class Caller:
     """A call to the server at `url`, alive inside `async with`; what comes back is in `recording`.
 
     `sound`: what its microphone hears; None is no microphone, for a session that speech is pushed into.
-    `loss`: share of the microphone's packets that never arrive, chosen at random.
+    `loss`: share of the microphone's packets that never arrive, chosen at random. `token`: where the server wants one.
     """
 
     def __init__(
-        self, url: str, sound: Mono | None, query: str = "", clock: Clock | None = None, loss: float = 0.0
+        self,
+        url: str,
+        sound: Mono | None,
+        query: str = "",
+        clock: Clock | None = None,
+        loss: float = 0.0,
+        token: str | None = None,
     ) -> None:
         self.recording = Recording()
         self._loss = loss
         self._clock = clock or MonotonicClock()
         microphone = None if sound is None else SoundTrack(sound, self.recording, self._clock)
-        self._call = Call(url, query, microphone, self._read)
+        self._call = Call(url, query, microphone, self._read, token)
         audio_buffer.install(self._call.audio.receiver)
 
     @property

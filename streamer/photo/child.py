@@ -22,7 +22,12 @@ from streamer.photo.prepare import PrepareOptions, prepare
 def make(request: MakeAvatar) -> Answer:
     """Do what a request asks for."""
     options = PrepareOptions(
-        Path(request.photo), name=request.name, title=request.title, face=request.face, threads=request.threads
+        Path(request.photo),
+        name=request.name,
+        title=request.title,
+        face=request.face,
+        threads=request.threads,
+        owner=request.owner,
     )
     try:
         return Made(prepare(Manifest.load(Path(request.engines)), options).notes)

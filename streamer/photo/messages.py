@@ -14,6 +14,7 @@ class MakeAvatar(msgspec.Struct, tag="make", frozen=True):
     engines: str
     threads: int = 1
     face: int | None = None  # which of several, counted from the left, from 1
+    owner: str = ""  # which visitor sent it
 
 
 class Made(msgspec.Struct, tag="made", frozen=True):

@@ -38,7 +38,7 @@ _MOST_TITLE = 60  # characters
 @dataclass(frozen=True)
 class PrepareOptions:
     """What `avatar prepare` was asked for. name: None is made of the file's name; mode: None is the family's usual;
-    matte: None is the photo's own transparency, or made of it.
+    matte: None is the photo's own transparency, or made of it; owner: the visitor who sent it, if one did.
     """
 
     photo: Path
@@ -49,6 +49,7 @@ class PrepareOptions:
     matte: Path | None = None
     force: bool = False
     threads: int = DEFAULT_THREADS
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name
     private_folder(folder)
     title = options.title or name.replace("-", " ").replace("_", " ").title()
     description = f"Made of a photo on {datetime.date.today().isoformat()}."
-    write_info(AvatarInfo(name, title, description, LICENCE, folder, made.mode), manifest.family)
+    write_info(AvatarInfo(name, title, description, LICENCE, folder, made.mode, options.owner), manifest.family)
     write_picture(folder / PORTRAIT, made.photo)
     matte.write_matte(folder / MATTE, made.matte)
     write_picture(folder / PREVIEW, _preview(made))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,12 @@ from aiortc import InvalidStateError
 
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
+from streamer.access.tokens import Verifier
 from streamer.avatar.background import refuse_transparent
 from streamer.avatar.catalogue import default_name, find_avatar, list_avatars
 from streamer.avatar.frame_size import largest_frame
 from streamer.avatar.gallery import Gallery
-from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock
+from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock, until_first
 from streamer.core.console import note, say
 from streamer.core.errors import BundleError
 from streamer.core.limits import Limits, RateLimits
@@ -34,8 +35,10 @@ from streamer.server.capacity import MOST_SESSIONS
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.server.routes.handlers import Handlers
+from streamer.server.routes.scopes import SCOPES
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
+from streamer.web.access import access, audit
 from streamer.web.descriptors import door_limits
 from streamer.web.door import Door
 from streamer.web.guard import guard
@@ -96,11 +99,13 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
     handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings)
     guarded = guard(options.host, "/obs", Origins(options.allowed_origins))
     enclosing = [] if enclose is None else [enclose(lobby)]
-    middlewares = [door.middleware(), *enclosing, guarded, throttled(requests)]
+    tokens = asking_for_tokens(options.token_keys, rates)
+    middlewares = [door.middleware(), *enclosing, guarded, throttled(requests), tokens]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     runner = web.AppRunner(app, access_log=None, **HTTP)
     logging.getLogger("aiohttp.server").addFilter(not_the_clients)
+    audit.setLevel(logging.INFO)  # whatever else is logged
     await runner.setup()
     assert runner.server is not None  # it is there after `setup`
     protocol = runner.server
@@ -115,7 +120,10 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
             say(f"avatar: ready at {first}")
             for other in others:
                 say(f"avatar: from other machines, {other} (a browser gives the microphone to https pages only)")
-            await stop.wait()
+            if options.invitation is not None:
+                say(f"avatar: to open it once: add #token={options.invitation}")
+                say("avatar: that invites for a day; `avatar token` invites others, each with photos of their own")
+            await until_first(stop.wait(), handlers.expire_photos())
         say("avatar: stopped")
     finally:
         serving.cancel()
@@ -143,6 +151,14 @@ async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handle
         await asyncio.gather(starting, stopping, return_exceptions=True)
     handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
     return True
+
+
+def asking_for_tokens(keys: Sequence[str], rates: RateLimits) -> Middleware:
+    """The middleware that asks for tokens, where there is something to check them by. Raises ConfigError."""
+    verifier = Verifier(keys) if keys else None
+    clock = MonotonicClock()
+    failures = Throttles(rates.wrong_tokens_each, rates.wrong_tokens, rates.patience_s, clock)
+    return access(verifier, SCOPES, failures, Throttles(rates.requests_each, rates.requests, rates.patience_s, clock))
 
 
 def _portraits(manifest: Manifest, default: str | None) -> Gallery | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamer.core.limits import PhotoLimits
 from streamer.core.options import DEFAULT_THREADS, NOTHING, PLAIN_FACE, FaceOptions, RecordOptions
 from streamer.realtime.settings import RealtimeSettings
 
@@ -14,6 +15,8 @@ class ServeOptions:
     """What `avatar serve` was asked for. `family` is a family folder; None means the one shipped with the package.
 
     max_sessions: None is as many as the machine has the time for.
+    token_keys: public keys that tokens are checked by, none where no token is asked for (`access.secret`).
+    invitation: a token to be shown with the address.
     `lookahead_ms` and `face` hold for sessions that do not choose their own; None is `lookahead.live_lookahead_ms`.
     """
 
@@ -27,6 +30,9 @@ class ServeOptions:
     max_sessions: int | None = None
     record: RecordOptions = NOTHING
     photos: bool = True  # avatars may be made on the page, from this machine only
+    token_keys: tuple[str, ...] = ()
+    invitation: str | None = None
     voice: str = "espeak"  # see `voice.choice`
+    photo_days: int = PhotoLimits.kept_days  # how long those of visitors are kept
     allowed_origins: tuple[str, ...] = ()  # other sites whose pages may use the server
     realtime: RealtimeSettings | None = None  # who answers the microphones; None: the faces speak with their voices

@@ -10,9 +10,10 @@ import asyncio
 import itertools
 import logging
 import re
+import secrets
 import sys
 import tempfile
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,10 +61,13 @@ class PhotoDesk:
         """Whether a photo is being worked on: another has to wait."""
         return self._busy.locked()
 
-    async def make(self, photo: AsyncIterable[bytes], title: str, face: int | None = None) -> NewAvatar:
+    async def make(
+        self, photo: AsyncIterable[bytes], title: str, face: int | None = None, owner: str = ""
+    ) -> NewAvatar:
         """Make an avatar of a picture's file as it arrives.
 
         title: what people see it called; made plain and short. face: which of several, counted from the left, from 1.
+        owner: the visitor whose it will be; then its name tells nothing of what others have called theirs.
 
         Raises:
             ChooseFaceError: it has several faces, and none was chosen.
@@ -73,13 +77,13 @@ class PhotoDesk:
         async with self._busy:
             known = list_avatars(self._manifest)
             if len(known) >= self._limits.avatars:
-                raise BundleError(f"there are {len(known)} avatars, which is as many as are kept; remove some first")
+                raise BundleError("there are as many avatars as are kept; remove some first")
             with tempfile.TemporaryDirectory(prefix="avatar-") as folder:
                 path = Path(folder) / "photo"
                 await self._save(photo, path)
                 title = plain_title(title)
-                name = next(name for name in _names(title) if name not in known)
-                return await self._prepare(path, name, title or name.replace("-", " ").title(), face)
+                name = next(name for name in _names(title, owner) if name not in known)
+                return await self._prepare(path, name, title or _spoken(name, owner), face, owner)
 
     async def _save(self, photo: AsyncIterable[bytes], path: Path) -> None:
         size = 0
@@ -98,8 +102,8 @@ class PhotoDesk:
         if not size:
             raise PhotoError("an empty file, expected a picture")
 
-    async def _prepare(self, path: Path, name: str, title: str, face: int | None) -> NewAvatar:
-        request = MakeAvatar(str(path), name, title, str(self._manifest.folder), face=face)
+    async def _prepare(self, path: Path, name: str, title: str, face: int | None, owner: str) -> NewAvatar:
+        request = MakeAvatar(str(path), name, title, str(self._manifest.folder), face=face, owner=owner)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "streamer.photo.child"),
             stdin=asyncio.subprocess.PIPE,
@@ -143,7 +147,14 @@ def plain_title(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in stem).split())[:LONGEST_TITLE]
 
 
-def _names(title: str) -> itertools.chain[str]:
-    """Names for the terminal, made of the title, or of NAME where it has no plain letters."""
+def _names(title: str, owner: str) -> Iterator[str]:
+    """Names for the terminal, of the title, or of NAME where it has no plain letters; a visitor's are by chance."""
+    if owner:
+        return (f"{NAME}-{secrets.token_hex(8)}" for _ in itertools.count())
     first = plain_name(title)[:36].rstrip("-_") or NAME
     return itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
+
+
+def _spoken(name: str, owner: str) -> str:
+    """A title for a photo whose own has nothing in it."""
+    return NAME.title() if owner else name.replace("-", " ").title()

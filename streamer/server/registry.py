@@ -1,7 +1,8 @@
 """Registry of open sessions: lookup by token or key, the session limit, and total counters.
 
 A session may also be opened with a key, a secret of the caller's own: then it is found by that, too, whichever call it
-is. A newer call with the same key takes the older one's place.
+is. A newer call with the same key takes the older one's place. Each has an owner, the one of the caller's access token:
+nobody else finds it, and the same key of two owners is two keys.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
+from streamer.access.grant import EVERYTHING, Grant
 from streamer.core.aio import Clock
 from streamer.core.console import note
 from streamer.core.errors import SessionError
@@ -58,6 +60,7 @@ class Lobby:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._keys: dict[str, str] = {}  # of sessions that have one, by token
+        self._owners: dict[str, str] = {}
         self._replaced: deque[str] = deque(maxlen=REMEMBERED)
         self._ended = SessionCounts()
         self._most = most_sessions(max_sessions, lambda: worker.pulse, lambda: self.open_sessions)
@@ -107,13 +110,13 @@ class Lobby:
             total.add(session.counts())
         return total
 
-    def check_room(self, address: str, key: str | None = None, ticket: str | None = None) -> None:
+    def check_room(self, address: str, key: str | None = None, ticket: str | None = None, owner: str = "") -> None:
         """Look, at no cost, whether a session could be opened soon. Raises NoRoomError.
 
         ticket: the caller's own, by which it waits in line; see `waiting_line`.
         """
         self._check_worker()
-        if key is None or self._token_of(key) is None:
+        if key is None or self._token_of(key, owner) is None:
             self._places.check(address, self._clock.now() + PATIENCE_S, ticket)
 
     async def admit(
@@ -122,11 +125,12 @@ class Lobby:
         prepare: Callable[[], Awaitable[PeerOptions]],
         address: str = "",
         key: str | None = None,
+        owner: str = "",
     ) -> tuple[str, str, int]:
         """Open a session: its token, the SDP answer and the delay in ms. One that has this key ends first.
 
         offer: has passed `check_offer`. prepare: is called once the session has its place, and may be costly.
-        address: whom the offer comes from.
+        address: whom the offer comes from. owner: whose session it will be.
 
         Raises:
             NoRoomError: the engines are not ready, or there are too many sessions.
@@ -135,7 +139,7 @@ class Lobby:
             SessionError: the session ended meanwhile, for another reason.
         """
         self._check_worker()
-        while key is not None and (older := self._token_of(key)) is not None:  # others may come while it closes
+        while key is not None and (older := self._token_of(key, owner)) is not None:  # others may come while it closes
             self._replaced.append(older)
             await self._sessions[older].close("a newer call has its key")
         token = secrets.token_urlsafe(24)
@@ -148,6 +152,7 @@ class Lobby:
             self._places.leave(token)
             raise
         self._sessions[token] = session
+        self._owners[token] = owner
         self._places.seat(token, session)
         if key is not None:
             self._keys[token] = key
@@ -163,28 +168,26 @@ class Lobby:
         self._tell(f"session {self.opened} begins: {face}, for {address or 'a program'}")
         return token, answer, session.delay_ms
 
-    def find(self, token_or_key: str) -> Session | None:
-        """The session with this token, or this key."""
-        found = self._sessions.get(token_or_key)
-        if found is None and (token := self._token_of(token_or_key)) is not None:
-            found = self._sessions[token]
-        return found
+    def find(self, token_or_key: str, asking: Grant = EVERYTHING) -> Session | None:
+        """The session with this token, or this key, where it belongs to who asks."""
+        token = token_or_key if token_or_key in self._sessions else self._token_of(token_or_key, asking.owner)
+        return self._theirs(token, asking)
 
-    def watched(self, name: str) -> Session | None:
-        """The session that may be watched at this address, or that has this token or key."""
-        found = self.find(name)
-        for token, session in self._sessions.items():  # all are compared: how long this takes tells nothing
+    def watched(self, name: str, asking: Grant = EVERYTHING) -> Session | None:
+        """The session that may be watched at this address, or that has this token or key, likewise."""
+        found = self.find(name, asking)
+        for token in self._sessions:  # all are compared: how long this takes tells nothing
             if secrets.compare_digest(watch_address(token).encode(), name.encode()):
-                found = session
+                found = self._theirs(token, asking)
         return found
 
     def was_replaced(self, token: str) -> bool:
         """Whether a newer call with the same key has ended this session."""
         return token in self._replaced
 
-    async def dismiss(self, token: str) -> bool:
-        """Close a session; False when there is none with this token."""
-        session = self._sessions.get(token)
+    async def dismiss(self, token: str, asking: Grant = EVERYTHING) -> bool:
+        """Close a session; False when who asks has none with this token."""
+        session = self._theirs(token, asking)
         if session is None:
             return False
         await session.close("the client left")
@@ -198,17 +201,23 @@ class Lobby:
         if not self.ready:
             raise NoRoomError("the engines are not ready yet; try again in a moment")
 
-    def _token_of(self, key: str) -> str | None:
+    def _theirs(self, token: str | None, asking: Grant) -> Session | None:
+        if token is None or token not in self._sessions or not asking.owns(self._owners[token]):
+            return None
+        return self._sessions[token]
+
+    def _token_of(self, key: str, owner: str) -> str | None:
         """Every key is looked at, and each as long whatever is right of it: how long this takes tells nothing."""
         found = None
         for token, known in self._keys.items():
-            if secrets.compare_digest(known.encode(), key.encode()):
+            if secrets.compare_digest(known.encode(), key.encode()) and self._owners[token] == owner:
                 found = token
         return found
 
     def _forget(self, token: str, session: Session) -> None:
         self._keys.pop(token, None)
         self._places.leave(token)
+        self._owners.pop(token, None)
         if self._sessions.pop(token, None) is None:
             return
         self._ended.add(session.counts())

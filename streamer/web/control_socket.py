@@ -26,6 +26,7 @@ from streamer.session.control_protocol import (
 )
 from streamer.session.speech_port import SpeechPort
 from streamer.session.speech_protocol import Allowance
+from streamer.web.access import SUBPROTOCOL
 
 HEARTBEAT_S = 15.0
 GREET_S = 10.0  # from the connection to hello
@@ -80,7 +81,9 @@ class ControlSocket:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Until the client or the session ends."""
-        socket = web.WebSocketResponse(max_msg_size=MOST_BYTES, compress=False, heartbeat=HEARTBEAT_S, timeout=1.0)
+        socket = web.WebSocketResponse(
+            max_msg_size=MOST_BYTES, compress=False, heartbeat=HEARTBEAT_S, timeout=1.0, protocols=(SUBPROTOCOL,)
+        )
         await socket.prepare(request)
         control, speech = self._session.control, self._session.speech
         tell: Callable[[Event], None] = self._tell

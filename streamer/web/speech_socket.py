@@ -30,6 +30,7 @@ from streamer.session.speech_protocol import (
     render_error,
     render_hello,
 )
+from streamer.web.access import SUBPROTOCOL
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class SpeechSocket:
             heartbeat=HEARTBEAT_S,
             timeout=1.0,
             autoping=False,
+            protocols=(SUBPROTOCOL,),
         )
         self._session.speech.attach(self._tell)
         try:

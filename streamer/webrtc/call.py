@@ -44,10 +44,12 @@ class Call:
     """A session with the server at `url` (which ends with a slash), alive inside `async with`.
 
     microphone: the track to send; None for a session for pushed speech.
-    take: reads a track that comes back, until it ends or is cancelled.
+    take: reads a track that comes back, until it ends or is cancelled. token: for a server that asks for one.
     """
 
-    def __init__(self, url: str, query: str, microphone: MediaStreamTrack | None, take: Take) -> None:
+    def __init__(
+        self, url: str, query: str, microphone: MediaStreamTrack | None, take: Take, token: str | None = None
+    ) -> None:
         self.location = ""
         self.watch = ""  # where others may watch the session, as a path
         self.matte = False  # pictures are as wide as two: beside the colour, how much of it covers the background
@@ -55,7 +57,7 @@ class Call:
         self.ended = asyncio.Event()  # the connection has been closed, or has failed
         self._url, self._query, self._take = url, query, take
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_S))
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_S), headers=bearer(token))
         self._readers: list[asyncio.Task[None]] = []
         if microphone is None:
             self.audio = self._peer.addTransceiver("audio", "recvonly")
@@ -136,6 +138,11 @@ class Call:
     def _on_connection_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):
             self.ended.set()
+
+
+def bearer(token: str | None) -> dict[str, str]:
+    """The header that a token goes in (RFC 6750)."""
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 async def _nothing(data: bytes) -> None:

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from playwright.async_api import async_playwright, expect
 
-from streamer.avatar.catalogue import HOME_VARIABLE
+from engines import SHIPPED_FAMILY
+from engines.manifest import Manifest
+from streamer.avatar.catalogue import HOME_VARIABLE, find_avatar
 from streamer.core.errors import PhotoError
 from streamer.core.limits import PhotoLimits
 from streamer.measure.caller import Caller
@@ -195,8 +197,9 @@ def test_titles_are_plain_and_short(text: str, title: str) -> None:
 
 @pytest.mark.slow
 def test_the_child_answers_with_the_remarks_about_a_photo() -> None:
-    answer = make(MakeAvatar(str(PHOTO), "me", "Me", str(ROOT / "engines" / "starter")))
+    answer = make(MakeAvatar(str(PHOTO), "me", "Me", str(SHIPPED_FAMILY), owner="ada"))
     assert isinstance(answer, Made)
+    assert find_avatar(Manifest.load(SHIPPED_FAMILY), "me").owner == "ada"
     assert notes_of(msgspec.json.encode(answer), b"") == answer.notes
 
 

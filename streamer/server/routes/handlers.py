@@ -6,8 +6,8 @@
                                  recorded: whether they are; photos: whether whoever asks may POST one; voice: whether
                                  text can be spoken; agent: whether a voice agent answers microphones; sizes: that
                                  pictures may have
-    POST   /avatars              a photo in; 201 and JSON of its avatar out; on the server's own machine;
-                                 ?title=TEXT&face=N
+    POST   /avatars              a photo in; 201 and JSON of its avatar out; with a token, or on the server's own
+                                 machine; ?title=TEXT&face=N
     PATCH  /avatars/NAME         ?title=TEXT: one of the user's own is called something else; JSON as it is listed
     DELETE /avatars/NAME         one of the user's own is no more
     GET    /avatars/NAME.png     a portrait; ?background= as below
@@ -51,6 +51,7 @@ from streamer.server import metrics
 from streamer.server.assets import ASSETS, WEB
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
+from streamer.server.retention import expire
 from streamer.server.routes.photo_handlers import PhotoHandlers
 from streamer.server.routes.say_handlers import SayHandlers
 from streamer.server.routes.session_handlers import SessionHandlers, unavailable
@@ -60,6 +61,7 @@ from streamer.server.routes.whep_handlers import WhepHandlers
 from streamer.server.stills import Stills
 from streamer.stages import face_options
 from streamer.voice.choice import open_voice
+from streamer.web.access import grant_of
 from streamer.web.door import Door
 from streamer.web.throttle import Throttles, address_of
 
@@ -97,13 +99,12 @@ class Handlers:
         self._lobby = lobby
         self._limits = limits
         self._photos = PhotoHandlers(manifest, worker, options.host, options.photos)
+        self._photo_days = options.photo_days
         self._stills = Stills()
         rates = RateLimits()
         self._drawings = Throttles(rates.pictures_each, rates.pictures, rates.patience_s, MonotonicClock())
         self._recordings = recordings
-        self._sessions = SessionHandlers(
-            manifest, lobby, limits, options, self._stills, self._known_gallery, recordings
-        )
+        self._sessions = SessionHandlers(manifest, lobby, limits, options, self._stills, self._seen_gallery, recordings)
         self._whep = WhepHandlers(
             lobby.watched, self._sessions.read_offer, self._sessions.turn, limits, MonotonicClock()
         )
@@ -115,6 +116,10 @@ class Handlers:
         """Let go of what the handlers hold."""
         if self._synthesiser is not None:
             await self._synthesiser.close()
+
+    async def expire_photos(self) -> None:
+        """Remove visitors' photos that are kept no longer, for ever."""
+        await expire(self._manifest, self._worker, lambda: self.gallery, self._photo_days)
 
     def routes(self) -> list[web.RouteDef]:
         """All routes of the interface."""
@@ -152,7 +157,7 @@ class Handlers:
     async def avatars(self, request: web.Request) -> web.Response:
         """List avatars, and say whether sessions are recorded and photos accepted."""
         found = {
-            "avatars": self._known_gallery().listing(),
+            "avatars": self._seen_gallery(request).listing(grant_of(request).owns),
             "ready": self._ready,
             "recorded": self._recordings is not None,
             "photos": self._photos.takes(request),
@@ -179,7 +184,7 @@ class Handlers:
     async def picture(self, request: web.Request) -> web.Response:
         """A portrait, on a background where one is asked for."""
         try:
-            portrait = self._known_gallery().find(request.match_info["name"])
+            portrait = self._seen_gallery(request).find(request.match_info["name"])
             background = face_options.of_query(request.query, PLAIN_FACE).background
         except BundleError as error:
             raise web.HTTPNotFound(text=f"{error}\n") from None
@@ -226,6 +231,11 @@ class Handlers:
     @property
     def _ready(self) -> bool:
         return self._worker.state is WorkerState.READY and self.gallery is not None
+
+    def _seen_gallery(self, request: web.Request) -> Gallery:
+        """Those that whoever asks may see."""
+        grant = grant_of(request)
+        return self._known_gallery().only(lambda portrait: grant.shows(portrait.name, portrait.owner))
 
     def _known_gallery(self) -> Gallery:
         if self.gallery is None:

@@ -1,7 +1,9 @@
-"""POST /avatars: a photo in, an avatar out; for requests from the server's own machine.
+"""POST /avatars: a photo in, an avatar out; for who has a token, or for requests from the server's own machine.
 
-A photo costs the server work and disk space, and shows a face to all other visitors. So it is accepted only
-by a server that listens on a loopback address, from a request that no proxy passed on. Proxies tell of themselves by a
+A photo with a token belongs to the token's owner: nobody else sees, renames or removes it.
+
+Without tokens a photo shows a face to all other visitors. So it is accepted only by a server that listens on a loopback
+address, from a request that no proxy passed on. Proxies tell of themselves by a
 header; those that do not, by an older HTTP than browsers speak, by asking for another host than the page is of or for
 another port than ours, or by running as a user of their own.
 """
@@ -14,12 +16,14 @@ from urllib.parse import urlsplit
 from aiohttp import HttpVersion11, web
 
 from engines.manifest import Manifest
+from streamer.access.grant import PHOTOS
 from streamer.avatar.gallery import Gallery
 from streamer.avatar.own import remove_avatar, rename_avatar
 from streamer.core.errors import BundleError, ConfigError, PhotoError, SessionError
 from streamer.core.limits import PhotoLimits
 from streamer.inference.worker import InferenceWorker
 from streamer.server.photo_desk import ChooseFaceError, PhotoDesk
+from streamer.web.access import grant_of, is_asked_for
 from streamer.web.listen import is_loopback
 from streamer.web.neighbour import is_another_users
 
@@ -29,6 +33,7 @@ ELSEWHERE = (
 )
 PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 FACES_HEADER = "Avatar-Faces"  # how many faces there are to choose from
+CLOSED = "this server takes no photos\n"
 RETRY_S = "2"
 
 
@@ -40,16 +45,22 @@ class PhotoHandlers:
         self._worker = worker
         self._limits = PhotoLimits()
         self._desk = PhotoDesk(manifest, self._limits)
-        self._taken = wanted and is_loopback(listening_on) and "coefficients" in manifest.stages
+        self._taken = wanted and "coefficients" in manifest.stages
+        self._local = is_loopback(listening_on)
 
     def takes(self, request: web.Request) -> bool:
         """Return whether the sender of this request may send photos."""
-        return self._taken and not passed_on(request)
+        if is_asked_for(request):
+            return self._taken and grant_of(request).may(PHOTOS)
+        return self._taken and self._local and not passed_on(request)
 
     async def add(self, request: web.Request, gallery: Gallery) -> web.Response:
         """Make an avatar of the body, a picture's file; ?title= is what people see, ?face= which of several."""
         if not self.takes(request):
-            raise web.HTTPForbidden(text=ELSEWHERE)
+            raise web.HTTPForbidden(text=CLOSED if is_asked_for(request) else ELSEWHERE)
+        owner, most_photos = grant_of(request).owner, grant_of(request).photos
+        if most_photos is not None and gallery.owned(owner) >= most_photos:
+            raise web.HTTPConflict(text=f"the token keeps {most_photos} photos; remove one first\n")
         if self._desk.busy:
             raise web.HTTPServiceUnavailable(
                 text="another photo is being worked on; try again in a moment\n", headers={"Retry-After": RETRY_S}
@@ -64,7 +75,8 @@ class PhotoHandlers:
             raise web.HTTPBadRequest(text=f"face is {face[:20]!r}, expected 1 to 99, counted from the left\n")
         try:
             title = request.query.get("title", "")
-            made = await self._desk.make(request.content.iter_any(), title, None if face is None else int(face))
+            number = None if face is None else int(face)
+            made = await self._desk.make(request.content.iter_any(), title, number, owner)
             await self._worker.load(made.name, self._limits.load_s)
             listed = gallery.add(self._manifest, made.name)
         except ChooseFaceError as error:
@@ -100,16 +112,16 @@ class PhotoHandlers:
         return web.Response(text="removed\n")
 
     def _of_own(self, request: web.Request, gallery: Gallery) -> str:
-        if not self.takes(request):
+        if not (is_asked_for(request) or self.takes(request)):  # a visitor's own goes, whatever is taken now
             raise web.HTTPForbidden(text=ELSEWHERE)
+        grant = grant_of(request)
         try:
-            portrait = gallery.find(request.match_info["name"])
+            seen = gallery.only(lambda portrait: grant.shows(portrait.name, portrait.owner))
+            portrait = seen.find(request.match_info["name"])
         except BundleError as error:
             raise web.HTTPNotFound(text=f"{error}\n") from None
-        if not portrait.own:
-            raise web.HTTPForbidden(
-                text=f"{portrait.name} comes with the engines; only your own faces can be altered\n"
-            )
+        if not (portrait.own and grant.owns(portrait.owner)):
+            raise web.HTTPForbidden(text=f"{portrait.name} comes with the server; only your own faces can be altered\n")
         return portrait.name
 
 

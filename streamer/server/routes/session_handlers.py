@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -18,6 +17,8 @@ from typing import Any
 from aiohttp import web
 
 from engines.manifest import Manifest
+from streamer.access.grant import TALK
+from streamer.access.usage import QuotaError
 from streamer.avatar.background import TRANSPARENT
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import MonotonicClock
@@ -28,14 +29,16 @@ from streamer.recording.recorder import Recordings
 from streamer.server.options import ServeOptions
 from streamer.server.peer_session import Session
 from streamer.server.places import NoRoomError
+from streamer.server.quotas import Quotas
 from streamer.server.registry import Lobby, ReplacedError, watch_address
+from streamer.server.routes.callers_names import bearer_key_of, key_of, ticket_of
 from streamer.server.routes.session_query import SessionQuery
 from streamer.server.stills import Stills
 from streamer.server.trickle import take_fragment
-from streamer.server.waiting_line import TICKET
 from streamer.stages import face_options
 from streamer.stages.life.steering import Steering
 from streamer.stages.pose import IDLE
+from streamer.web.access import grant_of
 from streamer.web.control_socket import serve_control
 from streamer.web.listen import is_loopback
 from streamer.web.speech_socket import serve_speech
@@ -57,13 +60,13 @@ UNREACHABLE = (
     "elsewhere start it with --host 0.0.0.0 (docs/proxy.md)\n"
 )
 REMEMBERED = 64
+MICROPHONE = "the token is for pushed speech (?speech=1); a microphone needs the scope talk\n"
 NO_SESSION = "no such session; it may have ended\n"
 REPLACED = "a newer call with the same key has taken this session's place\n"
-KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
 class SessionHandlers:
-    """The handlers of one server. `gallery` raises HTTPException where there is none yet."""
+    """The handlers of one server. `gallery`: whom a request may choose; HTTPException where there is none yet."""
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class SessionHandlers:
         limits: Limits,
         options: ServeOptions,
         stills: Stills,
-        gallery: Callable[[], Gallery],
+        gallery: Callable[[web.Request], Gallery],
         recordings: Recordings | None,
     ) -> None:
         """`options`: what sessions have that do not choose; `recordings`: where they are recorded."""
@@ -83,6 +86,7 @@ class SessionHandlers:
         self._limits = limits
         self._default = options
         self._query = SessionQuery(manifest, options, stills, gallery, recordings)
+        self._quotas = Quotas()
         self._published: deque[str] = deque(maxlen=REMEMBERED)  # tokens of sessions begun by WHIP
         names = manifest.coefficients
         lively = ["energy"] if manifest.stage("pose").process == IDLE else []
@@ -91,11 +95,11 @@ class SessionHandlers:
 
     async def open(self, request: web.Request) -> web.Response:
         """Begin a session."""
-        return await self._counted(self._open(request, _key))
+        return await self._counted(self._open(request, key_of))
 
     async def publish(self, request: web.Request) -> web.Response:
         """Begin a session that only hears (WHIP, RFC 9725): its face is for those who watch."""
-        return await self._counted(self._open(request, _bearer, published=True))
+        return await self._counted(self._open(request, bearer_key_of, published=True))
 
     async def _counted(self, opening: Coroutine[Any, Any, web.Response]) -> web.Response:
         try:
@@ -111,7 +115,7 @@ class SessionHandlers:
     async def close(self, request: web.Request) -> web.Response:
         """End a session."""
         token = request.match_info["token"]
-        found = await self._lobby.dismiss(token)
+        found = await self._lobby.dismiss(token, grant_of(request))
         if self._lobby.was_replaced(token):  # also while it is still closing: its page is not to call again
             raise web.HTTPGone(text=REPLACED)
         if not found:
@@ -121,7 +125,7 @@ class SessionHandlers:
     async def unpublish(self, request: web.Request) -> web.Response:
         """End a session that was begun by WHIP: 200 also where its connection was closed a moment before."""
         if request.match_info["token"] in self._published:
-            await self._lobby.dismiss(request.match_info["token"])
+            await self._lobby.dismiss(request.match_info["token"], grant_of(request))
             return web.Response(text="ended\n")
         return await self.close(request)
 
@@ -158,23 +162,25 @@ class SessionHandlers:
 
     def found(self, request: web.Request) -> Session:
         """The session that a path names, by its token or key. Raises HTTPNotFound."""
-        session = self._lobby.find(request.match_info["token"])
+        session = self._lobby.find(request.match_info["token"], grant_of(request))
         if session is None:
             raise web.HTTPNotFound(text=NO_SESSION)
         return session
 
     async def _open(
-        self, request: web.Request, key_of: Callable[[web.Request], str | None], published: bool = False
+        self, request: web.Request, find_key: Callable[[web.Request], str | None], published: bool = False
     ) -> web.Response:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
         if is_loopback(self._default.host) and (caller := forwarded_for(request)) and not is_own(caller):
             raise web.HTTPForbidden(text=UNREACHABLE)
-        (portrait, options), key = self._query.read(request), key_of(request)
-        ticket = _ticket(request)
+        (portrait, options), key = self._query.read(request), find_key(request)
+        ticket, grant = ticket_of(request), grant_of(request)
+        if options.microphone and not grant.may(TALK):
+            raise web.HTTPForbidden(text=MICROPHONE)
         try:
             address = address_of(request)
-            self._lobby.check_room(address, key, ticket)
+            self._lobby.check_room(address, key, ticket, grant.owner)
             offer = await self.read_offer(request)
             if published:
                 check_published(offer, self._limits)
@@ -183,12 +189,17 @@ class SessionHandlers:
                 check_offer(offer, self._limits, options.microphone)
             await self.openings.turn(address)
             prepare = partial(self._query.prepare, portrait, options)
-            token, answer, delay_ms = await self._lobby.admit(offer, prepare, address, key)
+            replaces = key is not None and self._lobby.find(key, grant) is not None
+            with self._quotas.session(grant, replaces) as holding:
+                token, answer, delay_ms = await self._lobby.admit(offer, prepare, address, key, grant.owner)
+                holding.holds(self._lobby.find(token))
             self._lobby.waiting.leave(ticket)
         except ReplacedError as error:
             raise web.HTTPGone(text=f"{error}\n") from None
         except OfferError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
+        except QuotaError as error:
+            raise web.HTTPTooManyRequests(text=f"{error}\n") from None
         except NoRoomError as error:
             raise unavailable(str(error), self._limits, error.place) from None
         except SessionError as error:
@@ -228,28 +239,3 @@ def unavailable(reason: str, limits: Limits, place: int | None = None) -> web.HT
     if place is not None:
         headers[PLACE_HEADER] = str(place)
     return web.HTTPServiceUnavailable(text=f"{reason}\n", headers=headers)
-
-
-def _ticket(request: web.Request) -> str | None:
-    ticket = request.query.get("ticket")
-    if ticket is not None and not TICKET.fullmatch(ticket):
-        raise web.HTTPBadRequest(text="ticket must be 16 to 64 letters, digits, - or _\n")
-    return ticket
-
-
-def _bearer(request: web.Request) -> str | None:
-    given = request.headers.get("Authorization")
-    if given is None:
-        return None
-    if not KEY.fullmatch(key := given.removeprefix("Bearer ").strip()):
-        raise web.HTTPUnauthorized(
-            text="the bearer token must be 16 to 128 letters, digits, - or _\n", headers={"WWW-Authenticate": "Bearer"}
-        )
-    return key
-
-
-def _key(request: web.Request) -> str | None:
-    key = request.query.get("key")
-    if key is not None and not KEY.fullmatch(key):  # it is a secret: not repeated
-        raise web.HTTPBadRequest(text="key must be 16 to 128 letters, digits, - or _\n")
-    return key

@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 
 class SessionQuery:
-    """Reads the queries of one server. `gallery` raises HTTPException where there is none yet."""
+    """Reads the queries of one server. `gallery`: whom a request may choose; HTTPException where there is none yet."""
 
     def __init__(
         self,
         manifest: Manifest,
         options: ServeOptions,
         stills: Stills,
-        gallery: Callable[[], Gallery],
+        gallery: Callable[[web.Request], Gallery],
         recordings: Recordings | None,
     ) -> None:
         """`options`: what sessions have that do not choose; `recordings`: where they are recorded."""
@@ -46,7 +46,7 @@ class SessionQuery:
 
     def read(self, request: web.Request) -> tuple[Portrait, PeerOptions]:
         """Whose face, and options without their background: nothing that costs. Raises HTTPException."""
-        gallery = self._gallery()
+        gallery = self._gallery(request)
         try:
             portrait = gallery.find(request.query.get("avatar"))
         except BundleError as error:

@@ -19,11 +19,13 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from streamer.access.grant import Grant
 from streamer.core.aio import Clock
 from streamer.core.limits import Limits
 from streamer.server.peer_session import Session
 from streamer.server.trickle import take_fragment
 from streamer.server.viewer import Viewer
+from streamer.web.access import grant_of, is_asked_for
 from streamer.webrtc.offer import OfferError, check_offer
 from streamer.webrtc.sections import ufrag_of
 
@@ -43,13 +45,13 @@ class _Watching:
 class WhepHandlers:
     """The handlers of one server.
 
-    find: a session by what a path calls it, None where there is none. read_offer: a request's body.
+    find: a session by what a path calls it, None where whoever asks has none. read_offer: a request's body.
     turn: waits for the caller's turn. All but the first raise HTTPException.
     """
 
     def __init__(
         self,
-        find: Callable[[str], Session | None],
+        find: Callable[[str, Grant], Session | None],
         read_offer: Callable[[web.Request], Awaitable[str]],
         turn: Callable[[web.Request], Awaitable[None]],
         limits: Limits,
@@ -89,13 +91,15 @@ class WhepHandlers:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if is_asked_for(request):  # then the bearer token is that of the server
+            bearer = request.query.get("key", "")
         watch = request.match_info.get("watch", bearer)
         if not watch:
             raise web.HTTPUnauthorized(
-                text="which session? POST /whep/WATCH, or its key as a bearer token\n",
+                text="which session? POST /whep/WATCH, or its key as a bearer token (?key= beside an access token)\n",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        session = self._find(watch)
+        session = self._find(watch, grant_of(request))
         if session is None:
             raise web.HTTPNotFound(text=NOBODY)
         if len(self._watching) >= MOST_VIEWERS:

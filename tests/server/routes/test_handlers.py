@@ -20,6 +20,7 @@ from streamer.server.metrics import parse
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.server.routes.handlers import Handlers
+from streamer.server.routes.scopes import SCOPES
 from streamer.web.descriptors import door_limits
 from streamer.web.door import Door
 from streamer.web.throttle import Throttles
@@ -45,6 +46,13 @@ async def client(tiny_folder: Path) -> AsyncIterator[TestClient[web.Request, web
     app.add_routes(handlers.routes())
     async with TestClient(TestServer(app)) as client:
         yield client
+
+
+def test_every_route_says_which_scope_it_needs(client: TestClient[web.Request, web.Application]) -> None:
+    """One that says none is for who rules; so nothing new stands open, and nothing is shut by an oversight."""
+    served = client.server.app.router.routes()  # type: ignore[attr-defined]
+    there = {(route.method, route.resource.canonical) for route in served}
+    assert {(method, path) for method, path in there if method not in ("HEAD", "OPTIONS")} == set(SCOPES)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Hold sessions to what their tokens allow: a session ends with its token, or when the token's minutes are used up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from streamer.access.grant import Grant
+from streamer.access.usage import Lease, Usage
+from streamer.core.aio import Tasks
+from streamer.server.peer_session import Session
+
+
+class Holding:
+    """A place in a token's quota, until its session ends; given back where none comes about."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+
+    def holds(self, session: Session | None) -> None:
+        """The session has begun; None: it has ended already."""
+        self.session = session
+
+
+class Quotas:
+    """Of all tokens of a server."""
+
+    def __init__(self) -> None:
+        self._usage = Usage()
+        self._tasks = Tasks()
+
+    @contextlib.contextmanager
+    def session(self, grant: Grant, replaces: bool = False) -> Iterator[Holding]:
+        """One more session of a token, which is to come about in the block. replaces: another, which is about to end.
+
+        Raises QuotaError.
+        """
+        lease, holding = self._usage.begin(grant, replaces), Holding()
+        try:
+            yield holding
+        finally:
+            if holding.session is None:
+                lease.close()
+            else:
+                self._tasks.spawn(_until_over(holding.session, lease))
+
+
+async def _until_over(session: Session, lease: Lease) -> None:
+    try:
+        async with asyncio.timeout(lease.seconds):
+            await session.ended()
+    except TimeoutError:
+        await session.close(lease.reason)
+    finally:
+        lease.close()
