@@ -24,7 +24,6 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--token",
         metavar="FILE|KEY",
-        default=os.environ.get(TOKEN_VARIABLE),
         help="ask everybody for a token: a secret, or the public key of one, or a file with them (default: none on "
         "localhost; elsewhere your own secret, see `avatar token`)",
     )
@@ -66,16 +65,15 @@ def given_secret(given: str | None) -> str:
 
 
 def given_token(given: str | None) -> str | None:
-    """A token that a client sends: a text or a file with it, else AVATAR_TOKEN. Raises ConfigError."""
-    chosen = given or os.environ.get(TOKEN_VARIABLE)
-    if chosen is None or re.fullmatch(r"avs_[\w-]+|[\w-]+\.[\w-]+\.[\w-]+", chosen, re.ASCII):
-        return chosen
+    """A token that a client sends: a text, or a file with it. Raises ConfigError."""
+    if given is None or re.fullmatch(r"avs_[\w-]+|[\w-]+\.[\w-]+\.[\w-]+", given, re.ASCII):
+        return given
     try:
-        with Path(chosen).open("rb") as file:
+        with Path(given).open("rb") as file:
             text = file.read(MOST_TOKEN).decode("ascii", errors="replace").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no possible name"
         raise ConfigError(f"--token: neither a token nor a file that can be read ({reason})") from None
     if not text.isascii() or not text.isprintable() or not text:
-        raise ConfigError(f"--token {chosen}: no token is in it; expected the line that `avatar token` prints")
+        raise ConfigError(f"--token {given}: no token is in it; expected the line that `avatar token` prints")
     return text

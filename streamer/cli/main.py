@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from streamer import __version__
+from streamer.avatar.catalogue import home_folder
+from streamer.cli import settings
 from streamer.core.console import note, show_anything
 from streamer.core.errors import AvatarError
 from streamer.core.signals import terminable
@@ -28,6 +32,7 @@ COMMANDS = {
     "rename": "call an avatar something else",
     "remove": "remove an avatar",
     "token": "invite others to a server",
+    "config": "show all options and where they are set",
     "engines": "check the engines",
     "bench": "measure a live conversation",
 }
@@ -49,7 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     parser = make_parser()
-    args = parser.parse_args(argv)
+    try:
+        args = parser.parse_args(argv)
+    except AvatarError as error:  # of a file of options
+        note(str(error))
+        return EXIT_REFUSED
     if args.command is None:
         parser.print_help()
         return EXIT_REFUSED
@@ -94,12 +103,35 @@ class _CommandParser(_Parser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # as argparse calls it
         """Fill the parser, then parse."""
         if self._module is not None:
-            command = importlib.import_module(f"streamer.cli.{self._module}")
-            self._module = None
+            name, self._module = self._module, None
+            command = importlib.import_module(f"streamer.cli.{name}")
             self.describe(command.run.__doc__, command.EXAMPLES)
             command.add_arguments(self)
+            settings.apply(name, self, settings_file(), os.environ)
             self.set_defaults(run=command.run)
         return super().parse_known_args(args, namespace)
+
+
+class _NameFile(argparse.Action):
+    """`--config FILE`: the commands' parsers look for the name where child processes find it, too."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        os.environ[settings.FILE_VARIABLE] = str(values)
+
+
+def settings_file() -> settings.SettingsFile:
+    """The file of options that holds here, its keys known to be options. Raises ConfigError."""
+    file = settings.SettingsFile.load(os.environ, (Path.cwd(), home_folder()))
+    if file.path is not None:
+        file.check({name: frozenset(settings.options_of(command_parser(name))) for name in COMMANDS})
+    return file
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """A command's options alone, as they are without any settings."""
+    parser = argparse.ArgumentParser(prog=f"avatar {name}", add_help=False)
+    importlib.import_module(f"streamer.cli.{name}").add_arguments(parser)
+    return parser
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -107,6 +139,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="avatar")
     parser.describe(DESCRIPTION, EXAMPLES)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "--config", action=_NameFile, metavar="FILE", help="options as TOML (default: AVATAR_CONFIG, else avatar.toml)"
+    )
     parser.add_argument("--verbose", action="store_true", help="log more of what happens")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=_CommandParser)
     for name, summary in COMMANDS.items():

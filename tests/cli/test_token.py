@@ -92,15 +92,13 @@ def test_mistakes_are_one_line(arguments: list[str], words: str, capsys: pytest.
     assert words in line
 
 
-def test_a_client_takes_its_token_from_a_text_a_file_or_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_client_takes_its_token_from_a_text_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "token"
     file.write_text("abc.def.ghi\n")
     assert given_token("abc.def.ghi") == given_token(str(file)) == "abc.def.ghi"
-    assert given_token(None) is None
     monkeypatch.setenv(TOKEN_VARIABLE, str(file))
-    assert given_token(None) == "abc.def.ghi"
+    assert given_token(make_parser().parse_args(["camera"]).token) == "abc.def.ghi"
+    assert given_token(None) is None
     for strange in ("/nowhere", "a\x00b", str(tmp_path)):
         with pytest.raises(ConfigError, match="--token"):
             given_token(strange)
