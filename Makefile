@@ -16,6 +16,7 @@ CHECKPOINTS ?= checkpoints
 LOSS ?= 0
 MINUTES ?= 10
 AUDIO ?= tests/data/speech.ogg
+CARD ?= build/score
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev run check test coverage lint bench latency media obs camera speech score phones soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
@@ -64,8 +65,9 @@ camera: dev  ## how steadily a virtual camera gets its pictures, and whether lip
 speech: dev  ## how soon pushed speech is silent and the mouth shut when it is cut off, and whether its position is right
 	$(BIN)/python -m tests.measure.speech_cut
 
-score: setup  ## what less look-ahead costs in lip motion; AUDIO=speech of your own
-	$(BIN)/python -m streamer.measure.score --audio $(AUDIO)
+score: setup  ## score card: lips, eyes, head, likeness; AUDIO="speech, or clips" PORTRAITS=folder BEFORE=card.json
+	$(BIN)/python -m streamer.measure.score --audio $(firstword $(AUDIO))
+	$(BIN)/python -m streamer.measure.card $(AUDIO) --out $(CARD) $(if $(PORTRAITS),--portraits $(PORTRAITS)) $(if $(BEFORE),--before $(BEFORE))
 
 phones: $(VENV)/.installed-export  ## whether lips do what each phone needs; SPEECH="a.wav b.wav", their words in a.txt, b.txt
 	@test -n "$(SPEECH)" || { echo "Name recorded English: make phones SPEECH=speech.wav (its words in speech.txt)"; exit 2; }

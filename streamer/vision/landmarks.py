@@ -84,6 +84,23 @@ class Landmarker:
         found = [face for face in faces if face.presence >= LEAST_PRESENCE]
         return sorted(found, key=lambda face: -face.eye_distance)
 
+    def follow(self, picture: ByteArray, before: FloatArray) -> FloatArray | None:
+        """A face's points in a film's next picture, from those [478, 3] in the one before; None where it is gone.
+
+        Two cuts, in place of the search and the nine cuts of `find`.
+        """
+        cut = _Cut.about(before[:MESH_POINTS, :2], before[263, :2] - before[33, :2], MESH_MARGIN, MESH_SIZE)
+        mesh, _ = self._read_mesh(picture, cut)
+        cut = _Cut.about(mesh[:, :2], mesh[263, :2] - mesh[33, :2], MESH_MARGIN, MESH_SIZE)
+        mesh, presence = self._read_mesh(picture, cut)
+        return self._with_eyes(picture, mesh) if presence >= LEAST_PRESENCE else None
+
+    def _with_eyes(self, picture: ByteArray, mesh: FloatArray) -> FloatArray:
+        points = np.concatenate([mesh, np.zeros((POINTS - MESH_POINTS, 3), np.float32)])
+        self._read_eye(picture, points, RIGHT_EYE_POINTS, RIGHT_IRIS, mirrored=False)
+        self._read_eye(picture, points, LEFT_EYE_POINTS, LEFT_IRIS, mirrored=True)
+        return points
+
     def _read(self, picture: ByteArray, detection: Detection) -> Face:
         right_eye, left_eye = detection.points[:2]
         middle = (detection.box[:2] + detection.box[2:]) * np.float32(0.5)
@@ -94,10 +111,7 @@ class Landmarker:
         readings = [self._read_mesh(picture, cut.moved(*move)) for move in CUTS]
         mesh = np.mean([mesh for mesh, _ in readings], 0)
         presence = float(np.mean([presence for _, presence in readings]))
-        points = np.concatenate([mesh, np.zeros((POINTS - MESH_POINTS, 3), np.float32)])
-        self._read_eye(picture, points, RIGHT_EYE_POINTS, RIGHT_IRIS, mirrored=False)
-        self._read_eye(picture, points, LEFT_EYE_POINTS, LEFT_IRIS, mirrored=True)
-        return Face(points, presence, detection)
+        return Face(self._with_eyes(picture, mesh), presence, detection)
 
     def _read_mesh(self, picture: ByteArray, cut: _Cut) -> tuple[FloatArray, float]:
         results = self._mesh.infer({"picture": cut.take(picture)[None]})

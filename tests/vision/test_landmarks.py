@@ -87,3 +87,12 @@ def test_an_unknown_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BACKEND_VARIABLE, "abacus")
     with pytest.raises(EngineError, match="unknown engine abacus"):
         landmarks.open_model("mesh")
+
+
+def test_a_face_is_followed_from_one_picture_to_the_next_and_lost_where_it_is_gone(landmarker: Landmarker) -> None:
+    before, moved = faces.portrait("mina"), np.roll(faces.portrait("mina"), (4, 6), axis=(0, 1))
+    (face,) = landmarker.find(before)
+    points = landmarker.follow(moved, face.points)
+    assert points is not None
+    assert np.median(np.abs(points[:, :2] - face.points[:, :2] - (6, 4))) < 1.5
+    assert landmarker.follow(np.full_like(before, 120), face.points) is None
