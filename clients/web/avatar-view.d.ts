@@ -23,8 +23,8 @@ export type ControlMessage =
   | { type: "energy"; value: number }
   | { type: "emotion"; value: "neutral" | "happy" | "sad" | "angry" | "surprised" | "calm"; intensity?: number }
   | { type: "gaze"; at: [number, number] | "camera" | "free" }
-  | { type: "gesture"; name: "nod" | "shake" | "smile" | "brows"; strength?: number }
-  | { type: "pause" | "mute"; on: boolean }
+  | { type: "gesture"; name: "nod" | "shake" | "smile" | "brows" | "ponder"; strength?: number }
+  | { type: "pause" | "mute" | "listening"; on: boolean }
   | { type: "background"; value: string | null }
   | { type: "interrupt" };
 

@@ -94,7 +94,9 @@ class Session:
         self.speech = SpeechPort(SpeechLimits(), self.conversation, clock.now())
         self.line = SpeechLine(self.speech)
         self.shared = SharedMedia(clock)
-        self.control = Control(self.conversation, self.line, partial(background.changed, options.face.background))
+        read_background = partial(background.changed, options.face.background)
+        lively = options.face.energy > 0 and not options.face.still
+        self.control = Control(self.conversation, self.line, read_background, options.seed, lively)
         self._partner = None if options.partner is None else options.partner(self.speech, self.control, clock)
         self._ear = None if self._partner is None else Ear(self._partner)
         self._peer.on("track", self._on_track)

@@ -9,8 +9,9 @@ import numpy as np
 
 from streamer.audio.format import AUDIO_PTIME_MS, Samples
 from streamer.core.errors import ConfigError
-from streamer.session.control_protocol import Command, ControlError, Event, Interrupt, Mute, Pause, State
+from streamer.session.control_protocol import Command, ControlError, Event, Interrupt, Listening, Mute, Pause, State
 from streamer.session.conversation import Conversation
+from streamer.session.manner import Manner
 from streamer.session.speech_line import SpeechLine
 from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture
 
@@ -18,17 +19,23 @@ LOUD = 330  # of 32767, -40 dBFS: above the noise of a room
 HOLD_BLOCKS = 400 // AUDIO_PTIME_MS  # of silence within speech ...
 HOLD_IN_TURN_BLOCKS = 60 // AUDIO_PTIME_MS  # ... where somebody else has the word or the next thought is made
 
-ALWAYS = ("pause", "mute", "interrupt")
+ALWAYS = ("pause", "mute", "listening", "interrupt")
 
 
 class Control:
     """One session's.
 
     read_background: what the background that somebody asks for is; raises ConfigError when it cannot be had.
+    seed, lively: of how it listens and thinks, and whether it shows that.
     """
 
     def __init__(
-        self, conversation: Conversation, line: SpeechLine, read_background: Callable[[str | None], str | None]
+        self,
+        conversation: Conversation,
+        line: SpeechLine,
+        read_background: Callable[[str | None], str | None],
+        seed: int = 0,
+        lively: bool = True,
     ) -> None:
         self._conversation = conversation
         self._line = line
@@ -36,6 +43,9 @@ class Control:
         self._watchers: list[Callable[[Event], None]] = []
         self._quiet = HOLD_BLOCKS  # blocks since there was sound
         self._attention: Literal["listening", "thinking"] | None = None
+        self._manner = Manner(conversation.steer, seed)
+        self._manner.on = lively
+        self.pausing = False  # who is listened to is between two phrases
 
     @property
     def state(self) -> State:
@@ -69,6 +79,7 @@ class Control:
         self._quiet = 0 if np.abs(samples).max(initial=0) > LOUD else min(self._quiet + 1, HOLD_BLOCKS)
         if self._watchers:
             self._tell_change(before)
+        self._manner.step(self.state.state, self.pausing)
 
     def take(self, command: Command, able: Sequence[str]) -> None:
         """Do what a command asks for. `able`: what the family's faces can be asked for.
@@ -84,6 +95,8 @@ class Control:
                 self._conversation.paused = on
             case Mute(on=on):
                 self._conversation.muted = on
+            case Listening(on=on):
+                self._manner.on = on
             case Background(value=value):
                 try:
                     self._conversation.steer(Background(self._read_background(value)))
@@ -94,6 +107,8 @@ class Control:
                 if name not in able:
                     raise ControlError(f"this face has no {name}; it can {', '.join([*able, *ALWAYS])}")
                 self._conversation.steer(command)
+                if isinstance(command, Gaze):
+                    self._manner.gaze_free = command.at == "free"
         self._tell_change(before)
 
     def _tell_change(self, before: State) -> None:

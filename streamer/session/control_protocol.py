@@ -33,6 +33,12 @@ class Mute(msgspec.Struct, tag="mute", frozen=True, forbid_unknown_fields=True):
     on: bool
 
 
+class Listening(msgspec.Struct, tag="listening", frozen=True, forbid_unknown_fields=True):
+    """Whether the face shows that it listens and thinks."""
+
+    on: bool
+
+
 class Interrupt(msgspec.Struct, tag="interrupt", frozen=True, forbid_unknown_fields=True):
     """Silence, at once: all speech is dropped."""
 
@@ -43,8 +49,8 @@ class Hello(msgspec.Struct, tag="hello", frozen=True, forbid_unknown_fields=True
     version: Annotated[int, msgspec.Meta(ge=VERSION, le=VERSION)]
 
 
-Command = Emotion | Energy | Gaze | Gesture | Pause | Mute | Background | Interrupt
-_Message = Emotion | Energy | Gaze | Gesture | Pause | Mute | Background | Interrupt | Hello
+Command = Emotion | Energy | Gaze | Gesture | Pause | Mute | Listening | Background | Interrupt
+_Message = Emotion | Energy | Gaze | Gesture | Pause | Mute | Listening | Background | Interrupt | Hello
 
 
 class Greeting(msgspec.Struct, tag="hello", frozen=True):

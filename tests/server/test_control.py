@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import av
+import numpy as np
 import pytest
+from av.audio.resampler import AudioResampler
 
 from clients.speech import SpeechClient
 from streamer.measure.caller import Caller
 from streamer.measure.launched_server import LaunchedServer, launch
+from tests import ROOT
 from tests.fakes.spoken import SAMPLE_RATE, caller_of, steps, until_heard, voiced
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("loopback")]
@@ -101,6 +105,22 @@ async def test_what_a_face_is_asked_for_is_taken(server: LaunchedServer) -> None
         before = (await control.until("statistics"))["pictures"]
         while (await control.until("statistics"))["pictures"] <= before:  # new ones come
             pass
+
+
+async def test_the_person_talked_to_is_listened_to_and_not_played(server: LaunchedServer) -> None:
+    with av.open(str(ROOT / "tests" / "data" / "speech.ogg")) as file:
+        cutter = AudioResampler("s16", "mono", 48_000)
+        parts = [part.to_ndarray()[0] for frame in file.decode(audio=0) for part in cutter.resample(frame)]
+    person = np.concatenate([np.zeros(48_000, np.int16), *parts])[: 4 * 48_000]
+    async with caller_of(server, person, "listen=1") as caller, remote(caller) as control:
+        await control.until("state", state="listening")
+        await control.until("state", state="thinking")
+        assert not len(voiced(caller.recording))
+        await control.send(type="listening", on=False)
+        async with SpeechClient(caller.location) as speech:
+            await speech.say(steps([0.5] * 5), SAMPLE_RATE)
+            await control.until("state", state="speaking")
+            await control.until("state", state="idle")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,8 +11,10 @@ from functools import partial
 from aiohttp import web
 
 from engines.manifest import Manifest
+from streamer.audio.voice_activity import NeuralDetector
 from streamer.avatar.frame_size import frame_size
 from streamer.avatar.gallery import Gallery, Portrait
+from streamer.core.aio import Clock
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.options import any_seed
 from streamer.realtime.partner import RealtimePartner
@@ -19,10 +22,19 @@ from streamer.recording.recorder import Recordings
 from streamer.server.options import ServeOptions
 from streamer.server.session_options import PeerOptions
 from streamer.server.stills import Stills
+from streamer.session.control import Control
+from streamer.session.listener import Listener
+from streamer.session.partner import Partner
+from streamer.session.speech_port import SpeechPort
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 
 logger = logging.getLogger(__name__)
+
+
+def listener(port: SpeechPort, control: Control, clock: Clock) -> Partner:
+    """Who hears the microphone of a session whose face a program speaks through."""
+    return Listener(NeuralDetector(), control)
 
 
 class SessionQuery:
@@ -42,7 +54,7 @@ class SessionQuery:
         self._stills = stills
         self._gallery = gallery
         self._recordings = recordings
-        self._partner = None if options.realtime is None else partial(RealtimePartner, options.realtime)
+        self._agent = None if options.realtime is None else partial(RealtimePartner, options.realtime)
 
     def read(self, request: web.Request) -> tuple[Portrait, PeerOptions]:
         """Whose face, and options without their background: nothing that costs. Raises HTTPException."""
@@ -60,8 +72,10 @@ class SessionQuery:
             face_options.check(self._manifest, face)
         except ConfigError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
-        if (speech := request.query.get("speech", "0")) not in ("0", "1"):
-            raise web.HTTPBadRequest(text=f"speech is {speech[:20]!r}, expected 0 or 1\n")
+        speech = _flag(request, "speech")
+        listens = _flag(request, "listen")
+        if listens and speech:
+            raise web.HTTPBadRequest(text="listen=1 hears a microphone, speech=1 has none; leave out one of them\n")
         record = None
         if self._recordings is not None:
             record = partial(self._recordings.recorder, portrait.name, chosen, face)
@@ -72,14 +86,16 @@ class SessionQuery:
             chosen,
             seed,
             face,
-            microphone=speech == "0",
-            partner=self._partner if speech == "0" else None,
+            microphone=not speech,
+            partner=None if speech else listener if listens else self._agent,
             record=record,
         )
         return portrait, options
 
     async def prepare(self, portrait: Portrait, options: PeerOptions) -> PeerOptions:
         """Options with what is shown until there are pictures. Raises HTTPException."""
+        if options.partner is listener:
+            await asyncio.to_thread(NeuralDetector)  # loads the model, where it is not yet
         size = frame_size(self._manifest, portrait.photo.shape[0], options.face)
         try:
             return replace(options, still=await self._stills.still(portrait, options.face.background, size))
@@ -91,3 +107,9 @@ def damaged(portrait: Portrait, error: BundleError) -> web.HTTPException:
     """Return the answer when a portrait's matte cannot be used, which is not the client's fault."""
     logger.error("%s", error)  # it names a file of this machine
     return web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n")
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    if (value := request.query.get(name, "0")) not in ("0", "1"):
+        raise web.HTTPBadRequest(text=f"{name} is {value[:20]!r}, expected 0 or 1\n")
+    return value == "1"

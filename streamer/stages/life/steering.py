@@ -49,7 +49,7 @@ class Gaze(msgspec.Struct, tag="gaze", frozen=True, forbid_unknown_fields=True):
 class Gesture(msgspec.Struct, tag="gesture", frozen=True, forbid_unknown_fields=True):
     """A movement that passes."""
 
-    name: Literal["nod", "shake", "smile", "brows"]
+    name: Literal["nod", "shake", "smile", "brows", "ponder"]
     strength: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
 
 
@@ -92,6 +92,12 @@ MOVEMENTS = {
         | dict.fromkeys(("cheekSquintLeft", "cheekSquintRight"), 0.35),
     ),
     "brows": _Movement(1.0, _held, {"browInnerUp": 0.6, "browOuterUpLeft": 0.6, "browOuterUpRight": 0.6}),
+    "ponder": _Movement(
+        2.6,
+        _held,
+        {"pitch": -3.5, "roll": 3.5, "browInnerUp": 0.4, "browOuterUpLeft": 0.5}
+        | dict.fromkeys(("mouthPressLeft", "mouthPressRight"), 0.3),
+    ),
 }
 
 
