@@ -65,7 +65,7 @@ class PaintedWindows:
         self._still = STILL * 2 / size
         self._painted: list[tuple[FloatArray, FloatArray] | None] = [None] * len(points)
 
-    def changed(self, keypoints: FloatArray, paint: Paint) -> list[int]:
+    def due(self, keypoints: FloatArray, paint: Paint) -> list[int]:
         """The windows that are to be painted for a frame of these keypoints [K, 2 or 3]."""
         return [window for window in range(len(self._painted)) if self._is_due(window, keypoints, paint)]
 

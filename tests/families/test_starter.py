@@ -167,6 +167,18 @@ def test_eyes_that_only_the_head_carries_along_are_not_painted_and_lie_where_the
     np.testing.assert_allclose(kept.rgb, painted.rgb, atol=3)  # but for the mouth, which was painted for this
 
 
+def test_the_photo_moves_with_the_head_while_nothing_is_painted(starter: Engines, avatar: Avatar) -> None:
+    """Also by less than it takes to refine the flow anew."""
+    renderer = FaceRenderer(starter, avatar, FaceOptions(size=512))
+    before = renderer.render([window(starter)])[0]
+    for shift in (0.002, 0.02):
+        lifted = window(starter, {"ty": -shift})
+        kept, painted = (renderer.render([lifted], paint)[0] for paint in (Paint.KEPT, Paint.ANEW))
+        assert (kept.painted, painted.painted) == (False, True)
+        assert change(kept.rgb, painted.rgb) < 0.35 * change(before.rgb, painted.rgb)
+        before = painted
+
+
 def test_the_first_picture_of_a_renderer_is_painted_whatever_is_asked(starter: Engines, avatar: Avatar) -> None:
     renderer = FaceRenderer(starter, avatar, FaceOptions(size=256))
     assert renderer.render([window(starter)], Paint.KEPT)[0].painted

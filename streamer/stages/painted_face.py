@@ -1,0 +1,76 @@
+"""Pictures of a family that warps the photo and paints mouth and eyes over it."""
+
+from __future__ import annotations
+
+import copy
+
+from engines.errors import ManifestError
+from engines.runtime import Engines
+from streamer.avatar.bundle import Avatar
+from streamer.avatar.condition_maps import ConditionRasterizer
+from streamer.core.frames import ByteArray, FloatArray, Paint
+from streamer.stages.eyelids import Eyelids
+from streamer.stages.face_flow import FaceFlow
+from streamer.stages.painted_windows import PaintedWindows, WindowPainter
+from streamer.stages.photo_canvas import PhotoCanvas
+
+
+class PaintedFace:
+    """One avatar, and what is kept of the last frames of a sequence. Frames have the network's size, see `at`."""
+
+    def __init__(self, engines: Engines, avatar: Avatar, rasterizer: ConditionRasterizer) -> None:
+        """Raises ManifestError for a family of another form, BundleError for a bundle that does not fit."""
+        spec = engines["render"].spec
+        if "paint" not in engines.manifest.stages:
+            raise ManifestError(
+                f"{engines.manifest.folder}: stage render gives {', '.join(spec.outputs)}, expected a frame, or a flow "
+                "and a stage paint beside it; export or install this family again"
+            )
+        self._avatar = avatar
+        self._rasterizer = rasterizer
+        self._network = avatar.constants["portrait"].shape[-1]
+        self._flow = FaceFlow(engines["render"], avatar, self._network)
+        self._painter = WindowPainter(engines["paint"], avatar, rasterizer.topology)
+        self._windows = PaintedWindows(self._painter.points, self._network)
+        self._canvases: dict[int, tuple[PhotoCanvas, Eyelids | None]] = {}  # by size, shared with what `at` makes
+        self._canvas, self._lids = self._canvas_of(self._network)
+
+    def at(self, size: int) -> PaintedFace:
+        """The same for another sequence of frames, `size` pixels a side."""
+        other = copy.copy(self)
+        other._flow = copy.copy(self._flow)
+        other._flow.restart()
+        other._windows = PaintedWindows(self._painter.points, self._network)
+        other._canvas, other._lids = self._canvas_of(size)
+        return other
+
+    def draw(self, points: FloatArray, paint: Paint) -> tuple[ByteArray, bool]:
+        """The picture of one frame, uint8 [S, S, 3], and whether any window was painted. points: [K, 3]."""
+        conditions = self._rasterizer.draw(points)
+        inputs = {"driving_keypoints": points[None], "driving_conditions": conditions[None]}
+        due = self._windows.due(points, paint)
+        if due:
+            made = self._flow.refined(inputs, points)
+            flow = made["flow"]
+            for window in due:
+                self._windows.take(window, self._painter.paint(window, conditions, made), points)
+        else:
+            flow = self._flow.kept(inputs, points, come_what_may=paint is Paint.KEPT)
+        picture = self._canvas.draw(flow[0], self._windows.layers(points))
+        if self._lids is not None:
+            self._lids.lay(picture, points)
+        return picture, bool(due)
+
+    def _canvas_of(self, size: int) -> tuple[PhotoCanvas, Eyelids | None]:
+        if size not in self._canvases:
+            self._canvases[size] = self._made_canvas(size)
+        return self._canvases[size]
+
+    def _made_canvas(self, size: int) -> tuple[PhotoCanvas, Eyelids | None]:
+        known, scale = self._avatar.constants, self._painter.scale
+        corners = [(int(top) * scale, int(left) * scale) for top, left in self._painter.corners]
+        canvas = PhotoCanvas(self._avatar.photo, corners, self._network * scale, size)
+        landmarks = known.get("landmarks")
+        if landmarks is None:
+            return canvas, None
+        return canvas, Eyelids(canvas.source, landmarks, known["source_keypoints"][0])
