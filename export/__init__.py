@@ -1,1 +1,1 @@
-"""Makes engines: checkpoints and training in, ONNX graphs and manifests out. Nothing here is needed to serve."""
+"""Make engines: from checkpoints or training to ONNX graphs and manifests. Serving needs nothing of this package."""

@@ -1,8 +1,8 @@
-"""Writes checkpoints in the official formats, filled with stand-in weights.
+"""Write checkpoints in the official formats, filled with stand-in weights.
 
     python -m export.stand_in DIR [--salt N] [--width W] [--size 256] [--older]
 
-They load like the official ones, and what they draw is noise: for tests, and to try the export without a download.
+They load like the official ones but render noise: for tests, and to try the export without a download.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Parity: this project's networks against numbers of the reference implementation, on weights anyone can make."""
+"""Parity tests: compare the networks with the reference implementation's outputs, on reproducible stand-in weights."""

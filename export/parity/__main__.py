@@ -1,8 +1,8 @@
-"""Compares the networks, with stand-in weights, with every golden file of a folder.
+"""Compare the networks, with stand-in weights, with every golden file of a folder.
 
     python -m export.parity DIR [--salt N] [--json] [--engine torch|onnx]
 
-With onnx, the exported graphs in ONNX Runtime in place of the networks, and then the lip-motion gate of each build.
+`--engine onnx` runs the exported graphs in ONNX Runtime instead, then the lip-motion gate of each build.
 Prints the largest absolute error of each output, and that error relative to the output's spread. Exit status: 0 when
 all are within tolerance, 1 when not, 2 when they could not be compared.
 """
@@ -38,32 +38,32 @@ STATE_DICTS = "state_dicts.json"
 
 @dataclass(frozen=True)
 class Weights:
-    """Which stand-in weights, and at which width."""
+    """Selection of stand-in weights: salt and network width."""
 
     salt: int = 0
     width: float = 1.0
 
     def network(self, name: str) -> nn.Module:
-        """The network called `name` with them."""
+        """Build the network `name` with these weights."""
         return load(name, stand_in(name, self.salt, self.width), "stand-in weights", self.width)
 
 
 @contextmanager
 def open_torch(weights: Weights, _: Path) -> Iterator[Stages]:
-    """The torch networks themselves."""
+    """Open the torch networks."""
     yield TorchStages(weights.network)
 
 
 @contextmanager
 def open_onnx(weights: Weights, folder: Path) -> Iterator[Stages]:
-    """The graphs exported from the networks."""
+    """Export the networks and open their graphs in ONNX Runtime."""
     networks = Networks(**{name: weights.network(name) for name in BUILDERS})  # type: ignore[arg-type]
     with open_family(networks, picture_size(folder), lambda message: print(message, file=sys.stderr)) as stages:
         yield stages
 
 
 def picture_size(folder: Path) -> int:
-    """Pixels of the portraits in golden files. Raises AvatarError when none holds one."""
+    """Return the side of the golden portraits in pixels. Raises AvatarError if no file holds one."""
     for path in golden_files(folder):
         image = read(path).get("image") if not path.stem.startswith(FACES) else None
         if image is not None:
@@ -80,7 +80,7 @@ ENGINES: dict[str, Callable[[Weights, Path], AbstractContextManager[Stages]]] = 
 
 @dataclass
 class Report:
-    """What came out. skipped: wanted outputs that the engine does not give."""
+    """Result of a run. skipped: expected outputs that the engine does not return."""
 
     comparisons: list[Comparison] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether something was compared, and all of it was near enough."""
+        """Whether at least one output was compared and all are within tolerance."""
         return bool(self.comparisons) and all(comparison.passed for comparison in self.comparisons)
 
 
@@ -113,7 +113,7 @@ def check_folder(folder: Path, stages: Stages, show: Callable[[Comparison], None
 
 
 def golden_files(folder: Path) -> list[Path]:
-    """The folder's .npz files, sorted. Raises AvatarError when there is none."""
+    """List the folder's .npz files, sorted. Raises AvatarError if there is none."""
     found = sorted(folder.glob("*.npz"))
     if not found:
         raise AvatarError(f"{folder}: no golden file (.npz) there")
@@ -121,7 +121,7 @@ def golden_files(folder: Path) -> list[Path]:
 
 
 def check_state_dicts(path: Path) -> list[Comparison]:
-    """Keys, shapes and types of all networks against a state_dicts.json; an error counts differing tensors."""
+    """Compare keys, shapes and types of all networks with state_dicts.json; the error counts differing tensors."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         official = {

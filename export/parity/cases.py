@@ -1,4 +1,4 @@
-"""One function per golden file: what to run on its inputs, and which of its arrays are wanted."""
+"""Parity cases: for each golden file, the stage to run on its inputs and the outputs to compare."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CANONICAL = np.linspace(-1, 1, 3 * KEYPOINTS, dtype=np.float32).reshape(1, KEYPO
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a case computed.
+    """Outputs of a case.
 
     found: arrays by name; derived: more wanted arrays, which follow from the file's own.
     """
@@ -38,14 +38,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Case:
-    """How to treat files of one kind. inputs: names of the arrays that are not compared."""
+    """Function and inputs for golden files of one kind. inputs: names of arrays that are not compared."""
 
     inputs: frozenset[str]
     run: Callable[[Arrays, Path, Stages], Outcome]
 
 
 def case_of(path: Path) -> Case:
-    """The case for a golden file, by its name. Raises AvatarError for an unknown one."""
+    """Look up the case of a golden file by its name. Raises AvatarError for an unknown name."""
     for prefix, case in _CASES.items():
         if path.stem.startswith(prefix):
             return case
@@ -53,7 +53,7 @@ def case_of(path: Path) -> Case:
 
 
 def read(path: Path) -> dict[str, Array]:
-    """All arrays of an .npz file. Raises AvatarError when it cannot be read."""
+    """Read all arrays of an .npz file. Raises AvatarError if it cannot be read."""
     return npz.load(path)
 
 
@@ -85,7 +85,7 @@ def _pose(given: Arrays, _: Path, stages: Stages) -> Outcome:
 
 
 def _mapping(given: Arrays, _: Path, stages: Stages) -> Outcome:
-    """The network's parts where the engine gives them, and in any case the keypoints that follow from them."""
+    """Return mappingNet's outputs where the engine exposes them, and always the keypoints computed from them."""
     outputs = move(given["coeff"], CANONICAL, stages)
     motion = Motion(*(torch.from_numpy(given[name]) for name in Motion._fields))
     wanted = move_keypoints(torch.from_numpy(CANONICAL), motion).numpy()
@@ -122,7 +122,7 @@ def _coefficients(given: Arrays, _: Path, stages: Stages) -> Outcome:
 
 
 def _clip(given: Arrays, _: Path, stages: Stages) -> Outcome:
-    """The whole chain, and the same once more streamed."""
+    """Run the whole chain offline, then streamed."""
     found = dict(run_clip(given, stages))
     derived = {}
     for name, array in stream_clip(given, stages, found["kp_canonical"]).items():
@@ -131,7 +131,7 @@ def _clip(given: Arrays, _: Path, stages: Stages) -> Outcome:
 
 
 def _neighbour(path: Path, name: str) -> dict[str, Array]:
-    """Another file of the folder that holds some of this one's inputs."""
+    """Read another file of the folder that holds some of this case's inputs."""
     other = path.with_name(name)
     if not other.is_file():
         raise AvatarError(f"{path}: its inputs are in {name}, which is not there")

@@ -1,4 +1,4 @@
-"""The whole chain on a clip, from sound to frames, with everything that is drawn at random given."""
+"""Run the whole chain offline on a clip, from sound to frames, with all random draws given."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FRAME = "frame_"
 
 
 def run_clip(clip: Mapping[str, Array], stages: Stages) -> dict[str, Array]:
-    """Everything the chain makes of a clip, by the names of `offline_clip.npz`.
+    """Run the chain on a clip; return its outputs by the names of `offline_clip.npz`.
 
     clip: pcm int16 [samples] at 16 kHz, ref [1, 70 or 73], blink [frames, 1], z [blocks, 1, 64], pose_style,
     coeff_scale, image uint8 [1, 3, S, S], and a frame_<i> for each frame to be rendered.
@@ -42,7 +42,7 @@ def run_clip(clip: Mapping[str, Array], stages: Stages) -> dict[str, Array]:
 
 
 def _pictures(clip: Mapping[str, Array], coefficients: Array, reference: Array, stages: Stages) -> dict[str, Array]:
-    """Keypoints of all frames, and the frames that the clip asks for."""
+    """Compute keypoints of all frames, and render the frames that the clip names."""
     appearance = dict(stages.run("appearance", {"portrait": picture(clip["image"])}))
     canonical = appearance.pop("canonical_keypoints")
     # Of 73 coefficients the last three describe the crop: they stay the portrait's.
@@ -55,21 +55,21 @@ def _pictures(clip: Mapping[str, Array], coefficients: Array, reference: Array, 
 
 
 def constants(image: Array, stages: Stages) -> dict[str, Array]:
-    """What the render stage keeps of a portrait uint8 [1, 3, S, S]."""
+    """Compute the render stage's constants of a portrait uint8 [1, 3, S, S]."""
     outputs = dict(stages.run("appearance", {"portrait": picture(image)}))
     del outputs["canonical_keypoints"]
     return outputs
 
 
 def render(appearance: Mapping[str, Array], source: Array, driving: Array, name: str, stages: Stages) -> Array:
-    """The frame that `name` (frame_<i>) asks for, [3, S, S]; driving: keypoints of all frames [n, 15, 3]."""
+    """Render frame i of `name` = frame_<i>, [3, S, S]; driving: keypoints of all frames [n, 15, 3]."""
     index = int(name.removeprefix(FRAME))
     points = {"source_keypoints": source, "driving_keypoints": driving[index : index + 1]}
     return np.asarray(stages.run("render", {**appearance, **points})["image"][0])
 
 
 def pose_track(windows: Array, reference: Array, latents: Array, style: int, stages: Stages) -> Array:
-    """Poses of all frames, [n, 1, 80, 16] -> [n, 6], in the offline mode: blocks of 32 from frame 1 on.
+    """Compute the poses of all frames, [n, 1, 80, 16] -> [n, 6], offline: blocks of 32 from frame 1 on.
 
     Frame 0 is the reference pose. A shorter tail is made from the clip's last 32 windows, so it overlaps the block
     before it; where there are fewer, the first is repeated.
@@ -89,7 +89,7 @@ def pose_track(windows: Array, reference: Array, latents: Array, style: int, sta
 
 
 def smoothed(track: Array) -> Array:
-    """The track [n, k] after a Savitzky-Golay filter over frames; a shorter one takes the most taps it has room for."""
+    """Apply a Savitzky-Golay filter over frames to [n, k]; a shorter track uses the most taps that fit."""
     taps = min(SMOOTHING_TAPS, (len(track) - 1) // 2 * 2 + 1)
     if taps <= SMOOTHING_ORDER:
         return track
@@ -97,14 +97,14 @@ def smoothed(track: Array) -> Array:
 
 
 def context_windows(coefficients: Array) -> Array:
-    """Each frame with its neighbours, [n, C] -> [n, C, 27]; indices clamped into the clip."""
+    """Gather each frame with its neighbours, [n, C] -> [n, C, 27]; indices are clamped to the clip."""
     offsets = np.arange(-CONTEXT, CONTEXT + 1)
     indices = np.clip(np.arange(len(coefficients))[:, None] + offsets, 0, len(coefficients) - 1)
     return np.ascontiguousarray(coefficients[indices].transpose(0, 2, 1), np.float32)
 
 
 def move(windows: Array, canonical: Array, stages: Stages) -> Mapping[str, Array]:
-    """The motion stage that takes as many coefficients as these windows [n, C, 27] have, at the view they ask for."""
+    """Run the motion stage that matches the coefficient count of windows [n, C, 27], at their view."""
     free = np.zeros((len(windows), 3), np.float32)
     given = {"coefficients": windows, "canonical_keypoints": canonical, "view": free, "view_on": free}
     return stages.run("motion" if windows.shape[1] == EXPRESSION + POSE else "motion_full", given)

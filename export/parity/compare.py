@@ -1,4 +1,4 @@
-"""How far two arrays are apart, and whether that is near enough."""
+"""Compare two arrays within a tolerance."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PIXEL_ROUNDING = 0.5 / 255  # absolute, for pictures given as bytes
 
 @dataclass(frozen=True)
 class Comparison:
-    """One output of one file.
+    """Comparison of one output of one file.
 
-    relative: max_abs over the spread (largest minus smallest) of the wanted values.
+    relative: max_abs divided by the range (largest minus smallest) of the expected values.
     """
 
     file: str
@@ -32,12 +32,12 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether the error is within the tolerance; anything that is not a number is not."""
+        """Whether the error is within the tolerance; NaN is not."""
         return self.relative <= self.tolerance
 
 
 def compare(file: str, output: str, found: Array, wanted: Array) -> Comparison:
-    """Compare `found` with `wanted`, of the same shape up to leading ones; bytes count as 0..1."""
+    """Compare `found` with `wanted`, of equal shape up to leading ones; uint8 is scaled to 0..1."""
     tolerance = HALF_TOLERANCE if wanted.dtype == np.float16 else TOLERANCE
     spread = _spread(wanted)
     if found.dtype == np.uint8 and wanted.dtype != np.uint8:
@@ -54,7 +54,7 @@ def compare(file: str, output: str, found: Array, wanted: Array) -> Comparison:
 
 
 def _spread(wanted: Array) -> float:
-    """Largest minus smallest; of equal values their size, so that a constant is compared, too."""
+    """Return the range of the values; for a constant its magnitude, so that it is compared, too."""
     if not wanted.size:
         return 1.0
     values = wanted.astype(np.float64)
@@ -62,7 +62,7 @@ def _spread(wanted: Array) -> float:
 
 
 def _core(array: Array) -> tuple[int, ...]:
-    """The shape without leading ones: a batch of one is the thing itself."""
+    """Return the shape without leading ones, so that a batch of one equals a single item."""
     shape = array.shape
     while shape and shape[0] == 1:
         shape = shape[1:]

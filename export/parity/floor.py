@@ -1,10 +1,10 @@
-"""The one step of the generator that rounding can turn over: a mask below MASK_FLOOR counts as nothing.
+"""Undo rounding differences at the generator's one hard threshold: masks below MASK_FLOOR are set to zero.
 
-Two exact computations in float32 differ in the last bits of a mask (here by some 1e-7). Where a mask lies that near to
-the floor, one keeps it and the other drops it; the voxel is then fetched from elsewhere (by up to MASK_FLOOR of the
-volume's half), and a few pixels about it change by up to some hundredths. That is no error of either. So before
-pictures are compared, the voxels that an engine decided in the other way are put back, provided that float64 confirms
-that they lie within ROUNDING of the floor. What is left is compared by its maximum.
+Two correct float32 computations differ in the last bits of a mask (here by about 1e-7). If a mask lies that close to
+the threshold, one keeps it and the other drops it; the voxel is then sampled elsewhere (by up to MASK_FLOOR of half the
+volume), and a few pixels change by a few hundredths. Neither result is wrong. Before pictures are compared, voxels that
+the engine decided differently are therefore reset, if float64 confirms that they lie within ROUNDING of the threshold.
+The remaining difference is judged by its maximum.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ MOVED = 1e-5  # of a deformation: beyond what rounding does where no mask is tur
 
 @dataclass(frozen=True)
 class Settled:
-    """Picture and deformation with the network's own decisions at the voxels concerned.
+    """Picture and deformation with the reference's decisions at the affected voxels.
 
-    turned: masks that the engine decided otherwise; distance: of the farthest of them from the floor, in float64; 0
-    where there is none.
+    turned: count of masks that the engine decided differently; distance: largest distance of these masks from the
+    threshold, in float64; 0 if there are none.
     """
 
     image: Array
@@ -41,13 +41,13 @@ class Settled:
 
     @property
     def by_rounding(self) -> bool:
-        """Whether rounding explains them all."""
+        """Whether rounding explains all of these differences."""
         return self.distance <= ROUNDING
 
 
 @torch.inference_mode()
 def settle(network: Generator, given: Mapping[str, Array], made: Mapping[str, Array]) -> Settled:
-    """given: what the engine's render stage was given; made: its outputs, with logits, occlusion and deformation."""
+    """Reset differing masks. given: inputs of the render stage; made: outputs with logits, occlusion, deformation."""
     source, driving = (torch.from_numpy(given[f"{name}_keypoints"]) for name in ("source", "driving"))
     motion = network.dense_motion_network
     candidates = motion.candidates(torch.from_numpy(given["compressed"]), driving, source)
@@ -65,13 +65,13 @@ def settle(network: Generator, given: Mapping[str, Array], made: Mapping[str, Ar
 
 
 def _drawn(network: Generator, given: Mapping[str, Array], moved: Tensor, made: Mapping[str, Array]) -> Array:
-    """The picture that the network draws along a deformation."""
+    """Render the picture from a given deformation."""
     features = network.warp(torch.from_numpy(given["volume"]), moved, torch.from_numpy(made["occlusion"]))
     return np.asarray(network.decoder(features).numpy())
 
 
 def _distance(network: Generator, given: Mapping[str, Array], turned: Tensor) -> float:
-    """How far the masks `turned` lie from the floor at most, computed in float64."""
+    """Return the largest distance of the masks `turned` from the threshold, in float64."""
     exact = copy.deepcopy(network.dense_motion_network).double()
     points = (torch.from_numpy(given[f"{name}_keypoints"]).double() for name in ("driving", "source"))
     candidates = exact.candidates(torch.from_numpy(given["compressed"]).double(), *points)

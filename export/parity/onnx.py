@@ -1,6 +1,6 @@
-"""Parity of the exported graphs: the whole family is written to a temporary folder and run in ONNX Runtime.
+"""Test parity of the exported graphs: write the whole family to a temporary folder and run it in ONNX Runtime.
 
-After the golden files, the lip-motion gate: the float16 graphs and the CPU's own precision against float32.
+The lip-motion gate follows: float16 graphs and the CPU's native precision against float32.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class FamilyStages:
         self._turned, self._distance = 0, 0.0  # masks that rounding turned over, and the farthest one's from the floor
 
     def run(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Stages`; inputs that are not given are zeros, such as a view that nobody has turned on.
+        """Run a stage, see `Stages`; missing inputs, such as an unused view, are zeros.
 
-        Masks that rounding turned over are put back, see `floor`.
+        Masks that rounding flipped are reset, see `floor`.
         """
         engine = self._engines[stage]
         count = next(iter(inputs.values())).shape[0]
@@ -55,15 +55,15 @@ class FamilyStages:
         return made
 
     def turned(self) -> Comparison:
-        """The masks that were put back: how far from their floor, in float64, beside the most that is rounding."""
+        """Compare the reset masks' distance from the threshold, in float64, with the rounding bound."""
         note = f"{self._turned} masks turned over by rounding, put back"
         distance = self._distance
         return Comparison("floor", "masks", distance, distance, ROUNDING, note=note)
 
     def lip_motion(self) -> Iterator[Comparison]:
-        """Both figures of the gate, for each build that can be run on a CPU.
+        """Compute both figures of the gate for each build that runs on a CPU.
 
-        As at export, where bfloat16 does not pass, CPUs get float32 and that has to pass.
+        As in the export, a CPU build falls back to float32 if bfloat16 fails, and float32 must pass.
         """
         acceptance, openvino = self._acceptance, find_backend("openvino")
         yield from _rows("float16", acceptance.try_build(acceptance.half_on_cpu(self._generator)).motion)
@@ -82,7 +82,7 @@ def _rows(name: str, found: LipMotion, note: str = "") -> Iterator[Comparison]:
 
 @contextmanager
 def open_family(networks: Networks, size: int, say: Callable[[str], None]) -> Iterator[FamilyStages]:
-    """Write the family for pictures of `size` pixels, open it, and forget it afterwards."""
+    """Write the family for pictures of `size` pixels to a temporary folder, deleted on exit, and open it."""
     with tempfile.TemporaryDirectory(prefix="parity-") as name:
         write_family(networks, Path(name), size=size, say=say)
         manifest = Manifest.load(Path(name))

@@ -1,7 +1,7 @@
-"""What parity runs on: a family's stages by the names and tensors of the manifest, here the torch networks.
+"""Interface that parity tests run on: a family's stages, named as in the manifest; here the torch networks.
 
-Another engine is another `Stages`. What torch gives beyond the manifest's outputs (logits, masks ..) an engine may
-leave out; it is then not compared.
+Each engine implements `Stages`. Outputs beyond the manifest's (logits, masks, ...) are optional; missing ones are not
+compared.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Stages(Protocol):
     """A family that can be run stage by stage."""
 
     def run(self, stage: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Outputs of one run of `stage`. Inputs that the stage does not know are ignored.
+        """Run `stage` once and return its outputs. Unknown inputs are ignored.
 
         expression: mel [n,1,80,16], blink [n,1], reference_expression [1,64] -> expression [n,64]
         pose: mel [32,1,80,16], noise [1,64], style [1,46], reference_pose [1,6] -> residual [32,6], (embedding)
@@ -40,14 +40,14 @@ class Stages(Protocol):
 
 
 class TorchStages:
-    """The torch networks; `network` makes each one by its name the first time it is needed."""
+    """Stages on the torch networks; `network` builds each one on first use."""
 
     def __init__(self, network: Callable[[str], nn.Module]) -> None:
         self._make = network
         self._made: dict[str, nn.Module] = {}
 
     def run(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Stages`."""
+        """Run a stage, see `Stages`."""
         tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
         with torch.inference_mode():
             outputs = _STAGES[stage](self, tensors)

@@ -1,4 +1,4 @@
-"""The clip once more, through the pipeline that streams: sound in pieces of all sizes, at full look-ahead."""
+"""Run the clip through the streaming pipeline: sound in chunks of many sizes, at full lookahead."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Shapes = Mapping[str, tuple[int | str, ...]]
 
 
 def stream_clip(clip: Mapping[str, Array], stages: Stages, canonical: Array) -> dict[str, Array]:
-    """What streaming makes of a clip as `clip.run_clip` takes it: windows, exp, pose_raw, pose_smooth, kp_driving.
+    """Stream a clip (see `clip.run_clip`); return windows, exp, pose_raw, pose_smooth and kp_driving.
 
     canonical: keypoints of the clip's portrait, float32 [1, 15, 3].
     """
@@ -65,14 +65,14 @@ def stream_clip(clip: Mapping[str, Array], stages: Stages, canonical: Array) -> 
 
 
 def _pieces(pcm: Array) -> list[Array]:
-    """The clip, cut to whole frames as the reference cuts it, as float32 pieces of all sizes."""
+    """Cut the clip to whole frames, as the reference does, and yield float32 chunks of many sizes."""
     sound = pcm[: len(pcm) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME].astype(np.float32) * np.float32(1 / 32768)
     sizes = np.random.default_rng(0).integers(0, LARGEST_PIECE, 1 + 4 * len(sound) // LARGEST_PIECE)
     return np.split(sound, np.minimum(np.cumsum(sizes), len(sound)))
 
 
 def _avatar(reference: Array, canonical: Array) -> Avatar:
-    """An avatar that is only numbers."""
+    """Build an avatar from arrays alone, without pictures."""
     mode = "crop" if reference.shape[1] == EXPRESSION + POSE else "full"
     constants = {
         "reference": reference,
@@ -85,7 +85,7 @@ def _avatar(reference: Array, canonical: Array) -> Avatar:
 
 
 def _engines(stages: Stages, noise: int, rows: int) -> Engines:
-    """The stages that make coefficients and keypoints, with a manifest as a built family has it."""
+    """Wrap the coefficient and motion stages as engines, with the manifest of a built family."""
     mel = (1, MEL_BANDS, WINDOW_MEL_FRAMES)
     expression = _spec(
         "expression",
@@ -141,17 +141,17 @@ def _spec(
 
 @dataclass(frozen=True)
 class _StageEngine:
-    """One of the `Stages` as an engine. `held` are the inputs that a binding holds."""
+    """Adapt one of the `Stages` to the engine interface. held: the constants of a binding."""
 
     spec: StageSpec
     stages: Stages
     held: Mapping[str, Array] | None = None
 
     def activate(self) -> None:
-        """Stages need no preparation."""
+        """Do nothing: stages need no warm-up."""
 
     def deactivate(self) -> None:
-        """Nor a farewell."""
+        """Do nothing: stages hold no resources."""
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run the stage."""
@@ -159,5 +159,5 @@ class _StageEngine:
         return {name: np.array(value) for name, value in self.stages.run(self.spec.name, given).items()}
 
     def bind(self, constants: Mapping[str, Array], outputs: Collection[str] | None = None) -> _StageEngine:
-        """The stage with some inputs held."""
+        """Return the stage with some inputs bound as constants."""
         return replace(self, held=constants)

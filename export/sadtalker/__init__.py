@@ -1,1 +1,1 @@
-"""The official networks as a family of engines: stages cut into graphs, rewritten to cost less, written as ONNX."""
+"""Export the official networks as a family of engines: split into graphs, rewritten to run faster, written as ONNX."""

@@ -1,4 +1,4 @@
-"""Whether a written family may be used: a frame like torch's, and lips that move in every build of it."""
+"""Accept or refuse a written family: a frame must match torch's, and lips must move in every build."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Trial:
-    """What a build did on the driving sequence. seconds, cpu: per frame, by the clock and of all cores together."""
+    """Result of a build on the driving sequence. seconds, cpu: wall and processor time per frame, all cores."""
 
     frames: FloatArray
     motion: LipMotion
@@ -49,15 +49,15 @@ class Acceptance:
         self.manifest, self.threads, self.frames = manifest, threads, frames
 
     def reference(self, graph: GraphSpec) -> CompiledGraph:
-        """A graph in float32 in ONNX Runtime on the CPU."""
+        """Load a graph in float32 in ONNX Runtime on the CPU."""
         return OrtGraph(graph.for_backend("onnxruntime"), self.threads)
 
     def half_on_cpu(self, generator: Generator) -> Compile:
-        """The graphs' modules, rounded as a GPU rounds them."""
+        """Load the graphs' modules with float16 rounding as on a GPU."""
         return rounded(render_plans(generator, self.manifest.size))
 
     def on(self, backend: Backend, keep_bfloat16: bool = True) -> Compile:
-        """Graphs as `backend` loads them, or in float32 where they allow bfloat16."""
+        """Return a loader of `backend`; optionally in float32 where graphs allow bfloat16."""
 
         def compile_graph(graph: GraphSpec) -> CompiledGraph:
             chosen = graph.for_backend(backend.name)
@@ -69,7 +69,7 @@ class Acceptance:
 
     @cached_property
     def sequence(self) -> Drive:
-        """The driving sequence, made by the family's own networks in float32."""
+        """Compute the driving sequence by the family's own networks in float32."""
         expression, motion, appearance = (
             self._open(stage, self.reference) for stage in ("expression", "motion", "appearance")
         )
@@ -77,7 +77,7 @@ class Acceptance:
 
     @cached_property
     def expected(self) -> FloatArray:
-        """The reference's frames."""
+        """Render the reference frames."""
         return render(self._open("render", self.reference), self.sequence)
 
     def try_build(self, compile_graph: Compile) -> Trial:
@@ -112,7 +112,7 @@ class Acceptance:
 
 
 def torch_frame(generator: Generator, sequence: Drive, index: int) -> FloatArray:
-    """A frame [3, S, S] of the driving sequence by the network as it was loaded, nothing rewritten."""
+    """Render a frame [3, S, S] of the driving sequence by the original network, before any rewriting."""
     given = {name: torch.from_numpy(value) for name, value in sequence.constants.items()}
     with torch.no_grad():
         appearance = Appearance(given["volume"], given["compressed"])
@@ -122,7 +122,7 @@ def torch_frame(generator: Generator, sequence: Drive, index: int) -> FloatArray
 
 
 def accept(folder: Path, generator: Generator, *, half: bool, tensorrt: bool, acceptance: Acceptance, say: Say) -> None:
-    """Check a family that was just written, in every way that this machine can run it.
+    """Check a newly written family with every backend of this machine.
 
     half: it has float16 graphs. tensorrt: engines were built, too. Where OpenVINO's bfloat16 does not pass, the
     manifest is rewritten to float32 on CPUs.

@@ -1,9 +1,9 @@
-"""What a frame costs: the networks in torch as they were loaded, and the exported graphs on each of this CPU's engines.
+"""Benchmark a frame: the original torch networks, and the exported graphs on each of this CPU's engines.
 
     python -m export.sadtalker.bench [--checkpoints DIR] [--size 256|512] [--frames 3] [--threads 2] [--json FILE]
 
-Without checkpoints the weights are stand-ins: speed is the same. All in one run, as ratios, since a machine's speed
-changes between runs; the picture and the lips of each engine are compared with torch's.
+Without checkpoints, stand-in weights are used: the speed is the same. All engines are measured in one run and given as
+ratios, since a machine's speed varies between runs; each engine's picture and lip motion are compared with torch's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Row:
-    """One engine. ms: of a frame by the clock; cpu_ms: of all cores together; speedup: of ms, over torch."""
+    """Row of one engine. ms: wall time of a frame; cpu_ms: processor time, all cores; speedup: of ms, over torch."""
 
     engine: str
     ms: float
@@ -67,7 +67,7 @@ HEADER = (
 
 
 def bench(networks: Networks, size: int, frames: int, threads: int, say: Say) -> list[Row]:
-    """Measure every engine; `say` is told each row as it is known."""
+    """Measure every engine; `say` is called with each row when it is complete."""
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         say("writing the family")
@@ -99,7 +99,7 @@ def bench(networks: Networks, size: int, frames: int, threads: int, say: Say) ->
 
 
 def _torch(networks: Networks, acceptance: Acceptance) -> tuple[FloatArray, list[Row]]:
-    """The reference's frames and its row."""
+    """Measure torch; return the reference frames and the row."""
     sequence = acceptance.sequence
     with FlopCounterMode(display=False) as counter:  # this first frame warms torch up, too
         torch_frame(networks.generator, sequence, 0)
@@ -112,7 +112,7 @@ def _torch(networks: Networks, acceptance: Acceptance) -> tuple[FloatArray, list
 
 
 def _engines(acceptance: Acceptance) -> list[tuple[str, Compile, float]]:
-    """Name, loader and GMAC of each engine that runs here."""
+    """List name, loader and GMAC of each engine available on this machine."""
     render = acceptance.manifest.stage("render")
 
     def gmac(backend: str) -> float:

@@ -1,4 +1,4 @@
-"""From the official checkpoints to a family of engines that serves.
+"""Build a servable family of engines from the official checkpoints.
 
     python -m export.sadtalker.build --checkpoints DIR [--size 256|512] [--precision fp16|fp32] [--target tensorrt|onnx]
 

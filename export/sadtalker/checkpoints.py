@@ -1,4 +1,4 @@
-"""SadTalker's official checkpoint files, in a folder: finding them, reading them without running them, loading them.
+"""Find, safely read and load SadTalker's official checkpoint files.
 
 The release v0.0.2-rc has one .safetensors file per picture size and mappingNet apart; earlier releases have one file
 per network. Both spell the tensors alike.
@@ -31,7 +31,7 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class SingleFile:
-    """An older file: its name, and the key under which a network lies in it."""
+    """File of an earlier release: its name, and the key of the network's state dict in it."""
 
     file: str
     key: str
@@ -51,13 +51,13 @@ SINGLE_FILES = {
 
 
 def combined_file(size: int) -> str:
-    """Name of the file that holds everything but mappingNet, for pictures of this size."""
+    """Return the name of the file that holds all networks but mappingNet, for pictures of this size."""
     return f"SadTalker_V0.0.2_{size}.safetensors"
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """All networks, loaded, and the files they came from by network."""
+    """All loaded networks, and each network's source files."""
 
     networks: Networks
     files: Mapping[str, Path]
@@ -94,7 +94,7 @@ def load_checkpoints(
 
 
 def _single_files(folder: Path, size: int) -> dict[str, SingleFile]:
-    """Which networks to read from files of their own. Raises CheckpointError naming what is missing."""
+    """Choose the networks to read from single files. Raises CheckpointError naming missing files."""
     if size not in SIZES:
         raise CheckpointError(f"size {size}: SadTalker has checkpoints for {' and '.join(map(str, SIZES))} pixels")
     if not folder.is_dir():
@@ -118,7 +118,7 @@ def _contents(folder: Path) -> str:
 
 
 def read_safetensors(path: Path) -> dict[str, State]:
-    """The networks of a combined file by name.
+    """Read the networks of a combined file, by name.
 
     Raises:
         CheckpointError: not a .safetensors file, cut short, or without one of the networks.
@@ -143,7 +143,7 @@ def read_safetensors(path: Path) -> dict[str, State]:
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """The dictionary that a .pth or .pth.tar file holds; only tensors and plain values are let in.
+    """Read the dictionary of a .pth or .pth.tar file; only tensors and plain values are unpickled.
 
     Raises:
         CheckpointError: the file holds code, is cut short, or is something else.
@@ -165,7 +165,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
 
 def _entry(data: Mapping[str, Any], path: Path, key: str) -> State:
-    """The state dict under `key`. Raises CheckpointError if there is none."""
+    """Return the state dict under `key`. Raises CheckpointError if there is none."""
     state = data.get(key)
     if not isinstance(state, dict):
         raise CheckpointError(
@@ -178,7 +178,7 @@ def _entry(data: Mapping[str, Any], path: Path, key: str) -> State:
 
 
 def _fill_pose_encoder(state: State, folder: Path) -> None:
-    """PoseVAE's audio encoder is Wav2Lip's: where PoseVAE's own file lacks it, it comes from there."""
+    """Copy Wav2Lip's audio encoder into PoseVAE where PoseVAE's file lacks it; both are the same network."""
     path = folder / WAV2LIP
     if any(key.startswith(POSE_ENCODER) for key in state) or not path.is_file():
         return

@@ -1,4 +1,4 @@
-"""Builds a family of engines from the official networks: ONNX graphs and the manifest that ties them together."""
+"""Build a family of engines from the official networks: ONNX graphs and their manifest."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a family's weights come from. checkpoint: a hash of them; text: for people."""
+    """Source of a family's weights. checkpoint: hash; text: readable description."""
 
     checkpoint: str
     text: str
@@ -60,7 +60,7 @@ def build_family(
     precision: str = "fp16",
     say: Say = lambda _: None,
 ) -> Path:
-    """Write the family `sadtalker-<size>` and put it into the place of `folder` when it is complete."""
+    """Write the family `sadtalker-<size>`; it replaces `folder` only when complete."""
     with replacing(folder) as work:
         write_family(networks, work, origin=origin, size=size, precision=precision, say=say)
     return folder
@@ -93,7 +93,7 @@ def write_family(
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder`, which takes its place at the end, or goes away if there is an error."""
+    """Yield an empty folder that replaces `folder` at the end; it is deleted on an error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
         work = Path(name) / "new"
@@ -133,7 +133,7 @@ class _Writer:
     def _for_gpu(
         self, stage: str, plan: GraphPlan, model: onnx.ModelProto, half: bool, made: Mapping[str, Tensor]
     ) -> ModelEntry | None:
-        """Write what a GPU loads, if that is another file."""
+        """Write the GPU's graph, if it differs."""
         if plan.gpu is None and not half:
             return None
         path = self._folder / f"{plan.name}_{'fp16' if half else 'gpu'}.onnx"
@@ -183,7 +183,7 @@ def _manifest(size: int, origin: Origin, stages: dict[str, StageEntry]) -> Manif
 
 
 def weights_hash(networks: Networks) -> str:
-    """SHA-256 over the names and values of all weights: the same for every file that holds them."""
+    """Hash names and values of all weights (SHA-256), independent of the file format."""
     digest = hashlib.sha256()
     for network in sorted(BUILDERS):
         for key, value in sorted(getattr(networks, network).state_dict().items()):

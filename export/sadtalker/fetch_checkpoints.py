@@ -1,10 +1,9 @@
-"""Downloads SadTalker's official checkpoints.
+"""Download SadTalker's official checkpoints.
 
     python -m export.sadtalker.fetch_checkpoints DIR [--size 256|512] [--url BASE]
 
-A download that was cut off goes on where it stopped, also when the command is run again. Every file's SHA-256 is
-checked: against the table below for the official address, else against what was recorded in checksums.json the first
-time.
+An interrupted download resumes, also in a later run. Every file's SHA-256 is checked: against the table below for the
+official address, otherwise against checksums.json, written at the first download.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ OFFICIAL = {
 
 
 def fetch(folder: Path, sizes: Sequence[int] = SIZES, base: str = RELEASE, retry: Retry | None = None) -> None:
-    """Download what is not in `folder` yet, and check all of it.
+    """Download the files missing from `folder`, and check all of them.
 
     Raises:
         AvatarError: a file cannot be fetched, or is not the one it should be.
@@ -54,7 +53,7 @@ def fetch(folder: Path, sizes: Sequence[int] = SIZES, base: str = RELEASE, retry
 
 
 def _fetch_one(path: Path, url: str, expected: str | None, retry: Retry | None) -> str:
-    """Make sure that `path` is there and is the right file; returns its SHA-256."""
+    """Download `path` if missing, check it and return its SHA-256."""
     if path.is_file():
         found = sha256(path)
         if expected and found != expected:
@@ -77,7 +76,7 @@ def _differs(found: str, expected: str) -> str:
 
 
 def _printer(name: str) -> Progress:
-    """Prints a line about once a second."""
+    """Return a progress reporter that prints about once a second."""
     last = 0.0
 
     def show(done: int, total: int | None) -> None:
@@ -93,7 +92,7 @@ def _printer(name: str) -> Progress:
 
 
 def _read_checksums(path: Path) -> dict[str, str]:
-    """SHA-256 by file name. Raises DownloadError when the file is not such a table."""
+    """Read SHA-256 by file name. Raises DownloadError if the file is malformed."""
     if not path.is_file():
         return {}
     try:

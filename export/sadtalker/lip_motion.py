@@ -1,8 +1,8 @@
-"""The lip-motion gate: whether a build's mouth moves as that of the float32 reference does.
+"""Lip-motion gate: compare a build's mouth motion with the float32 reference's.
 
-Ports of this generator have kept a fine picture while the lips stood still ("almost no movement at the lips",
-wujinzhong/SadTalker_TensorRT): most of a picture does not move, so PSNR hardly sees it. Here only change counts: what
-each pixel of the mouth region does about its mean over a driving sequence, compared with what it does in the reference.
+Ports of this generator have kept a good picture while the lips stood still ("almost no movement at the lips",
+wujinzhong/SadTalker_TensorRT): most of a picture does not move, so PSNR hardly changes. The gate therefore compares
+change only: each mouth pixel's deviation from its mean over a driving sequence, against the reference's.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ VOICE_HZ, SYLLABLES_HZ, FORMANTS_HZ = 120.0, 4.0, (500.0, 1500.0, 2500.0)
 
 
 class LipMotionError(AvatarError):
-    """A build's mouth does not move as it should."""
+    """A build's lip motion differs from the reference's."""
 
 
 @dataclass(frozen=True)
 class LipMotion:
-    """How a build's frames compare with the reference's. ratio, correlation: of the mouth's change; psnr: dB, all."""
+    """Comparison of a build's frames with the reference's. ratio, correlation: of mouth motion; psnr: dB, of all."""
 
     ratio: float
     correlation: float
@@ -46,17 +46,17 @@ class LipMotion:
 
     @property
     def accepted(self) -> bool:
-        """Whether the mouth moves as the reference's, as much and in the same way."""
+        """Whether amplitude and correlation of the mouth's motion are within their limits."""
         return RATIO[0] <= self.ratio <= RATIO[1] and self.correlation > CORRELATION
 
     def __str__(self) -> str:
         return f"lip motion {self.ratio:.3f} of the reference's, correlation {self.correlation:.4f}, {self.psnr:.1f} dB"
 
     def require(self, build: str) -> None:
-        """Refuse a build that is not accepted.
+        """Raise an error if the build is not accepted.
 
         Raises:
-            LipMotionError: it is not.
+            LipMotionError: motion or correlation is outside its limits.
         """
         if not self.accepted:
             raise LipMotionError(
@@ -66,10 +66,10 @@ class LipMotion:
 
 
 def compare(reference: FloatArray, build: FloatArray) -> LipMotion:
-    """Frames [T, 3, S, S] in 0..1 of the same driving sequence.
+    """Compare frames [T, 3, S, S] in 0..1 of the same driving sequence.
 
     Raises:
-        LipMotionError: the reference's mouth does not move, so nothing can be said.
+        LipMotionError: the reference's mouth does not move, so there is nothing to compare.
     """
     moved, expected = _change(build), _change(reference)
     amplitude = float(np.sqrt((expected**2).mean()))
@@ -82,7 +82,7 @@ def compare(reference: FloatArray, build: FloatArray) -> LipMotion:
 
 
 def _change(frames: FloatArray) -> FloatArray:
-    """What every pixel of the mouth region does about its mean over time, in double precision."""
+    """Return each mouth pixel's deviation from its mean over time, in float64."""
     sides = zip(MOUTH, frames.shape[2:], strict=True)
     rows, columns = (slice(int(first * side), int(last * side)) for (first, last), side in sides)
     mouth = frames[:, :, rows, columns].astype(np.float64)
@@ -92,16 +92,16 @@ def _change(frames: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Drive:
-    """Keypoints [1, 15, 3] of a portrait and of every frame, and what `render` takes of the portrait besides."""
+    """Driving sequence: keypoints [1, 15, 3] of the portrait and every frame, and the portrait's render constants."""
 
     constants: Mapping[str, FloatArray]
     driving: Sequence[FloatArray]
 
 
 def drive(expression: Engine, motion: Engine, appearance: Engine, frames: int = FRAMES) -> Drive:
-    """A portrait that comes with the starter family, made to say syllables by the family's own networks.
+    """Animate a portrait of the starter family with syllables, by the exported family's own networks.
 
-    Its head is still, so what moves is what the expression network moves: the mouth, most of all.
+    The head is still, so only the expression network causes motion, mainly of the mouth.
     """
     seen = appearance.infer({"portrait": _portrait(appearance)})
     canonical = seen.pop("canonical_keypoints")
@@ -118,13 +118,13 @@ def drive(expression: Engine, motion: Engine, appearance: Engine, frames: int = 
 
 
 def render(engine: Engine, sequence: Drive) -> FloatArray:
-    """The pictures [T, 3, S, S] that a render stage makes of a driving sequence."""
+    """Render a driving sequence to pictures [T, 3, S, S]."""
     binding = engine.bind(sequence.constants, ["image"])
     return np.concatenate([binding.infer({"driving_keypoints": points})["image"] for points in sequence.driving])
 
 
 def _keypoints(motion: Engine, canonical: FloatArray, expressions: FloatArray) -> FloatArray:
-    """Keypoints of expressions [n, 64] that are held, with a head that looks ahead: [n, 15, 3]."""
+    """Compute keypoints [n, 15, 3] of constant expressions [n, 64] at a frontal pose."""
     channels, window = motion.spec.inputs["coefficients"].shape[1:]
     held = np.zeros((len(expressions), int(channels), int(window)), np.float32)
     held[:, : expressions.shape[1]] = expressions[..., None]
@@ -135,7 +135,7 @@ def _keypoints(motion: Engine, canonical: FloatArray, expressions: FloatArray) -
 
 
 def syllables(frames: int) -> FloatArray:
-    """Sound [samples] of a voice that says "a a a": harmonics under three formants, swelling four times a second."""
+    """Synthesise "a a a" [samples]: harmonics under three formants, four syllables a second."""
     time = np.arange(frames * SAMPLES_PER_FRAME) / SAMPLE_RATE
     harmonics = VOICE_HZ * np.arange(1, int(SAMPLE_RATE / 2 / VOICE_HZ))
     levels = sum(np.exp(-(((harmonics - formant) / 150.0) ** 2)) for formant in FORMANTS_HZ)
@@ -145,7 +145,7 @@ def syllables(frames: int) -> FloatArray:
 
 
 def _portrait(appearance: Engine) -> FloatArray:
-    """A bundled avatar's picture, [1, 3, S, S] in 0..1, in the size that the family takes."""
+    """Read a bundled avatar's portrait, [1, 3, S, S] in 0..1, at the family's size."""
     size = int(appearance.spec.inputs["portrait"].shape[-1])
     path = min(Path(SHIPPED_FAMILY).glob("avatars/*/portrait.png"))
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -1,11 +1,11 @@
-"""Makes the starter family from nothing but CC0 assets: pictures, generator, speech, expression, assembly.
+"""Make the starter family from CC0 assets alone: pictures, generator, speech, expression, assembly.
 
     python -m export.starter --assets DIR [--work build/starter] [--render-minutes 25] [--train-minutes 90]
 
-Every step keeps what it made in --work and goes on from there when started again. The generator begins with the
-released weights (export/starter/data/generator.npz) unless --from-scratch. The expression network is the family's own
-unless --kokoro names the voices to train it from anew. The portraits that lie in the family's folder are used as they
-are; export.starter.rendering.portraits renders them anew.
+Every step stores its results in --work and resumes from them. The generator starts from the released weights
+(export/starter/data/generator.npz) unless --from-scratch is given. The expression network is the family's own unless
+--kokoro names voices to train it with again. Existing portraits of the family are kept;
+export.starter.rendering.portraits renders new ones.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def make(args: argparse.Namespace) -> None:
-    """Run the steps that are not done yet. Raises CalledProcessError when one fails."""
+    """Run the remaining steps. Raises CalledProcessError if one fails."""
     work, assets = args.work, ["--assets", str(args.assets)]
     pictures, checkpoint, weights = work / "pictures", work / "generator.pt", work / "generator.npz"
     if not pictures.is_dir():
@@ -83,7 +83,7 @@ def make(args: argparse.Namespace) -> None:
 
 
 def _run(module: str, *arguments: object) -> None:
-    """A step in a process of its own: each wants its own threads and gives back all its memory."""
+    """Run a step in a separate process, which sets its own threads and releases all memory at its end."""
     subprocess.run([sys.executable, "-m", f"export.starter.{module}", *map(str, arguments)], check=True)
 
 

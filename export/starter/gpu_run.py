@@ -1,9 +1,9 @@
-"""Trains the generator on a machine with a GPU, in one go: renders people there by EGL, then trains from them.
+"""Train the generator on a machine with a GPU in one run: render people by EGL, then train on them.
 
     python -m export.starter.gpu_run --assets DIR --out DIR --render-seconds 150 --train-seconds 330
 
-It begins with the released weights (or --from-scratch) and writes OUT/generator.npz, and OUT/held-out.jpg: people that
-were not trained on, each the portrait, what was wanted and what was made.
+It starts from the released weights (or --from-scratch) and writes OUT/generator.npz, and OUT/held-out.jpg: held-out
+people, each as portrait, ground truth and result.
 """
 
 from __future__ import annotations

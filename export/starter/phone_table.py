@@ -1,4 +1,4 @@
-"""Whether lips do what each phone needs, on recorded English whose words are known.
+"""Measure whether the lips reach each phone's target on recorded English with a known transcript.
 
     python -m export.starter.phone_table SOUND... [--texts FOLDER] [--avatar NAME] [--level DB] [--noise DB]
 
@@ -73,7 +73,7 @@ class Mouth:
 
 @dataclass
 class Table:
-    """What was seen in each phone of a kind. Shares are means of truth values."""
+    """Statistics of each phone of a class. Shares are means of booleans."""
 
     closed: list[bool] = field(default_factory=list)
     tucked: list[bool] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Table:
     tongue: list[bool] = field(default_factory=list)
 
     def add(self, phones: Iterable[Phone], mouth: Mouth, rest_width: float) -> None:
-        """Judge every phone by the frames in which it is said."""
+        """Add every phone, judged by its frames."""
         middles = (np.arange(len(mouth.gap)) + 0.5) / FPS
         for phone in phones:
             said = np.flatnonzero((middles >= phone.start - EARLY) & (middles <= phone.end + LATE))
@@ -104,7 +104,7 @@ class Table:
                 self.tongue.append(bool(((mouth.tongue[said] > 0) & (gap > OPEN)).any()))
 
     def rows(self) -> list[str]:
-        """The table as lines of text."""
+        """Format the table as lines of text."""
         return [
             f"p b m   lips shut (90 %)                     {_share(self.closed)}",
             f"f v     lower lip at the upper teeth (80 %)  {_share(self.tucked)}",
@@ -124,7 +124,7 @@ def _median(seen: Sequence[float]) -> str:
 
 
 class Face:
-    """An avatar whose mouth is read off as it speaks; its head is still."""
+    """An avatar with a still head whose mouth is measured while it speaks."""
 
     def __init__(self, engines: Engines, name: str) -> None:
         self._engines, self._avatar = engines, Avatar.load(engines, name)
@@ -135,23 +135,23 @@ class Face:
         self._motion = MotionStage(engines[self._avatar.motion_stage], self._avatar)
 
     def say(self, sound: FloatArray) -> Mouth:
-        """The mouth while float32 [n] at SAMPLE_RATE is heard."""
+        """Measure the mouth over float32 [n] at SAMPLE_RATE."""
         stream = CoefficientStream(self._engines, self._avatar, PipelineOptions(None, 0, FaceOptions(still=True)))
         return self.shape(stream.push(sound) + stream.flush())
 
     def rest_width(self) -> float:
-        """The portrait's own mouth."""
+        """Return the mouth width of the portrait."""
         past, future = self._engines.manifest.stage(self._avatar.motion_stage).context
         values = np.zeros((len(self._engines.manifest.coefficients), past + 1 + future), np.float32)
         return float(self.shape([CoefficientWindow(0, values)]).width[0])
 
     def shape(self, windows: list[CoefficientWindow]) -> Mouth:
-        """The mouth of given coefficients."""
+        """Measure the mouth for given coefficients."""
         return Mouth.of(np.stack([frame.points for frame in self._motion.infer(windows)]), self._topology)
 
 
 def disturbed(sound: FloatArray, level_db: float, noise_db: float | None) -> FloatArray:
-    """`sound` louder by `level_db`, with white noise `noise_db` below its mean power."""
+    """Amplify `sound` by `level_db` and add white noise `noise_db` below its mean power."""
     heard = sound.astype(np.float64)
     if noise_db is not None:
         power = np.sqrt((heard**2).mean()) * 10 ** (-noise_db / 20)
@@ -160,7 +160,7 @@ def disturbed(sound: FloatArray, level_db: float, noise_db: float | None) -> Flo
 
 
 def measure(args: argparse.Namespace) -> Table:
-    """Judge all sounds. Raises AvatarError or OSError for what cannot be used."""
+    """Measure all sounds. Raises AvatarError or OSError for unusable files."""
     manifest, aligner, table = Manifest.load(args.family), Aligner(), Table()
     with Engines.open(manifest, without=PREPARING) as engines:
         face = Face(engines, args.avatar or default_name(manifest))

@@ -1,1 +1,1 @@
-"""Tools of every export: ONNX files, TensorRT builds, downloads."""
+"""Tools shared by all exports: ONNX files, TensorRT builds, downloads."""

@@ -1,4 +1,4 @@
-"""What the commands of the export half have in common: how they read numbers, and how they end."""
+"""Shared parts of the export commands: argument readers and exit statuses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engines.errors import AvatarError
 
 
 def run(job: Callable[[], int | None], interrupted: str = "interrupted") -> int:
-    """Do a command's work; returns its exit status. What goes wrong is one line; `interrupted` is said after Ctrl-C."""
+    """Run a command and return its exit status. Errors print one line; `interrupted` is printed after Ctrl-C."""
     try:
         return job() or 0
     except AvatarError as error:
@@ -28,7 +28,7 @@ def run(job: Callable[[], int | None], interrupted: str = "interrupted") -> int:
 
 
 def share(text: str) -> float:
-    """A number above 0, up to 1."""
+    """Parse a number above 0, up to 1."""
     try:
         value = float(text)
     except ValueError:
@@ -39,14 +39,14 @@ def share(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """A whole number from 1."""
+    """Parse a whole number from 1."""
     if not (text.isascii() and text.isdigit() and len(text) <= 4) or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} found, a whole number from 1 to 9999 expected")
     return int(text)
 
 
 def new_file(text: str) -> Path:
-    """A file that can come to lie where it is wanted: known before the work, not after it."""
+    """Parse an output path and check that it can be written, before the work rather than after it."""
     path = Path(text)
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text} found, a file in an existing folder expected")

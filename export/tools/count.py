@@ -1,4 +1,4 @@
-"""Counts the multiplications of an ONNX graph, as a measure of what it costs that depends on no machine."""
+"""Count the multiplications of an ONNX graph, a machine-independent measure of its cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Shapes = dict[str, tuple[int, ...] | None]
 
 
 def multiply_accumulates(model: onnx.ModelProto) -> int:
-    """Multiply-accumulate operations of a graph's convolutions and matrix products, with any free dimension as 1.
+    """Count multiply-accumulates of a graph's convolutions and matrix products, with free dimensions set to 1.
 
     Raises:
         ValueError: shape inference leaves one of their sizes open.

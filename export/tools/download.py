@@ -1,4 +1,4 @@
-"""Downloads that survive dropped connections: resumed where they stopped, checked, and put in place only when whole."""
+"""Download files robustly: resume after dropped connections, check, and replace the target only when complete."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class DownloadError(AvatarError):
 
 
 class _InterruptedError(Exception):
-    """The connection ended early; what came is kept."""
+    """The connection ended early; the received bytes are kept."""
 
 
 @dataclass
 class Retry:
-    """How often to try again: `attempts` times in a row without a new byte, after pauses that double.
+    """Retry policy with backoff: `attempts` in a row without a new byte, after doubling pauses.
 
-    say: told each time, why and when.
+    say: called before each retry with reason and delay.
     """
 
     attempts: int = ATTEMPTS
@@ -46,7 +46,7 @@ class Retry:
 
 
 def download(url: str, part: Path, progress: Progress, retry: Retry | None = None) -> None:
-    """Fetch `url` into the file `part`, going on from what it already holds.
+    """Fetch `url` into the file `part`, resuming after its present end.
 
     The server's ETag is kept beside it in `part`.etag, so that two versions of a file are never mixed.
 
@@ -75,7 +75,7 @@ def download(url: str, part: Path, progress: Progress, retry: Retry | None = Non
 
 
 def _attempt(url: str, part: Path, progress: Progress) -> None:
-    """One request. Raises _InterruptedError where another may help."""
+    """Make one request. Raises _InterruptedError if a retry may help."""
     have, tag = _size(part), _read_tag(part)
     request = urllib.request.Request(url, headers={"User-Agent": "avatar-streamer", "Accept-Encoding": "identity"})
     if have:
@@ -92,7 +92,7 @@ def _attempt(url: str, part: Path, progress: Progress) -> None:
 
 
 def _refused(url: str, error: urllib.error.HTTPError, part: Path, have: int) -> None:
-    """Answer an HTTP error: return when the file is already whole, else raise."""
+    """Handle an HTTP error: return if the file is already complete, else raise."""
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         if error.headers.get("Content-Range", "") == f"bytes */{have}":
             return
@@ -119,14 +119,14 @@ def _receive(response: http.client.HTTPResponse, part: Path, have: int, progress
 
 
 def _start(response: http.client.HTTPResponse, have: int) -> int | None:
-    """Where in the file the answer begins: 0 from servers that ignore ranges; None if it is not what was asked for."""
+    """Return the response's offset in the file: 0 if the server ignores ranges; None for another range."""
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0
     return have if response.headers.get("Content-Range", "").startswith(f"bytes {have}-") else None
 
 
 def _copy(response: http.client.HTTPResponse, file: BinaryIO, done: int, total: int | None, progress: Progress) -> int:
-    """Copy until the end or a fault; returns the file's size.
+    """Copy until the end or an error; return the file's size.
 
     Raises:
         _InterruptedError: the connection broke. DownloadError: the disk is full, or there is no end to it.
@@ -168,7 +168,7 @@ def _read_tag(part: Path) -> str | None:
 
 
 def _write_tag(part: Path, tag: str | None) -> None:
-    """Keep a strong ETag; a weak one does not promise the same bytes."""
+    """Store a strong ETag; a weak one does not guarantee equal bytes."""
     if tag and not tag.startswith("W/") and tag.isascii():
         _tag_path(part).write_text(tag, encoding="ascii")
     else:
@@ -176,12 +176,12 @@ def _write_tag(part: Path, tag: str | None) -> None:
 
 
 def discard(part: Path) -> None:
-    """Forget a download."""
+    """Delete a partial download."""
     part.unlink(missing_ok=True)
     _tag_path(part).unlink(missing_ok=True)
 
 
 def finish(part: Path, path: Path) -> None:
-    """Put a complete download in its place."""
+    """Move a complete download to its target."""
     _tag_path(part).unlink(missing_ok=True)
     part.replace(path)

@@ -1,7 +1,7 @@
-"""Turns a float32 graph into one that computes in float16, with float32 at its borders.
+"""Convert a float32 graph to float16, with float32 inputs and outputs.
 
-TensorRT takes types as they stand in the file (strong typing) since it has no switch for half precision any more, so
-the file says it: every weight, constant and value between the graph's inputs and outputs is float16.
+TensorRT takes types from the file (strong typing) and has no switch for half precision any more, so the file declares
+it: every weight, constant and value between the graph's inputs and outputs is float16.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LARGEST = float(np.finfo(np.float16).max)
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of `model` in float16 between Casts behind its inputs and before its outputs.
+    """Return a copy of `model` in float16, with Casts after its inputs and before its outputs.
 
     Raises:
         AvatarError: a weight beyond what float16 can hold.
@@ -65,7 +65,7 @@ def _convert(tensor: onnx.TensorProto) -> None:
 
 
 def _border(values: Iterable[onnx.ValueInfoProto], suffix: str) -> dict[str, str]:
-    """Names inside the graph for float32 values at its border."""
+    """Name the float16 counterparts of the graph's float32 inputs or outputs."""
     return {value.name: f"{value.name}_{suffix}" for value in values if value.type.tensor_type.elem_type == FLOAT}
 
 

@@ -40,7 +40,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Source:
-    """A model: the name of its file, and names for its outputs by the number of values in each."""
+    """A source model: its file name, and names of its outputs by their sizes."""
 
     file: str
     outputs: dict[int, str]
@@ -55,7 +55,7 @@ SOURCES = {
 
 
 def convert(model: openvino.Model, source: Source) -> onnx.ModelProto:
-    """An ONNX model of what OpenVINO read.
+    """Convert a model read by OpenVINO to ONNX.
 
     Raises:
         AvatarError: an operator, or a form of one, that no rule covers.
@@ -78,7 +78,7 @@ def convert(model: openvino.Model, source: Source) -> onnx.ModelProto:
 
 
 class _Graph:
-    """ONNX nodes made so far. What depends on constants only is computed at once."""
+    """ONNX graph under construction. Constant subexpressions are folded immediately."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -88,7 +88,7 @@ class _Graph:
         self._names: dict[str, str] = {}
 
     def add(self, operation: openvino.Node, source: Source) -> None:
-        """Add one operation, whose inputs are there already."""
+        """Add one operation, after its inputs."""
         kind, name = operation.get_type_name(), operation.get_friendly_name()
         inputs = [port.get_source_output() for port in operation.inputs()]
         origins = [port.get_node().get_friendly_name() for port in inputs]
@@ -249,10 +249,10 @@ def _reshaped(value: Array, shape: Array) -> Array:
 
 
 def check(model: openvino.Model, made: onnx.ModelProto, source: Source) -> dict[str, float]:
-    """Run both on smooth pictures; the largest difference of each output, as a share of its spread.
+    """Run both models on smooth pictures; return each output's largest difference relative to its range.
 
     Raises:
-        AvatarError: it is beyond TOLERANCE.
+        AvatarError: a difference exceeds TOLERANCE.
     """
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()

@@ -1,4 +1,4 @@
-"""Writes one graph as ONNX: checked, its shapes inferred, and labelled with where it comes from."""
+"""Write one graph as ONNX: check it, infer its shapes, and label it with its origin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOOLS = f"torch {torch.__version__}, onnx {onnx.__version__}"
 
 
 class ExportError(AvatarError):
-    """What was exported is not what it was exported from."""
+    """An exported graph differs from its source module."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class GraphPlan:
 
 
 def trace(module: nn.Module, plan: GraphPlan, path: Path) -> onnx.ModelProto:
-    """`module` as ONNX, through the file `path`, which is left there."""
+    """Export `module` as ONNX through the file `path`, which is kept."""
     with torch.no_grad(), warnings.catch_warnings():
         # The exporter that replaces this one writes what it knows of our source files into the graph, and is slower.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -81,17 +81,17 @@ def save(model: onnx.ModelProto, path: Path, labels: Mapping[str, str]) -> None:
 
 
 def run_module(plan: GraphPlan) -> dict[str, Tensor]:
-    """What the plan's module makes of its example inputs."""
+    """Run the plan's module on its example inputs."""
     with torch.no_grad():
         made = plan.module.eval()(*plan.inputs.values())
     return dict(zip(plan.outputs, (made,) if isinstance(made, Tensor) else tuple(made), strict=True))
 
 
 def check_numbers(path: Path, plan: GraphPlan, expected: Mapping[str, Tensor], tolerance: float = TOLERANCE) -> float:
-    """Run a written graph in ONNX Runtime and return its largest error, as a share of the expected values' spread.
+    """Run a written graph in ONNX Runtime and return its largest error relative to the expected values' range.
 
     Raises:
-        ExportError: it is beyond `tolerance`.
+        ExportError: the error exceeds `tolerance`.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

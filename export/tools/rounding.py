@@ -1,8 +1,8 @@
-"""Float16 as a GPU computes it, on the CPU: sums in float32, every result rounded.
+"""Emulate a GPU's float16 on the CPU: accumulate in float32, round every result.
 
-ONNX Runtime's CPU provider will not do for this: between the operators of a float16 graph it keeps float32, so neither
-rounding nor overflow shows. Here every operation of the exported module has its result rounded (and its weights, once),
-which is what a tensor core does that multiplies halves and accumulates in float32.
+ONNX Runtime's CPU provider keeps float32 between the operators of a float16 graph, so it shows neither rounding nor
+overflow. Here the result of every operation of the exported module is rounded (and its weights, once), like a tensor
+core that multiplies float16 and accumulates in float32.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from export.tools.onnx_file import GraphPlan
 
 
 class HalfRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While active, every float32 result is rounded to float16; what is too large becomes infinite."""
+    """While active, round every float32 result to float16; overflow gives infinity."""
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -51,7 +51,7 @@ class RoundedGraph:
                 parameter.data = _rounded(parameter.data)
 
     def request(self) -> GraphRequest:
-        """A new set of inputs."""
+        """Create a new set of inputs."""
         return _Request(self.module, self.plan)
 
 
@@ -77,6 +77,6 @@ class _Request:
 
 
 def rounded(plans: Sequence[GraphPlan]) -> Callable[[GraphSpec], CompiledGraph]:
-    """How `engines.chain.GraphChain` is to load the graphs that were written by `plans`."""
+    """Return a loader for `engines.chain.GraphChain` of the graphs written from `plans`."""
     by_name = {plan.name: plan for plan in plans}
     return lambda graph: RoundedGraph(by_name[graph.path.stem])

@@ -1,16 +1,15 @@
-"""ONNX to TensorRT engines, with what the builder is known to get wrong checked on the way.
+"""Build TensorRT engines from ONNX, checking for known builder faults.
 
     python -m export.tools.to_tensorrt FAMILY [--builder tensorrt|tensorrt_rtx]
 
-Engines are strongly typed: a value has the type that the ONNX file gives it, and half precision is a file of float16
-(`export.tools.half`), as builders have no switch for it any more. Two faults are silent elsewhere and errors here:
+Engines are strongly typed: a value has the type that the ONNX file declares, and half precision needs a float16 file
+(`export.tools.half`), since builders have no switch for it any more. Two silent builder faults are errors here:
 
 - parsers have turned the "linear" of opset 20's GridSample into NEAREST (TensorRT-RTX 1.5, NVIDIA/TensorRT #4646);
 - "fp16" builds have come out as float32 (roboflow/rf-detr #1453).
 
-`tensorrt_rtx` has the same interface, comes from PyPI and builds without a GPU, so it proves on any machine that every
-graph parses, is typed consistently and builds. Its engines are of another kind; `engines.backends.tensorrt_gpu` does
-not run them.
+`tensorrt_rtx` has the same interface, is on PyPI and builds without a GPU, so any machine can prove that every graph
+parses, is typed consistently and builds. `engines.backends.tensorrt_gpu` cannot run its engines.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Build:
-    """An engine that was built. layers: how many there are of each type of output, of the layers that compute."""
+    """A built engine. layers: count of compute layers by output type."""
 
     path: Path
     seconds: float
@@ -67,10 +66,10 @@ class Build:
 
 
 def load_builder(name: str) -> ModuleType:
-    """The library that builds. `tensorrt` needs a GPU, and is not imported without one.
+    """Import the builder library. `tensorrt` needs a GPU, and is not imported without one.
 
     Raises:
-        EngineError: not there, or not to be used here.
+        EngineError: the library is missing or unusable on this machine.
     """
     if name == "tensorrt":
         return runtime.library()
@@ -120,7 +119,7 @@ def _build(trt: ModuleType, path: Path, builder: str, say: Say) -> Build:
 def build_engines(
     manifest: Manifest, builder: str = "tensorrt", *, say: Say = lambda _: None, done: Callable[[Build], None]
 ) -> None:
-    """Build the engine of every graph of a family; `done` is told of each.
+    """Build the engine of every graph of a family; `done` is called after each.
 
     Raises:
         EngineError: as `build_engine`, or there is no space for them.
@@ -143,10 +142,10 @@ def _parse(trt: ModuleType, network: Any, path: Path, log: Any) -> None:
 
 
 def check_samplers(trt: ModuleType, network: Any, model: onnx.ModelProto, path: Path) -> int:
-    """Make sure that every GridSample interpolates, and return how many there are.
+    """Check that every GridSample interpolates, and return their count.
 
     Raises:
-        EngineError: one takes the nearest value instead, or the parser has dropped one.
+        EngineError: one samples the nearest value instead, or the parser has dropped one.
     """
     samplers = [layer for layer in _layers(network) if layer.type == trt.LayerType.GRID_SAMPLE]
     for layer in samplers:
@@ -163,10 +162,10 @@ def check_samplers(trt: ModuleType, network: Any, model: onnx.ModelProto, path: 
 
 
 def check_types(trt: ModuleType, network: Any, model: onnx.ModelProto, path: Path) -> dict[str, int]:
-    """Make sure that what computes does so in the type of the file's weights; return the count of layers by type.
+    """Check that compute layers use the type of the file's weights; return the count of layers by type.
 
     Raises:
-        EngineError: a convolution or matrix product came out in another type.
+        EngineError: a convolution or matrix product has another type.
     """
     kinds = (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION, trt.LayerType.MATRIX_MULTIPLY)
     half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
@@ -180,10 +179,10 @@ def check_types(trt: ModuleType, network: Any, model: onnx.ModelProto, path: Pat
 
 
 def check_size(model: onnx.ModelProto, path: Path, size: int) -> None:
-    """Make sure that an engine is about as large as its weights in the type they were given in.
+    """Check that an engine is about as large as the weights of its file.
 
     Raises:
-        EngineError: it is not, so weights were stored in another type, or twice.
+        EngineError: the size differs, so weights were stored in another type, or twice.
     """
     weights = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     if weights >= SMALL and not LEAST_SHARE <= size / weights <= MOST_SHARE:
@@ -214,9 +213,9 @@ def _configure(trt: ModuleType, maker: Any, network: Any, path: Path, say: Say) 
 
 
 def _timings(config: Any, path: Path) -> Any:
-    """Let the builder use what was measured before: the same layers in another graph need not be timed again.
+    """Load the timing cache, so that layers timed for another graph are not timed again.
 
-    Returns the cache, which must live as long as the build.
+    Returns the cache, which must outlive the build.
     """
     file = path.parent / FOLDER / TIMINGS
     cache = config.create_timing_cache(file.read_bytes() if file.is_file() else b"")
@@ -233,7 +232,7 @@ def _keep_timings(cache: Any, path: Path) -> None:
 
 
 def _monitor(trt: ModuleType, title: str, say: Say) -> Any:
-    """Reports the builder's outermost phases, each once it begins and then every tenth of it."""
+    """Report the builder's outermost phases: at the start of each, then at every tenth."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:

@@ -1,1 +1,1 @@
-"""The official networks cut and rewritten into the graphs that are exported."""
+"""Split and rewrite the official networks into the graphs to export."""

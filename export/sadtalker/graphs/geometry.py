@@ -1,8 +1,8 @@
-"""The two parts of a frame that deal in coordinates, in forms that are exact and cheap. Both stay in float32.
+"""Compute the two coordinate-dependent parts of a frame exactly and cheaply. Both stay in float32.
 
-`Look` moves the portrait's volume along with every keypoint. Each of these motions is the same everywhere, so the
-trilinear sampling falls apart into an interpolation along each axis: three small matrix products instead of sixteen
-samplings of a volume, and no GridSample at all. `Warp` mixes the motions and does the one sampling that is left.
+`Look` translates the portrait's volume with every keypoint. A translation is the same for all voxels, so trilinear
+sampling separates into an interpolation along each axis: three small matrix products instead of sixteen samplings of
+a volume, and no GridSample. `Warp` mixes the motions and does the one remaining sampling.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ AXES = 3  # of keypoints and grids: x, y, z
 
 
 class Look(nn.Module):
-    """What the motion network is shown: per motion, the heat map's change and the compressed volume moved."""
+    """Input of the motion network: for each motion, the heat map's change and the translated compressed volume."""
 
     def forward(self, compressed: Tensor, source_keypoints: Tensor, driving_keypoints: Tensor) -> Tensor:
         """compressed [1, 4, D, H, W], keypoints [1, 15, 3] -> evidence [1, 16 * (1 + 4), D, H, W]."""
@@ -36,7 +36,7 @@ class Look(nn.Module):
 
 
 def _motions(source_keypoints: Tensor, driving_keypoints: Tensor, lines: list[Tensor]) -> list[Tensor]:
-    """Where every motion fetches from, along each axis: [16, n] of lines [n]; the background's, which stays, first.
+    """Compute each motion's source coordinates along each axis, [16, n] of lines [n]; the static background is first.
 
     In the reference's order of sums: keypoints far outside the picture would be rounded differently in another.
     """
@@ -48,22 +48,22 @@ def _motions(source_keypoints: Tensor, driving_keypoints: Tensor, lines: list[Te
 
 
 def _hats(coordinates: Tensor, size: int) -> Tensor:
-    """Linear interpolation at `coordinates` [K, n] in -1..1 of `size` samples, as matrices [K, n, size].
+    """Build matrices [K, n, size] of linear interpolation at `coordinates` [K, n] in -1..1 of `size` samples.
 
-    As in `sample_volume`, -1 and 1 are the borders of the outermost samples, and outside there are zeros.
+    As in `sample_volume`, -1 and 1 are the outer edges of the outermost samples; zeros lie outside.
     """
     positions = ((coordinates + 1) * size - 1) / 2
     return F.relu(1 - (positions[..., None] - torch.arange(size)).abs())
 
 
 def _heat(keypoints: Tensor, lines: list[Tensor]) -> Tensor:
-    """Gaussians about keypoints [K, 3] over the axes x, y, z: [K, D, H, W]; a product of one along each axis."""
+    """Compute Gaussian heat maps [K, D, H, W] of keypoints [K, 3], as products of one Gaussian along each axis."""
     x, y, z = ((-0.5 / VARIANCE * (line - keypoints[:, axis, None]) ** 2).exp() for axis, line in enumerate(lines))
     return z[:, :, None, None] * (y[:, :, None] * x[:, None])[:, None]
 
 
 class Warp(nn.Module):
-    """Masks of motions to the deformation, and the volume sampled along it."""
+    """Mix the motions by their masks and sample the volume along the resulting deformation."""
 
     def __init__(self, sampler: Sampler = sample_volume) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Warp(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """volume [1, C, D, H, W], logits [1, 16, D, H, W] -> warped [1, C * D, H, W], deformation [1, D, H, W, 3].
 
-        A motion's x depends on nothing but x, and so on: the 16 motions of all voxels are never written out.
+        Each coordinate of a motion depends on that axis only, so the 16 motions of all voxels are never expanded.
         """
         depth, height, width = (int(size) for size in logits.shape[2:])
         masks = F.softmax(logits, 1)
@@ -87,10 +87,10 @@ class Warp(nn.Module):
 
 
 def sample_atlas(volume: Tensor, grid: Tensor) -> Tensor:
-    """`sample_volume` from two samplings in two dimensions, for engines that have no other (OpenVINO).
+    """Compute `sample_volume` by two 2-D samplings, for engines without 3-D sampling (OpenVINO).
 
-    The volume's slices lie below each other in one tall picture, each between two rows of zeros; a sample is linear
-    between what it finds in the two slices nearest to it. Rounding is coarser, as a coordinate runs over all slices.
+    The volume's slices are stacked in one tall picture, separated by rows of zeros; a sample interpolates linearly
+    between the two nearest slices. Rounding is coarser, since one coordinate spans all slices.
     """
     depth, height, width = (int(size) for size in volume.shape[2:])
     padded = F.pad(volume, (0, 0, 1, 1, 1, 1))  # in height, and a slice of zeros before and behind

@@ -1,4 +1,4 @@
-"""Which graphs each stage consists of, with inputs of the right shapes to trace them with."""
+"""Define the graphs of each stage, with example inputs for tracing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Plans = dict[str, tuple[GraphPlan, ...]]
 
 
 def stage_plans(networks: Networks, size: int) -> Plans:
-    """Every stage's graphs, in order, for pictures of `size` pixels."""
+    """List every stage's graphs, in order, for pictures of `size` pixels."""
     return {
         "expression": (_expression(networks.audio2exp),),
         "pose": (_pose(networks.audio2pose),),
@@ -94,7 +94,7 @@ def _coefficients(network: FaceRecon) -> GraphPlan:
 
 
 def render_plans(generator: Generator, size: int) -> tuple[GraphPlan, ...]:
-    """The per-frame graphs, cut where precision changes: coordinates, sampling and pixels stay in float32."""
+    """List the per-frame graphs, split where precision changes: coordinates, sampling and pixels stay in float32."""
     side = size // SHRINK
     volume = generator.dense_motion_network.compress.in_channels
     known = {

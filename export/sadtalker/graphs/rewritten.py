@@ -1,6 +1,6 @@
-"""The two networks of a frame, rewritten to compute the same from fewer and larger convolutions.
+"""Rewrite the two per-frame networks to compute the same result with fewer and larger convolutions.
 
-Both start from the official weights with batch and spectral norm folded in. What is exploited:
+Both start from the official weights with batch and spectral norm folded in. The rewrites:
 
 - features enlarged by nearest neighbours before a convolution (`upsampled`);
 - SPADE norms that look at the same features in the same size share their first convolution;
@@ -27,7 +27,7 @@ from export.sadtalker.networks.spade import MIDDLE, SLOPE, Spade, SpadeBlock
 
 @dataclass(frozen=True)
 class Forms:
-    """Which form of `UpsampledConv` to use: in the hourglass, and for the decoder's last two blocks."""
+    """Forms of `UpsampledConv`: in the hourglass, and in the decoder's last two blocks."""
 
     hourglass: Form
     up_0: Form
@@ -77,7 +77,7 @@ class _Folded(nn.Module):
 
 
 class Decode(nn.Module):
-    """Warped features to the picture: what is left of the generator's 2-D part, and the SPADE decoder."""
+    """Decode warped features to the picture: the rest of the generator's 2-D part, and the SPADE decoder."""
 
     def __init__(self, network: Generator, forms: Forms) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class _Modulation(nn.Module):
 
 
 def _shared(norms: list[Spade], scale: int, form: Form) -> nn.Module:
-    """The first convolutions of several norms as one, its output in their order."""
+    """Merge the first convolutions of several norms into one, with outputs in their order."""
     convs = [cast(nn.Conv2d, norm.mlp_shared[0]) for norm in norms]
     weight = torch.cat([conv.weight for conv in convs])
     bias = torch.cat([cast(Tensor, conv.bias) for conv in convs])
@@ -166,7 +166,7 @@ def _shared(norms: list[Spade], scale: int, form: Form) -> nn.Module:
 
 
 def _plain(block: SpadeBlock, name: str) -> nn.Conv2d:
-    """A convolution of a block with its spectral norm folded in."""
+    """Return a block's convolution with its spectral norm folded in."""
     conv = block.get_submodule(name)
     weight = cast(Tensor, conv.weight()).detach()  # type: ignore[operator]
     plain = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[-1], padding=weight.shape[-1] // 2)
@@ -177,7 +177,7 @@ def _plain(block: SpadeBlock, name: str) -> nn.Conv2d:
 
 
 def fold(conv: nn.Conv2d | nn.Conv3d, norm: nn.BatchNorm2d | nn.BatchNorm3d) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution that does what `conv` and then `norm`, in evaluation mode, do."""
+    """Fold `norm`, in evaluation mode, into the preceding `conv`; return weight and bias."""
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     factor = norm.weight / torch.sqrt(variance + norm.eps)
     weight = conv.weight * factor.reshape(-1, *[1] * (conv.weight.ndim - 1))

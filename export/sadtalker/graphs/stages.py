@@ -1,4 +1,4 @@
-"""The stages of the family as modules to export, under the manifest's names for what goes in and out."""
+"""Modules to export, one per stage, with inputs and outputs named as in the manifest."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Pose(nn.Module):
 
 
 class Motion(nn.Module):
-    """mappingNet and the keypoints it moves."""
+    """mappingNet, applied to the canonical keypoints."""
 
     def __init__(self, network: MappingNet) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Canonical(nn.Module):
 
 
 class Appearance(nn.Module):
-    """The generator's encoder: all of a portrait that frames are drawn from."""
+    """The generator's encoder: the portrait's features that all frames are rendered from."""
 
     def __init__(self, network: Generator) -> None:
         super().__init__()

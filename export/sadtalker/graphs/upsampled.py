@@ -1,4 +1,4 @@
-"""Convolutions of nearest-neighbour upsampled features, without computing the same sums again and again.
+"""Convolve nearest-neighbour upsampled features without redundant sums.
 
 Where a 3x3 convolution sees features enlarged s times, most of its nine taps fall on the same value. Along an axis the
 s outputs of one value are: the first, which sees its left neighbour once and the value twice; the last, likewise with
@@ -81,13 +81,13 @@ class UpsampledConv(nn.Module):
 
 
 def enlarge(x: Tensor, scale: int) -> Tensor:
-    """Nearest-neighbour enlargement in height and width, with or without a depth before them."""
+    """Enlarge height and width by nearest neighbours, with or without a leading depth axis."""
     factors = (1.0,) * (x.ndim - 4) + (float(scale),) * 2
     return F.interpolate(x, scale_factor=factors)
 
 
 def _merge(weight: Tensor, kind: str, axis: int) -> Tensor:
-    """A kernel whose taps along an axis are summed where they fall on the same value."""
+    """Sum the kernel's taps along an axis where they fall on the same value."""
     return torch.stack([weight.index_select(axis, torch.tensor(taps)).sum(axis) for taps in _TAPS[kind]], axis)
 
 

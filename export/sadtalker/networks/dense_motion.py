@@ -1,4 +1,4 @@
-"""Dense motion: from two sets of keypoints to where each voxel of a frame comes from, and what is covered."""
+"""Dense motion: compute each voxel's source position and the occlusion map from two sets of keypoints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UP = (512, 256, 128, 64, 32)
 
 
 class Candidates(NamedTuple):
-    """For each of the 16 motions: where voxels would come from [n,16,D,H,W,3]; and what the hourglass sees of it.
+    """Candidate motions: source positions [n,16,D,H,W,3] for each of the 16, and the hourglass's input.
 
     evidence: [n, 16 * (1 + 4), D, H, W], per motion the heat map's change and the compressed volume moved.
     """
@@ -52,7 +52,7 @@ class DenseMotion(nn.Module):
         self.sampler = sampler
 
     def compressed(self, volume: Tensor) -> Tensor:
-        """The part of a portrait's volume that the estimate looks at, [1, C, D, H, W] -> [1, 4, D, H, W]."""
+        """Compress a portrait's volume for the estimate, [1, C, D, H, W] -> [1, 4, D, H, W]."""
         return F.relu(self.norm(self.compress(volume)))
 
     def candidates(self, compressed: Tensor, driving: Tensor, source: Tensor) -> Candidates:
@@ -82,16 +82,16 @@ class DenseMotion(nn.Module):
 
 
 def deformation(masks: Tensor, motions: Tensor) -> Tensor:
-    """Where each voxel comes from, [n, D, H, W, 3]: the motions mixed by masks [n, 16, D, H, W].
+    """Mix the motions by masks [n, 16, D, H, W] to each voxel's source position, [n, D, H, W, 3].
 
-    Masks below MASK_FLOOR count as nothing, and nothing is put in their place: shares may sum to a bit below 1.
+    Masks below MASK_FLOOR are set to zero without renormalisation: the masks may sum to slightly below 1.
     """
     kept = torch.where(masks < MASK_FLOOR, torch.zeros_like(masks), masks)
     return (kept[..., None] * motions).sum(1)
 
 
 def gaussians(keypoints: Tensor, grid: Tensor) -> Tensor:
-    """Heat maps of keypoints [n, K, 3] on a grid [D, H, W, 3]: [n, K, D, H, W], 1 at each keypoint."""
+    """Compute heat maps [n, K, D, H, W] of keypoints [n, K, 3] on a grid [D, H, W, 3]; 1 at each keypoint."""
     distance = (grid - keypoints[:, :, None, None, None]).square().sum(-1)
     return torch.exp(-0.5 * distance / VARIANCE)
 

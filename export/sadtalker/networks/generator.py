@@ -1,4 +1,4 @@
-"""The generator: a portrait's appearance, once, and frames of it that move like given keypoints.
+"""Generator: encode a portrait's appearance once, and render frames driven by keypoints.
 
 After T.-C. Wang et al., "One-Shot Free-View Neural Talking-Head Synthesis" (arXiv 2011.15126).
 """
@@ -21,9 +21,9 @@ LEAK = 0.01
 
 
 class Appearance(NamedTuple):
-    """What never changes of a portrait of S x S pixels.
+    """Constant features of a portrait of S x S pixels.
 
-    volume: features [1, 32, 16, S/4, S/4]; compressed: what dense motion looks at of it, [1, 4, 16, S/4, S/4].
+    volume: features [1, 32, 16, S/4, S/4]; compressed: the same, compressed for dense motion, [1, 4, 16, S/4, S/4].
     """
 
     volume: Tensor
@@ -31,10 +31,10 @@ class Appearance(NamedTuple):
 
 
 class Rendering(NamedTuple):
-    """A frame and how it came about.
+    """A frame and its intermediate results.
 
-    prediction: RGB [n, 3, S, S] in 0..1; deformation: [n, 16, S/4, S/4, 3], where voxels come from, as (x, y, z) in
-    -1..1; occlusion: [n, 1, S/4, S/4] in 0..1, small where something new must be painted; masks: [n, 16, 16, S/4, S/4].
+    prediction: RGB [n, 3, S, S] in 0..1; deformation: [n, 16, S/4, S/4, 3], source positions of voxels, (x, y, z) in
+    -1..1; occlusion: [n, 1, S/4, S/4] in 0..1, small where content must be inpainted; masks: [n, 16, 16, S/4, S/4].
     """
 
     prediction: Tensor
@@ -73,18 +73,18 @@ class Generator(nn.Module):
         return Appearance(volume, self.dense_motion_network.compressed(volume))
 
     def warp(self, volume: Tensor, deformation: Tensor, occlusion: Tensor) -> Tensor:
-        """The volume [1 or n, 32, D, H, W] moved, flattened and covered: features [n, 256, H, W] for `decoder`."""
+        """Warp the volume [1 or n, 32, D, H, W], flatten and mask it: features [n, 256, H, W] for `decoder`."""
         moved = self.sampler(volume.expand(deformation.shape[0], -1, -1, -1, -1), deformation)
         return self.fourth(self.third(moved.flatten(1, 2))) * occlusion
 
     def render(self, appearance: Appearance, driving: Tensor, source: Tensor) -> Rendering:
-        """Frames that differ from the portrait as `driving` keypoints [n, 15, 3] from `source` [1 or n, 15, 3]."""
+        """Render frames whose motion is that from `source` keypoints [1 or n, 15, 3] to `driving` ones [n, 15, 3]."""
         deformation, occlusion, masks = self.dense_motion_network(appearance.compressed, driving, source)
         picture = self.decoder(self.warp(appearance.volume, deformation, occlusion))
         return Rendering(picture, deformation, occlusion, masks)
 
     def forward(self, portrait: Tensor, driving: Tensor, source: Tensor) -> Rendering:
-        """Both halves at once."""
+        """Run `appearance` and `render`."""
         return self.render(self.appearance(portrait), driving, source)
 
 

@@ -21,7 +21,7 @@ class CheckpointError(AvatarError):
 
 
 def load(name: str, state: Mapping[str, Tensor], origin: str, width: float = 1.0) -> nn.Module:
-    """The network called `name` with the tensors of `state`; `origin` says in messages where they come from.
+    """Load the tensors of `state` into the network `name`; messages name their `origin`.
 
     Raises:
         CheckpointError: a tensor is missing, left over, misshapen or not finite.
@@ -46,13 +46,13 @@ def load(name: str, state: Mapping[str, Tensor], origin: str, width: float = 1.0
 
 
 def load_all(states: Mapping[str, Mapping[str, Tensor]], origins: Mapping[str, str], width: float = 1.0) -> Networks:
-    """All networks from states by name. Raises CheckpointError as `load` does."""
+    """Load all networks from states by name. Raises CheckpointError as `load` does."""
     loaded = {name: load(name, states[name], origins[name], width) for name in BUILDERS}
     return Networks(**loaded)  # type: ignore[arg-type]
 
 
 def stand_in(name: str, salt: int = 0, width: float = 1.0) -> dict[str, Tensor]:
-    """The state dict of a network of this width, filled with stand-in weights."""
+    """Make the state dict of a network of this width with stand-in weights."""
     wanted = build(name, width).state_dict()
     made = stand_in_state(name, {key: tuple(tensor.shape) for key, tensor in wanted.items()}, salt)
     return {
@@ -61,6 +61,6 @@ def stand_in(name: str, salt: int = 0, width: float = 1.0) -> dict[str, Tensor]:
 
 
 def listing(names: Sequence[str | Path]) -> str:
-    """Names for a message: the first few, and how many more there are."""
+    """List names for a message: the first few, and the count of the others."""
     shown = ", ".join(map(str, names[:_NAMES_SHOWN]))
     return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN} more"

@@ -1,4 +1,4 @@
-"""mappingNet: 27 frames of coefficients to the motion of the middle one, and that motion applied to keypoints."""
+"""mappingNet: map 27 frames of coefficients to the middle frame's motion, and apply it to keypoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAYERS = 3
 
 
 class Motion(NamedTuple):
-    """What mappingNet gives: logits of angle bins [n, 66] each, translation [n, 3], deformation [n, 45]."""
+    """Output of mappingNet: logits of angle bins [n, 66] each, translation [n, 3], deformation [n, 45]."""
 
     yaw: Tensor
     pitch: Tensor
@@ -56,13 +56,13 @@ class MappingNet(nn.Module):
 
 
 def degrees(logits: Tensor) -> Tensor:
-    """Logits of angle bins [n, 66] -> the expected angle [n], in degrees."""
+    """Return the expected angle [n] in degrees from logits of angle bins [n, 66]."""
     index = torch.arange(BINS, dtype=logits.dtype, device=logits.device)
     return (F.softmax(logits, 1) * index).sum(1) * BIN_DEGREES + FIRST_BIN_DEGREES
 
 
 def rotation(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
-    """Rotation matrices Rx(pitch) Ry(yaw) Rz(roll) of angles [n] in degrees, [n, 3, 3]."""
+    """Build rotation matrices Rx(pitch) Ry(yaw) Rz(roll), [n, 3, 3], from angles [n] in degrees."""
     one, zero = torch.ones_like(yaw), torch.zeros_like(yaw)
     angles = [angle / 180.0 * PI for angle in (pitch, yaw, roll)]
     (cx, sx), (cy, sy), (cz, sz) = ((angle.cos(), angle.sin()) for angle in angles)
@@ -73,7 +73,7 @@ def rotation(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
 
 
 def move_keypoints(canonical: Tensor, motion: Motion, view: Tensor | None = None, on: Tensor | None = None) -> Tensor:
-    """Keypoints R canonical + t + deformation of each frame, [1 or n, 15, 3] -> [n, 15, 3].
+    """Move keypoints: R canonical + t + deformation for each frame, [1 or n, 15, 3] -> [n, 15, 3].
 
     Of the translation only the vertical part is used. view: degrees yaw, pitch, roll [n, 3] that replace the motion's
     own where `on` [n, 3] is 1.

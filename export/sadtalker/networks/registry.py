@@ -1,4 +1,4 @@
-"""All networks by the names that the official checkpoints give them."""
+"""Registry of all networks, named as in the official checkpoints."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ class Networks:
 
 
 def build(name: str, width: float = 1.0) -> nn.Module:
-    """The network called `name`, a key of BUILDERS, with meaningless weights."""
+    """Build the network `name`, a key of BUILDERS, with uninitialised weights."""
     return BUILDERS[name](width)

@@ -1,4 +1,4 @@
-"""The SPADE decoder: warped features to a picture (T. Park et al., arXiv 1903.07291)."""
+"""SPADE decoder: decode warped features to a picture (T. Park et al., arXiv 1903.07291)."""
 
 from __future__ import annotations
 

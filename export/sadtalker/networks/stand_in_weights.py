@@ -1,6 +1,6 @@
-"""Stand-in weights: every tensor a function of its full name and shape, so that anyone can make the same ones.
+"""Make reproducible stand-in weights: every tensor is a function of its full name and shape.
 
-They take the place of checkpoints that cannot be shipped: a reference run with them gives numbers to compare with.
+They replace checkpoints that cannot be shipped: a reference run with them gives outputs to compare with.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHAPES_OF_SCALES = 1  # dimensions that a normalisation layer's scale has at mos
 
 
 def stand_in_tensor(name: str, shape: tuple[int, ...], salt: int = 0) -> Array:
-    """The tensor called `name` ("network.key"); `salt` chooses another, independent set."""
+    """Make the tensor `name` ("network.key"); each `salt` gives an independent set."""
     seed = [zlib.crc32(name.encode()), salt]
     normal = np.random.Generator(np.random.PCG64(seed)).standard_normal(shape)
     kind = name.rpartition(".")[2]
@@ -45,7 +45,7 @@ def _distribute(kind: str, normal: Array) -> Array:
 
 
 def stand_in_state(network: str, shapes: Mapping[str, tuple[int, ...]], salt: int = 0) -> dict[str, Array]:
-    """Tensors of all of a network's keys but COMPUTED; spectral norm's vectors fit their weights."""
+    """Make all tensors of a network but COMPUTED; spectral norm's vectors are computed from their weights."""
     state = {key: stand_in_tensor(f"{network}.{key}", shape, salt) for key, shape in shapes.items() if key != COMPUTED}
     for key in state:
         if key.endswith("weight_orig"):
@@ -56,7 +56,7 @@ def stand_in_state(network: str, shapes: Mapping[str, tuple[int, ...]], salt: in
 
 
 def _singular_vectors(weight: Array, start: Array) -> tuple[Array, Array]:
-    """The weight's largest left and right singular vectors, nearly, by power iterations from `start`."""
+    """Approximate the weight's largest left and right singular vectors by power iterations from `start`."""
     matrix = weight.reshape(len(weight), -1).astype(np.float64)
     left = start.astype(np.float64)
     for _ in range(POWER_ITERATIONS):

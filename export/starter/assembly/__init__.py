@@ -1,1 +1,1 @@
-"""Putting the trained networks together as a family."""
+"""Assemble the trained networks to a family."""

@@ -1,4 +1,4 @@
-"""Avatar bundles of rendered characters: the face model is the rig's own, exactly."""
+"""Write avatar bundles of rendered characters, whose face model is exactly the rig's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Arrays = dict[str, NDArray[np.float32]]
 
 
 def face_model(person: Person, points: PointSet, camera: Camera, expression: Mapping[str, float]) -> Arrays:
-    """The motion stage's constants: zero coefficients give the portrait, with its `expression`."""
+    """Compute the motion stage's constants: zero coefficients give the portrait, with its `expression`."""
 
     def place(units: Mapping[str, float]) -> Floats:
         return camera.to_picture(points.gather(person, person.express(units)))
@@ -49,7 +49,7 @@ def face_model(person: Person, points: PointSet, camera: Camera, expression: Map
 
 
 def paint_windows(keypoints: Floats) -> NDArray[np.float64]:
-    """Where to repaint, [2, 2] of (top, left): about both eyes, and about the mouth with room for the jaw to drop."""
+    """Place the windows to repaint, [2, 2] of (top, left): around both eyes, and the mouth with room for the jaw."""
     pixels = (keypoints[:, :2] + 1) * SIZE / 2
     eyes = pixels[[*RIGHT_EYE, *LEFT_EYE]].mean(0) + np.array([0, -4])
     mouth = pixels[list(INNER_LIPS)].mean(0) + np.array([0, 10])
@@ -59,13 +59,13 @@ def paint_windows(keypoints: Floats) -> NDArray[np.float64]:
 
 
 def complete_bundle(folder: Path, character: Character, arrays: Arrays, family: str) -> None:
-    """Write avatar.json and arrays.npz beside the portrait and the matte that were rendered there."""
+    """Write avatar.json and arrays.npz beside the rendered portrait and matte."""
     write_info(AvatarInfo(character.name, character.title, character.description, "CC0-1.0", folder), family)
     bundle_files.write_arrays(folder / bundle_files.ARRAYS, arrays)
 
 
 def seen_landmarks(portrait: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Where the face mesh lies in a portrait, [478, 2] in -1..1. Raises ValueError where there is no single face."""
+    """Detect the face mesh in a portrait, [478, 2] in -1..1. Raises ValueError if there is not exactly one face."""
     faces = Landmarker().find(portrait)
     if len(faces) != 1:
         raise ValueError(f"{len(faces)} faces in the portrait of a character, expected one")
@@ -73,6 +73,6 @@ def seen_landmarks(portrait: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def character_arrays(rig: Rig, points: PointSet, character: Character) -> Arrays:
-    """The face model of a bundled character."""
+    """Compute the face model's arrays of a bundled character."""
     person = Person(rig, character.look)
     return face_model(person, points, portrait_camera(person), character.expression)

@@ -1,4 +1,4 @@
-"""Writes `rig.npz`, the face rig in keypoints that `avatar prepare` fits to a photo's landmarks.
+"""Write `rig.npz`, the face rig in keypoints that `avatar prepare` fits to a photo's landmarks.
 
     python -m export.starter.assembly.face_rig --assets DIR --out engines/starter
 
@@ -35,13 +35,13 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 def person_points(person: Person, points: PointSet) -> NDArray[np.float64]:
-    """Keypoints at rest and the neck's pivot as one more row, [K + 1, 3], about the middle between the eyes."""
+    """Compute neutral keypoints with the neck's pivot as the last row, [K + 1, 3]; origin between the eyes."""
     rows = np.concatenate([points.gather(person, person.neutral), person.neck[None]])
     return np.asarray((rows - person.eyes) * Y_DOWN)
 
 
 def landmark_offsets(studio: Studio, count: int) -> NDArray[np.float64]:
-    """Where landmarks are seen, less where the keypoints are, [478, 3]: the median over `count` rendered persons."""
+    """Compute landmarks minus keypoints, [478, 3]: the median over `count` rendered persons."""
     landmarker = Landmarker()
     offsets = []
     for number in range(count):
@@ -66,7 +66,7 @@ def landmark_offsets(studio: Studio, count: int) -> NDArray[np.float64]:
 
 
 def build(assets: Path) -> Arrays:
-    """The arrays of `rig.npz`: see streamer.photo.rig_fit.FaceRig."""
+    """Compute the arrays of `rig.npz`: see streamer.photo.rig_fit.FaceRig."""
     studio = Studio(assets, SEED)
     rig, points = studio.rig, studio.points
     plain = Person(rig, PLAIN)

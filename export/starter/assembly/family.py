@@ -1,4 +1,4 @@
-"""Assembles the starter family: graphs, topology, bundled avatars and the manifest that ties them together.
+"""Assemble the starter family: graphs, topology, bundled avatars and their manifest.
 
     python -m export.starter.assembly.family --assets DIR --weights export/starter/data/generator.npz \
         --out engines/starter
@@ -72,7 +72,7 @@ POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
 
 
 def expression_stage(folder: Path, units: int, process: str | None = LEVELLED) -> StageEntry:
-    """The manifest's entry of the expression graph that lies in the folder. Raises FileNotFoundError."""
+    """Describe the folder's expression graph for the manifest. Raises FileNotFoundError if it is missing."""
     path = folder / "expression.onnx"
     onnx.checker.check_model(onnx.load(path), full_check=True)
     inputs: dict[str, Shape | TypedTensor] = {"mel": ("n", 1, MEL_BANDS, WINDOW)}

@@ -1,4 +1,4 @@
-"""Exports the starter stages to ONNX and describes each graph for the manifest."""
+"""Export the starter stages to ONNX and describe each graph for the manifest."""
 
 from __future__ import annotations
 

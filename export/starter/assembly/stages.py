@@ -1,4 +1,4 @@
-"""The starter family's stages as graphs: motion, appearance, render in three parts, and paint in three.
+"""Modules to export for the starter family: motion, appearance, render in three parts, and paint in three.
 
 Render gives the flow of a picture, paint what is painted in one of its windows: the eyes' or the mouth's, so that only
 what changes is painted anew. Both are cut where precision changes: what has coordinates in it (look, sample) and what
@@ -31,7 +31,7 @@ SMOOTHING = (0.2, 0.6, 0.2)  # over the previous, this and the next frame's expr
 
 
 class DrivingKeypoints(nn.Module):
-    """Coefficients and an avatar's own face model to keypoints: linear units, a turn about the neck, perspective."""
+    """Compute keypoints from coefficients and the avatar's face model: linear units, neck rotation, perspective."""
 
     weights: Tensor
 
@@ -58,7 +58,7 @@ class DrivingKeypoints(nn.Module):
 
 
 def head_rotation(degrees: Tensor) -> Tensor:
-    """[n, 3] of pitch, yaw, roll to matrices [n, 3, 3] in picture space (y down); see `rig.rotation`."""
+    """Build rotation matrices [n, 3, 3] in picture space (y down) from pitch, yaw, roll [n, 3]; see `rig.rotation`."""
     pitch, yaw, roll = (degrees * (torch.pi / 180)).unbind(1)
     cp, sp, cy, sy, cr, sr = pitch.cos(), pitch.sin(), yaw.cos(), yaw.sin(), roll.cos(), roll.sin()
     one, zero = torch.ones_like(cp), torch.zeros_like(cp)
@@ -73,7 +73,7 @@ def head_rotation(degrees: Tensor) -> Tensor:
 
 
 class Appearance(nn.Module):
-    """Portrait and its condition maps to features, once per avatar."""
+    """Encode the portrait and its condition maps to features, once per avatar."""
 
     def __init__(self, model: Generator) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Appearance(nn.Module):
 
 
 class Look(nn.Module):
-    """What the motion network is shown: the picture carried along by the keypoints alone."""
+    """Compute the motion network's input: the picture warped by the keypoints alone."""
 
     def __init__(self, model: Generator) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Look(nn.Module):
     def forward(
         self, small: Tensor, source_keypoints: Tensor, driving_keypoints: Tensor, driving_conditions: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns what is seen and the prior of the flow."""
+        """Return the motion network's input and the prior of the flow."""
         return self.model.look(small, F.avg_pool2d(driving_conditions, 4), source_keypoints, driving_keypoints)
 
 
@@ -113,7 +113,7 @@ class Refine(nn.Module):
 
 
 class Flow(nn.Module):
-    """Complete the flow: a graph of its own, as a picture whose windows are not painted anew needs no more."""
+    """Complete the flow; a separate graph, since a frame without repainting needs nothing after it."""
 
     def forward(self, prior: Tensor, refined: Tensor) -> Tensor:
         """Returns the flow [1, 2, 64, 64]: where each place comes from, less the place itself, in -1..1."""
@@ -121,7 +121,7 @@ class Flow(nn.Module):
 
 
 class Sample(nn.Module):
-    """Sample along the flow what the decoder paints a window from."""
+    """Sample the inputs of a window's decoder along the flow."""
 
     def forward(
         self,

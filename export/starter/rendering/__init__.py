@@ -1,1 +1,1 @@
-"""Rendered people: meshes, rig, scenes, data sets."""
+"""Render people for training: meshes, rig, scenes, data sets."""

@@ -1,4 +1,4 @@
-"""Renders the generator's training set: many people, each once as a portrait and several times speaking.
+"""Render the generator's training set: many people, each once as a portrait and several times speaking.
 
     python -m export.starter.rendering.dataset --assets DIR --out DIR --minutes 30 --jobs 2
 
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from engines.files import replacing
 from export.starter.rendering import scene
 from export.starter.rendering.gl import Camera, Light, Renderer
+from export.starter.rendering.look import Look
 from export.starter.rendering.people import CHARACTERS
 from export.starter.rendering.points import PointSet, choose_points
-from export.starter.rendering.rig import Look, Person, Rig
+from export.starter.rendering.rig import Person, Rig
 
 SIZE = 512  # twice that of the network, whose painted windows are as fine as these pictures
 FLOW_SIZE = 64
@@ -48,7 +49,7 @@ class Sample:
 
 
 def project(points: NDArray[np.float64], camera: Camera) -> NDArray[np.float32]:
-    """World points [n, 3] to picture coordinates [n, 2], x right, y down, -1..1."""
+    """Project world points [n, 3] to picture coordinates [n, 2], x right, y down, -1..1."""
     flat = camera.to_picture(points)
     depth = 1 - flat[:, 2:] * camera.half_extent / camera.distance
     return (flat[:, :2] / depth).astype(np.float32)
@@ -64,7 +65,7 @@ class Studio:
         self.rng = np.random.default_rng(seed)
 
     def person(self, look: Look | None = None) -> list[Sample]:
-        """One person, random unless given: the portrait first, then the drivings."""
+        """Render one person, random unless given: the portrait first, then the driving frames."""
         rng = self.rng
         person = Person(self.rig, look or scene.random_look(rng))
         camera, light = scene.random_camera(rng, person), scene.random_light(rng)
@@ -114,7 +115,7 @@ def write_shard(path: Path, people: list[list[Sample]]) -> None:
 
 
 def render_for(assets: Path, out: Path, seed: int, minutes: float, bundled: bool) -> None:
-    """Render shards with one process until the time is over: of random people, or of the bundled characters."""
+    """Render shards in one process until the time is over: random people, or the bundled characters."""
     studio = Studio(assets, seed)
     start, shard, total = time.monotonic(), 0, 0
     while time.monotonic() - start < 60 * minutes:

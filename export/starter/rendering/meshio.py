@@ -1,4 +1,4 @@
-"""Readers for MakeHuman's text formats: OBJ meshes, sparse shape targets, and proxies (`.mhclo`) fitted to the mesh.
+"""Read MakeHuman's text formats: OBJ meshes, sparse shape targets, and proxies (`.mhclo`) fitted to the mesh.
 
 The assets are CC0; their formats are described at http://www.makehumancommunity.org/wiki/Documentation:Proxy_fitting.
 """

@@ -1,4 +1,4 @@
-"""The two people that the starter family brings along, as looks of the rig. Neither resembles anyone."""
+"""Define the starter family's bundled characters as looks of the rig. None resembles a real person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.starter.rendering.gl import Camera
-from export.starter.rendering.rig import Look, Person
+from export.starter.rendering.look import Look
+from export.starter.rendering.rig import Person
 from export.starter.rendering.strands import Cut
 
 

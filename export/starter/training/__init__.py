@@ -1,1 +1,1 @@
-"""Training of the generator and the expression network."""
+"""Train the generator and the expression network."""

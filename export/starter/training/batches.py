@@ -1,4 +1,4 @@
-"""Training batches for the generator: pairs of pictures of one person, augmented alike."""
+"""Make training batches for the generator: pairs of pictures of one person with the same augmentation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Floats32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Batch:
-    """Bytes. The source is [B, 3, 512, 512], conditions [B, 7, 256, 256]; flows and parts belong to the target."""
+    """Batch in uint8. The source is [B, 3, 512, 512], conditions [B, 7, 256, 256]; flows and parts are the target's."""
 
     source: Tensor
     target: Tensor  # the window only, [B, 3, FINE h, FINE w]
@@ -46,11 +46,11 @@ class Batch:
     windows: list[tuple[int, int]]
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """Copy the batch to a device."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """The same in memory that a GPU copies from by itself; called by torch's DataLoader."""
+        """Copy the batch to page-locked memory; called by torch's DataLoader."""
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -61,7 +61,7 @@ class Batch:
 
 
 class People:
-    """All shards of a folder, pictures still compressed; one person's pictures are together, the portrait first."""
+    """All shards of a folder, pictures compressed, grouped by person with the portrait first."""
 
     def __init__(self, folder: Path) -> None:
         """Raises FileNotFoundError when the folder holds no shard."""
@@ -89,7 +89,7 @@ class People:
         return len(self._jpegs)
 
     def picture(self, index: int) -> Bytes:
-        """One picture, [512, 512, 3] RGB."""
+        """Decode one picture, [512, 512, 3] RGB."""
         decoded = cv2.imdecode(self._jpegs[index], cv2.IMREAD_COLOR)
         if decoded is None:
             raise ValueError(f"picture {index} of the shards is damaged: render them again")
@@ -118,7 +118,7 @@ class _Affine:
         corner: tuple[int, int] = (0, 0),
         side: int | None = None,
     ) -> NDArray[Any]:
-        """The image moved; of it only a square of `side` pixels at `corner` (top, left), the whole by default."""
+        """Transform the image; return a square of `side` pixels at `corner` (top, left), by default all of it."""
         size = image.shape[0]
         middle = np.array([(size - 1) / 2] * 2)
         offset = middle - self.matrix @ middle + self.shift * size / 2 - corner[::-1]
@@ -132,7 +132,7 @@ class _Affine:
 
 
 def photographic(pair: Sequence[Bytes], rng: np.random.Generator) -> list[Bytes]:
-    """The same camera for both: exposure, contrast, colour, softness, noise, compression."""
+    """Apply the same random camera to both: exposure, contrast, colour, blur, noise, compression."""
     tint = rng.choice([0.12, 0.25, 0.6], p=[0.6, 0.32, 0.08])  # the last makes skins of other worlds, and of paintings
     contrast, gains = (
         np.exp(rng.normal() * 0.25),
@@ -157,7 +157,7 @@ def photographic(pair: Sequence[Bytes], rng: np.random.Generator) -> list[Bytes]
 
 
 def choose_window(points: Floats32, extent: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Where to decode: around the mouth or an eye, sometimes anywhere."""
+    """Choose the window to decode: around the mouth or an eye, sometimes anywhere."""
     kind = rng.random()
     if kind < 0.5:
         middle = points[list(INNER_LIPS)].mean(0)
@@ -190,18 +190,18 @@ class BatchMaker:
         self._rng = np.random.default_rng(seed)
 
     def keep(self, held_out: int) -> None:
-        """Draw from the people that are held out of training, the first so many, from now on."""
+        """Draw only from the first people, which are held out of training."""
         self._trained = self._people.people[:held_out]
 
     def reseed(self, seed: int) -> None:
-        """Draw others from now on."""
+        """Restart the random generator with another seed."""
         self._rng = np.random.default_rng(seed)
 
     def batches(self) -> Iterator[Batch]:
-        """Batches without end, made in a thread (OpenCV releases the interpreter lock).
+        """Yield endless batches made in a thread (OpenCV releases the GIL).
 
         Raises:
-            queue.Empty: none was made in a minute.
+            queue.Empty: no batch was made within a minute.
         """
         made: queue.Queue[Batch] = queue.Queue(QUEUE_BATCHES)
 
@@ -214,7 +214,7 @@ class BatchMaker:
             yield made.get(timeout=60)
 
     def batches_by(self, jobs: int) -> Iterator[Batch]:
-        """Batches without end, made by so many processes."""
+        """Yield endless batches made by several processes."""
         stream = _BatchStream(self)
         loader: DataLoader[Batch] = DataLoader(
             stream, batch_size=None, num_workers=jobs, pin_memory=torch.cuda.is_available(), prefetch_factor=3
@@ -222,7 +222,7 @@ class BatchMaker:
         return iter(loader)
 
     def batch(self) -> Batch:
-        """The next batch."""
+        """Make the next batch."""
         samples = [self._sample() for _ in range(self._size)]
         columns = list(zip(*samples, strict=True))
 
@@ -271,7 +271,7 @@ class BatchMaker:
 
 
 class _BatchStream(IterableDataset[Batch]):
-    """A maker's batches in a process of DataLoader's, each process with draws of its own."""
+    """Iterate over a maker's batches in DataLoader processes, each with its own seed."""
 
     def __init__(self, maker: BatchMaker) -> None:
         self._maker = maker

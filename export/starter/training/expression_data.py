@@ -1,4 +1,4 @@
-"""The takes of a run, made in several processes, kept on disk, and served as runs of consecutive windows."""
+"""Make training takes in several processes, store them on disk, and serve runs of consecutive windows."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ CLOSE_WEIGHTS = {
 
 
 def make_shard(path: Path, seed: int, held_out: bool, clean: bool, bank: Path | None) -> Path:
-    """Write one shard of about SHARD_MINUTES: what is heard and said, see `read_shard`.
+    """Write one shard of about SHARD_MINUTES: mel and phones, see `read_shard`.
 
-    Neither levels nor mouths are worked out yet, so that other rules for them need no other speech.
+    Levelled features and mouth shapes are computed when read, so a change of their rules needs no new speech.
     """
     maker = TakeMaker(seed, held_out, clean, VoiceBank(bank) if bank else None)
     takes, frames = [], 0
@@ -51,7 +51,7 @@ def make_shard(path: Path, seed: int, held_out: bool, clean: bool, bank: Path | 
 
 
 def write_shard(path: Path, takes: Sequence[Take]) -> None:
-    """Write takes to a file, whole or not at all: mel [t, 80] of all, and as JSON what is said in each."""
+    """Write takes to a file atomically: mel [t, 80] of all, and the phones of each as JSON."""
     said = [
         {"mel_frames": len(take.mel), "frames": take.frames, "effort": list(take.effort),
          "phones": [astuple(phone) for phone in take.phones]}
@@ -62,7 +62,7 @@ def write_shard(path: Path, takes: Sequence[Take]) -> None:
 
 
 def read_shard(path: Path) -> Iterator[Take]:
-    """The takes of a file that `write_shard` wrote."""
+    """Read the takes of a file written by `write_shard`."""
     with np.load(path, allow_pickle=False) as shard:
         mel, said = shard["mel"], json.loads(str(shard["said"]))
     at = 0
@@ -81,7 +81,7 @@ def make_shards(
     bank: Path | None = None,
     workers: int = 2,
 ) -> list[Path]:
-    """All shards of a set; those already on disk are kept. Shows progress on standard error."""
+    """Make all shards of a set; existing ones are kept. Shows progress on standard error."""
     count = -(-minutes // SHARD_MINUTES)
     return make_all(make_shard, folder, count, seed, (held_out, clean, bank), workers)
 
@@ -108,13 +108,15 @@ class WindowSet:
         return len(self._starts)
 
     def windows(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Frame numbers [n] -> mel [n, 1, 80, WINDOW] and fields [n, len(FIELDS)], float32."""
+        """Return mel [n, 1, 80, WINDOW] and fields [n, len(FIELDS)], float32, of frame numbers [n]."""
         spans = self._starts[frames][:, None] + torch.arange(WINDOW)
         return self._mel[spans].float().transpose(1, 2)[:, None], self._fields[frames].float()
 
     def stretch(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Runs of consecutive frames [n, run] -> what their windows lie in, mel [n, 1, 80, t], where each window starts
-        there [n, run], and fields [n, run, len(FIELDS)]."""
+        """Return mel [n, 1, 80, t] that spans the windows of consecutive frames [n, run], and starts and fields.
+
+        Starts [n, run] are each window's place in the mel; fields are [n, run, len(FIELDS)].
+        """
         starts = self._starts[frames]
         first = starts[:, :1]
         length = int((starts - first).max()) + WINDOW
@@ -122,7 +124,7 @@ class WindowSet:
         return self._mel[spans].float().transpose(1, 2)[:, None], starts - first, self._fields[frames].float()
 
     def runs(self, rng: np.random.Generator, runs: int, length: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Endless batches of `runs` stretches of `length` consecutive frames of one take, in random order."""
+        """Yield endless batches of `runs` random stretches of `length` consecutive frames, each within one take."""
         first: NDArray[np.int64] = np.flatnonzero(self.take[: len(self) - length + 1] == self.take[length - 1 :])
         while True:
             order = rng.permutation(first)
@@ -134,9 +136,9 @@ class WindowSet:
 
 
 def vary_features(mel: Tensor) -> Tensor:
-    """Cheap variation of levelled mel stretches [n, 1, 80, t]: speaker, microphone, room, lost bands.
+    """Augment levelled mel stretches [n, 1, 80, t]: speaker, microphone, room, lost bands.
 
-    Synthetic voices are few; this makes up for some of it. 8 units of the features are 100 dB.
+    This compensates partly for the small number of synthetic voices. 8 units of the features are 100 dB.
     """
     x = _warp_bands(mel)
     runs, ramp = len(x), torch.linspace(-1, 1, MEL_BANDS)
@@ -154,7 +156,7 @@ def _spread(*shape: int) -> Tensor:
 
 
 def _warp_bands(x: Tensor) -> Tensor:
-    """Resonances moved by up to 10 % and two bands, as by another vocal tract; x [runs, run, band, time]."""
+    """Shift resonances by up to 10 % and two bands, as another vocal tract does; x [runs, run, band, time]."""
     runs, run, bands, _ = x.shape
     at = (torch.arange(bands) + 0.5) * (1 + _spread(runs, 1) * 0.1) + _spread(runs, 1) * 2 - 0.5
     at = at.clamp(0, bands - 1)
@@ -165,7 +167,7 @@ def _warp_bands(x: Tensor) -> Tensor:
 
 
 def _lose_bands(x: Tensor, widest: int = 14) -> Tensor:
-    """In two runs of five, up to `widest` neighbouring bands say nothing of their own."""
+    """Mask up to `widest` neighbouring bands in two runs of five."""
     runs, _, bands, _ = x.shape
     width, first = (torch.rand(runs, 1) * widest).long(), (torch.rand(runs, 1) * (bands - widest)).long()
     band = torch.arange(bands)
@@ -174,5 +176,5 @@ def _lose_bands(x: Tensor, widest: int = 14) -> Tensor:
 
 
 def field_weights() -> Tensor:
-    """Weight of each field in the loss, [len(FIELDS)]."""
+    """Return each field's weight in the loss, [len(FIELDS)]."""
     return torch.tensor([CLOSE_WEIGHTS.get(name, 1.0) for name in FIELDS])

@@ -1,7 +1,7 @@
-"""The starter's expression network: a 400 ms mel window -> viseme fields -> the family's face units.
+"""Expression network of the starter family: a 400 ms mel window -> viseme fields -> the family's face units.
 
-It stands where SadTalker's ExpNet stands and takes the same windows with more past in front of them, but has a fraction
-of its weights, because it predicts ten numbers that drive a rig in place of 64 coefficients of a statistical face.
+It replaces SadTalker's ExpNet and takes the same windows with more past. It has a fraction of the weights, because it
+predicts ten numbers that drive a rig instead of 64 coefficients of a statistical face.
 """
 
 from __future__ import annotations
@@ -113,10 +113,10 @@ class ExpressionNet(nn.Module):
 
 
 def read_expression(path: Path, names: Sequence[str]) -> ExpressionNet:
-    """Read back a graph that `export_expression` wrote, to export it with other `units`.
+    """Read a graph written by `export_expression`, to export it with other `units`.
 
     Raises:
-        ValueError: the graph is not one of this network.
+        ValueError: the graph is not of this network.
     """
     arrays = {entry.name: torch.tensor(to_array(entry)) for entry in onnx.load(path).graph.initializer}
     convolutions = [array for name, array in arrays.items() if name.startswith("onnx::Conv")]
@@ -138,9 +138,9 @@ def read_expression(path: Path, names: Sequence[str]) -> ExpressionNet:
 
 @torch.no_grad()
 def renormalise(fields: FieldNet, mel: Tensor) -> None:
-    """Give a network that was read back its norms again, from windows [n, 1, 80, WINDOW]: to be trained further.
+    """Restore the batch norms of a network read from its graph, from windows [n, 1, 80, WINDOW], for further training.
 
-    What it computes stays the same.
+    Its outputs do not change.
     """
     x = mel / 4
     for convolution, norm, activation in (*fields.front, *fields.back):  # type: ignore[misc]
@@ -156,20 +156,22 @@ def renormalise(fields: FieldNet, mel: Tensor) -> None:
 
 
 def calibration(predicted: Tensor, target: Tensor) -> Tensor:
-    """Gain per field from predictions and targets [n, len(FIELDS)]: a network that is unsure answers near the mean,
-    which reads as mumbling; matching the spread of the targets makes up for it. Closures keep their probability.
+    """Compute a gain per field from predictions and targets [n, len(FIELDS)].
+
+    An uncertain network predicts near the mean, which looks like mumbling; the gain matches the targets' spread.
+    Closures keep their probability.
     """
     gain = (target.std(dim=0) / predicted.std(dim=0).clamp(min=1e-6)).clamp(1.0, MOST_GAIN) ** WIDENED
     return torch.where(torch.tensor([name in REACHED for name in FIELDS]), 1.0, gain)
 
 
 def silent_windows(count: int) -> Tensor:
-    """Mel windows of digital silence, [count, 1, 80, WINDOW]."""
+    """Make mel windows of digital silence, [count, 1, 80, WINDOW]."""
     return torch.full((count, 1, MEL_BANDS, WINDOW), -4.0)
 
 
 def export_expression(net: ExpressionNet, path: Path) -> None:
-    """Write the ONNX graph (opset 17, float32, input `mel`, output `expression`, any batch), whole or not at all."""
+    """Write the ONNX graph (opset 17, float32, input `mel`, output `expression`, any batch) atomically."""
     net.eval()
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:

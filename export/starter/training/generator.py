@@ -1,4 +1,4 @@
-"""The starter generator: warp the portrait along its keypoints' motion, then repaint what a warp cannot make.
+"""Generator of the starter family: warp the portrait along its keypoints' motion, then repaint mouth and eyes.
 
 A motion prior interpolated from keypoints is refined by a small U-Net into a backward flow with an occlusion map; image
 features warped by it, and condition maps (lips, lids, teeth, tongue), are decoded in a window over the face and blended
@@ -28,7 +28,7 @@ LEVELS = ((0.12, 1.0), (0.05, 0.5), (0.025, 0.5))
 
 
 def prior_points() -> list[int]:
-    """Keypoints that move the prior: all lip and lid points, a third of the rest of the face, head and shoulders."""
+    """Choose the keypoints of the motion prior: all lip and lid points, a third of other face points, the body."""
     core = {*points.INNER_LIPS, *points.OUTER_LIPS, *points.RIGHT_EYE, *points.LEFT_EYE}
     rest = [index for index in range(468) if index not in core]
     body = range(points.FACE_POINTS, points.FACE_POINTS + points.HEAD_POINTS + points.SHOULDER_POINTS)
@@ -36,19 +36,19 @@ def prior_points() -> list[int]:
 
 
 def pixel_grid(size: int, device: torch.device | None = None) -> Tensor:
-    """Pixel centres of a square picture, [size, size, 2] as (x, y) in -1..1."""
+    """Return the pixel centres of a square picture, [size, size, 2] as (x, y) in -1..1."""
     line = (torch.arange(size, device=device) + 0.5) / size * 2 - 1
     return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
 
 
 def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """Convolution, batch norm (folded at export), SiLU. Batch norm, unlike group norm, is the same on a crop."""
+    """Build convolution, batch norm (folded at export), SiLU. Batch norm, unlike group norm, is equal on a crop."""
     conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs, momentum=0.03), nn.SiLU())
 
 
 def double(x: Tensor) -> Tensor:
-    """Nearest-neighbour upsampling by two."""
+    """Upsample by two by nearest neighbours."""
     return F.interpolate(x, scale_factor=2.0)
 
 
@@ -147,13 +147,13 @@ class Generator(nn.Module):
         self.paint = nn.Conv2d(24, 4 * FINE**2, 3, 1, 1)
 
     def appearance(self, portrait: Tensor, conditions: Tensor) -> Features:
-        """Once per avatar: portrait [B, 3, 256, 256] in 0..1 and its condition maps."""
+        """Encode a portrait [B, 3, 256, 256] in 0..1 and its condition maps, once per avatar."""
         half = self.down[0](self.enter(torch.cat([portrait, conditions], 1)))
         quarter = self.down[1](half)
         return Features(half, quarter, self.down[2](quarter))
 
     def look(self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
-        """What the motion network sees [B, 23, 64, 64], and the prior's flow [B, 2, 64, 64].
+        """Compute the motion network's input [B, 23, 64, 64] and the prior's flow [B, 2, 64, 64].
 
         `small`: portrait and conditions at 1/4 [B, 10, 64, 64]; driving conditions at 1/4; keypoints [B, K, 2+].
         """
@@ -163,7 +163,7 @@ class Generator(nn.Module):
         return torch.cat([small[:, :3], guess, flow * 4, trust, small_driving], 1), flow
 
     def refine(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Context for the decoder [B, 32, 64, 64], and corrections of flow and occlusion [B, 3, 64, 64]."""
+        """Compute the decoder's context [B, 32, 64, 64] and corrections of flow and occlusion [B, 3, 64, 64]."""
         top = self.motion_in(seen)
         middle = self.motion_down[0](top)
         low = self.motion_down[1](middle)
@@ -172,7 +172,7 @@ class Generator(nn.Module):
         return top, self.motion_out(top)
 
     def motion(self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor) -> Motion:
-        """`look`, `refine` and `correct` in one."""
+        """Run `look`, `refine` and `correct`."""
         seen, flow = self.look(small, small_driving, source, driving)
         context, refined = self.refine(seen)
         flow = flow + refined[:, :2].float() * RESIDUAL_SCALE
@@ -191,26 +191,26 @@ class Generator(nn.Module):
 
 
 def correct(flow: Tensor, refined: Tensor) -> Tensor:
-    """Corrected flow [B, 2, G, G] to a sampling grid with occlusion, [B, 3, G, G]."""
+    """Turn corrected flow [B, 2, G, G] into a sampling grid with occlusion, [B, 3, G, G]."""
     base = pixel_grid(GRID, flow.device).permute(2, 0, 1)[None]
     return torch.cat([base + flow, torch.sigmoid(refined[:, 2:].float() + 1)], 1)
 
 
 def sample(image: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear samples of image [B, C, H, W] at grid [B, 2, h, w] (-1..1, border repeated), in float32."""
+    """Sample image [B, C, H, W] bilinearly at grid [B, 2, h, w] (-1..1, border repeated), in float32."""
     places = grid.permute(0, 2, 3, 1)
     return F.grid_sample(image.float(), places, align_corners=False, padding_mode="border")
 
 
 def resize(grid: Tensor, size: int) -> Tensor:
-    """The sampling grid at another resolution."""
+    """Resize a sampling grid."""
     return F.interpolate(grid, size=(size, size), mode="bilinear", align_corners=False)
 
 
 def crop(x: Tensor, windows: list[tuple[int, int]], extent: tuple[int, int]) -> Tensor:
     """Cut each sample's window (top, left in full-size pixels) of `extent` pixels from maps of any resolution.
 
-    One gather for all samples: the gradient of a slice of each would fill the whole batch with zeros for each.
+    One gather for all samples: the gradient of one slice per sample would allocate a zeroed batch for each.
     """
     width = x.shape[-1]
     corner = torch.tensor(windows, device=x.device) * width // SIZE
@@ -220,7 +220,7 @@ def crop(x: Tensor, windows: list[tuple[int, int]], extent: tuple[int, int]) -> 
 
 
 def window_grid(windows: list[tuple[int, int]], extent: tuple[int, int], size: int, device: torch.device) -> Tensor:
-    """Pixel centres of each sample's window in a picture of `size` pixels, [B, h, w, 2] as (x, y) in -1..1."""
+    """Return pixel centres of each sample's window in a picture of `size` pixels, [B, h, w, 2] as (x, y) in -1..1."""
     corner = torch.tensor(windows, dtype=torch.float32, device=device) * (2 / SIZE) - 1
     y, x = (
         corner[:, k, None] + (torch.arange(extent[k] * size // SIZE, device=device) + 0.5) * (2 / size)
@@ -247,7 +247,7 @@ def render_windows(
     windows: list[tuple[int, int]],
     extent: tuple[int, int],
 ) -> tuple[Painting, Motion]:
-    """The whole model, painting one window of each sample; the photo [B, 3, 512, 512] is as fine as the painting."""
+    """Run the whole model on one window of each sample; the photo [B, 3, 512, 512] has the painting's resolution."""
     portrait = F.avg_pool2d(photo, FINE)
     both = torch.cat([portrait, source_conditions], 1)
     motion = model.motion(F.avg_pool2d(both, 4), F.avg_pool2d(driving_conditions, 4), source, driving)

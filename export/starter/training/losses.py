@@ -1,4 +1,4 @@
-"""What the generator is asked for: the picture (above all mouth and eyes), edges, the true flow, believable teeth."""
+"""Losses of the generator: picture (mouth and eyes weighted), edges, flow, and an adversarial term for teeth."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CRITIC_SCALES = 3
 
 
 def face_weights(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Soft masks of the mouth and of the eyes in the window, [B, 1, FINE h, FINE w] in 0..1."""
+    """Make soft masks of mouth and eyes in the window, [B, 1, FINE h, FINE w] in 0..1."""
     places = _window_places(batch) * (SIZE / 2)  # pixels of the network's
     x, y = (places[..., k][:, None] for k in range(2))
     keypoints = batch.target_points * (SIZE / 2)
@@ -38,7 +38,7 @@ def face_weights(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def flow_weights(batch: Batch) -> Tensor:
-    """Weight of the flow's error, [B, 1, 64, 64]: surfaces that a warp can bring over, and the still ground."""
+    """Compute weights of the flow error, [B, 1, 64, 64]: surfaces visible in both pictures, and the background."""
     weights = torch.zeros_like(batch.parts, dtype=torch.float32)
     for part, weight in FLOW_WEIGHTS.items():
         weights = weights + weight * (batch.parts == part)
@@ -50,7 +50,7 @@ def _window_places(batch: Batch) -> Tensor:
 
 
 def losses(painting: Painting, motion: Motion, target: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """Loss terms (to be summed) and, under names starting with '-', plain errors to watch."""
+    """Compute the loss terms (to be summed) and, under names starting with '-', errors for monitoring."""
     mouth, eyes = face_weights(batch)
     inner = torch.zeros_like(mouth)
     inner[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN] = 1
@@ -78,7 +78,7 @@ def _edges(error: Tensor, weight: Tensor) -> Tensor:
 
 
 class PatchCritic(nn.Module):
-    """A small patch discriminator: a mouth or an eye, and where its parts should be (conditional GAN, pix2pix)."""
+    """Patch discriminator of a mouth or an eye, conditioned on the condition maps (pix2pix, Isola et al., 2017)."""
 
     def __init__(self, conditions: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class PatchCritic(nn.Module):
         self.layers.append(norm(nn.Conv2d(128, 1, 3, 1, 1)))
 
     def forward(self, picture: Tensor, conditions: Tensor) -> list[Tensor]:
-        """Features of every layer, the scores per patch last; pictures in 0..1."""
+        """Return features of every layer, the patch scores last; pictures in 0..1."""
         x = torch.cat([picture * 2 - 1, conditions], 1)
         features = []
         for layer in self.layers:
@@ -99,14 +99,14 @@ class PatchCritic(nn.Module):
 
 
 class Critic(nn.Module):
-    """Patch discriminators of the picture and of it at half the size, and so on (pix2pixHD, Wang et al., 2018)."""
+    """Multi-scale patch discriminators (pix2pixHD, Wang et al., 2018)."""
 
     def __init__(self, conditions: int) -> None:
         super().__init__()
         self.scales = nn.ModuleList([PatchCritic(conditions) for _ in range(CRITIC_SCALES)])
 
     def forward(self, picture: Tensor, conditions: Tensor) -> list[list[Tensor]]:
-        """Features of each scale; see `PatchCritic`."""
+        """Return features of each scale; see `PatchCritic`."""
         seen = []
         for critic in self.scales:
             seen.append(critic(picture, conditions))
@@ -115,23 +115,23 @@ class Critic(nn.Module):
 
 
 def critic_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
-    """Least-squares GAN (Mao et al., 2017)."""
+    """Compute the discriminator's least-squares GAN loss (Mao et al., 2017)."""
     terms = [(r[-1] - 1).square().mean() + f[-1].square().mean() for r, f in zip(real, fake, strict=True)]
     return torch.stack(terms).mean() / 2
 
 
 def fooling_loss(fake: list[list[Tensor]]) -> Tensor:
-    """How far the critic is from taking what was painted for real."""
+    """Compute the generator's least-squares GAN loss."""
     return torch.stack([(features[-1] - 1).square().mean() for features in fake]).mean()
 
 
 def matching_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
-    """Distance of the critic's features, which stand in for those of a recognition network (feature matching)."""
+    """Compute the feature-matching loss: distance of the discriminator's features (pix2pixHD)."""
     pairs = [pair for r, f in zip(real, fake, strict=True) for pair in zip(r[:-1], f[:-1], strict=True)]
     return torch.stack([(a.detach() - b).abs().mean() for a, b in pairs]).mean()
 
 
 def middle_patch(x: Tensor) -> Tensor:
-    """What the critic sees of windows [B, C, FINE WINDOW, FINE WINDOW]: the middle, where the mouth or the eye is."""
+    """Crop the discriminator's input from windows [B, C, FINE WINDOW, FINE WINDOW]: the middle, with mouth or eye."""
     first = (FINE * WINDOW - CRITIC_PATCH) // 2
     return x[:, :, first : first + CRITIC_PATCH, first : first + CRITIC_PATCH]

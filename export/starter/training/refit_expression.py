@@ -2,10 +2,9 @@
 
     python -m export.starter.training.refit_expression --work DIR --out engines/starter/expression.onnx
 
-The graph in --out is read, and replaced. What the network hears in speech stays as it was trained; only how that
-becomes viseme fields changes: ridge regression on the takes of --work's speech-* folders (see `train_expression`),
-pulled towards the old weights in place of zero. Minutes, where training takes hours, and few voices do not spoil what
-many voices taught.
+The graph in --out is replaced. Only the last layer changes: ridge regression on the takes of --work's speech-* folders
+(see `train_expression`), regularised towards the old weights instead of zero. It takes minutes where training takes
+hours, and the features learnt from many voices are kept.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ BATCH = 2000  # windows
 
 @torch.no_grad()
 def heard(fields: FieldNet, mel: Tensor) -> Tensor:
-    """What the last layer is given for windows [n, 1, 80, WINDOW], and a 1 for its bias: [n, features + 1]."""
+    """Compute the last layer's input for windows [n, 1, 80, WINDOW], with a 1 for its bias: [n, features + 1]."""
     seen = fields.head[:-1](fields.back(fields.front(mel / 4)))
     return torch.cat([seen, torch.ones(len(seen), 1)], dim=1)
 

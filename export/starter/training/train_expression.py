@@ -51,7 +51,7 @@ SAVE_EVERY = 500
 
 @dataclass
 class Training:
-    """A training run's state: what a checkpoint holds."""
+    """State of a training run, as stored in a checkpoint."""
 
     net: FieldNet
     average: FieldNet
@@ -59,7 +59,7 @@ class Training:
     step: int = 0
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint atomically."""
         state = {"net": self.net.state_dict(), "average": self.average.state_dict(), "step": self.step}
         with replacing(path) as partial:
             torch.save({**state, "optimiser": self.optimiser.state_dict()}, partial)
@@ -74,9 +74,10 @@ class Training:
 
 
 def loss_of(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Weighted error of the fields [n, run, len(FIELDS)] and of their change from frame to frame.
+    """Compute the weighted error of fields [n, run, len(FIELDS)] and of their frame-to-frame change.
 
-    Squared for rare fields: closures last an eighth of the time, and an absolute error is content with the median, 0.
+    Rare fields use the squared error: closures are active an eighth of the time, and the absolute error is minimal at
+    the median, 0.
     """
     moves = predicted.diff(dim=1), target.diff(dim=1)
     position, velocity = _error(predicted, target), _error(*moves)
@@ -90,7 +91,7 @@ def _error(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def train(state: Training, batches: Iterator[Batch], steps: int, rate: float, checkpoint: Path) -> None:
-    """Run to `steps` with one-cycle learning rate; saves and reports as it goes."""
+    """Train to `steps` with a one-cycle learning rate, saving and reporting regularly."""
     weights, began, first, running = field_weights(), time.monotonic(), state.step, 0.0
     state.net.train()
     while state.step < steps:
@@ -127,7 +128,7 @@ def follow(average: FieldNet, net: FieldNet, keep: float) -> None:
 
 @torch.no_grad()
 def predictions(net: FieldNet, data: WindowSet) -> tuple[Tensor, Tensor]:
-    """What the network says of every window of a set, and what is true, [n, len(FIELDS)] each."""
+    """Return predictions and targets of every window of a set, [n, len(FIELDS)] each."""
     net.eval()
     pieces = [(net(mel), fields) for mel, fields in map(data.windows, torch.split(torch.arange(len(data)), 4096))]
     predicted, target = (torch.cat(column) for column in zip(*pieces, strict=True))
@@ -135,7 +136,7 @@ def predictions(net: FieldNet, data: WindowSet) -> tuple[Tensor, Tensor]:
 
 
 def evaluate(net: FieldNet, data: WindowSet) -> dict[str, float]:
-    """Mean absolute error and correlation of fields on a set, and how well closures are hit."""
+    """Compute mean absolute error and correlation of the fields on a set, and the hit rate of closures."""
     predicted, target = predictions(net, data)
     jaw, contact = FIELDS.index("jaw"), FIELDS.index("contact")
     closed, shut = target[:, contact] > 0.9, predicted[:, contact] > 0.5

@@ -1,4 +1,4 @@
-"""Trains the starter generator; resumes from its checkpoint.
+"""Train the starter generator; resume from its checkpoint.
 
     python -m export.starter.training.train_generator --data DIR --out generator.pt --minutes 90 [--critic-minutes 25]
 
@@ -52,7 +52,7 @@ REPORT_EVERY = 50  # steps
 
 @dataclass
 class State:
-    """All that a checkpoint holds."""
+    """State of a training run, as stored in a checkpoint."""
 
     model: Generator
     average: Generator
@@ -82,7 +82,7 @@ STATEFUL = ("model", "average", "critic", "optimizer", "critic_optimizer")
 
 
 def new_state(start: Path | None, device: torch.device) -> State:
-    """Fresh weights, or released ones."""
+    """Create a state with random or released weights."""
     model = Generator()
     if start is not None:
         load_weights(start, model)
@@ -98,14 +98,14 @@ def new_state(start: Path | None, device: torch.device) -> State:
 
 
 def unpack(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Source, target and their conditions as floats in 0..1."""
+    """Convert source, target and their conditions to floats in 0..1."""
     pictures = (batch.source, batch.target, batch.source_conditions, batch.target_conditions)
     source, target, before, after = (picture.float() / 255 for picture in pictures)
     return source, target, before, after
 
 
 def train_step(state: State, batch: Batch, rate: float, critical: bool) -> dict[str, Tensor]:
-    """One step of the generator and, when `critical`, of its critic."""
+    """Run one step of the generator and, if `critical`, of its discriminator."""
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     source, target, before, after = unpack(batch)
@@ -140,7 +140,7 @@ def train_step(state: State, batch: Batch, rate: float, critical: bool) -> dict[
 def _criticise(
     state: State, batch: Batch, made: Tensor, target: Tensor, after: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Train the critic, return the generator's term."""
+    """Train the discriminator and return the generator's loss term."""
 
     conditions = middle_patch(F.interpolate(crop(after, batch.windows, (WINDOW, WINDOW)), scale_factor=FINE))
     true, false = middle_patch(target), middle_patch(made).float()
@@ -154,12 +154,12 @@ def _criticise(
 
 
 def _has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 saves time: a processor without instructions for it is a hundred times slower."""
+    """Whether the device has bfloat16 instructions; without them it is a hundred times slower than float32."""
     return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 def plain_rasterizer(rig: Rig) -> ConditionRasterizer:
-    """The family's condition maps."""
+    """Return the family's condition-map rasterizer."""
     person = Person(rig, PLAIN)
     arrays = topology(choose_points(rig, person), person)
     return ConditionRasterizer(Topology.from_arrays(arrays, "starter topology"))

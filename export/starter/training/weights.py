@@ -1,4 +1,4 @@
-"""Small weight files: float16 arrays in an `.npz`, for the repository (no pickle)."""
+"""Save and load small weight files: float16 arrays in an `.npz`, without pickle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def save_weights(path: Path, model: nn.Module) -> None:
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
-    """Load such a file, strictly. Raises ValueError naming tensors that are missing or misshapen."""
+    """Load a weight file strictly. Raises ValueError naming missing or misshapen tensors."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     wanted = model.state_dict()

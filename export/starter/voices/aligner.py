@@ -1,4 +1,4 @@
-"""Where each phone of a recording sounds, found by forced alignment: CMU PocketSphinx with the model in its wheel.
+"""Find the time of each phone of a recording by forced alignment: CMU PocketSphinx with the model in its wheel.
 
 For voices that do not tell their timing themselves. English only. Resolution 10 ms (P. Placeway et al. 1997, "The 1996
 Hub-4 Sphinx-3 system", is the line of recognisers; the package and its model are under BSD licences).
@@ -31,7 +31,7 @@ class Aligner:
         self._decoder: Any = Decoder(lm=None, loglevel="FATAL")
 
     def align(self, samples: NDArray[np.float32], text: str) -> tuple[Phone, ...] | None:
-        """Float32 [n] at 16 kHz that say `text` -> phones that tile it; None where it does not fit or a word is new.
+        """Align float32 [n] at 16 kHz with `text`; return phones that tile it, or None if that fails.
 
         The words are aligned first, then the phones within them.
         """

@@ -1,7 +1,7 @@
-"""What happens to a voice on its way to the network: rooms, microphones, noise, levels and codecs, all synthetic.
+"""Augment speech with synthetic rooms, microphones, noise, levels and codecs.
 
-Every function takes and gives float32 [n] at 16 kHz and keeps the timing to a fraction of a millisecond, except
-`shift_voice`, which says by how much it stretched.
+Every function takes and returns float32 [n] at 16 kHz and keeps the timing to a fraction of a millisecond, except
+`shift_voice`, which returns its stretch factor.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ Noise = Callable[[np.random.Generator, int], Sound]
 
 
 def shift_voice(sound: Sound, factor: float) -> tuple[Sound, float]:
-    """Pitch and formants times about `factor`, by playing faster; also returns the exact factor times divide by."""
+    """Scale pitch and formants by about `factor` by resampling; also return the exact factor by which times shrink."""
     up, down = 100, round(100 * factor)
     return np.asarray(resample_poly(sound, up, down), np.float32), down / up
 
 
 def equalise(rng: np.random.Generator, sound: Sound, most_db: float = 9.0) -> Sound:
-    """A random smooth colouring, as microphones and mouths at an angle give."""
+    """Apply a random smooth equaliser, as of microphones and off-axis speech."""
     corners = np.array([0, 120, 300, 700, 1500, 3000, 5000, 8000]) / (SAMPLE_RATE / 2)
     gains = rng.uniform(-most_db, most_db, len(corners)) * rng.random()
     return _filter(sound, corners, 10 ** (gains / 20))
 
 
 def band_limit(rng: np.random.Generator, sound: Sound) -> Sound:
-    """Telephone band, or a dull or thin microphone."""
+    """Limit the band: telephone, or a dull or thin microphone."""
     low, high = [(300, 3400), (60, 4000), (200, 6000), (100, 5000)][int(rng.integers(4))]
     corners = np.array([0, low * 0.6, low, high, high * 1.15, 8000]) / (SAMPLE_RATE / 2)
     return _filter(sound, corners, np.array([0.01, 0.05, 1, 1, 0.05, 0.003]))
@@ -46,7 +46,7 @@ def _filter(sound: Sound, corners: NDArray[np.float64], gains: NDArray[np.float6
 
 
 def reverberate(rng: np.random.Generator, sound: Sound) -> Sound:
-    """A room: the direct sound, and noise that decays exponentially (RT60 0.1 to 0.7 s), darker with time."""
+    """Add a room: direct sound plus exponentially decaying noise (RT60 0.1 to 0.7 s) that loses treble with time."""
     rt60 = rng.uniform(0.1, 0.7)
     length = int(rt60 * SAMPLE_RATE)
     tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
@@ -57,7 +57,7 @@ def reverberate(rng: np.random.Generator, sound: Sound) -> Sound:
 
 
 def coloured_noise(rng: np.random.Generator, count: int) -> Sound:
-    """White to brown: power falls with frequency to a random exponent; one time in three it swells slowly."""
+    """Make white to brown noise: power falls with a random exponent of frequency; a third swells slowly."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     frequency = np.maximum(np.arange(len(spectrum)) * SAMPLE_RATE / count, 40)
     noise = np.fft.irfft(spectrum * frequency ** (-rng.uniform(0, 1)), count)
@@ -68,7 +68,7 @@ def coloured_noise(rng: np.random.Generator, count: int) -> Sound:
 
 
 def hum(rng: np.random.Generator, count: int) -> Sound:
-    """Mains: 50 or 60 Hz and its harmonics, on a little hiss."""
+    """Make mains hum: 50 or 60 Hz and its harmonics, with slight hiss."""
     time = np.arange(count) / SAMPLE_RATE
     base = float(rng.choice([50.0, 60.0]))
     tones = [rng.uniform(0.1, 1) / k * np.sin(2 * np.pi * (base * k * time + rng.random())) for k in range(1, 9)]
@@ -76,7 +76,7 @@ def hum(rng: np.random.Generator, count: int) -> Sound:
 
 
 def clicks(rng: np.random.Generator, count: int) -> Sound:
-    """Keys and knocks: short decaying bursts."""
+    """Make clicks of keys and knocks: short decaying bursts."""
     sound = np.zeros(count)
     for start in rng.integers(0, max(count - 1, 1), max(1, count // (SAMPLE_RATE // 4))):
         length = min(int(rng.uniform(0.004, 0.05) * SAMPLE_RATE), count - int(start))
@@ -86,7 +86,7 @@ def clicks(rng: np.random.Generator, count: int) -> Sound:
 
 
 def tones(rng: np.random.Generator, count: int) -> Sound:
-    """Something like music: decaying notes with harmonics, two or three at once."""
+    """Make music-like sound: decaying notes with harmonics, two or three at once."""
     sound = np.zeros(count)
     for start in range(0, count, int(rng.uniform(0.15, 0.6) * SAMPLE_RATE)):
         length = min(int(rng.uniform(0.3, 1.5) * SAMPLE_RATE), count - start)
@@ -99,7 +99,7 @@ def tones(rng: np.random.Generator, count: int) -> Sound:
 
 
 def breath(rng: np.random.Generator, count: int) -> Sound:
-    """Air drawn in through an open mouth: noise with the tract's resonances, swelling and ebbing; of unit power."""
+    """Make a breath of unit power: noise with the vocal tract's resonances and a rising and falling envelope."""
     frequency = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
     tract = float(rng.uniform(0.9, 1.25))  # the resonances of an open tract, shorter than a man's
     gain = 0.15 + sum(
@@ -118,14 +118,14 @@ NOISES: tuple[Noise, ...] = (coloured_noise, coloured_noise, coloured_noise, hum
 
 
 def add_noise(sound: Sound, noise: Sound, snr_db: float) -> Sound:
-    """`noise` [>= n] under `sound`, `snr_db` below its loud parts' level."""
+    """Add `noise` [>= n] to `sound`, `snr_db` below the level of its loud parts."""
     loud = np.sqrt((sound**2).mean() / max(float((np.abs(sound) > 0.02 * np.abs(sound).max()).mean()), 1e-3))
     level = np.sqrt((noise[: len(sound)] ** 2).mean()) + 1e-9
     return np.asarray(sound + noise[: len(sound)] * (loud / level) * 10 ** (-snr_db / 20), np.float32)
 
 
 def vary_effort(rng: np.random.Generator, sound: Sound, most_db: float = 4.0) -> Sound:
-    """A speaker who leans back and forth: the level drifts by a few dB over seconds."""
+    """Vary the level by a few dB over seconds, as of a speaker who leans back and forth."""
     knots = rng.uniform(-most_db, most_db, len(sound) // SAMPLE_RATE + 2)
     gain = np.interp(np.arange(len(sound)), np.linspace(0, len(sound), len(knots)), knots)
     return np.asarray(sound * 10 ** (gain / 20), np.float32)
@@ -137,7 +137,7 @@ def to_peak(sound: Sound, peak_db: float) -> Sound:
 
 
 def through_opus(sound: Sound, bit_rate: int) -> Sound:
-    """Opus at `bit_rate` and back. The decoder removes the encoder's delay; the length stays."""
+    """Encode and decode with Opus at `bit_rate`. The encoder's delay is removed and the length kept."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="ogg") as container:
         stream = container.add_stream("libopus", rate=48000, layout="mono")
@@ -161,7 +161,7 @@ def through_opus(sound: Sound, bit_rate: int) -> Sound:
 
 
 def channel(rng: np.random.Generator, sound: Sound, babble: Sound | None = None) -> Sound:
-    """A random path from mouth to network; about one take in eight stays nearly clean. `babble` is other voices."""
+    """Apply a random channel; about one take in eight stays nearly clean. `babble`: other voices."""
     sound = vary_effort(rng, sound)
     if rng.random() < 0.7:
         sound = equalise(rng, sound)

@@ -1,7 +1,7 @@
-"""What the synthetic voices say: sentences put together at random from small word lists, in several languages.
+"""Generate text for the synthetic voices: random sentences from small word lists, in several languages.
 
-Meaning does not matter; the sounds and their order do. English sentences follow simple patterns so that its prosody
-is natural; other languages string their words together; made-up words add sound sequences the lists lack.
+Only the sequence of sounds matters, not the meaning. English sentences follow simple patterns for natural prosody;
+other languages concatenate words; made-up words add sound sequences that the lists lack.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class Line:
-    """One thing to say: text, eSpeak voice, words a minute, pitch and pitch range (0..100)."""
+    """A line to synthesise: text, eSpeak voice, words a minute, pitch and pitch range (0..100)."""
 
     text: str
     voice: str
@@ -147,7 +147,7 @@ class Line:
 
 
 def english(rng: np.random.Generator) -> str:
-    """One English sentence, sometimes with an opening, a pause or a second clause."""
+    """Make one English sentence, sometimes with an opening, a pause or a second clause."""
     parts = [_one(rng, SUBJECTS), _one(rng, VERBS), _one(rng, OBJECTS)]
     if rng.random() < 0.6:
         parts.append(_one(rng, ENDINGS))
@@ -160,19 +160,19 @@ def english(rng: np.random.Generator) -> str:
 
 
 def common_words(rng: np.random.Generator) -> str:
-    """Four to nine of the commonest English words in any order, with a pause now and then."""
+    """Join four to nine of the commonest English words in random order, sometimes with pauses."""
     words = [_one(rng, tuple(COMMON.split())) for _ in range(int(rng.integers(4, 10)))]
     return "".join(word + (", " if rng.random() < 0.1 else " ") for word in words).strip(", ") + "."
 
 
 def foreign(rng: np.random.Generator, language: str) -> str:
-    """Four to ten words of a language's list, with a pause now and then."""
+    """Join four to ten words of a language's list, sometimes with pauses."""
     words = [_one(rng, tuple(WORDS[language].split())) for _ in range(int(rng.integers(4, 11)))]
     return "".join(word + (", " if rng.random() < 0.12 else " ") for word in words).strip(", ") + "."
 
 
 def made_up(rng: np.random.Generator) -> str:
-    """Three to seven words of random syllables, so that every consonant meets every vowel."""
+    """Make three to seven words of random syllables, so that every consonant precedes every vowel."""
     words = []
     for _ in range(int(rng.integers(3, 8))):
         syllables = (_one(rng, CONSONANTS) + _one(rng, VOWELS) for _ in range(int(rng.integers(1, 4))))
@@ -181,13 +181,13 @@ def made_up(rng: np.random.Generator) -> str:
 
 
 def espeak_line(rng: np.random.Generator, held_out: str = "it") -> Line:
-    """A random line for eSpeak in any language but `held_out`, which validation keeps for itself."""
+    """Make a random line for eSpeak in any language but `held_out`, which is reserved for validation."""
     language = _one(rng, tuple(name for name in LANGUAGES if name != held_out))
     return line_in(rng, language)
 
 
 def line_in(rng: np.random.Generator, language: str) -> Line:
-    """A random line in a given language; one in seven is made-up words."""
+    """Make a random line in a given language; one in seven is made-up words."""
     latin = language != "ja"
     if latin and rng.random() < 1 / 7:
         text = made_up(rng)

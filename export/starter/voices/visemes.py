@@ -1,12 +1,12 @@
-"""Phones with times -> what a mouth does, 25 times a second: hand-written mouth shapes and a dominance model.
+"""Convert timed phones to viseme fields, 25 a second: hand-written mouth shapes and a dominance model.
 
 Every phoneme class has a target per articulator (jaw, lip height, lip contact, rounding, spread, tongue) and a
-dominance: how much it insists. Targets of all neighbours are mixed, weighted by dominance that falls off exponentially
+dominance: its weight. Targets of all neighbours are mixed, weighted by dominance that falls off exponentially
 before and after each phone, separately per articulator (Cohen & Massaro 1993, "Modeling coarticulation in synthetic
 visual speech"). So rounding spreads over the consonants before it and /t/ and /k/ take the lip shape of their vowels.
-Lip contact (/p b m/) and the tucked lip of /f v/ are not mixed but reached, whatever stands beside them. The figures
-are hand-chosen against a rig whose lips meet at neutral, whose jawOpen 1.0 opens them by 0.69 of the mouth's width,
-and whose pucker is weak.
+Lip contact (/p b m/) and the tucked lip of /f v/ are not mixed but always reached in full. The figures are
+hand-chosen for a rig whose lips meet at neutral, whose jawOpen 1.0 opens them by 0.69 of the mouth's width, and whose
+pucker is weak.
 
 Convention: value i of a track is the shape at time (i + 0.5) * 40 ms.
 """
@@ -116,7 +116,7 @@ VOWELS = frozenset(("a", "ae", "aw", "eh", "e", "i", "ih", "uh", "uhh", "o", "u"
 
 
 def classify(symbol: str) -> list[str]:
-    """Classes of an IPA symbol in order: one for most, two for diphthongs, none for a bare modifier.
+    """Return the classes of an IPA symbol in order: one for most, two for diphthongs, none for a bare modifier.
 
     An affricate is its fricative: lips take the shape of /ʃ/ already during the closure of /tʃ/.
     """
@@ -142,7 +142,7 @@ class Segment:
 
 
 def segments(phones: Sequence[Phone], effort: Sequence[float] | None = None) -> list[Segment]:
-    """Phones -> held visemes: diphthongs split, pauses shortened by settling and readiness, stops until release."""
+    """Convert phones to held visemes: split diphthongs, shorten pauses, hold stops until release."""
     held: list[Segment] = []
     for index, phone in enumerate(phones):
         names = classify(phone.symbol)
@@ -164,7 +164,7 @@ def segments(phones: Sequence[Phone], effort: Sequence[float] | None = None) -> 
 
 
 def _dominance(held: Sequence[Segment], times: NDArray[np.float64], articulator: int) -> NDArray[np.float64]:
-    """Normalised weight [segment, time] of every segment for one articulator."""
+    """Compute normalised weights [segment, time] of every segment for one articulator."""
     name = ARTICULATORS[articulator]
     start = np.array([s.start for s in held])[:, None]
     end = np.array([s.end for s in held])[:, None]
@@ -178,7 +178,7 @@ def _dominance(held: Sequence[Segment], times: NDArray[np.float64], articulator:
 def _mix(
     held: Sequence[Segment], times: NDArray[np.float64], contact_times: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    """Each viseme field over time, before contact is worked out; fields of REACHED at times of their own."""
+    """Compute each viseme field over time, before lip contact; fields in REACHED have separate times."""
     mixed = {}
     for index, articulator in enumerate(ARTICULATORS):
         weight = _dominance(held, times, index)
@@ -216,14 +216,14 @@ def mouth_fields(
     lead: float = 0.0,
     contact_lead: float | None = None,
 ) -> dict[str, NDArray[np.float64]]:
-    """Viseme fields over time: one array [frames] for each of FIELDS.
+    """Compute viseme fields over time: one array [frames] for each of FIELDS.
 
     Args:
-        phones: what is spoken, with times in seconds.
-        frames: how many; value i is for (i + 0.5) / 25 s, plus `lead` seconds.
-        effort: one factor per phone for how far vowels open (1 = plain).
-        lead: seconds the mouth runs ahead of the sound.
-        contact_lead: the same of lip contact and the tucked lip; None is `lead`.
+        phones: the speech, with times in seconds.
+        frames: number of frames; value i is for (i + 0.5) / 25 s, plus `lead` seconds.
+        effort: opening factor of vowels, one per phone (1 = plain).
+        lead: lead of the mouth over the sound, in seconds.
+        contact_lead: lead of lip contact and the tucked lip, in seconds; None means `lead`.
     """
     middles = (np.arange(frames) + 0.5) / FPS
     contact_times = middles + (lead if contact_lead is None else contact_lead)
@@ -240,9 +240,9 @@ TUCKED_JAW, TUCKED_UPPER = 0.195, 0.34
 
 
 def units(field: Mapping[str, Any]) -> dict[str, Any]:
-    """Viseme fields -> face units named without Left/Right, with lips that truly meet where contact says so.
+    """Convert viseme fields to face units named without Left/Right, with closed lips at full contact.
 
-    Plain arithmetic, so that it works on numpy arrays here and on tensors inside the exported graph.
+    Uses plain arithmetic only: it works on numpy arrays and on tensors inside the exported graph.
     """
     contact, tuck, speaking = field["contact"], field["tuck"], 1 - field["rest"]
     apart = speaking * (1 - contact)
@@ -267,10 +267,10 @@ def units(field: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bounded(value: Any) -> Any:
-    """At most 1, by plain arithmetic."""
+    """Limit to 1 by plain arithmetic."""
     return (value + 1 - abs(value - 1)) / 2
 
 
 def unsided(name: str) -> str:
-    """A unit's name without its side: speech moves both sides alike."""
+    """Strip the side of a unit's name: speech moves both sides alike."""
     return name.removesuffix("Left").removesuffix("Right")

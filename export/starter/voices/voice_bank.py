@@ -1,4 +1,4 @@
-"""Utterances of neural voices on disk: slow to make, so made once, and used again by every take that varies them."""
+"""Store utterances of neural voices on disk: they are slow to make and are reused by every take that varies them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def make_shard(path: Path, seed: int, folder: Path, held_out: bool) -> Path:
 
 
 def make_bank(folder: Path, minutes: int, seed: int, kokoro: Path, held_out: bool = False, workers: int = 2) -> None:
-    """All shards of a bank; those already on disk are kept. Shows progress on standard error."""
+    """Make all shards of a bank; existing ones are kept. Shows progress on standard error."""
     make_all(make_shard, folder, -(-minutes // SHARD_MINUTES), seed, (kokoro, held_out), workers)
 
 
@@ -63,7 +63,7 @@ class VoiceBank:
                 at, last = at + entry["length"], entry["voice"]
 
     def lines(self, rng: np.random.Generator, count: int) -> list[Utterance]:
-        """Up to `count` utterances of one voice."""
+        """Read up to `count` utterances of one voice."""
         run = self._runs[int(rng.integers(len(self._runs)))]
         picked = rng.permutation(len(run))[:count]
         return [self._utterance(*run[int(index)]) for index in picked]

@@ -1,4 +1,4 @@
-"""Held vowels at any pitch and from any size of throat: what no synthesiser's voices say often enough.
+"""Synthesise held vowels at any pitch and vocal-tract length, which are rare in synthesisers' speech.
 
 A pulse train through resonators in a row (Klatt 1980, "Software for a cascade/parallel formant synthesizer"), at the
 formants that Peterson & Barney 1952 measured, glides between them, and lips that close for /m/ and /b/.
@@ -29,7 +29,7 @@ PITCH = (80.0, 330.0)  # Hz
 
 
 def say_vowels(rng: np.random.Generator) -> Utterance:
-    """Three to eight vowels, one in four behind /m/ or /b/, of one voice."""
+    """Synthesise three to eight vowels of one voice, one in four after /m/ or /b/."""
     symbols: list[str] = [SILENCE]
     for _ in range(int(rng.integers(3, 9))):
         if rng.random() < 0.25:
@@ -65,7 +65,7 @@ def _sound(rng: np.random.Generator, phones: tuple[Phone, ...]) -> NDArray[np.fl
 
 
 def _shapes(phones: tuple[Phone, ...]) -> list[tuple[int, int, int]]:
-    """Formants of every phone; in a pause those of its neighbour, so that nothing jumps where sound begins."""
+    """Return the formants of every phone; a pause takes its neighbour's, so that onsets are continuous."""
     shapes = [FORMANTS.get(phone.symbol, MURMUR) for phone in phones]
     return [shapes[1], *shapes[1:-1], shapes[-2]]
 
@@ -75,7 +75,7 @@ def _gain(symbol: str) -> float:
 
 
 def _pulses(rng: np.random.Generator, count: int, pitch: float) -> NDArray[np.float64]:
-    """A voice's source: pulses with intonation and vibrato, 12 dB an octave less their radiation, and a little air."""
+    """Make the glottal source: pulses with intonation and vibrato, 12 dB an octave less radiation, and noise."""
     time = np.arange(count) / SAMPLE_RATE
     bend = np.interp(time, np.linspace(0, time[-1], 6), rng.normal(0, 0.08, 6))
     hertz = pitch * np.exp(bend + 0.015 * np.sin(2 * np.pi * rng.uniform(4, 6) * time))
@@ -87,7 +87,7 @@ def _pulses(rng: np.random.Generator, count: int, pitch: float) -> NDArray[np.fl
 def _resonate(
     source: NDArray[np.float64], tracks: NDArray[np.float64], gains: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """`source` through resonators whose frequencies [blocks, 4] change block by block, times gains [n]; peak 0.5."""
+    """Filter `source` by resonators with frequencies [blocks, 4] per block and gains [n]; normalise to peak 0.5."""
     sound = np.empty_like(source)
     states = [np.zeros(2) for _ in BANDWIDTHS]
     radius = np.exp(-np.pi * np.array(BANDWIDTHS) / SAMPLE_RATE)
