@@ -17,6 +17,13 @@ LOSS ?= 0
 MINUTES ?= 10
 AUDIO ?= tests/data/speech.ogg
 CARD ?= build/score
+# Live sound and video leave the processor idle for half of the time: tests without a process use it, as far as it is idle.
+define RUN_TESTS
+@quick=$$(mktemp); nice -n 10 $(BIN)/python -m pytest -m "not process" -p no:cacheprovider >$$quick 2>&1 & pid=$$!; \
+trap 'kill $$pid 2>/dev/null; rm -f $$quick' EXIT; trap 'exit 130' INT TERM; \
+$(BIN)/python -m pytest -m process; live=$$?; \
+wait $$pid; rest=$$?; pid=; cat $$quick; exit $$((live + rest))
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev run check test coverage lint bench latency media obs camera speech score phones soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
@@ -36,7 +43,7 @@ check: lint  ## the everyday check, under a minute: lint, and the quick tests th
 	$(BIN)/python -m pytest -q -m "not process and not slow" --numprocesses logical --maxprocesses 8 --dist worksteal
 
 test: dev  ## run all tests
-	$(BIN)/python -m pytest
+	$(RUN_TESTS)
 
 coverage: dev  ## run all tests and list the lines they miss, those of child processes included
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
@@ -96,7 +103,7 @@ bench-engines: $(VENV)/.installed-export  ## measure a frame in torch and on eac
 
 test-export: dev $(VENV)/.installed-export  ## run all tests, those that need torch and TensorRT-RTX included (both are large)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[rtx]'
-	$(BIN)/python -m pytest
+	$(RUN_TESTS)
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
