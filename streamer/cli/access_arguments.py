@@ -49,7 +49,7 @@ def access(args: argparse.Namespace) -> tuple[tuple[str, ...], str | None]:
         return (), None
     if args.token is not None:
         return tuple(key if PUBLIC.fullmatch(key) else public_text(key) for key in read(args.token)), None
-    if is_loopback(args.host):
+    if is_loopback(args.host) and args.public_url is None:
         return (), None
     secret = given_secret(None)
     return (public_text(secret),), mint(secret, GUEST, (TALK, WATCH, PUSH, PHOTOS), INVITED_S)

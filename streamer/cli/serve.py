@@ -18,6 +18,7 @@ from streamer.cli.arguments import (
     port,
     record_options,
 )
+from streamer.cli.network_arguments import add_network
 from streamer.core import readers
 from streamer.core.errors import ConfigError
 from streamer.realtime.settings import RealtimeSettings, read_settings
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="JSON of what the agent is asked for, such as instructions and voice (session.update)",
     )
+    add_network(parser)
     add_access(parser)
     add_avatar(parser)
     add_family(parser)
@@ -103,6 +105,10 @@ def run(args: argparse.Namespace) -> int:
             max_sessions=args.sessions,
             record=record_options(args),
             photos=not args.no_photos,
+            cert=args.cert,
+            key=args.key,
+            public_url=args.public_url,
+            trusted_proxies=tuple(args.trusted_proxy),
             token_keys=keys,
             invitation=invitation,
             photo_days=args.photo_days,

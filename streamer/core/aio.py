@@ -57,6 +57,10 @@ class Tasks:
         self._running: set[asyncio.Task[None]] = set()
         self._on_failure = on_failure
 
+    def __len__(self) -> int:
+        """How many run."""
+        return len(self._running)
+
     def spawn(self, part: Coroutine[Any, Any, None]) -> None:
         """Run `part` beside the others."""
         task = asyncio.create_task(part)

@@ -24,7 +24,7 @@ from streamer.avatar.frame_size import largest_frame
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock, until_first
 from streamer.core.console import note, say
-from streamer.core.errors import BundleError
+from streamer.core.errors import BundleError, ConfigError
 from streamer.core.limits import Limits, RateLimits
 from streamer.core.options import RecordOptions
 from streamer.core.signals import stop_event
@@ -42,9 +42,11 @@ from streamer.web.access import access, audit
 from streamer.web.descriptors import door_limits
 from streamer.web.door import Door
 from streamer.web.guard import guard
-from streamer.web.listen import addresses, listen
+from streamer.web.listen import addresses, is_loopback, listen
 from streamer.web.origins import Origins
-from streamer.web.throttle import Throttles, throttled
+from streamer.web.proxies import Proxies, PublicAddress
+from streamer.web.throttle import Throttles, is_local, throttled
+from streamer.web.tls import Certificate
 from streamer.webrtc.codecs import set_bitrates
 from streamer.webrtc.ice import offer_to, own_addresses, reach
 
@@ -82,7 +84,9 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
     live_lookahead_ms(manifest, options.lookahead_ms)  # report a mistake now, not to the first visitor
     face_options.check(manifest, options.face)
     refuse_transparent(options.face.background, "the page that people talk on")
-    reached = reach(options.host)
+    reached = reach("0.0.0.0" if is_loopback(options.host) and not options.local else options.host)
+    certificate = certificate_of(options)
+    proxies, public = Proxies(options.trusted_proxies), PublicAddress(options.public_url)
     recordings = open_recordings(manifest, options.record)
     listener = listen(options.host, options.port)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -95,12 +99,19 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
     allowed = door_limits(options.max_sessions or MOST_SESSIONS)
     if enclose is not None:  # all connections are the gateway's
         allowed = replace(allowed, connections_each=allowed.connections)
-    door = Door(lambda: protocol(), allowed, MonotonicClock())
+    door = Door(
+        lambda: protocol(),
+        allowed,
+        MonotonicClock(),
+        None if certificate is None else certificate.context,
+        lambda address: is_local(address) or proxies.believes(address),
+    )
     handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings)
-    guarded = guard(options.host, "/obs", Origins(options.allowed_origins))
+    guarded = guard(options.host, "/obs", Origins(options.allowed_origins), public)
     enclosing = [] if enclose is None else [enclose(lobby)]
     tokens = asking_for_tokens(options.token_keys, rates)
-    middlewares = [door.middleware(), *enclosing, guarded, throttled(requests), tokens]
+    checks = [proxies.middleware(), guarded, throttled(requests), tokens]
+    middlewares = [door.middleware(), *enclosing, *checks, public.middleware()]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     runner = web.AppRunner(app, access_log=None, **HTTP)
@@ -116,14 +127,17 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
         say(f"avatar: loading the engines of family {manifest.family} ...")
         handlers.gallery = await asyncio.to_thread(_portraits, manifest, options.avatar)
         if await _warm_up(manifest, worker, handlers, stop):
-            first, *others = addresses(options.host, listener, own_addresses())
+            scheme = "http" if certificate is None else "https"
+            first, *others = addresses(options.host, listener, own_addresses(), scheme)
             say(f"avatar: ready at {first}")
             for other in others:
-                say(f"avatar: from other machines, {other} (a browser gives the microphone to https pages only)")
+                plain = " (a browser gives the microphone to https pages only)" if certificate is None else ""
+                say(f"avatar: from other machines, {other}{plain}")
             if options.invitation is not None:
-                say(f"avatar: to open it once: add #token={options.invitation}")
+                say(f"avatar: open it as {public.url or first}#token={options.invitation}")
                 say("avatar: that invites for a day; `avatar token` invites others, each with photos of their own")
-            await until_first(stop.wait(), handlers.expire_photos())
+            watching = [] if certificate is None else [certificate.watch(MonotonicClock())]
+            await until_first(stop.wait(), handlers.expire_photos(), *watching)
         say("avatar: stopped")
     finally:
         serving.cancel()
@@ -151,6 +165,15 @@ async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handle
         await asyncio.gather(starting, stopping, return_exceptions=True)
     handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
     return True
+
+
+def certificate_of(options: ServeOptions) -> Certificate | None:
+    """What connections are encrypted with, if they are. Raises ConfigError."""
+    if options.cert is None and options.key is None:
+        return None
+    if options.cert is None or options.key is None:
+        raise ConfigError("--cert and --key belong together; give both, or none behind a proxy that has them")
+    return Certificate(options.cert, options.key)
 
 
 def asking_for_tokens(keys: Sequence[str], rates: RateLimits) -> Middleware:

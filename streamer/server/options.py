@@ -8,6 +8,7 @@ from pathlib import Path
 from streamer.core.limits import PhotoLimits
 from streamer.core.options import DEFAULT_THREADS, NOTHING, PLAIN_FACE, FaceOptions, RecordOptions
 from streamer.realtime.settings import RealtimeSettings
+from streamer.web.listen import is_loopback
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,16 @@ class ServeOptions:
     photos: bool = True  # avatars may be made on the page, from this machine only
     token_keys: tuple[str, ...] = ()
     invitation: str | None = None
+    cert: Path | None = None  # and its key; None: no TLS
+    key: Path | None = None
+    public_url: str | None = None  # where others find it, with a slash at the end
+    trusted_proxies: tuple[str, ...] = ()
     voice: str = "espeak"  # see `voice.choice`
     photo_days: int = PhotoLimits.kept_days  # how long those of visitors are kept
     allowed_origins: tuple[str, ...] = ()  # other sites whose pages may use the server
     realtime: RealtimeSettings | None = None  # who answers the microphones; None: the faces speak with their voices
+
+    @property
+    def local(self) -> bool:
+        """Whether it is for its own machine only."""
+        return is_loopback(self.host) and self.public_url is None

@@ -12,18 +12,20 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from streamer.core.aio import Clock
+from streamer.core.aio import Clock, Tasks
 from streamer.web.throttle import Throttle, is_local
 
 logger = logging.getLogger(__name__)
 
 LOOK_S = 0.5  # between two looks at what has waited too long
+MOST_GREETINGS = 64  # TLS handshakes at a time; each is over within `header_s`
 AGAIN_S = 0.2  # after an accept that failed
 LONGEST = frozenset({"/speech", "/control", "/say"})  # ends of paths whose requests last as long as a session
 
@@ -51,12 +53,22 @@ class _Connection:
 class Door:
     """Accepts for `protocol`; `middleware` is to be among the application's, first of all."""
 
-    def __init__(self, protocol: Callable[[], asyncio.BaseProtocol], limits: DoorLimits, clock: Clock) -> None:
+    def __init__(
+        self,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        limits: DoorLimits,
+        clock: Clock,
+        tls: ssl.SSLContext | None = None,
+        is_proxy: Callable[[str], bool] = is_local,
+    ) -> None:
+        """tls: connections are encrypted. is_proxy: of an address, whether many may come from it."""
         self.refused = 0  # connections that found no room
         self.timed_out = 0
         self._protocol = protocol
         self._limits = limits
         self._clock = clock
+        self._tls, self._is_proxy = tls, is_proxy
+        self._greeting = Tasks()  # TLS handshakes: a slow one holds nobody up
         self._open: dict[int, _Connection] = {}
         self._throttle = Throttle(*limits.rate, clock)
 
@@ -64,7 +76,7 @@ class Door:
     def connections(self) -> int:
         """How many there are now."""
         self._prune()
-        return len(self._open)
+        return len(self._open) + len(self._greeting)
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept connections until cancelled."""
@@ -83,6 +95,7 @@ class Door:
                 await self._take(accepted, str(peer[0]) if isinstance(peer, tuple) else "")
         finally:
             watching.cancel()
+            self._greeting.cancel()
             listener.close()
 
     def middleware(self) -> Middleware:
@@ -117,19 +130,31 @@ class Door:
             self.refused += 1
             accepted.close()
             return
+        if self._tls is None:
+            await self._greet(accepted, address)
+        else:
+            self._greeting.spawn(self._greet(accepted, address))
+
+    async def _greet(self, accepted: socket.socket, address: str) -> None:
+        patience = None if self._tls is None else self._limits.header_s
+        loop = asyncio.get_running_loop()
         try:
             accepted.setblocking(False)
-            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
-        except OSError:
+            transport, _ = await loop.connect_accepted_socket(
+                self._protocol, accepted, ssl=self._tls, ssl_handshake_timeout=patience
+            )
+        except OSError:  # TLS errors are OSErrors, too
             accepted.close()
             return
         self._open[id(transport)] = _Connection(transport, address, self._clock.now())
 
     def _make_room(self, address: str) -> bool:
         own = [known for known in self._open.values() if known.address == address]
-        if not is_local(address) and len(own) >= self._limits.connections_each:
+        if not self._is_proxy(address) and len(own) >= self._limits.connections_each:
             return self._drop_longest_waiting(own)
-        return len(self._open) < self._limits.connections or self._drop_longest_waiting(list(self._open.values()))
+        if len(self._greeting) >= MOST_GREETINGS:
+            return False
+        return self.connections < self._limits.connections or self._drop_longest_waiting(list(self._open.values()))
 
     def _drop_longest_waiting(self, among: list[_Connection]) -> bool:
         waiting = [known for known in among if not known.busy]

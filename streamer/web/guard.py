@@ -21,6 +21,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from streamer.web.listen import is_loopback
 from streamer.web.origins import Origins
+from streamer.web.proxies import PublicAddress
 
 LOCAL_ONLY = "this server answers to localhost only"
 LOCAL_WAY = "for other names, and behind a proxy, start it with --host 0.0.0.0 or an address (docs/proxy.md)"
@@ -69,13 +70,15 @@ def site_allowed(site: str | None, mode: str | None) -> bool:
     return site in (None, "same-origin", "none") or mode == "navigate"
 
 
-def guard(listening_on: str, overlay: str | None = None, origins: Origins | None = None) -> Middleware:
+def guard(
+    listening_on: str, overlay: str | None = None, origins: Origins | None = None, public: PublicAddress | None = None
+) -> Middleware:
     """The checks as middleware; it also puts the security headers on every answer.
 
     overlay: path of the page that lies over a scene in OBS, and may be styled there.
-    origins: other sites, whose pages are treated as the server's own.
+    origins: other sites, whose pages are treated as the server's own. public: the address that others know it by.
     """
-    others = origins or Origins()
+    others, known = origins or Origins(), public or PublicAddress(None)
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -92,7 +95,7 @@ def guard(listening_on: str, overlay: str | None = None, origins: Origins | None
         return response
 
     async def _checked(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not host_allowed(listening_on, request.host):
+        if not (host_allowed(listening_on, request.host) or request.host.lower() == known.host != ""):
             raise web.HTTPForbidden(text=f"{LOCAL_ONLY}, and was asked for {request.host[:80]!r}; {LOCAL_WAY}\n")
         if others.trusts(request):
             return others.preflight(request) or await handler(request)
@@ -100,7 +103,7 @@ def guard(listening_on: str, overlay: str | None = None, origins: Origins | None
             raise web.HTTPForbidden(text="requests from pages of other sites are refused\n")
         asks_only = request.method in SAFE_METHODS and "Upgrade" not in request.headers
         origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-        if not asks_only and not origin_allowed(origin, request.host, site):
+        if not (asks_only or known.names(request) or origin_allowed(origin, request.host, site)):
             raise web.HTTPForbidden(
                 text=f"requests from pages of other sites are refused: the page is of {(origin or '')[:80]!r}, "
                 f"the request for {request.host[:80]!r}; a proxy must pass on the Host header (docs/proxy.md)\n"

@@ -47,25 +47,25 @@ def listen(host: str, port: int, option: str = "--port") -> socket.socket:
     return listener
 
 
-def address(host: str, listener: socket.socket) -> str:
+def address(host: str, listener: socket.socket, scheme: str = "http") -> str:
     """Where a browser on this machine finds the server."""
     if host in ("localhost", "127.0.0.1", "", "0.0.0.0", "::"):
-        return _url("localhost", listener)
-    return _url(host, listener)
+        return _url("localhost", listener, scheme)
+    return _url(host, listener, scheme)
 
 
-def addresses(host: str, listener: socket.socket, own: Sequence[str]) -> list[str]:
+def addresses(host: str, listener: socket.socket, own: Sequence[str], scheme: str = "http") -> list[str]:
     """Where browsers find the server: on this machine first, then by each of its `own` addresses that it listens on."""
-    here = address(host, listener)
+    here = address(host, listener, scheme)
     if host not in ("", "0.0.0.0", "::"):
         return [here]
     families = (socket.AF_INET,) if listener.family == socket.AF_INET else (socket.AF_INET, socket.AF_INET6)
-    return [here, *(_url(each, listener) for each in own if _family(each) in families)]
+    return [here, *(_url(each, listener, scheme) for each in own if _family(each) in families)]
 
 
 def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _url(name: str, listener: socket.socket) -> str:
-    return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}/"
+def _url(name: str, listener: socket.socket, scheme: str) -> str:
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}/"

@@ -98,7 +98,7 @@ class Handlers:
         self._worker = worker
         self._lobby = lobby
         self._limits = limits
-        self._photos = PhotoHandlers(manifest, worker, options.host, options.photos)
+        self._photos = PhotoHandlers(manifest, worker, options.local, options.photos)
         self._photo_days = options.photo_days
         self._stills = Stills()
         rates = RateLimits()

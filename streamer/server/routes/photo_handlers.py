@@ -24,7 +24,6 @@ from streamer.core.limits import PhotoLimits
 from streamer.inference.worker import InferenceWorker
 from streamer.server.photo_desk import ChooseFaceError, PhotoDesk
 from streamer.web.access import grant_of, is_asked_for
-from streamer.web.listen import is_loopback
 from streamer.web.neighbour import is_another_users
 
 ELSEWHERE = (
@@ -38,15 +37,15 @@ RETRY_S = "2"
 
 
 class PhotoHandlers:
-    """The handler of one server. `listening_on` is its host, `wanted` whether it is to take photos at all."""
+    """The handler of one server. `local`: it is for its own machine only. `wanted`: it takes photos."""
 
-    def __init__(self, manifest: Manifest, worker: InferenceWorker, listening_on: str, wanted: bool) -> None:
+    def __init__(self, manifest: Manifest, worker: InferenceWorker, local: bool, wanted: bool) -> None:
         self._manifest = manifest
         self._worker = worker
         self._limits = PhotoLimits()
         self._desk = PhotoDesk(manifest, self._limits)
         self._taken = wanted and "coefficients" in manifest.stages
-        self._local = is_loopback(listening_on)
+        self._local = local
 
     def takes(self, request: web.Request) -> bool:
         """Return whether the sender of this request may send photos."""
@@ -136,7 +135,7 @@ def passed_on(request: web.Request) -> bool:
     if own is None or peer is None or is_another_users(peer[:2], own[:2]):
         return True
     try:
-        if (urlsplit(f"//{request.host}").port or 80) != own[1]:
+        if (urlsplit(f"//{request.host}").port or (443 if request.secure else 80)) != own[1]:
             return True
     except ValueError:
         return True

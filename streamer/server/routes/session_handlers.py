@@ -40,7 +40,6 @@ from streamer.stages.life.steering import Steering
 from streamer.stages.pose import IDLE
 from streamer.web.access import grant_of
 from streamer.web.control_socket import serve_control
-from streamer.web.listen import is_loopback
 from streamer.web.speech_socket import serve_speech
 from streamer.web.throttle import Throttles, address_of, forwarded_for
 from streamer.webrtc.alpha import LAYOUT
@@ -172,7 +171,7 @@ class SessionHandlers:
     ) -> web.Response:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
-        if is_loopback(self._default.host) and (caller := forwarded_for(request)) and not is_own(caller):
+        if self._default.local and (caller := forwarded_for(request)) and not is_own(caller):
             raise web.HTTPForbidden(text=UNREACHABLE)
         (portrait, options), key = self._query.read(request), find_key(request)
         ticket, grant = ticket_of(request), grant_of(request)

@@ -1,0 +1,108 @@
+"""Caddy in front, with TLS, below a path; the server itself listens on localhost and asks for a token."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from playwright.async_api import Response, async_playwright, expect
+
+from streamer.access.secret import new_secret
+from streamer.access.tokens import mint
+from streamer.measure.launched_server import launch
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
+from tests.fakes.certificates import Pair, write_pair
+
+CADDY = shutil.which("caddy")
+SECRET = new_secret()
+CADDYFILE = """
+{{
+    admin off
+    auto_https off
+}}
+https://localhost:{port} {{
+    tls {chain} {key}
+    handle_path /avatar/* {{
+        reverse_proxy {server}
+    }}
+}}
+"""
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(CADDY is None, reason="NO CADDY: it is not tested in front on this machine"),
+    pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: the page behind Caddy is not tested on this machine"),
+]
+
+
+@pytest.fixture(scope="module")
+def proxied(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pair]]:
+    """The address that others know, and its certificate."""
+    folder = tmp_path_factory.mktemp("caddy")
+    pair = write_pair(folder)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    public = f"https://localhost:{port}/avatar/"
+    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "2", "--token", SECRET]
+    with launch([*arguments, "--public-url", public]) as server:
+        where = {"port": port, "chain": pair.chain, "key": pair.key, "server": server.url.split("//")[1].rstrip("/")}
+        (folder / "Caddyfile").write_text(CADDYFILE.format(**where).replace("localhost:0", "127.0.0.1:0"))
+        command = [str(CADDY), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
+        process = subprocess.Popen(command, env={"HOME": str(folder)}, stderr=subprocess.DEVNULL)
+        try:
+            _await_port(port, process)
+            yield public, pair
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            assert process.poll() is None, "Caddy has ended"
+            assert time.monotonic() < end, "Caddy did not start"
+            time.sleep(0.05)
+
+
+async def test_a_conversation_comes_about_by_the_public_address(proxied: tuple[str, Pair]) -> None:
+    public, _ = proxied
+    places: list[str] = []
+
+    def note(response: Response) -> None:
+        if response.status == 201:
+            places.extend(value for name, value in response.headers.items() if name in ("location", "avatar-watch"))
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *MICROPHONE])
+        page = await browser.new_page(ignore_https_errors=True)
+        page.on("response", note)
+        await page.goto(f"{public}#token={mint(SECRET, 'ada', ['talk'], 600)}")
+        await page.wait_for_selector("#start:enabled")
+        await page.click("#start")
+        await page.wait_for_function("() => document.body.dataset.state === 'live'", timeout=30_000)
+        await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=20_000)
+        await page.click("#start")
+        await page.wait_for_function("() => document.body.dataset.state === 'idle'")
+        await browser.close()
+    assert len(places) == 2
+    assert all(place.startswith(public) for place in places)
+
+
+async def test_without_a_token_nobody_comes_in_by_it(proxied: tuple[str, Pair]) -> None:
+    public, pair = proxied
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{public}avatars", ssl=pair.trusting()) as response:
+            assert response.status == 401
+        headers = {"Authorization": f"Bearer {mint(SECRET, 'ada', ['talk'], 600)}"}
+        async with http.get(f"{public}avatars", ssl=pair.trusting(), headers=headers) as response:
+            assert (response.status, (await response.json())["photos"]) == (200, False)
