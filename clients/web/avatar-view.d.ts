@@ -26,6 +26,8 @@ export type ControlMessage =
   | { type: "gesture"; name: "nod" | "shake" | "smile" | "brows" | "ponder"; strength?: number }
   | { type: "pause" | "mute" | "listening"; on: boolean }
   | { type: "background"; value: string | null }
+  | { type: "avatar"; name: string }
+  | { type: "size"; value: number | null }
   | { type: "interrupt" };
 
 export type AvatarState = "idle" | "connecting" | "waiting" | "live" | "lost";

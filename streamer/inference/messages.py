@@ -8,7 +8,7 @@ from pathlib import Path
 from streamer.core.frames import AudioChunk, FloatArray
 from streamer.core.options import PipelineOptions
 from streamer.core.rungs import Rung
-from streamer.stages.life.steering import Background, Steered
+from streamer.stages.life.steering import Shown, Steered
 from streamer.stages.mouth_easing import Shut
 
 
@@ -83,7 +83,7 @@ class Steer:
     """The face of a session is to do something beside speaking."""
 
     session: int
-    wanted: Steered | Background
+    wanted: Steered | Shown
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from streamer.core.limits import WorkerLimits
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import LATE_MS
 from streamer.core.rungs import RUNGS, Rung
+from streamer.inference.cross_fade import CrossFade
 from streamer.inference.ladder import Ladder
 from streamer.inference.messages import (
     Begin,
@@ -38,7 +39,7 @@ from streamer.inference.messages import (
     Steer,
 )
 from streamer.inference.rendered_session import RenderedSession, Renderer, Stream
-from streamer.stages.life.steering import Background
+from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture, Shown, Size, Wear
 from streamer.stages.mouth_easing import Shut
 
 PACE_WEIGHT = 0.2  # of the newest picture in the expected time of the next
@@ -152,13 +153,11 @@ class Inference:
                 self._cut(session, message)
             case Postpone():
                 session.origin = message.origin
-            case Steer(wanted=wanted) if not isinstance(wanted, Background):
-                session.stream.ask(wanted)
-            case Steer(wanted=Background(value=background)):
-                face = replace(session.face, background=background)
+            case Steer(wanted=Background() | Size() | Wear() as wanted):
                 with contextlib.suppress(AvatarError):  # of a matte: it goes on as it is
-                    session.renderer = session.renderer.showing(face, self._ladder.rung.smallest)
-                    session.face = face
+                    self._show(session, wanted)
+            case Steer(wanted=Emotion() | Energy() | Gaze() | Gesture() as wanted):
+                session.stream.ask(wanted)
             case Close():
                 del self._sessions[message.session]
 
@@ -213,6 +212,8 @@ class Inference:
         if session.shut is not None:
             window = session.stream.ease(window, session.shut)
         frame = session.renderer.render([window], paint)[0]
+        if isinstance(session.renderer, CrossFade):
+            session.renderer = session.renderer.settled()
         painted = frame.painted
         now = self._clock()
         seconds = now - start
@@ -243,6 +244,19 @@ class Inference:
         for session in self._sessions.values():
             with contextlib.suppress(AvatarError):  # of a matte: it goes on as it is
                 session.renderer = session.renderer.showing(session.face, rung.smallest)
+
+    def _show(self, session: RenderedSession, wanted: Shown) -> None:
+        """Another look from the next picture on. Raises AvatarError and changes nothing."""
+        face, smallest = session.face, self._ladder.rung.smallest
+        if isinstance(wanted, Wear):
+            if (other := self._renderers.get(wanted.name)) is not None:  # it may have been removed meanwhile
+                session.renderer = CrossFade(session.renderer, other.showing(face, smallest))
+            return
+        if isinstance(wanted, Background):
+            face = replace(face, background=wanted.value)
+        else:
+            face = replace(face, size=wanted.value)
+        session.renderer, session.face = session.renderer.showing(face, smallest), face
 
     def _begin(self, session: RenderedSession, message: Begin) -> None:
         if message.generation <= session.generation:

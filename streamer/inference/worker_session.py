@@ -8,7 +8,7 @@ from typing import Protocol
 from streamer.core.frames import AudioChunk, ByteArray
 from streamer.core.rungs import Rung
 from streamer.inference.messages import Begin, Close, Cut, Performance, Postpone, Sound, Steer, ToWorker
-from streamer.stages.life.steering import Background, Steered
+from streamer.stages.life.steering import Shown, Steered
 
 
 class Listener(Protocol):
@@ -63,7 +63,7 @@ class WorkerSession:
         """Frame 0 would now be shown at `origin`; pictures have as much more or less time."""
         self._send_open(Postpone(self.number, origin))
 
-    def steer(self, wanted: Steered | Background) -> None:
+    def steer(self, wanted: Steered | Shown) -> None:
         """Have the face do something beside speaking."""
         self._send_open(Steer(self.number, wanted))
 

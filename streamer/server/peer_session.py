@@ -10,12 +10,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
 
 from streamer.audio.format import Samples
-from streamer.avatar import background
 from streamer.core.aio import Clock, Tasks, until_first
 from streamer.core.errors import SessionError
 from streamer.core.frames import ByteArray
@@ -94,9 +92,8 @@ class Session:
         self.speech = SpeechPort(SpeechLimits(), self.conversation, clock.now())
         self.line = SpeechLine(self.speech)
         self.shared = SharedMedia(clock)
-        read_background = partial(background.changed, options.face.background)
         lively = options.face.energy > 0 and not options.face.still
-        self.control = Control(self.conversation, self.line, read_background, options.seed, lively)
+        self.control = Control(self.conversation, self.line, options.read_look, options.seed, lively)
         self._partner = None if options.partner is None else options.partner(self.speech, self.control, clock)
         self._ear = None if self._partner is None else Ear(self._partner)
         self._peer.on("track", self._on_track)

@@ -13,6 +13,7 @@ from streamer.session.control import Control
 from streamer.session.options import SessionOptions
 from streamer.session.partner import Partner
 from streamer.session.speech_port import SpeechPort
+from streamer.stages.life.steering import Shown
 
 MakePartner = Callable[[SpeechPort, Control, Clock], Partner]
 
@@ -25,4 +26,5 @@ class PeerOptions(SessionOptions):
     shown: bool = True  # False: the peer sees nothing of it, others watch
     microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
     partner: MakePartner | None = None  # makes who hears the microphone, which is not played then
+    read_look: Callable[[Shown], Shown] = lambda wanted: wanted  # see `looks`
     record: Callable[[], Recorder] | None = None  # makes the recorder of a session that is recorded

@@ -13,7 +13,7 @@ from streamer.session.control_protocol import Command, ControlError, Event, Inte
 from streamer.session.conversation import Conversation
 from streamer.session.manner import Manner
 from streamer.session.speech_line import SpeechLine
-from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture
+from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture, Shown, Size, Steered, Wear
 
 LOUD = 330  # of 32767, -40 dBFS: above the noise of a room
 HOLD_BLOCKS = 400 // AUDIO_PTIME_MS  # of silence within speech ...
@@ -25,7 +25,7 @@ ALWAYS = ("pause", "mute", "listening", "interrupt")
 class Control:
     """One session's.
 
-    read_background: what the background that somebody asks for is; raises ConfigError when it cannot be had.
+    read_look: what comes of a wish for another look; raises ConfigError when it cannot be had.
     seed, lively: of how it listens and thinks, and whether it shows that.
     """
 
@@ -33,13 +33,13 @@ class Control:
         self,
         conversation: Conversation,
         line: SpeechLine,
-        read_background: Callable[[str | None], str | None],
+        read_look: Callable[[Shown], Shown],
         seed: int = 0,
         lively: bool = True,
     ) -> None:
         self._conversation = conversation
         self._line = line
-        self._read_background = read_background
+        self._read_look = read_look
         self._watchers: list[Callable[[Event], None]] = []
         self._quiet = HOLD_BLOCKS  # blocks since there was sound
         self._attention: Literal["listening", "thinking"] | None = None
@@ -97,19 +97,28 @@ class Control:
                 self._conversation.muted = on
             case Listening(on=on):
                 self._manner.on = on
-            case Background(value=value):
-                try:
-                    self._conversation.steer(Background(self._read_background(value)))
-                except ConfigError as error:
-                    raise ControlError(str(error)) from None
+            case Background() | Size() | Wear():
+                self._check_able(command, able)
+                self._show(command)
             case Emotion() | Energy() | Gaze() | Gesture():
-                name = command.name if isinstance(command, Gesture) else type(command).__name__.lower()
-                if name not in able:
-                    raise ControlError(f"this face has no {name}; it can {', '.join([*able, *ALWAYS])}")
+                self._check_able(command, able)
                 self._conversation.steer(command)
                 if isinstance(command, Gaze):
                     self._manner.gaze_free = command.at == "free"
         self._tell_change(before)
+
+    def _check_able(self, command: Steered | Shown, able: Sequence[str]) -> None:
+        name = command.name if isinstance(command, Gesture) else command.__struct_config__.tag
+        if name not in able:
+            raise ControlError(f"this face has no {name}; it can {', '.join([*able, *ALWAYS])}")
+
+    def _show(self, wanted: Shown) -> None:
+        try:
+            self._conversation.steer(self._read_look(wanted))
+        except ConfigError as error:
+            raise ControlError(str(error)) from None
+        if isinstance(wanted, Wear):
+            self._conversation.playout.forget_still()
 
     def _tell_change(self, before: State) -> None:
         if (now := self.state) != before:

@@ -11,7 +11,7 @@ import msgspec
 
 from streamer.core.errors import AvatarError
 from streamer.session.speech_protocol import Idle, Played, Started
-from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture
+from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture, Size, Wear
 
 VERSION = 1
 MOST_CHARACTERS = 1024  # of a message
@@ -49,8 +49,8 @@ class Hello(msgspec.Struct, tag="hello", frozen=True, forbid_unknown_fields=True
     version: Annotated[int, msgspec.Meta(ge=VERSION, le=VERSION)]
 
 
-Command = Emotion | Energy | Gaze | Gesture | Pause | Mute | Listening | Background | Interrupt
-_Message = Emotion | Energy | Gaze | Gesture | Pause | Mute | Listening | Background | Interrupt | Hello
+Command = Emotion | Energy | Gaze | Gesture | Pause | Mute | Listening | Background | Size | Wear | Interrupt
+_Message = Emotion | Energy | Gaze | Gesture | Pause | Mute | Listening | Background | Size | Wear | Interrupt | Hello
 
 
 class Greeting(msgspec.Struct, tag="hello", frozen=True):

@@ -18,7 +18,7 @@ from streamer.core.rungs import FULL, Rung
 from streamer.session.playout import Playout
 from streamer.session.speech_queue import PushedSpeech
 from streamer.session.timeline import MicrophoneTimeline
-from streamer.stages.life.steering import Background, Steered
+from streamer.stages.life.steering import Shown, Steered
 
 BEHIND_S = 1.0  # when so much time passed unseen (the machine slept), the sound in between is not made up for
 
@@ -38,7 +38,7 @@ class FaceWorker(Protocol):
     def postpone(self, origin: float) -> None:
         """Frame 0 would now be shown at `origin`, and all others likewise."""
 
-    def steer(self, wanted: Steered | Background) -> None:
+    def steer(self, wanted: Steered | Shown) -> None:
         """Have the face do something beside speaking."""
 
 
@@ -57,7 +57,7 @@ class NoFace:
     def postpone(self, origin: float) -> None:
         """Do nothing."""
 
-    def steer(self, wanted: Steered | Background) -> None:
+    def steer(self, wanted: Steered | Shown) -> None:
         """Do nothing."""
 
 
@@ -104,7 +104,7 @@ class Conversation:
             self.timeline.close(now)
         self._forward()
 
-    def steer(self, wanted: Steered | Background) -> None:
+    def steer(self, wanted: Steered | Shown) -> None:
         """Have the face do something beside speaking; a worker that is not there forgets it."""
         self._worker.steer(wanted)
 

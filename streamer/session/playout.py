@@ -73,7 +73,8 @@ class Playout:
         self._sound: Samples = np.zeros(((delay_ms + HISTORY_MS) * MS, CHANNELS), np.int16)  # a ring
         self._end = 0  # position after the last sample in it
         self._frames: deque[AvatarFrame] = deque()
-        self._still = self._picture = still
+        self._picture = still
+        self._still: ByteArray | None = still
         self._picture_of = -1  # the frame it belongs to
         self._listener = listener
         self._held = self._to_hold = 0  # samples
@@ -100,8 +101,12 @@ class Playout:
             self._to_hold, self._held_up = extra_ms * MS, 0
 
     def rest(self) -> None:
-        """Show the still until another picture comes."""
-        self._picture = self._still
+        """Show the still until another picture comes; the last picture where there is no still any more."""
+        self._picture = self._picture if self._still is None else self._still
+
+    def forget_still(self) -> None:
+        """The still is not of this face any more."""
+        self._still = None
 
     def push_audio(self, position: int, samples: Samples) -> None:
         """Take settled sound, int16 [n, 2] from `position` on; a hole before it is silence."""

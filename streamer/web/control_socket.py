@@ -118,7 +118,7 @@ class ControlSocket:
             raise Refused(str(error)) from None
         if not isinstance(hello, Hello):
             raise Refused("hello expected first")
-        self._tell(Greeting(VERSION, [*self._able, "background", *ALWAYS]))
+        self._tell(Greeting(VERSION, [*self._able, *ALWAYS]))
         self._tell(self._session.control.state)
 
     async def _read(self, socket: web.WebSocketResponse) -> None:

@@ -16,7 +16,7 @@ from streamer.devices.virtual_camera import VirtualCamera
 from streamer.inference.worker import WorkerState
 from streamer.inference.worker_session import Listener, PerformanceListener
 from streamer.session.ends import Block
-from streamer.stages.life.steering import Background, Steered
+from streamer.stages.life.steering import Shown, Steered
 
 STILL = np.full((4, 4, 3), 255, np.uint8)
 LOUDEST = 0.5
@@ -82,7 +82,7 @@ class LevelFace:
         for again in range(frame, self._frame):
             self._paint(again, 0)
 
-    def steer(self, wanted: Steered | Background) -> None:
+    def steer(self, wanted: Steered | Shown) -> None:
         pass
 
     def postpone(self, origin: float) -> None:

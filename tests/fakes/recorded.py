@@ -29,7 +29,7 @@ from streamer.session.conversation import Conversation, FaceWorker
 from streamer.session.playout import Playout, session_delay_ms
 from streamer.session.speech_format import Pcm
 from streamer.session.speech_queue import PushedSpeech
-from streamer.stages.life.steering import Background, Steered
+from streamer.stages.life.steering import Shown, Steered
 from tests.fakes.sound import speech_like
 
 NEVER_LATE_S = 10_000.0
@@ -70,7 +70,7 @@ class InProcess:
     def cut(self, generation: int, frame: int, resume: int) -> None:
         self._handle(Cut(0, generation, frame, resume))
 
-    def steer(self, wanted: Steered | Background) -> None:
+    def steer(self, wanted: Steered | Shown) -> None:
         pass
 
     def postpone(self, origin: float) -> None:
@@ -113,7 +113,7 @@ class OtherProcess:
         assert self._session is not None
         self._session.cut(generation, frame, resume)
 
-    def steer(self, wanted: Steered | Background) -> None:
+    def steer(self, wanted: Steered | Shown) -> None:
         pass
 
     def postpone(self, origin: float) -> None:
@@ -174,7 +174,7 @@ class Scene:
         self._generation = generation
         self._maker.cut(generation, frame, resume)
 
-    def steer(self, wanted: Steered | Background) -> None:
+    def steer(self, wanted: Steered | Shown) -> None:
         pass
 
     def postpone(self, origin: float) -> None:

@@ -13,7 +13,7 @@ from streamer.session.playout import Playout
 from streamer.session.speech_format import Pcm
 from streamer.session.speech_protocol import Idle, Played, Started, Told
 from streamer.session.speech_queue import PushedSpeech
-from streamer.stages.life.steering import Background, Steered
+from streamer.stages.life.steering import Shown, Steered
 
 DELAY_MS = 300
 STILL = np.zeros((2, 2, 3), np.uint8)
@@ -36,7 +36,7 @@ class Notes:
     def cut(self, generation: int, frame: int, resume: int) -> None:
         self.cuts.append((generation, frame, resume))
 
-    def steer(self, wanted: Steered | Background) -> None:
+    def steer(self, wanted: Steered | Shown) -> None:
         pass
 
     def postpone(self, origin: float) -> None:

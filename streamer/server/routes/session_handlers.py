@@ -26,6 +26,7 @@ from streamer.core.errors import SessionError
 from streamer.core.limits import Limits, RateLimits
 from streamer.core.rungs import FULL
 from streamer.recording.recorder import Recordings
+from streamer.server.looks import able_to_show
 from streamer.server.options import ServeOptions
 from streamer.server.peer_session import Session
 from streamer.server.places import NoRoomError
@@ -90,7 +91,7 @@ class SessionHandlers:
         names = manifest.coefficients
         lively = ["energy"] if manifest.stage("pose").process == IDLE else []
         feeling = ["emotion"] if face_options.feels(manifest) else []
-        self._able = [*lively, *feeling, *Steering(names.expression, names.pose).able()]
+        self._able = [*lively, *feeling, *Steering(names.expression, names.pose).able(), *able_to_show(manifest)]
 
     async def open(self, request: web.Request) -> web.Response:
         """Begin a session."""

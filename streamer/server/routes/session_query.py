@@ -19,6 +19,7 @@ from streamer.core.errors import BundleError, ConfigError
 from streamer.core.options import any_seed
 from streamer.realtime.partner import RealtimePartner
 from streamer.recording.recorder import Recordings
+from streamer.server.looks import Looks
 from streamer.server.options import ServeOptions
 from streamer.server.session_options import PeerOptions
 from streamer.server.stills import Stills
@@ -89,6 +90,7 @@ class SessionQuery:
             microphone=not speech,
             partner=None if speech else listener if listens else self._agent,
             record=record,
+            read_look=Looks(self._manifest, face, partial(self._gallery, request)).read,
         )
         return portrait, options
 

@@ -59,7 +59,20 @@ class Background(msgspec.Struct, tag="background", frozen=True, forbid_unknown_f
     value: str | None
 
 
+class Size(msgspec.Struct, tag="size", frozen=True, forbid_unknown_fields=True):
+    """Pixels a side of the pictures from now on, as `FaceOptions.size`."""
+
+    value: int | None
+
+
+class Wear(msgspec.Struct, tag="avatar", frozen=True, forbid_unknown_fields=True):
+    """Whose face it is from now on; the pictures fade from one to the other."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
 Steered = Emotion | Energy | Gaze | Gesture
+Shown = Background | Size | Wear
 
 
 @dataclass(frozen=True)
