@@ -15,6 +15,7 @@ import numpy as np
 from engines.runtime import Engines
 from streamer.avatar import frame_size
 from streamer.avatar.backdrop import Backdrop
+from streamer.avatar.badge import Badge
 from streamer.avatar.bundle import Avatar
 from streamer.core.frames import AvatarFrame, Coefficients, CoefficientWindow, FloatArray, Keypoints, Paint, Script
 from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
@@ -138,6 +139,7 @@ class FaceRenderer:
         self.size = frame_size.frame_size(self._manifest, self._avatar.photo.shape[0], face)
         self._render = self._network.at(self.size)
         self._backdrop = None if face.background is None else self._backdrop_of(face.background)
+        self._badge = Badge((self.size, self.size)) if face.badge else None
 
     def _backdrop_of(self, background: str) -> Backdrop:
         """As `Backdrop.of`; those used last are kept, as making one takes as long as several pictures."""
@@ -154,9 +156,9 @@ class FaceRenderer:
 
     def _picture(self, keypoints: Keypoints, paint: Paint) -> AvatarFrame:
         frame = self._render.infer(keypoints, paint)
-        if self._backdrop is None:
-            return frame
-        return replace(frame, rgb=self._backdrop.put(frame.rgb, keypoints.points))
+        if self._backdrop is not None:
+            frame = replace(frame, rgb=self._backdrop.put(frame.rgb, keypoints.points))
+        return frame if self._badge is None else replace(frame, rgb=self._badge.put(frame.rgb))
 
 
 class Pipeline:

@@ -4,6 +4,7 @@ import { ask } from "./access.js";
 import { at, explain, refusal, within } from "./server.js";
 
 const MAKE_TIMEOUT_MS = 150_000;
+const CONSENT = "A face is personal: use a photo of yourself, or of someone who agreed.";
 
 /** `made(avatar)` is called with each new avatar, as GET /avatars lists them. Elements: #photo, #photo-note. */
 export function takePhotos(made) {
@@ -11,12 +12,13 @@ export function takePhotos(made) {
   const tile = input.parentElement;
   const note = document.getElementById("photo-note");
   tile.hidden = false;
+  tile.title = CONSENT;
 
   async function take(file, face) {
     if (!file || tile.classList.contains("busy")) return;
     tile.classList.add("busy");
     input.disabled = true;
-    note.textContent = "Making a face of it …";
+    note.textContent = `Making a face of it … ${CONSENT}`;
     try {
       const { avatar, notes } = await send(file, face);
       note.textContent = notes.map((text) => `Note: ${text}.`).join(" ");

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from engines import FAMILY_VARIABLE, default_family
 from streamer.avatar.catalogue import MODES
 from streamer.core import readers
+from streamer.core.disclosure import LABEL
 from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions, RecordOptions
 from streamer.core.rates import LIVE_CONTEXT_MS
 from streamer.stages.face_option_table import OPTIONS
@@ -151,7 +152,26 @@ def add_face_options(parser: argparse.ArgumentParser, live: bool) -> None:
 def face_options(args: argparse.Namespace) -> FaceOptions:
     """The options of `add_face_options` that were given; the rest have their defaults."""
     given = {option.field: getattr(args, option.field, None) for option in OPTIONS}
+    given["badge"] = getattr(args, "badge", None)
     return replace(PLAIN_FACE, **{field: value for field, value in given.items() if value is not None})
+
+
+def add_badge(parser: argparse._ActionsContainer, auto: bool = False) -> None:
+    """`--badge`; `auto`: a server decides by the address it listens on, which is None."""
+    states: dict[str, bool | None] = {"on": True, "off": False, **({"auto": None} if auto else {})}
+
+    def read(text: str) -> bool | None:
+        if text not in states:
+            raise ValueError(" or ".join(states))
+        return states[text]
+
+    default = "auto, on where other machines reach the server" if auto else "off"
+    parser.add_argument(
+        "--badge",
+        type=argument(read),
+        metavar="|".join(states),
+        help=f'write "{LABEL}" into the pictures (default: {default})',
+    )
 
 
 def add_record(parser: argparse.ArgumentParser, per_session: bool = False) -> None:

@@ -11,6 +11,7 @@ from streamer.cli.access_arguments import TOKEN_VARIABLE, given_token
 from streamer.cli.arguments import (
     SPEECH_PORT,
     add_avatar,
+    add_badge,
     add_face_options,
     add_family,
     add_record,
@@ -67,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_avatar(parser)
     add_family(parser)
+    add_badge(parser)
     add_face_options(parser, live=True)
     add_record(parser)
     parser.add_argument(
@@ -129,7 +131,7 @@ def _server_face(args: argparse.Namespace) -> ServerChoice:
     """
     from streamer.desktop.remote_face import ServerChoice
 
-    for option in ("engines", "threads", "record"):
+    for option in ("engines", "threads", "record", "badge"):
         if getattr(args, option) is not None:
             raise ConfigError(f"--{option} is for a face that is made here; with --server, say it to `avatar serve`")
     if args.speech not in (None, SPEECH_PORT):

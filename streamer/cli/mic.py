@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 
 from streamer.cli import sound_arguments
-from streamer.cli.arguments import add_avatar, add_face_options, add_family, add_record, port, record_options
+from streamer.cli.arguments import (
+    add_avatar,
+    add_badge,
+    add_face_options,
+    add_family,
+    add_record,
+    port,
+    record_options,
+)
 
 EXAMPLES = ("avatar mic", "avatar mic --input speech.wav --background '#00b140'")
 
@@ -21,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=port, default=8081, help="of the page with the face (default: 8081)")
     add_avatar(parser)
     add_family(parser)
+    add_badge(parser)
     add_face_options(parser, live=True)
     add_record(parser)
 

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"note: {note}")
     say(f"made avatar {made.name} in {made.folder}")
     say(f"what was read off the photo: {made.preview}")
+    say("a face is personal: show it only if it is yours, or if the person agreed (docs/responsible-use.md)")
     say(f"use it: avatar render --avatar {made.name} --audio speech.wav --out talking.mp4")
     say(f"   or:  avatar serve --avatar {made.name}")
     if args.mode in WHOLE_MODES:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engines.manifest import Manifest
 from streamer.cli.arguments import (
+    add_badge,
     add_face_options,
     add_family,
     add_lookahead,
@@ -59,11 +60,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="sound of the video when coefficients are played (default: the recorded sound, if any)",
     )
     parser.add_argument("--seed", type=whole(0, 2**32), metavar="N", help="seed of head motion and blinks (default: 0)")
+    parser.add_argument(
+        "--sign",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="sign the file with Content Credentials (C2PA): by certificates.pem and key.pem of the folder, else by a "
+        "certificate made on this machine",
+    )
     parser.add_argument("--stats", action="store_true", help="print the milliseconds of each stage")
     parser.add_argument("--avatar", metavar="NAME|PHOTO", help="which face: an avatar's name, or any photo")
     add_photo(parser)
     add_lookahead(parser, "all the family can use")
     add_family(parser)
+    add_badge(parser)
     add_face_options(parser, live=False)
     for name, what in (("pose", "head motion"), ("blink", "eyelids and brows")):
         parser.add_argument(
@@ -118,6 +128,8 @@ def _render_sound(args: argparse.Namespace) -> None:
         reference_blink=args.reference_blink,
         threads=args.threads,
         stats=args.stats,
+        sign=args.sign is not None,
+        certificates=Path(args.sign) if args.sign else None,
     )
     render_file(Manifest.load(args.engines), options)
 
@@ -136,5 +148,7 @@ def _render_performance(args: argparse.Namespace) -> None:
         face=face_options(args),
         threads=args.threads,
         stats=args.stats,
+        sign=args.sign is not None,
+        certificates=Path(args.sign) if args.sign else None,
     )
     replay_file(Manifest.load(args.engines), options)

@@ -10,6 +10,7 @@ from streamer.cli.access_arguments import access, add_access
 from streamer.cli.arguments import (
     MAX_SESSIONS,
     add_avatar,
+    add_badge,
     add_face_options,
     add_family,
     add_record,
@@ -67,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_access(parser)
     add_avatar(parser)
     add_family(parser)
+    add_badge(parser, auto=True)
     add_face_options(parser, live=True)
     add_record(parser, per_session=True)
 
@@ -113,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
             invitation=invitation,
             photo_days=args.photo_days,
             voice=args.voice,
+            badge=args.badge,
             allowed_origins=tuple(args.allow_origin),
             realtime=realtime(args),
         )

@@ -27,6 +27,7 @@ class FaceOptions:
         conversation.
     size: pixels a side of the frames, one of FRAME_SIZES; None is LARGEST_UNASKED, on another background
         LARGEST_CUT_OUT, or, of a smaller photo, less.
+    badge: write "AI-generated" into the pictures.
     """
 
     still: bool = False
@@ -41,6 +42,7 @@ class FaceOptions:
     emotion: str = NEUTRAL
     intensity: float = 1.0
     size: int | None = None
+    badge: bool = False
 
 
 MAX_ENERGY = 2.0

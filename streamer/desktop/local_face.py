@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.manifest import Manifest
+from streamer.avatar.badge import badged
 from streamer.avatar.catalogue import default_name, find_avatar
 from streamer.avatar.frame_size import frame_size, largest_frame
 from streamer.avatar.frame_size import note as frame_size_note
@@ -126,6 +127,8 @@ def chosen(manifest: Manifest, face: FaceChoice) -> tuple[Portrait, SessionOptio
     portrait = Gallery.load(manifest, [name], name).find(None)
     size = frame_size(manifest, portrait.photo.shape[0], face.face)
     still = portrait.shown(face.face.background, size)
+    if face.face.badge:
+        still = badged(still)
     dial = live_lookahead_ms(manifest, face.lookahead_ms)
     return portrait, SessionOptions(name, still, dial, any_seed(), face.face)
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from engines.errors import first_line
 from streamer.audio.format import CHANNELS, MS, RATE, Samples
+from streamer.core.disclosure import COMMENT
 from streamer.core.errors import MediaError
 from streamer.core.frames import ByteArray
 from streamer.core.letterbox import Fit
@@ -67,6 +68,7 @@ class Muxer:
             _find_host(destination)
             options = _container_options(destination)
             self._container = av.open(destination.url, "w", format=destination.container, container_options=options)
+            self._container.metadata["comment"] = COMMENT
             self._video, self._audio = self._add_video(), self._add_audio()
             self._container.start_encoding()
         except (av.error.FFmpegError, OSError, UnicodeError) as error:  # a name that is no text

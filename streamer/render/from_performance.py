@@ -58,7 +58,8 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
         AvatarError: the performance, the avatar, the engines or the output cannot be used; nothing is half-written.
     """
     check_outputs(options.out, None, options.avatar, (options.performance, options.sound))
-    video_file.check(options.out, options.face.background)
+    video_file.check(options.out, options.face.background, options.sign)
+    signer = options.signer()
     with open_performance(options.performance) as performance:
         performance.fits(manifest, options.performance)
         face = face_of(performance, options.face)
@@ -77,7 +78,10 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
                 remark(f"{options.performance} holds no sound; the video is silent (--sound gives it one)")
             progress.start()
             clear = face.background == TRANSPARENT
-            with interruptible() as check_interrupt, VideoWriter(options.out, pictures.size, sound, clear) as writer:
+            with (
+                interruptible() as check_interrupt,
+                VideoWriter(options.out, pictures.size, sound, clear, signer) as writer,
+            ):
                 for window in filled(windows(manifest, avatar, performance, face), count):
                     check_interrupt()
                     draw(window, pictures, writer, times)

@@ -53,7 +53,8 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     sound = Sound(options.audio, options.track, remark)
     read = (options.audio, options.reference_pose, options.reference_blink)
     check_outputs(options.out, options.coefficients, options.avatar, read)
-    video_file.check(options.out, options.face.background)
+    video_file.check(options.out, options.face.background, options.sign)
+    signer = options.signer()
     face = face_options.for_a_file(manifest, options.face)
     face_options.check(manifest, face)  # before the engines are loaded, which takes a while
     if face.still and options.reference_pose:
@@ -72,7 +73,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
         past = manifest.stage(avatar.motion_stage).context[0]
         with (
             interruptible() as check_interrupt,
-            VideoWriter(options.out, pictures.size, sound, face.background == TRANSPARENT) as writer,
+            VideoWriter(options.out, pictures.size, sound, face.background == TRANSPARENT, signer) as writer,
         ):
             for windows in _windows(sound, stream, times):
                 if options.coefficients:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions
+from streamer.render.content_credentials import Signer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +14,7 @@ class VideoOptions:
     """avatar: a name or a photo, None for the usual one; photo_mode, photo_face: for a photo.
 
     track: of the sound's file, from 1; None is the first with sound in it.
+    sign: whether to sign the file; with certificates of the folder, None is the user's own. See `content_credentials`.
     """
 
     out: Path
@@ -23,3 +25,9 @@ class VideoOptions:
     face: FaceOptions = PLAIN_FACE
     threads: int = DEFAULT_THREADS
     stats: bool = False
+    sign: bool = False
+    certificates: Path | None = None
+
+    def signer(self) -> Signer | None:
+        """Open the signer of the file, if it is to be signed. Raises ConfigError."""
+        return Signer.open(self.certificates) if self.sign else None

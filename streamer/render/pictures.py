@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from streamer.avatar import frame_size
+from streamer.avatar.badge import Badge
 from streamer.avatar.catalogue import is_photo
 from streamer.avatar.paste import PasteBack
 from streamer.core.errors import ConfigError
@@ -69,16 +70,20 @@ class Pictures:
         self._paste = PasteBack.of(avatar)
         if self._paste and face.background is not None:
             raise ConfigError(f"a background is for pictures of the head; {avatar.name} shows the whole photo")
-        self._renderer = FaceRenderer(engines, avatar, face)
+        self._renderer = FaceRenderer(engines, avatar, replace(face, badge=face.badge and not self._paste))
         size, photo = self._renderer.size, avatar.photo.shape[0]
         if remark := frame_size.note(photo, face.size, size):
             note(remark)
         self.size = self._paste.size if self._paste else (size, size)
+        self._badge = Badge(self.size) if face.badge and self._paste else None
 
     def draw(self, window: CoefficientWindow) -> ByteArray:
         """[H, W, 3]."""
         (frame,) = self._renderer.render([window])
-        return self._paste.paste(frame.rgb) if self._paste else frame.rgb
+        if self._paste is None:
+            return frame.rgb
+        whole = self._paste.paste(frame.rgb)
+        return whole if self._badge is None else self._badge.put(whole)
 
 
 def draw(window: CoefficientWindow, pictures: Pictures, writer: VideoWriter, times: StageTimes) -> None:

@@ -12,14 +12,16 @@ from types import TracebackType
 import av
 
 from engines.errors import first_line
-from engines.files import partial_path
+from engines.files import partial_path, replacing
 from streamer.audio.format import RATE
 from streamer.audio.sound_file import Sound
 from streamer.avatar.background import refuse_transparent
+from streamer.core.disclosure import COMMENT
 from streamer.core.errors import ConfigError, MediaError
 from streamer.core.frames import ByteArray
 from streamer.core.rates import FPS
 from streamer.output import colour
+from streamer.render.content_credentials import Signer, check_kind
 
 AUDIO_BIT_RATE = 160_000
 
@@ -30,8 +32,16 @@ class VideoWriter:
     Use as a context manager: leaving it by an exception removes the unfinished file.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], sound: Sound | None, transparent: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        sound: Sound | None,
+        transparent: bool = False,
+        signer: Signer | None = None,
+    ) -> None:
         """`size` is (width, height) in pixels, even. transparent: frames are RGBA, for a kind of file that takes that.
+        signer: signs the finished file.
 
         Raises:
             ConfigError: the name is of no kind of file that is written.
@@ -42,6 +52,7 @@ class VideoWriter:
         if sound is not None and sound.is_at(path):
             raise MediaError(f"{path}: is the sound to be rendered; choose another name for the video")
         self._path = path
+        self._signer = signer
         self._partial = partial_path(path)
         self._open_files = contextlib.ExitStack()
         self.count = 0  # frames written
@@ -56,6 +67,7 @@ class VideoWriter:
             self._partial.touch()  # PyAV would find out only at the first packet
             self._container = av.open(f"file:{self._partial}", "w", options=dict(self._kind.container))
         self._open_files.callback(self._container.close)
+        self._container.metadata["comment"] = COMMENT
         stream = self._container.add_stream(self._kind.video, rate=FPS, options=dict(self._kind.quality))
         assert isinstance(stream, av.VideoStream)
         self._video = stream
@@ -87,6 +99,10 @@ class VideoWriter:
             if self._sound is not None:
                 self._sound.finish(self.count / FPS)
             self._open_files.close()
+        if self._signer is not None:
+            with replacing(self._partial) as signed:
+                self._signer.sign(self._partial, signed, self._path.name)
+        with self._written():
             self._partial.replace(self._path)
 
     def abandon(self) -> None:
@@ -179,7 +195,9 @@ def format_of(path: Path) -> VideoFormat:
     return found
 
 
-def check(path: Path, background: str | None) -> None:
-    """Whether such a file can show the background. Raises ConfigError."""
+def check(path: Path, background: str | None, sign: bool = False) -> None:
+    """Check that such a file can show the background, and can be signed. Raises ConfigError."""
+    if sign:
+        check_kind(path)
     if (found := format_of(path)).clear is None:
         refuse_transparent(background, found.name)

@@ -81,6 +81,7 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
     limits = Limits()
     family = options.family or SHIPPED_FAMILY
     manifest = Manifest.load(family)
+    options = replace(options, face=replace(options.face, badge=options.shows_badge))
     live_lookahead_ms(manifest, options.lookahead_ms)  # report a mistake now, not to the first visitor
     face_options.check(manifest, options.face)
     refuse_transparent(options.face.background, "the page that people talk on")

@@ -38,6 +38,7 @@ class ServeOptions:
     public_url: str | None = None  # where others find it, with a slash at the end
     trusted_proxies: tuple[str, ...] = ()
     voice: str = "espeak"  # see `voice.choice`
+    badge: bool | None = None  # "AI-generated" in all pictures; None: where the server listens beyond this machine
     photo_days: int = PhotoLimits.kept_days  # how long those of visitors are kept
     allowed_origins: tuple[str, ...] = ()  # other sites whose pages may use the server
     realtime: RealtimeSettings | None = None  # who answers the microphones; None: the faces speak with their voices
@@ -46,3 +47,8 @@ class ServeOptions:
     def local(self) -> bool:
         """Whether it is for its own machine only."""
         return is_loopback(self.host) and self.public_url is None
+
+    @property
+    def shows_badge(self) -> bool:
+        """Whether pictures bear the badge: by default where others than this machine's user may see them."""
+        return not self.local if self.badge is None else self.badge

@@ -46,6 +46,8 @@ class ProcessGuard:
             raise AssertionError(self._refused[0])
 
     def _on_event(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event == "subprocess.Popen" and str(arguments[0]).endswith("ldconfig"):
+            return  # ctypes.util.find_library, as CUDA's bindings are imported
         if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
             self._refuse(event)
 

@@ -76,6 +76,7 @@ async def watching(url: str, headers: dict[str, str] | None = None) -> AsyncIter
         ):
             assert response.status == 201, await response.text()
             assert response.content_type == "application/sdp"
+            assert response.headers["AI-Disclosure"] == "mode=ai-originated"
             watcher.location = urljoin(url, response.headers["Location"])
             answer = await response.text()
         assert "a=sendonly" in answer

@@ -52,6 +52,7 @@ async def publishing(server: LaunchedServer, video: bool = False) -> AsyncIterat
         url, offer = f"{server.url}whip", studio.peer.localDescription.sdp
         async with aiohttp.ClientSession() as http, http.post(url, data=offer, headers=SDP | BEARER) as response:
             assert response.status == 201, await response.text()
+            assert response.headers["AI-Disclosure"] == "mode=ai-originated"
             studio.answer = await response.text()
             studio.location = urljoin(url, response.headers["Location"])
             studio.watch = urljoin(url, response.headers["Avatar-Watch"])

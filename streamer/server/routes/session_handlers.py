@@ -21,6 +21,7 @@ from streamer.access.grant import TALK
 from streamer.access.usage import QuotaError
 from streamer.avatar.background import TRANSPARENT
 from streamer.avatar.gallery import Gallery
+from streamer.core import disclosure
 from streamer.core.aio import MonotonicClock
 from streamer.core.errors import SessionError
 from streamer.core.limits import Limits, RateLimits
@@ -207,7 +208,7 @@ class SessionHandlers:
         place = f"/{'whip' if published else 'session'}/{token}"
         if published:
             self._published.append(token)
-        headers = {"Location": place, DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"}
+        headers = {"Location": place, DELAY_HEADER: str(delay_ms), "Cache-Control": "no-store"} | disclosure.HEADERS
         headers[WATCH_HEADER] = f"/whep/{watch_address(token)}"
         if options.face.background == TRANSPARENT:
             headers[VIDEO_HEADER] = LAYOUT

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from engines.manifest import Manifest
 from streamer.audio.voice_activity import NeuralDetector
+from streamer.avatar.badge import badged
 from streamer.avatar.frame_size import frame_size
 from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.aio import Clock
@@ -100,9 +101,10 @@ class SessionQuery:
             await asyncio.to_thread(NeuralDetector)  # loads the model, where it is not yet
         size = frame_size(self._manifest, portrait.photo.shape[0], options.face)
         try:
-            return replace(options, still=await self._stills.still(portrait, options.face.background, size))
+            still = await self._stills.still(portrait, options.face.background, size)
         except BundleError as error:
             raise damaged(portrait, error) from None
+        return replace(options, still=badged(still) if options.face.badge else still)
 
 
 def damaged(portrait: Portrait, error: BundleError) -> web.HTTPException:

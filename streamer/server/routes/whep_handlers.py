@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from streamer.access.grant import Grant
+from streamer.core import disclosure
 from streamer.core.aio import Clock
 from streamer.core.limits import Limits
 from streamer.server.peer_session import Session
@@ -114,7 +115,7 @@ class WhepHandlers:
             number, answer = await self._admit(session, offer)
         except OfferError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
-        headers = {"Location": f"/whep/viewer/{number}", "Cache-Control": "no-store"}
+        headers = {"Location": f"/whep/viewer/{number}", "Cache-Control": "no-store"} | disclosure.HEADERS
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
 
     async def look(self, request: web.Request) -> web.Response:
