@@ -5,6 +5,7 @@ import { ask, token } from "./access.js";
 import { at, isFull, passes, refusal, within } from "./server.js";
 
 const CONNECT_TIMEOUT_MS = 20_000;
+const ICE_TIMEOUT_MS = 3_000;
 const GATHER_TIMEOUT_MS = 2_000;
 const GOODBYE_TIMEOUT_MS = 2_000;
 const RETRY_MS = 1_000; // before the first; each further one waits twice as long ...
@@ -94,7 +95,7 @@ export class Call {
         return await this.#connect(mine);
       } catch (error) {
         if (this.attempt !== mine || !isFull(error)) throw error;
-        mine.peer.close();
+        mine.peer?.close();
         this.on("waiting", error);
         await this.#pause(mine, error.wait || IN_LINE_MS);
         if (this.attempt !== mine) return undefined;
@@ -103,7 +104,8 @@ export class Call {
   }
 
   async #connect(mine) {
-    const peer = new RTCPeerConnection();
+    const peer = new RTCPeerConnection({ iceServers: await this.#iceServers(mine) });
+    if (this.attempt !== mine) return peer.close();
     mine.peer = peer;
     const received = new MediaStream();
     if (mine.voice) mine.sender = peer.addTrack(mine.voice.getAudioTracks()[0], mine.voice);
@@ -142,6 +144,18 @@ export class Call {
       if (this.attempt === mine && transport.state === "closed") this.#lost(mine, new Error(LOST));
     });
     mine.timer = setTimeout(() => this.#never(mine), CONNECT_TIMEOUT_MS);
+  }
+
+  /** TURN servers, for networks that let no UDP through; none where the server names none. */
+  async #iceServers(mine) {
+    try {
+      const response = await within(ICE_TIMEOUT_MS, mine.aborter.signal, (signal) =>
+        ask(at("/ice", this.server), { signal, token: this.token() }),
+      );
+      return response.ok ? (await response.json()).ice_servers : [];
+    } catch {
+      return [];
+    }
   }
 
   #follow(mine) {

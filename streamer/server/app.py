@@ -49,6 +49,8 @@ from streamer.web.throttle import Throttles, is_local, throttled
 from streamer.web.tls import Certificate
 from streamer.webrtc.codecs import set_bitrates
 from streamer.webrtc.ice import offer_to, own_addresses, reach
+from streamer.webrtc.public_ip import announce
+from streamer.webrtc.udp_ports import loop_factory
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +75,8 @@ def serve(options: ServeOptions, enclose: Enclose | None = None) -> None:
         ConfigError: an option that cannot work; the port is taken.
         AvatarError: the family or the avatar cannot be used.
     """
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(options, enclose))
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=loop_factory(options.udp_ports)) as runner:
+        runner.run(_serve(options, enclose))
 
 
 async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
@@ -92,6 +94,7 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
     listener = listen(options.host, options.port)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     offer_to(reached)
+    announce(options.public_ip)
     set_bitrates()
     worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), largest_frame(manifest))
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())

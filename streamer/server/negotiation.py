@@ -9,6 +9,7 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 from streamer.webrtc.offer import OfferError, without_dead_ends
 from streamer.webrtc.peer_guard import PeerGuard
 from streamer.webrtc.private_parts import Transport, transports_of
+from streamer.webrtc.public_ip import with_announced
 from streamer.webrtc.sections import Offer
 
 
@@ -38,7 +39,7 @@ async def answer(peer: RTCPeerConnection, guard: PeerGuard, offer: str) -> str:
         ) from error
     for transport in transports:
         transport.filter_datagrams(partial(_takes, guard, transport))
-    sdp = taken.answer(peer.localDescription.sdp)
+    sdp = with_announced(taken.answer(peer.localDescription.sdp))
     if "a=candidate:" not in sdp:
         raise OfferError("there is no address of this machine by which the call could come about")
     return sdp

@@ -37,6 +37,10 @@ class ServeOptions:
     key: Path | None = None
     public_url: str | None = None  # where others find it, with a slash at the end
     trusted_proxies: tuple[str, ...] = ()
+    turn: tuple[str, ...] = ()  # addresses of TURN servers; see `webrtc.turn_credentials`
+    turn_secret: Path | None = None
+    udp_ports: tuple[int, int] | None = None  # for sound and pictures, first and last; None: any
+    public_ip: str | None = None  # see `webrtc.public_ip`
     voice: str = "espeak"  # see `voice.choice`
     badge: bool | None = None  # "AI-generated" in all pictures; None: where the server listens beyond this machine
     photo_days: int = PhotoLimits.kept_days  # how long those of visitors are kept

@@ -12,6 +12,7 @@
     DELETE /avatars/NAME         one of the user's own is no more
     GET    /avatars/NAME.png     a portrait; ?background= as below
     POST   /voice                a short text in, speech (WAV) out; ?language=
+    GET    /ice                  JSON: TURN servers, with credentials, for an RTCPeerConnection
     POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
                                  face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
                                  background=rrggbb|blur|transparent|none;
@@ -52,6 +53,7 @@ from streamer.server.assets import ASSETS, WEB
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.server.retention import expire
+from streamer.server.routes.ice_handlers import IceHandlers
 from streamer.server.routes.photo_handlers import PhotoHandlers
 from streamer.server.routes.say_handlers import SayHandlers
 from streamer.server.routes.session_handlers import SessionHandlers, unavailable
@@ -64,6 +66,7 @@ from streamer.voice.choice import open_voice
 from streamer.web.access import grant_of
 from streamer.web.door import Door
 from streamer.web.throttle import Throttles, address_of
+from streamer.webrtc.turn_credentials import read_turn
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +91,7 @@ class Handlers:
 
         door, requests: what stands in front of all routes, for its counts.
 
-        Raises ConfigError for a voice that is not there.
+        Raises ConfigError for a voice that is not there, or a TURN server that cannot be.
         """
         self._door = door
         self._requests = requests
@@ -99,6 +102,7 @@ class Handlers:
         self._lobby = lobby
         self._limits = limits
         self._photos = PhotoHandlers(manifest, worker, options.local, options.photos)
+        self._ice = IceHandlers(read_turn(options.turn, options.turn_secret), limits)
         self._photo_days = options.photo_days
         self._stills = Stills()
         rates = RateLimits()
@@ -131,6 +135,7 @@ class Handlers:
             web.patch("/avatars/{name}", self.rename_avatar),
             web.delete("/avatars/{name}", self.remove_avatar),
             web.post("/voice", self._voice.speak),
+            web.get("/ice", self._ice.servers),
             web.post("/session", self._sessions.open),
             web.get("/session/{token}", self._sessions.report),
             web.delete("/session/{token}", self._sessions.close),

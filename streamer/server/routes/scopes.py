@@ -12,6 +12,7 @@ SCOPES: Scopes = {
     **{("GET", path): () for path in ASSETS},  # the page comes first: it asks for the token
     ("GET", "/healthz"): (),
     ("GET", "/metrics"): (ADMIN,),
+    ("GET", "/ice"): (TALK, PUSH, WATCH),
     ("GET", "/avatars"): (TALK, PUSH, PHOTOS),
     ("GET", "/avatars/{name}.png"): (TALK, PUSH, PHOTOS),
     ("POST", "/avatars"): (PHOTOS,),

@@ -1,0 +1,53 @@
+"""Credentials for a TURN server that shares a secret with this one, and keeps no accounts.
+
+draft-uberti-behave-turn-rest-00, as coturn has it (`use-auth-secret`): the name tells until when, the password is made
+of it with the secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamer.core.errors import ConfigError
+
+ADDRESS = re.compile(r"turns?:(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(\?transport=(udp|tcp))?", re.ASCII)
+MOST_BYTES = 1024  # of the secret's file
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Servers with one secret. addresses: such as turn:example.com:3478 or turns:example.com:443?transport=tcp."""
+
+    addresses: tuple[str, ...]
+    secret: str
+
+    def ice_server(self, who: str, expires: float) -> dict[str, object]:
+        """As browsers take it (RTCIceServer). who: a name for the TURN server's log; expires: Unix seconds."""
+        name = f"{int(expires)}:{who}"
+        password = hmac.digest(self.secret.encode(), name.encode(), hashlib.sha1)
+        return {"urls": list(self.addresses), "username": name, "credential": base64.b64encode(password).decode()}
+
+
+def read_turn(addresses: tuple[str, ...], secret: Path | None) -> Turn | None:
+    """What was asked for, None if nothing was. Raises ConfigError."""
+    if not addresses and secret is None:
+        return None
+    if not addresses or secret is None:
+        raise ConfigError("--turn and --turn-secret belong together: where the server is, and what it shares with it")
+    for address in addresses:
+        if not ADDRESS.fullmatch(address):
+            raise ConfigError(f"--turn {address[:80]!r}; expected turn:HOST:PORT or turns:HOST:PORT?transport=tcp")
+    try:
+        with secret.open("rb") as file:
+            text = file.read(MOST_BYTES).decode("ascii", errors="replace").strip()
+    except OSError as error:
+        raise ConfigError(f"--turn-secret {secret}: cannot be read ({error.strerror})") from None
+    if len(text) < 16 or not text.isascii() or not text.isprintable():
+        expected = "expected one line of 16 characters or more, coturn's static-auth-secret"
+        raise ConfigError(f"--turn-secret {secret}: {expected}")
+    return Turn(addresses, text)

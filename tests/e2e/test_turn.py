@@ -1,0 +1,95 @@
+"""A browser that no UDP reaches gets the face through coturn, by TCP, with credentials that the server minted."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from streamer.measure.launched_server import LaunchedServer, launch
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
+
+COTURN = shutil.which("turnserver")
+SECRET = "a-secret-of-this-test"
+# Through the relay, or not at all: nothing that the browser sends is UDP.
+RELAY_ONLY = """
+const Usual = window.RTCPeerConnection;
+window.kinds = [];
+window.RTCPeerConnection = class extends Usual {
+  constructor(given) {
+    super({ ...given, iceTransportPolicy: "relay" });
+    this.addEventListener("icecandidate", ({ candidate }) => {
+      if (candidate?.candidate) window.kinds.push([candidate.type, candidate.relayProtocol]);
+    });
+  }
+};
+"""
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(COTURN is None, reason="NO COTURN: TURN is not tested on this machine"),
+    pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: TURN is not tested on this machine"),
+]
+
+
+@pytest.fixture(scope="module")
+def relayed(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedServer]:
+    """A server that tells of coturn, which shares a secret with it."""
+    folder = tmp_path_factory.mktemp("coturn")
+    (folder / "secret").write_text(SECRET)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}", "--allow-loopback-peers"]
+    options += [
+        "--use-auth-secret",
+        f"--static-auth-secret={SECRET}",
+        "--realm=test",
+        "--no-cli",
+        "--no-tls",
+        "--no-dtls",
+    ]
+    options += ["-n", f"--userdb={folder / 'users'}", f"--pidfile={folder / 'pid'}", "--log-file=stdout"]
+    process = subprocess.Popen([str(COTURN), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"turn:127.0.0.1:{port}?transport=tcp"
+    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "2"]
+    try:
+        _await_port(port, process)
+        with launch([*arguments, "--turn", address, "--turn-secret", str(folder / "secret")]) as server:
+            yield server
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            assert process.poll() is None, "coturn has ended"
+            assert time.monotonic() < end, "coturn did not start"
+            time.sleep(0.05)
+
+
+async def test_the_face_comes_through_the_relay(relayed: LaunchedServer) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *MICROPHONE])
+        page = await browser.new_page()
+        await page.add_init_script(RELAY_ONLY)
+        await page.goto(relayed.url)
+        await page.wait_for_selector("#start:enabled")
+        await page.click("#start")
+        await page.wait_for_function("() => document.body.dataset.state === 'live'", timeout=30_000)
+        await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=20_000)
+        kinds = await page.evaluate("window.kinds")
+        await page.click("#start")
+        await browser.close()
+    assert kinds
+    assert all(kind == ["relay", "tcp"] for kind in kinds)
