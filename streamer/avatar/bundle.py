@@ -76,6 +76,7 @@ class Avatar:
         photo = _read_photo(info.folder / PORTRAIT, manifest)
         avatar = cls(info, _read_constants(info.folder, manifest, photo), photo)
         try:
+            engines["appearance"].activate()  # it may have been released since the last avatar
             appearance = engines["appearance"].infer(avatar.constants_of(manifest.stage("appearance")))
             avatar = cls(info, {**avatar.constants, **appearance}, photo)
             for stage in ("expression", "pose", avatar.motion_stage, "render", "paint"):  # now, not in the first frame

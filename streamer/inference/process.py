@@ -21,6 +21,7 @@ from streamer.avatar.tuned_engines import open_engines
 from streamer.core.console import note
 from streamer.core.errors import AvatarError, BundleError
 from streamer.core.frames import CoefficientWindow
+from streamer.core.memory import give_back
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME
 from streamer.core.signals import leave_to_the_program
@@ -76,6 +77,7 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready, Faces]:
                 faces.add(name)
             except BundleError as error:
                 logger.warning("avatar %s is left out: %s", name, error)
+    faces.tidy()
     picture_s = _warm_up(faces.engines, default, faces.renderers[default.name])
     inference = Inference(faces.open_stream, faces.renderers, picture_s=picture_s)
     return inference, Ready(default.name, tuple(faces.avatars)), faces
@@ -103,7 +105,14 @@ class Faces:
             self.add(message.avatar)
         except AvatarError as error:
             return Loaded(message.avatar, str(error))
+        finally:
+            self.tidy()
         return Loaded(message.avatar)
+
+    def tidy(self) -> None:
+        """Release what only the adding of avatars needs, and memory that is free."""
+        self.engines["appearance"].deactivate()
+        give_back()
 
     def unload(self, name: str) -> None:
         """Let go of one; sessions that show it keep what they need."""

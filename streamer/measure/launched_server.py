@@ -29,13 +29,15 @@ class LaunchedServer:
     process: subprocess.Popen[str]
 
     def usage(self) -> tuple[float, float]:
-        """CPU seconds so far and resident MB of the server and its children."""
+        """CPU seconds so far and resident MB of the server and its children; on Linux a page that they share counts
+        once."""
         seconds = resident = 0.0
         for process in self._processes():
             with suppress(psutil.Error), process.oneshot():
                 times = process.cpu_times()
                 seconds += times.user + times.system
-                resident += process.memory_info().rss
+                full = process.memory_full_info()
+                resident += getattr(full, "pss", full.rss)
         return seconds, resident / 1e6
 
     def open_files(self) -> int:

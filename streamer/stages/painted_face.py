@@ -33,7 +33,7 @@ class PaintedFace:
         self._painter = WindowPainter(engines["paint"], avatar, rasterizer.topology)
         self._windows = PaintedWindows(self._painter.points, self._network)
         self._canvases: dict[int, tuple[PhotoCanvas, Eyelids | None]] = {}  # by size, shared with what `at` makes
-        self._canvas, self._lids = self._canvas_of(self._network)
+        self._size = self._network
 
     def at(self, size: int) -> PaintedFace:
         """The same for another sequence of frames, `size` pixels a side."""
@@ -41,7 +41,8 @@ class PaintedFace:
         other._flow = copy.copy(self._flow)
         other._flow.restart()
         other._windows = PaintedWindows(self._painter.points, self._network)
-        other._canvas, other._lids = self._canvas_of(size)
+        other._size = size
+        other._canvas_of(size)  # now, when there is time
         return other
 
     def draw(self, points: FloatArray, paint: Paint) -> tuple[ByteArray, bool]:
@@ -56,9 +57,10 @@ class PaintedFace:
                 self._windows.take(window, self._painter.paint(window, conditions, made), points)
         else:
             flow = self._flow.kept(inputs, points, come_what_may=paint is Paint.KEPT)
-        picture = self._canvas.draw(flow[0], self._windows.layers(points))
-        if self._lids is not None:
-            self._lids.lay(picture, points)
+        canvas, lids = self._canvas_of(self._size)
+        picture = canvas.draw(flow[0], self._windows.layers(points))
+        if lids is not None:
+            lids.lay(picture, points)
         return picture, bool(due)
 
     def _canvas_of(self, size: int) -> tuple[PhotoCanvas, Eyelids | None]:

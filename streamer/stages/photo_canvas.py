@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
@@ -65,9 +66,7 @@ class PhotoCanvas:
         self._enlarged = size / painted
         self._corners = list(windows)
         self._per_unit = np.float32(source.shape[0] / 2)  # pixels of the source for a unit of flow
-        line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(source.shape[0] / size)
-        self._x = np.tile(line - np.float32(0.5), (size, 1))
-        self._y = np.ascontiguousarray(self._x.T)
+        self._x, self._y = _grid(size, source.shape[0])
 
     def draw(self, flow: FloatArray, layers: Sequence[Layer]) -> ByteArray:
         """uint8 [size, size, 3].
@@ -129,6 +128,14 @@ class PhotoCanvas:
         matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
         made = cv2.warpAffine(part, matrix, (right - left, bottom - top), flags=cv2.INTER_CUBIC)  # 0 about the part
         return np.asarray(made, np.float32), top, left
+
+
+@lru_cache(maxsize=8)
+def _grid(size: int, source: int) -> tuple[FloatArray, FloatArray]:
+    """x and y in a source of that side of each pixel of a frame, [size, size]; shared by all canvases."""
+    line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(source / size)
+    x = np.tile(line - np.float32(0.5), (size, 1))
+    return x, np.ascontiguousarray(x.T)
 
 
 def _crisp(picture: ByteArray) -> ByteArray:

@@ -14,7 +14,7 @@ from engines.chain import CompiledGraph, DeviceTensor, GraphRequest, Tensor, sma
 from engines.errors import EngineError
 from engines.manifest import GraphSpec, Manifest
 from engines.runtime import Backend, Engines, Way, cpu_backends
-from engines.tuning import Trial, choose, measure
+from engines.tuning import Trial, TunedGraph, choose, measure, settle
 from streamer.avatar import tuned_engines
 from streamer.cli.main import main
 from tests.families import tiny_family
@@ -62,6 +62,22 @@ def trial(way: str, ms: float) -> Trial:
 )
 def test_the_fastest_is_chosen_and_float32_where_nothing_is_much_faster(times: dict[str, float], chosen: str) -> None:
     assert str(choose([trial(way, ms) for way, ms in times.items()])) == chosen
+
+
+@pytest.mark.parametrize(
+    ("graphs", "chosen"),
+    [
+        ([{"ov fp32 1": 10, "ort fp32 1": 11}, {"ov fp32 1": 1, "ort fp32 1": 0.2}], ["ov", "ov"]),
+        ([{"ov fp32 1": 10, "ort fp32 1": 10.2}, {"ov fp32 1": 2, "ort fp32 1": 0.2}], ["ort", "ort"]),
+        ([{"ov fp32 1": 10, "ort fp32 1": 15}, {"ov fp32 1": 9, "ort fp32 1": 2}], ["ov", "ort"]),  # a third saved
+        ([{"ov fp32 1": 10}, {"ov fp32 1": 2, "ort fp32 1": 0.2}], ["ov", "ort"]),  # it saves 15 %
+        ([{"ov fp32 1": 10}, {"ort fp32 1": 0.2}], ["ov", "ort"]),  # neither can do both
+    ],
+)
+def test_a_second_library_has_to_be_worth_its_memory(graphs: list[dict[str, float]], chosen: list[str]) -> None:
+    tried = [tuple(trial(way, ms) for way, ms in times.items()) for times in graphs]
+    tuned = settle([TunedGraph(f"{number}.onnx", trials, choose(trials)) for number, trials in enumerate(tried)])
+    assert [graph.chosen.backend for graph in tuned] == chosen
 
 
 def test_every_graph_of_a_frame_is_tried_in_all_ways(tiny_folder: Path) -> None:
