@@ -32,6 +32,7 @@ COMMANDS = {
     "rename": "call an avatar something else",
     "remove": "remove an avatar",
     "token": "invite others to a server",
+    "doctor": "see whether all is well",
     "config": "show all options and where they are set",
     "engines": "check the engines",
     "bench": "measure a live conversation",

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright, expect
 
+from streamer.measure.doctor.finding import Weight
+from streamer.measure.doctor.reach import turn
 from streamer.measure.launched_server import LaunchedServer, launch
+from streamer.webrtc.turn_credentials import Turn
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
 
 COTURN = shutil.which("turnserver")
@@ -39,8 +42,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def relayed(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedServer]:
-    """A server that tells of coturn, which shares a secret with it."""
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """coturn's address, and a file with its secret."""
     folder = tmp_path_factory.mktemp("coturn")
     (folder / "secret").write_text(SECRET)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -56,15 +59,20 @@ def relayed(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     ]
     options += ["-n", f"--userdb={folder / 'users'}", f"--pidfile={folder / 'pid'}", "--log-file=stdout"]
     process = subprocess.Popen([str(COTURN), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"turn:127.0.0.1:{port}?transport=tcp"
-    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "2"]
     try:
         _await_port(port, process)
-        with launch([*arguments, "--turn", address, "--turn-secret", str(folder / "secret")]) as server:
-            yield server
+        yield f"turn:127.0.0.1:{port}?transport=tcp", folder / "secret"
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def relayed(relay: tuple[str, Path], tiny_folder: Path) -> Iterator[LaunchedServer]:
+    """A server that tells of coturn, which shares a secret with it."""
+    arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "2"]
+    with launch([*arguments, "--turn", relay[0], "--turn-secret", str(relay[1])]) as server:
+        yield server
 
 
 def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -93,3 +101,13 @@ async def test_the_face_comes_through_the_relay(relayed: LaunchedServer) -> None
         await browser.close()
     assert kinds
     assert all(kind == ["relay", "tcp"] for kind in kinds)
+
+
+def test_the_doctor_gets_a_relay_and_tells_a_wrong_secret(relay: tuple[str, Path]) -> None:
+    address = relay[0]
+    (found,) = turn(Turn((address,), SECRET))
+    assert found.weight is Weight.GOOD, found
+    assert "gives a relay at 127.0.0.1" in found.text
+    (wrong,) = turn(Turn((address.removesuffix("?transport=tcp"),), "another-secret-than-its"))
+    assert wrong.weight is Weight.FAULT
+    assert "is --turn-secret its static-auth-secret?" in wrong.text

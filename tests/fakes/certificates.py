@@ -26,7 +26,10 @@ class Pair:
         return ssl.create_default_context(cafile=str(self.chain))
 
 
-def write_pair(folder: Path) -> Pair:
+DAY = datetime.timedelta(days=1)
+
+
+def write_pair(folder: Path, lasts: datetime.timedelta = DAY) -> Pair:
     """A new one in `folder`, in the place of the one before."""
     folder.mkdir(exist_ok=True)
     key, serial = ec.generate_private_key(ec.SECP256R1()), x509.random_serial_number()
@@ -38,8 +41,8 @@ def write_pair(folder: Path) -> Pair:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(serial)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - 30 * DAY)
+        .not_valid_after(now + lasts)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
