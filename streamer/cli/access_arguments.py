@@ -19,7 +19,7 @@ GUEST = "guest"  # whose an invitation is
 
 
 def add_access(parser: argparse.ArgumentParser) -> None:
-    """`--token`, `--open` and `--photo-days`."""
+    """`--token` to `--access-log`."""
     group = parser.add_argument_group("who may come in")
     group.add_argument(
         "--token",
@@ -35,6 +35,7 @@ def add_access(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"how long visitors' photos are kept (default: {PhotoLimits.kept_days})",
     )
+    group.add_argument("--access-log", action="store_true", help="log every request, its secrets left out")
 
 
 def access(args: argparse.Namespace) -> tuple[tuple[str, ...], str | None]:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from streamer import __version__
 from streamer.avatar.catalogue import home_folder
 from streamer.cli import settings
+from streamer.core import log
 from streamer.core.console import note, show_anything
 from streamer.core.errors import AvatarError
 from streamer.core.signals import terminable
@@ -63,7 +64,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if args.command is None:
         parser.print_help()
         return EXIT_REFUSED
-    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    log.set_up(logging.INFO if args.verbose else logging.WARNING, args.log_format)
     command: Command = args.run
     try:
         return command(args)
@@ -144,6 +145,11 @@ def make_parser() -> argparse.ArgumentParser:
         "--config", action=_NameFile, metavar="FILE", help="options as TOML (default: AVATAR_CONFIG, else avatar.toml)"
     )
     parser.add_argument("--verbose", action="store_true", help="log more of what happens")
+    parser.add_argument(
+        "--log-format",
+        choices=log.FORMATS,
+        help=f"of the log on standard error (default: {log.FORMAT_VARIABLE}, else text)",
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=_CommandParser)
     for name, summary in COMMANDS.items():
         commands.add_parser(name, help=summary)

@@ -115,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
             turn_secret=args.turn_secret,
             udp_ports=args.udp_ports,
             public_ip=args.public_ip,
+            access_log=args.access_log,
             token_keys=keys,
             invitation=invitation,
             photo_days=args.photo_days,

@@ -10,8 +10,10 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
+_diverted: list[Callable[[str], None]] = []  # who takes notes and remarks instead of standard error, if anybody does
 _CLEAR = "\033[K"  # to the end of the line
 
 
@@ -47,7 +49,15 @@ def show(text: str) -> None:
         say(f"\r{text}{_CLEAR}", sys.stderr, end="")
 
 
+def divert(take: Callable[[str], None] | None) -> None:
+    """Let `take` have every note and remark, without its first word; None: standard error has them again."""
+    _diverted[:] = [] if take is None else [take]
+
+
 def _line(text: str) -> None:
+    if _diverted:
+        _diverted[0](text.partition(": ")[2])
+        return
     start = f"\r{_CLEAR}" if sys.stderr.isatty() else ""
     say(f"{start}{text}", sys.stderr)
 

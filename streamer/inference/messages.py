@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamer.core.frames import AudioChunk, FloatArray
+from streamer.core.histogram import Histogram
 from streamer.core.options import PipelineOptions
 from streamer.core.rungs import Rung
 from streamer.stages.life.steering import Shown, Steered
@@ -201,6 +202,7 @@ class Pulse:
     expired: int = 0  # frames not rendered because their moment had passed
     overflowed: int = 0  # frames that waited while too many others did
     stages: dict[str, tuple[int, float]] = field(default_factory=dict)  # name: (times run, seconds in all)
+    latencies: dict[str, Histogram] = field(default_factory=dict)  # name: seconds that a run took
     rung: int = 0  # of ladder.RUNGS, now
     steps: dict[str, int] = field(default_factory=dict)  # name of a rung: times it was gone down to
     busy: float = 0.0  # share of its time that it worked lately

@@ -18,6 +18,7 @@ from streamer.avatar.bundle import Avatar
 from streamer.avatar.catalogue import list_avatars
 from streamer.avatar.matte import matte_of
 from streamer.avatar.tuned_engines import open_engines
+from streamer.core import log
 from streamer.core.console import note
 from streamer.core.errors import AvatarError, BundleError
 from streamer.core.frames import CoefficientWindow
@@ -51,7 +52,7 @@ logger = logging.getLogger(__name__)
 def run(pipe: Connection, ring: FrameRing, settings: WorkerSettings) -> None:
     """Entry of the process; returns when told to stop or when the server is gone."""
     leave_to_the_program()
-    logging.basicConfig(format="avatar: %(message)s")
+    log.set_up(logging.WARNING, text="avatar: %(message)s")
     try:
         inference, ready, faces = load(settings)
         pipe.send(ready)

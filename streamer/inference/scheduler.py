@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from streamer.core.errors import AvatarError, SessionError
 from streamer.core.frames import AvatarFrame, Paint
+from streamer.core.histogram import STAGE_S, Histogram
 from streamer.core.limits import WorkerLimits
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import LATE_MS
@@ -60,11 +61,14 @@ class StageTimes:
 
     def __init__(self) -> None:
         self.totals: dict[str, tuple[int, float]] = {}
+        self.latencies: dict[str, Histogram] = {}
 
     def add(self, stage: str, times: int, seconds: float) -> None:
         """Count `times` runs that took `seconds` together."""
         count, total = self.totals.get(stage, (0, 0.0))
         self.totals[stage] = (count + times, total + seconds)
+        if times:
+            self.latencies.setdefault(stage, Histogram(STAGE_S)).note(seconds / times, times)
 
     def mean(self, stage: str) -> float:
         """Seconds that a run takes; 0 before the first."""
@@ -119,6 +123,7 @@ class Inference:
             busy=ladder.busy,
             frame_s=self._pace[True] + self._times.mean("coefficients"),
             stages=dict(self._times.totals),
+            latencies=dict(self._times.latencies),
         )
 
     def performances(self) -> list[Performance]:

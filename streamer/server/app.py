@@ -45,6 +45,8 @@ from streamer.web.guard import guard
 from streamer.web.listen import addresses, is_loopback, listen
 from streamer.web.origins import Origins
 from streamer.web.proxies import Proxies, PublicAddress
+from streamer.web.request_log import RequestLog
+from streamer.web.request_log import logger as requests_logger
 from streamer.web.throttle import Throttles, is_local, throttled
 from streamer.web.tls import Certificate
 from streamer.webrtc.codecs import set_bitrates
@@ -110,17 +112,19 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
         None if certificate is None else certificate.context,
         lambda address: is_local(address) or proxies.believes(address),
     )
-    handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings)
+    log = RequestLog(MonotonicClock(), options.access_log)
+    handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings, log)
     guarded = guard(options.host, "/obs", Origins(options.allowed_origins), public)
     enclosing = [] if enclose is None else [enclose(lobby)]
     tokens = asking_for_tokens(options.token_keys, rates)
-    checks = [proxies.middleware(), guarded, throttled(requests), tokens]
+    checks = [proxies.middleware(), log.middleware(), guarded, throttled(requests), tokens]
     middlewares = [door.middleware(), *enclosing, *checks, public.middleware()]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     runner = web.AppRunner(app, access_log=None, **HTTP)
     logging.getLogger("aiohttp.server").addFilter(not_the_clients)
-    audit.setLevel(logging.INFO)  # whatever else is logged
+    for always in (audit, requests_logger):
+        always.setLevel(logging.INFO)  # whatever else is logged
     await runner.setup()
     assert runner.server is not None  # it is there after `setup`
     protocol = runner.server

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from streamer.audio.format import RATE
+from streamer.core.histogram import LATENESS_S, Histogram
 from streamer.core.rungs import NAMES
 from streamer.inference.messages import Pulse
 from streamer.webrtc.peer_guard import Refused
@@ -41,6 +43,7 @@ class SessionCounts:
     speech_clears: int = 0
     speech_heard_ms: int = 0
     speech_refused: int = 0  # messages
+    lateness: Histogram = field(default_factory=lambda: Histogram(LATENESS_S))  # of pictures, in seconds
 
     def add(self, other: SessionCounts) -> None:
         """Add another session's counts to these."""
@@ -68,10 +71,17 @@ class ServerCounts:
     connections_timed_out: int = 0
 
 
-def render(server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> str:
-    """The text of GET /metrics."""
+def render(
+    server: ServerCounts,
+    sessions: SessionCounts,
+    pulse: Pulse,
+    answers: Mapping[tuple[str, str, str], Histogram] | None = None,
+) -> str:
+    """The text of GET /metrics. answers: how long they took, by method, route and status."""
     registry = CollectorRegistry()
     registry.register(_Counts(server, sessions, pulse))
+    registry.register(_Distributions(sessions.lateness, pulse.latencies, answers or {}))
+    registry.register(ProcessCollector(PREFIX[:-1], registry=None))
     return generate_latest(registry).decode()
 
 
@@ -135,11 +145,34 @@ class _Counts(Collector):
         yield _labelled("stage_seconds_total", "Time it took", "stage", seconds)
 
 
+class _Distributions(Collector):
+    """Histograms at one moment."""
+
+    def __init__(
+        self,
+        lateness: Histogram,
+        stages: Mapping[str, Histogram],
+        answers: Mapping[tuple[str, str, str], Histogram],
+    ) -> None:
+        self._lateness, self._stages, self._answers = lateness, stages, answers
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield each metric with its samples."""
+        late = "How long after its moment a picture came; negative: before, which is the slack"
+        yield _histogram("picture_lateness_seconds", late, (), {(): self._lateness})
+        stages = {(name,): values for name, values in self._stages.items()}
+        yield _histogram("stage_latency_seconds", "Time that a stage took for a frame", ("stage",), stages)
+        labels = ("method", "route", "status")
+        yield _histogram("answer_seconds", "Time until an answer, sockets left out", labels, self._answers)
+
+
 def _add(total: SessionCounts | Refused, other: SessionCounts | Refused) -> None:
     for item in fields(total):
         value, more = getattr(total, item.name), getattr(other, item.name)
         if isinstance(value, Refused):
             _add(value, more)
+        elif isinstance(value, Histogram):
+            value.add(more)
         else:
             setattr(total, item.name, value + more)
 
@@ -157,6 +190,14 @@ def parse(text: str) -> dict[str, float]:
 def _metric(name: str, kind: str, explanation: str, value: float) -> Metric:
     family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
     return family(PREFIX + name, explanation, value=value)
+
+
+def _histogram(name: str, explanation: str, labels: tuple[str, ...], values: Mapping[Any, Histogram]) -> Metric:
+    """values: by a tuple of their labels."""
+    family = HistogramMetricFamily(PREFIX + name, explanation, labels=labels)
+    for of, each in values.items():
+        family.add_metric(of, each.cumulative(), each.total)
+    return family
 
 
 def _labelled(name: str, explanation: str, label: str, values: Mapping[str, float]) -> Metric:

@@ -41,6 +41,7 @@ class ServeOptions:
     turn_secret: Path | None = None
     udp_ports: tuple[int, int] | None = None  # for sound and pictures, first and last; None: any
     public_ip: str | None = None  # see `webrtc.public_ip`
+    access_log: bool = False
     voice: str = "espeak"  # see `voice.choice`
     badge: bool | None = None  # "AI-generated" in all pictures; None: where the server listens beyond this machine
     photo_days: int = PhotoLimits.kept_days  # how long those of visitors are kept

@@ -110,6 +110,7 @@ class Session:
         shown = self._playout.stats
         counts = SessionCounts(shown.shown, shown.repeated, shown.dropped, shown.underrun)
         counts.frames_late = shown.late
+        counts.lateness = self._playout.lateness.all
         spoken = self.speech.counts
         counts.speech_clients, counts.speech_utterances = spoken.clients, spoken.utterances
         counts.speech_clears, counts.speech_heard_ms = spoken.clears, spoken.heard_ms

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
 from streamer.access.grant import EVERYTHING, Grant
+from streamer.core import log
 from streamer.core.aio import Clock
 from streamer.core.console import note
 from streamer.core.errors import SessionError
@@ -143,6 +144,18 @@ class Lobby:
             self._replaced.append(older)
             await self._sessions[older].close("a newer call has its key")
         token = secrets.token_urlsafe(24)
+        with log.of_session(token):
+            return await self._admit(token, offer, prepare, address, key, owner)
+
+    async def _admit(
+        self,
+        token: str,
+        offer: str,
+        prepare: Callable[[], Awaitable[PeerOptions]],
+        address: str,
+        key: str | None,
+        owner: str,
+    ) -> tuple[str, str, int]:
         async with self._line:  # first come, first served
             await self._places.take(token, address, self._clock.now() + PATIENCE_S)
         try:
@@ -215,6 +228,10 @@ class Lobby:
         return found
 
     def _forget(self, token: str, session: Session) -> None:
+        with log.of_session(token):
+            self._let_go(token, session)
+
+    def _let_go(self, token: str, session: Session) -> None:
         self._keys.pop(token, None)
         self._places.leave(token)
         self._owners.pop(token, None)

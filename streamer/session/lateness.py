@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from streamer.core.histogram import LATENESS_S, Histogram
+
 REMEMBERED = 250  # pictures: ten seconds
 SHARE = 0.95  # of the pictures, that are no later than what is told
 
@@ -14,11 +16,13 @@ class Lateness:
     """Of one session's pictures, in ms; negative is early."""
 
     def __init__(self) -> None:
+        self.all = Histogram(LATENESS_S)  # in seconds, since the beginning
         self._known: deque[int] = deque(maxlen=REMEMBERED)
 
     def note(self, late_ms: int) -> None:
         """A picture came."""
         self._known.append(late_ms)
+        self.all.note(late_ms / 1000)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._known)

@@ -65,6 +65,7 @@ from streamer.stages import face_options
 from streamer.voice.choice import open_voice
 from streamer.web.access import grant_of
 from streamer.web.door import Door
+from streamer.web.request_log import RequestLog
 from streamer.web.throttle import Throttles, address_of
 from streamer.webrtc.turn_credentials import read_turn
 
@@ -86,15 +87,17 @@ class Handlers:
         door: Door,
         requests: Throttles,
         recordings: Recordings | None = None,
+        log: RequestLog | None = None,
     ) -> None:
         """`options`: what sessions have that do not choose; `recordings`: where they are recorded.
 
-        door, requests: what stands in front of all routes, for its counts.
+        door, requests, log: what stands in front of all routes, for its counts.
 
         Raises ConfigError for a voice that is not there, or a TURN server that cannot be.
         """
         self._door = door
         self._requests = requests
+        self._log = log or RequestLog(MonotonicClock())
         self.gallery: Gallery | None = None
         self._manifest = manifest
         self._options = options
@@ -230,7 +233,7 @@ class Handlers:
             connections_refused=self._door.refused,
             connections_timed_out=self._door.timed_out,
         )
-        text = metrics.render(server, self._lobby.counts(), self._worker.pulse)
+        text = metrics.render(server, self._lobby.counts(), self._worker.pulse, self._log.times)
         return web.Response(text=text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     @property
