@@ -35,6 +35,7 @@ from streamer.inference.worker import InferenceWorker
 from streamer.recording.performance import About
 from streamer.recording.recorder import Recorder, check_target
 from streamer.session.ends import PictureSink, SoundSink, SoundSource
+from streamer.session.numbers import NumberNames
 from streamer.session.options import SessionOptions
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
@@ -49,6 +50,7 @@ class FaceChoice:
     lookahead_ms: int | None = None
     face: FaceOptions = PLAIN_FACE
     threads: int = DEFAULT_THREADS
+    numbers: NumberNames | None = None  # they take the place of pictures
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ def chosen(manifest: Manifest, face: FaceChoice) -> tuple[Portrait, SessionOptio
     if face.face.badge:
         still = badged(still)
     dial = live_lookahead_ms(manifest, face.lookahead_ms)
+    if face.numbers is not None:
+        return portrait, SessionOptions(name, face.numbers.nothing, dial, any_seed(), face.face, pictures=False)
     return portrait, SessionOptions(name, still, dial, any_seed(), face.face)
 
 
@@ -153,7 +157,8 @@ async def converse(
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     portrait, options = chosen(manifest, face)
-    if remark := frame_size_note(portrait.photo.shape[0], face.face.size, options.still.shape[0]):
+    side = options.still.shape[0]
+    if face.numbers is None and (remark := frame_size_note(portrait.photo.shape[0], face.face.size, side)):
         note(remark)
     settings = WorkerSettings(face.family, options.avatar, face.threads)
     worker = InferenceWorker(settings, largest_frame(manifest))

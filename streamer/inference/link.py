@@ -148,7 +148,7 @@ class WorkerLink:
             while True:
                 message: FromWorker = self._pipe.recv()
                 if isinstance(message, FrameReady):
-                    rgb = self._ring.read(message.serial)
+                    rgb = self._ring.read(message.serial) if message.numbers is None else message.numbers
                     self._tell(self._on_message, Picture(message.session, message.generation, message.index, rgb))
                 else:
                     self._tell(self._on_message, message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streamer.core.frames import AudioChunk, FloatArray
+from streamer.core.frames import AudioChunk, ByteArray, FloatArray
 from streamer.core.histogram import Histogram
 from streamer.core.options import PipelineOptions
 from streamer.core.rungs import Rung
@@ -141,12 +141,13 @@ class Loaded:
 
 @dataclass(frozen=True)
 class FrameReady:
-    """Picture `index` of a session lies in the ring under `serial`."""
+    """Picture `index` of a session lies in the ring under `serial`; or `numbers` take its place."""
 
     session: int
     generation: int
     index: int
     serial: int
+    numbers: ByteArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

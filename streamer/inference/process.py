@@ -26,6 +26,7 @@ from streamer.core.memory import give_back
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME
 from streamer.core.signals import leave_to_the_program
+from streamer.inference.bare_face import BareFace
 from streamer.inference.frame_ring import FrameRing
 from streamer.inference.messages import (
     Failed,
@@ -80,7 +81,8 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready, Faces]:
                 logger.warning("avatar %s is left out: %s", name, error)
     faces.tidy()
     picture_s = _warm_up(faces.engines, default, faces.renderers[default.name])
-    inference = Inference(faces.open_stream, faces.renderers, picture_s=picture_s)
+    bare = BareFace(manifest.stage(default.motion_stage).context[0])
+    inference = Inference(faces.open_stream, faces.renderers, picture_s=picture_s, bare=bare)
     return inference, Ready(default.name, tuple(faces.avatars)), faces
 
 
@@ -176,6 +178,10 @@ def _serve(pipe: Connection, ring: FrameRing, inference: Inference, faces: Faces
         if (rung := inference.stepped()) is not None:
             pipe.send(Stepped(rung))
         if rendered is not None:
-            ring.write(serial, rendered.frame.rgb)
-            pipe.send(FrameReady(rendered.session, rendered.generation, rendered.frame.index, serial))
-            serial += 1
+            frame, numbers = rendered.frame, None
+            if rendered.bare:
+                numbers = frame.rgb
+            else:
+                serial += 1
+                ring.write(serial, frame.rgb)
+            pipe.send(FrameReady(rendered.session, rendered.generation, frame.index, serial, numbers))

@@ -76,6 +76,7 @@ class RenderedSession:
     served: int = 0  # number of the last picture made for it
     performed: bool = False  # whether the server wants its coefficients
     known: int = 0  # frame of the next coefficients
+    bare: bool = False  # its coefficients take the place of its pictures
     unpainted: int = 0  # pictures since the last whose mouth and eyes were painted
 
     def deadline(self) -> float:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 
 from streamer.core.errors import AvatarError, SessionError
 from streamer.core.frames import AvatarFrame, Paint
-from streamer.core.histogram import STAGE_S, Histogram
 from streamer.core.limits import WorkerLimits
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import LATE_MS
@@ -40,6 +39,7 @@ from streamer.inference.messages import (
     Steer,
 )
 from streamer.inference.rendered_session import RenderedSession, Renderer, Stream
+from streamer.inference.stage_times import StageTimes
 from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture, Shown, Size, Wear
 from streamer.stages.mouth_easing import Shut
 
@@ -49,31 +49,12 @@ DELIVERY_S = 0.005  # from a picture's being made to its lying ready in the serv
 
 @dataclass(frozen=True)
 class RenderedFrame:
-    """A picture of a session's generation."""
+    """A picture of a session's generation; `bare`: its coefficients."""
 
     session: int
     generation: int
     frame: AvatarFrame
-
-
-class StageTimes:
-    """How often each stage ran, and for how long in all."""
-
-    def __init__(self) -> None:
-        self.totals: dict[str, tuple[int, float]] = {}
-        self.latencies: dict[str, Histogram] = {}
-
-    def add(self, stage: str, times: int, seconds: float) -> None:
-        """Count `times` runs that took `seconds` together."""
-        count, total = self.totals.get(stage, (0, 0.0))
-        self.totals[stage] = (count + times, total + seconds)
-        if times:
-            self.latencies.setdefault(stage, Histogram(STAGE_S)).note(seconds / times, times)
-
-    def mean(self, stage: str) -> float:
-        """Seconds that a run takes; 0 before the first."""
-        count, total = self.totals.get(stage, (0, 0.0))
-        return total / count if count else 0.0
+    bare: bool = False
 
 
 class Inference:
@@ -90,8 +71,10 @@ class Inference:
         limits: WorkerLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         picture_s: float = 0.0,
+        bare: Renderer | None = None,
     ) -> None:
-        """picture_s: what a picture took when it was tried, in seconds."""
+        """picture_s: what a picture took when it was tried, in seconds. bare: for sessions without pictures."""
+        self._bare = bare
         self._open_stream = open_stream
         self._renderers = renderers
         self._limits = limits or WorkerLimits()
@@ -181,13 +164,15 @@ class Inference:
             return None
         number, session = min(waiting, key=lambda item: _urgency(item[1]))
         frame = self._render(session, start)
-        return RenderedFrame(number, session.generation, frame)
+        return RenderedFrame(number, session.generation, frame, session.bare)
 
     def _expire(self, session: RenderedSession, free: float) -> float:
         """Drop what the rung leaves out, and pictures for which there is no time.
 
         free: the moment at which the more urgent ones of other sessions are made. Return that at which its own is.
         """
+        if session.bare:  # costs nothing: as soon as there is something
+            return free
         rung = self._ladder.rung
         ready = free + self._pace[self._paints(session)]
         while session.due:
@@ -217,6 +202,8 @@ class Inference:
         if session.shut is not None:
             window = session.stream.ease(window, session.shut)
         frame = session.renderer.render([window], paint)[0]
+        if session.bare:
+            return frame
         if isinstance(session.renderer, CrossFade):
             session.renderer = session.renderer.settled()
         painted = frame.painted
@@ -238,8 +225,9 @@ class Inference:
         stream = self._open_stream(message.avatar, message.options)
         rung = self._ladder.rung
         renderer = self._renderers[message.avatar].showing(message.options.face, rung.smallest)
+        bare = None if message.options.pictures else self._bare
         self._sessions[message.session] = RenderedSession(
-            message.options.face, stream, renderer, performed=message.performed
+            message.options.face, stream, bare or renderer, performed=message.performed, bare=bare is not None
         )
         self._untold = rung
 
@@ -253,6 +241,8 @@ class Inference:
     def _show(self, session: RenderedSession, wanted: Shown) -> None:
         """Another look from the next picture on. Raises AvatarError and changes nothing."""
         face, smallest = session.face, self._ladder.rung.smallest
+        if session.bare:
+            return
         if isinstance(wanted, Wear):
             if (other := self._renderers.get(wanted.name)) is not None:  # it may have been removed meanwhile
                 session.renderer = CrossFade(session.renderer, other.showing(face, smallest))

@@ -29,6 +29,7 @@ from streamer.server.session_options import PeerOptions
 from streamer.session.control import Control
 from streamer.session.control_protocol import Statistics
 from streamer.session.conversation import Conversation
+from streamer.session.numbers import Numbers
 from streamer.session.pacer import Pacer
 from streamer.session.partner import Ear
 from streamer.session.playout import Playout, session_delay_ms
@@ -83,7 +84,8 @@ class Session:
             prefer_vp8(self._peer.addTransceiver(self._video, "sendonly"))
         self.microphone = audio_buffer.install(audio.receiver)
         receiver = Receiver(audio.receiver)
-        self.guard = PeerGuard(clock, self._on_excess, receiver.codec_of, lambda: receiver.backlog)
+        self.guard = PeerGuard(clock, self._close_soon, receiver.codec_of, lambda: receiver.backlog)
+        self.numbers = None if options.numbers is None else Numbers(options.numbers)
         self._recorder = None if options.record is None else options.record()
         self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, self._recorder)
         self._pacer = Pacer(self._playout, clock)
@@ -92,8 +94,7 @@ class Session:
         self.speech = SpeechPort(SpeechLimits(), self.conversation, clock.now())
         self.line = SpeechLine(self.speech)
         self.shared = SharedMedia(clock)
-        lively = options.face.energy > 0 and not options.face.still
-        self.control = Control(self.conversation, self.line, options.read_look, options.seed, lively)
+        self.control = Control(self.conversation, self.line, options.read_look, options.seed, options.lively)
         self._partner = None if options.partner is None else options.partner(self.speech, self.control, clock)
         self._ear = None if self._partner is None else Ear(self._partner)
         self._peer.on("track", self._on_track)
@@ -198,8 +199,7 @@ class Session:
     def gives_way_at(self) -> float | None:
         """Return the moment from which its place may go to another caller, None for a session that is in use."""
         if self.state in (State.NEW, State.CONNECTING):
-            reached = self._peer.iceConnectionState == "completed"
-            return self._opened + (self._limits.secure_s if reached else self._limits.reserve_s)
+            return self._opened + (self._limits.secure_s if self._reached.is_set() else self._limits.reserve_s)
         if self.state is State.LIVE and not self._voice.wanted:
             return self._spoken + (self._limits.unspoken_s if self.speech.is_taken else self._limits.silent_s)
         return None
@@ -218,10 +218,7 @@ class Session:
 
     def on_worker_failure(self, reason: str) -> None:
         """From the worker: no more pictures. Without a face there is nothing to stay for; the page may call again."""
-        self._tasks.spawn(self.close(reason))
-
-    def _on_excess(self, reason: str) -> None:
-        self._tasks.spawn(self.close(reason))
+        self._close_soon(reason)
 
     async def _pace(self) -> None:
         """Be the session's heartbeat: time passes here, whatever the peer sends or takes."""
@@ -235,8 +232,10 @@ class Session:
         self.control.hear(samples)
 
     def _show(self, frame: int, picture: ByteArray) -> None:
+        if self.numbers is not None:
+            return self.numbers.show(frame, picture, self._playout.following)
         self._video.show(frame, picture)
-        self.shared.show(frame, picture)
+        return self.shared.show(frame, picture)
 
     def _played(self, position: int) -> None:
         if self.speech.pushed.waiting:
@@ -249,11 +248,9 @@ class Session:
 
     def _take_sound(self, pts: int, samples: Samples) -> None:
         self._pacer.taken += 1
-        if self._ear is None:
-            self.conversation.hear(pts, samples, self._pacer.now())
-        else:
+        if self._ear is not None:
             self._ear.muted = self.conversation.muted
-            self._ear.hear(pts, samples, self._pacer.now())
+        (self._ear or self.conversation).hear(pts, samples, self._pacer.now())
 
     def _tick(self, now: float) -> None:
         self.conversation.tick(now)
@@ -293,6 +290,9 @@ class Session:
             raise RuntimeError(f"a session cannot go from {self.state.name} to {state.name}")
         logger.debug("session: %s -> %s", self.state.name, state.name)
         self.state = state
+
+    def _close_soon(self, reason: str) -> None:
+        self._tasks.spawn(self.close(reason))
 
     def _on_failure(self, error: BaseException) -> None:
         """The session does not outlive a part that failed."""

@@ -10,6 +10,7 @@ from aiortc import RTCIceServer
 from streamer.core.aio import Clock
 from streamer.recording.recorder import Recorder
 from streamer.session.control import Control
+from streamer.session.numbers import NumberNames
 from streamer.session.options import SessionOptions
 from streamer.session.partner import Partner
 from streamer.session.speech_port import SpeechPort
@@ -26,5 +27,6 @@ class PeerOptions(SessionOptions):
     shown: bool = True  # False: the peer sees nothing of it, others watch
     microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
     partner: MakePartner | None = None  # makes who hears the microphone, which is not played then
+    numbers: NumberNames | None = None  # what they are, of a session whose face is not drawn
     read_look: Callable[[Shown], Shown] = lambda wanted: wanted  # see `looks`
     record: Callable[[], Recorder] | None = None  # makes the recorder of a session that is recorded

@@ -20,8 +20,14 @@ class SessionOptions:
     lookahead_ms: int
     seed: int = 0
     face: FaceOptions = PLAIN_FACE
+    pictures: bool = True  # False: coefficients in their place, `still` too; see `core.numbers`
+
+    @property
+    def lively(self) -> bool:
+        """Whether the face does more than speak."""
+        return self.face.energy > 0 and not self.face.still
 
     @property
     def pipeline(self) -> PipelineOptions:
         """The part that the inference process is told."""
-        return PipelineOptions(self.lookahead_ms, self.seed, self.face)
+        return PipelineOptions(self.lookahead_ms, self.seed, self.face, self.pictures)

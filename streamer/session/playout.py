@@ -189,6 +189,11 @@ class Playout:
             self.stats.late += fresh and self._picture_of < index
         return self._picture
 
+    @property
+    def following(self) -> ByteArray | None:
+        """The picture that is due after the one handed out last, where it is there."""
+        return self._frames[0].rgb if self._frames else None
+
     def cut(self) -> int:
         """Drop all that waits, sound and pictures; the sound ends in a fade. Return the position where silence begins.
 

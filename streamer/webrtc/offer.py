@@ -25,13 +25,21 @@ def check_offer(text: str, limits: Limits, microphone: bool = True) -> None:
     description = _parsed(text, limits)
     audio = _only(description, "audio", "no audio in the offer: it must send a microphone")
     video = _only(description, "video", "no video in the offer: it must receive the avatar's picture")
-    if not microphone and audio.direction not in ("sendrecv", "recvonly"):
-        raise OfferError(f"audio in the offer is {audio.direction}; it must receive the avatar's voice (recvonly)")
-    if microphone and audio.direction not in ("sendrecv", "sendonly"):
-        raise OfferError(f"audio in the offer is {audio.direction}; it must send a microphone (sendrecv)")
+    _check_sound(audio, microphone)
     if video.direction not in ("sendrecv", "recvonly"):
         raise OfferError(f"video in the offer is {video.direction}; it must receive the avatar's picture (recvonly)")
     _check_transport(audio, video)
+
+
+def check_sound(text: str, limits: Limits, microphone: bool) -> None:
+    """Make sure that `text` is an offer of sound, whatever else it has; `microphone` as in `check_offer`.
+
+    Raises:
+        OfferError: it is not.
+    """
+    audio = _only(_parsed(text, limits), "audio", "no audio in the offer: it must send a microphone")
+    _check_sound(audio, microphone)
+    _check_transport(audio)
 
 
 def check_published(text: str, limits: Limits) -> None:
@@ -44,6 +52,13 @@ def check_published(text: str, limits: Limits) -> None:
     if audio.direction not in ("sendrecv", "sendonly"):
         raise OfferError(f"audio in the offer is {audio.direction}; it must send a microphone (sendonly)")
     _check_transport(audio)
+
+
+def _check_sound(audio: MediaDescription, microphone: bool) -> None:
+    if not microphone and audio.direction not in ("sendrecv", "recvonly"):
+        raise OfferError(f"audio in the offer is {audio.direction}; it must receive the avatar's voice (recvonly)")
+    if microphone and audio.direction not in ("sendrecv", "sendonly"):
+        raise OfferError(f"audio in the offer is {audio.direction}; it must send a microphone (sendrecv)")
 
 
 def _parsed(text: str, limits: Limits) -> SessionDescription:

@@ -15,6 +15,7 @@ import pytest
 from streamer.core.errors import AvatarError, SessionError
 from streamer.core.frames import AudioChunk, ByteArray
 from streamer.core.limits import WorkerLimits
+from streamer.core.numbers import unpacked
 from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import SAMPLE_RATE
 from streamer.core.rungs import Rung
@@ -81,6 +82,22 @@ async def test_sound_becomes_pictures_in_order(worker: InferenceWorker) -> None:
     assert [index for _, index, _ in listener.pictures[:20]] == list(range(20))
     shape = (tiny_family.SIZE, tiny_family.SIZE, 3)
     assert all(rgb.shape == shape and rgb.dtype == np.uint8 for _, _, rgb in listener.pictures)
+
+
+@pytest.mark.process
+async def test_a_session_without_pictures_gets_coefficients_in_their_place(worker: InferenceWorker) -> None:
+    listener, other = Listener(), Listener()
+    bare = worker.open(tiny_family.NAME, PipelineOptions(pictures=False), listener)
+    drawn = worker.open(tiny_family.NAME, PipelineOptions(), other)
+    for session in (bare, drawn):
+        session.begin(0, 0, later())
+        session.push(0, AudioChunk(0, SECOND))
+    await listener.until(pictures=20)
+    await other.until(pictures=20)
+    assert [index for _, index, _ in listener.pictures[:20]] == list(range(20))
+    values = np.stack([unpacked(numbers) for _, _, numbers in listener.pictures])
+    assert values.shape[1] == len(tiny_family.UNITS) + len(tiny_family.POSE)
+    assert np.isfinite(values).all()
 
 
 @pytest.mark.process

@@ -17,6 +17,7 @@ import pytest
 from av.audio.resampler import AudioResampler
 
 from clients.speech import SpeechClient
+from streamer.core.errors import SessionError
 from streamer.measure.caller import Caller
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests import ROOT
@@ -189,6 +190,21 @@ async def test_a_flood_and_endless_mistakes_end_a_connection_and_nothing_else(se
         await other.send(type="mute", on=True)
         await other.until("state", muted=True)
         await until_heard(caller, 0)
+
+
+async def test_numbers_are_refused_where_they_are_no_units_that_others_know(server: LaunchedServer) -> None:
+    with pytest.raises(SessionError, match="what family tiny computes is none"):
+        async with Caller(server.url, None, "speech=1&pictures=0"):
+            pass
+    with pytest.raises(SessionError, match="pictures is 'no', expected 0 or 1"):
+        async with Caller(server.url, None, "speech=1&pictures=no"):
+            pass
+    async with (
+        caller_of(server) as caller,
+        aiohttp.ClientSession() as http,
+        http.get(caller.location + "/numbers") as response,
+    ):
+        assert (response.status, "pictures=0" in await response.text()) == (409, True)
 
 
 async def test_a_missing_session_cannot_be_controlled(server: LaunchedServer) -> None:

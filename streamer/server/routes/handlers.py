@@ -21,6 +21,7 @@
                                  it is also at /session/SECRET for speech, and ends the session that was
     GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md
     GET    /session/TOKEN/control a WebSocket that steers the face and tells what it does; docs/control.md
+    GET    /session/TOKEN/numbers a WebSocket of a session opened with ?pictures=0: ARKit units; docs/numbers.md
     POST   /session/TOKEN/say    a text in, which is said; ?language=, ?interrupt=1
     DELETE /session/TOKEN/say    silence at once; JSON: how much was heard
     GET    /session/TOKEN        JSON: how it goes, in counts since it began
@@ -144,6 +145,7 @@ class Handlers:
             web.delete("/session/{token}", self._sessions.close),
             web.get("/session/{token}/speech", self._sessions.speech),
             web.get("/session/{token}/control", self._sessions.control),
+            web.get("/session/{token}/numbers", self._sessions.numbers),
             web.post("/session/{token}/say", self._say.say),
             web.delete("/session/{token}/say", self._say.hush),
             *self._whep.routes(),

@@ -23,6 +23,7 @@ SCOPES: Scopes = {
     ("GET", "/session/{token}"): _SESSION,
     ("DELETE", "/session/{token}"): _SESSION,
     ("GET", "/session/{token}/control"): _SESSION,
+    ("GET", "/session/{token}/numbers"): _SESSION,
     ("GET", "/session/{token}/speech"): (PUSH,),
     ("POST", "/session/{token}/say"): (PUSH,),
     ("DELETE", "/session/{token}/say"): _SESSION,

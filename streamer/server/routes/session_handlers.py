@@ -42,11 +42,12 @@ from streamer.stages.life.steering import Steering
 from streamer.stages.pose import IDLE
 from streamer.web.access import grant_of
 from streamer.web.control_socket import serve_control
+from streamer.web.numbers_socket import serve_numbers
 from streamer.web.speech_socket import serve_speech
 from streamer.web.throttle import Throttles, address_of, forwarded_for
 from streamer.webrtc.alpha import LAYOUT
 from streamer.webrtc.ice import is_own
-from streamer.webrtc.offer import OfferError, check_offer, check_published
+from streamer.webrtc.offer import OfferError, check_offer, check_published, check_sound
 from streamer.webrtc.sections import with_ports, without_video
 
 logger = logging.getLogger(__name__)
@@ -161,6 +162,10 @@ class SessionHandlers:
         """Steer a session's face, and learn what it does."""
         return await serve_control(self.found(request), request, self._able)
 
+    async def numbers(self, request: web.Request) -> web.StreamResponse:
+        """What a session's face does, where it is not drawn."""
+        return await serve_numbers(self.found(request), request, MonotonicClock())
+
     def found(self, request: web.Request) -> Session:
         """The session that a path names, by its token or key. Raises HTTPNotFound."""
         session = self._lobby.find(request.match_info["token"], grant_of(request))
@@ -186,6 +191,9 @@ class SessionHandlers:
             if published:
                 check_published(offer, self._limits)
                 offer, options = without_video(offer), replace(options, microphone=True, shown=False)
+            elif options.numbers is not None:
+                check_sound(offer, self._limits, options.microphone)
+                offer = without_video(offer)
             else:
                 check_offer(offer, self._limits, options.microphone)
             await self.openings.turn(address)

@@ -16,6 +16,7 @@ from streamer.avatar.badge import badged
 from streamer.avatar.frame_size import frame_size
 from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.aio import Clock
+from streamer.core.arkit import ARKIT
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.options import any_seed
 from streamer.realtime.partner import RealtimePartner
@@ -26,6 +27,7 @@ from streamer.server.session_options import PeerOptions
 from streamer.server.stills import Stills
 from streamer.session.control import Control
 from streamer.session.listener import Listener
+from streamer.session.numbers import NumberNames
 from streamer.session.partner import Partner
 from streamer.session.speech_port import SpeechPort
 from streamer.stages import face_options
@@ -78,6 +80,7 @@ class SessionQuery:
         listens = _flag(request, "listen")
         if listens and speech:
             raise web.HTTPBadRequest(text="listen=1 hears a microphone, speech=1 has none; leave out one of them\n")
+        numbers = None if _flag(request, "pictures", "1") else self._number_names()
         record = None
         if self._recordings is not None:
             record = partial(self._recordings.recorder, portrait.name, chosen, face)
@@ -91,14 +94,26 @@ class SessionQuery:
             microphone=not speech,
             partner=None if speech else listener if listens else self._agent,
             record=record,
+            pictures=numbers is None,
+            shown=numbers is None,
+            numbers=numbers,
             read_look=Looks(self._manifest, face, partial(self._gallery, request)).read,
         )
         return portrait, options
+
+    def _number_names(self) -> NumberNames:
+        names = self._manifest.coefficients
+        if not ARKIT.issuperset(names.expression):
+            reason = f"pictures=0 gives ARKit units, and what family {self._manifest.family} computes is none"
+            raise web.HTTPBadRequest(text=f"{reason}\n")
+        return NumberNames(tuple(names.expression), tuple(names.pose))
 
     async def prepare(self, portrait: Portrait, options: PeerOptions) -> PeerOptions:
         """Options with what is shown until there are pictures. Raises HTTPException."""
         if options.partner is listener:
             await asyncio.to_thread(NeuralDetector)  # loads the model, where it is not yet
+        if options.numbers is not None:
+            return replace(options, still=options.numbers.nothing)
         size = frame_size(self._manifest, portrait.photo.shape[0], options.face)
         try:
             still = await self._stills.still(portrait, options.face.background, size)
@@ -113,7 +128,7 @@ def damaged(portrait: Portrait, error: BundleError) -> web.HTTPException:
     return web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n")
 
 
-def _flag(request: web.Request, name: str) -> bool:
-    if (value := request.query.get(name, "0")) not in ("0", "1"):
+def _flag(request: web.Request, name: str, unasked: str = "0") -> bool:
+    if (value := request.query.get(name, unasked)) not in ("0", "1"):
         raise web.HTTPBadRequest(text=f"{name} is {value[:20]!r}, expected 0 or 1\n")
     return value == "1"

@@ -103,6 +103,8 @@ class WhepHandlers:
         session = self._find(watch, grant_of(request))
         if session is None:
             raise web.HTTPNotFound(text=NOBODY)
+        if session.numbers is not None:
+            raise web.HTTPConflict(text="this session has no pictures; docs/numbers.md\n")
         if len(self._watching) >= MOST_VIEWERS:
             raise web.HTTPServiceUnavailable(
                 text=f"{MOST_VIEWERS} watch already; try again in a moment\n",

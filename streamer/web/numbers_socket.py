@@ -1,0 +1,167 @@
+"""A session's numbers over a WebSocket: 25 frames a second, or interpolated up to 60, each when its sound is sent.
+
+The client says nothing; whatever it sends ends its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import WSCloseCode, web
+
+from streamer.core.aio import Clock, until_first
+from streamer.core.frames import FloatArray
+from streamer.core.rates import FPS, FRAME_MS
+from streamer.session.numbers import NumberNames, Numbers, NumbersFrame
+
+VERSION = 1
+HEARTBEAT_S = 15.0
+SEND_S = 5.0
+MOST_WAITING = 2 * FPS  # frames that a client did not read
+RATES = (FPS, 30, 50, 60)  # Hz
+LISTS, NAMES = "lists", "names"
+MOST_BYTES, MOST_REASON = 256, 120
+MOST_CLIENTS = 16  # of a session
+DIGITS = 4
+
+
+class Bare(Protocol):
+    """A session whose face is not drawn. `reason`: why it ended."""
+
+    numbers: Numbers | None
+    reason: str
+
+    @property
+    def delay_ms(self) -> int:
+        """From a sample's arrival to its being sent on."""
+
+    async def ended(self) -> None:
+        """Return when it has."""
+
+
+@dataclass(frozen=True)
+class NumbersQuery:
+    """How numbers are wanted: `rate` Hz, as `lists` or by `names`."""
+
+    rate: int = FPS
+    form: str = LISTS
+
+    @classmethod
+    def of(cls, request: web.Request) -> NumbersQuery:
+        """What a request asks for. Raises HTTPBadRequest."""
+        rate, form = request.query.get("hz", str(FPS)), request.query.get("format", LISTS)
+        if rate not in map(str, RATES):
+            raise web.HTTPBadRequest(text=f"hz is {rate[:20]!r}, expected one of {', '.join(map(str, RATES))}\n")
+        if form not in (LISTS, NAMES):
+            raise web.HTTPBadRequest(text=f"format is {form[:20]!r}, expected {LISTS} or {NAMES}\n")
+        return cls(int(rate), form)
+
+
+async def serve_numbers(session: Bare, request: web.Request, clock: Clock) -> web.StreamResponse:
+    """Answer a request for the session's numbers, and send them to its end.
+
+    Raises HTTPException when it asks for no WebSocket, or the session has pictures.
+    """
+    query = NumbersQuery.of(request)
+    if session.numbers is None:
+        raise web.HTTPConflict(text="this session has pictures; open it with ?pictures=0 for its numbers\n")
+    if not web.WebSocketResponse().can_prepare(request).ok:
+        raise web.HTTPUpgradeRequired(text="numbers come by WebSocket; see docs/numbers.md\n")
+    if session.numbers.watched >= MOST_CLIENTS:
+        raise web.HTTPServiceUnavailable(text=f"{MOST_CLIENTS} clients get these numbers already\n")
+    return await NumbersSocket(session, session.numbers, query, clock).serve(request)
+
+
+class NumbersSocket:
+    """One client's connection; `serve` is all of its life."""
+
+    def __init__(self, session: Bare, numbers: Numbers, query: NumbersQuery, clock: Clock) -> None:
+        self._session = session
+        self._numbers = numbers
+        self._query = query
+        self._clock = clock
+        self._frames: asyncio.Queue[tuple[float, NumbersFrame]] = asyncio.Queue(MOST_WAITING)
+        self._unread = asyncio.Event()
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Until the client or the session ends."""
+        socket = web.WebSocketResponse(max_msg_size=MOST_BYTES, compress=False, heartbeat=HEARTBEAT_S, timeout=1.0)
+        await socket.prepare(request)
+        tell = self._tell
+        self._numbers.watch(tell)
+        try:
+            await until_first(socket.receive(), self._write(socket), self._session.ended(), self._unread.wait())
+        finally:
+            self._numbers.unwatch(tell)
+        code, reason = WSCloseCode.GOING_AWAY, self._session.reason
+        if self._unread.is_set():
+            code, reason = WSCloseCode.POLICY_VIOLATION, "numbers are not read"
+        elif not reason:
+            code, reason = WSCloseCode.POLICY_VIOLATION, "numbers go one way"
+        await socket.close(code=code, message=reason.encode()[:MOST_REASON])
+        return socket
+
+    def _tell(self, frame: NumbersFrame) -> None:
+        try:
+            self._frames.put_nowait((self._clock.now(), frame))
+        except asyncio.QueueFull:
+            self._unread.set()
+
+    async def _write(self, socket: web.WebSocketResponse) -> None:
+        try:
+            await self._send(socket, greeting(self._numbers.names, self._query, self._session.delay_ms))
+            while True:
+                due, frame = await self._frames.get()
+                for step, part in steps(frame.frame, self._query.rate):
+                    await self._clock.sleep_until(due + part / FPS)
+                    values = between(frame, part)
+                    await self._send(socket, rendered(self._numbers.names, self._query, step, values))
+        except TimeoutError:
+            self._unread.set()
+        except ConnectionError:
+            pass  # the client is gone
+
+    async def _send(self, socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
+        async with asyncio.timeout(SEND_S):
+            await socket.send_str(msgspec.json.encode(message).decode())
+
+
+def steps(frame: int, rate: int) -> list[tuple[float, float]]:
+    """What is sent between a frame and the next at a rate: milliseconds of the session's sound, share of the frame."""
+    numbers = range(math.ceil(frame * rate / FPS), math.ceil((frame + 1) * rate / FPS))
+    return [(1000 * number / rate, number * FPS / rate - frame) for number in numbers]
+
+
+def between(frame: NumbersFrame, part: float) -> FloatArray:
+    """The values at a share of the way to the next frame."""
+    following = frame.values if frame.following is None else frame.following
+    return frame.values + part * (following - frame.values)
+
+
+def greeting(names: NumberNames, query: NumbersQuery, delay_ms: int) -> dict[str, Any]:
+    """The first message: what the numbers are."""
+    return {
+        "type": "hello",
+        "version": VERSION,
+        "hz": query.rate,
+        "frame_ms": FRAME_MS,
+        "delay_ms": delay_ms,
+        "expression": names.expression,
+        "head": names.head,
+    }
+
+
+def rendered(names: NumberNames, query: NumbersQuery, time_ms: float, values: FloatArray) -> dict[str, Any]:
+    """A frame's message."""
+    rounded = [round(float(value), DIGITS) for value in values]
+    units = len(names.expression)
+    expression, head = rounded[:units], rounded[units:]
+    found: dict[str, Any] = {"type": "frame", "time_ms": round(time_ms, 2)}
+    if query.form == NAMES:
+        named = dict(zip(names.expression, expression, strict=True)), dict(zip(names.head, head, strict=True))
+        return found | {"blendshapes": named[0], "head": named[1]}
+    return found | {"expression": expression, "head": head}
