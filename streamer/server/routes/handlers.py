@@ -30,6 +30,7 @@
     POST   /whep/WATCH           one more watches a session; docs/api.md
     GET    /healthz              200 when the engines are warm, else 503
     GET    /metrics              Prometheus text
+    GET    /openapi.json         this interface as OpenAPI 3.1
 
 Refusals are one line of plain text.
 """
@@ -51,6 +52,7 @@ from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.recording.recorder import Recordings
 from streamer.server import metrics
 from streamer.server.assets import ASSETS, WEB
+from streamer.server.openapi import document
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.server.retention import expire
@@ -156,6 +158,7 @@ class Handlers:
             web.delete("/whip/{token}", self._sessions.unpublish),
             web.get("/healthz", self.health),
             web.get("/metrics", self.metrics),
+            web.get("/openapi.json", self.openapi),
         ]
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
@@ -214,6 +217,10 @@ class Handlers:
         return web.Response(
             status=200 if self._ready else 503, text=f"{state}\n", headers={"Cache-Control": "no-store"}
         )
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        """What there is to ask for, for programs."""
+        return web.json_response(document(tokens=bool(self._options.token_keys)))
 
     async def metrics(self, request: web.Request) -> web.Response:
         """All counts."""

@@ -11,6 +11,7 @@ _SESSION = (TALK, PUSH)
 SCOPES: Scopes = {
     **{("GET", path): () for path in ASSETS},  # the page comes first: it asks for the token
     ("GET", "/healthz"): (),
+    ("GET", "/openapi.json"): (),
     ("GET", "/metrics"): (ADMIN,),
     ("GET", "/ice"): (TALK, PUSH, WATCH),
     ("GET", "/avatars"): (TALK, PUSH, PHOTOS),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from engines.manifest import Manifest
 from streamer.avatar.gallery import Gallery
@@ -16,7 +18,9 @@ from streamer.core.aio import MonotonicClock
 from streamer.core.limits import Limits
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
+from streamer.server.assets import ASSETS
 from streamer.server.metrics import parse
+from streamer.server.openapi import document
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.server.routes.handlers import Handlers
@@ -24,6 +28,7 @@ from streamer.server.routes.scopes import SCOPES
 from streamer.web.descriptors import door_limits
 from streamer.web.door import Door
 from streamer.web.throttle import Throttles
+from tests import ROOT
 from tests.families import tiny_family
 
 SDP = {"Content-Type": "application/sdp"}
@@ -50,9 +55,35 @@ async def client(tiny_folder: Path) -> AsyncIterator[TestClient[web.Request, web
 
 def test_every_route_says_which_scope_it_needs(client: TestClient[web.Request, web.Application]) -> None:
     """One that says none is for who rules; so nothing new stands open, and nothing is shut by an oversight."""
-    served = client.server.app.router.routes()  # type: ignore[attr-defined]
-    there = {(route.method, route.resource.canonical) for route in served}
-    assert {(method, path) for method, path in there if method not in ("HEAD", "OPTIONS")} == set(SCOPES)
+    assert served(client) == set(SCOPES)
+
+
+def served(client: TestClient[web.Request, web.Application]) -> set[tuple[str, str]]:
+    routes = client.server.app.router.routes()  # type: ignore[attr-defined]
+    return {(route.method, route.resource.canonical) for route in routes if route.method not in ("HEAD", "OPTIONS")}
+
+
+async def test_the_document_is_valid_and_names_every_route(client: TestClient[web.Request, web.Application]) -> None:
+    async with client.get("/openapi.json") as response:
+        found = await response.json()
+    OpenAPIV31SpecValidator(found).validate()
+    named = {(method.upper(), path) for path, methods in found["paths"].items() for method in methods}
+    assert named == {(method, path) for method, path in served(client) if path not in ASSETS}
+    assert "security" not in found["paths"]["/session"]["post"]
+
+
+def test_the_document_says_which_scopes_are_needed() -> None:
+    found = document(tokens=True)
+    OpenAPIV31SpecValidator(found).validate()
+    assert found["paths"]["/metrics"]["get"]["description"] == "Needs a token of the scope admin."
+    assert "security" not in found["paths"]["/healthz"]["get"]
+
+
+async def test_the_guide_names_every_route(client: TestClient[web.Request, web.Application]) -> None:
+    guide = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for _, path in served(client):
+        if path not in ASSETS and not path.startswith(("/whip/", "/whep/viewer")):
+            assert re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), path).split("?")[0] in guide, path
 
 
 @pytest.mark.parametrize(
