@@ -17,6 +17,7 @@ const READOUT_MS = 1_000;
 const SILENT_READOUTS = 3; // without a packet: browsers take half a minute to notice that a server has gone
 const LOST = "The connection was lost.";
 const NEVER = "The server answers, but no call comes about: a firewall or a VPN may block UDP between you.";
+const NOT_FOUND = 404; // of a session that has ended, or whose worker has died
 const GONE = 410; // of a session that another page's call has replaced
 
 /**
@@ -182,6 +183,7 @@ export class Call {
     mine.readout = setInterval(async () => {
       const [statistics, told] = await Promise.all([mine.peer.getStats(), report(mine)]);
       if (this.attempt !== mine || mine.aborter.signal.aborted) return;
+      if (told === null) return this.#lost(mine, new Error(LOST));
       const now = { ...summary(statistics), told };
       silent = before?.packets === now.packets ? silent + 1 : 0;
       if (silent >= SILENT_READOUTS) return this.#lost(mine, new Error(LOST));
@@ -259,12 +261,12 @@ function gathered(peer) {
   });
 }
 
-/** How it goes, by the server's own counts; undefined where it does not say. */
+/** How it goes, by the server's own counts; null where the session is no more, undefined where it does not say. */
 async function report({ session, aborter }) {
   try {
     const look = (signal) => ask(session.location, { signal, token: session.token });
     const response = await within(READOUT_MS, aborter.signal, look);
-    return response.ok ? await response.json() : undefined;
+    return response.ok ? await response.json() : response.status === NOT_FOUND ? null : undefined;
   } catch {
     return undefined;
   }

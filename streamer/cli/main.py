@@ -37,6 +37,7 @@ COMMANDS = {
     "config": "show all options and where they are set",
     "engines": "check the engines",
     "bench": "measure a live conversation",
+    "cluster": "talk live on several machines",
 }
 DESCRIPTION = "A face made from one picture speaks with your voice: live in the browser, or in a video file."
 EXAMPLES = ("avatar serve", "avatar render --audio speech.wav --out talking.mp4")
@@ -78,7 +79,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return EXIT_REFUSED
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Reports a wrong option in one line, like every other error, and ends its help with examples."""
 
     def __init__(self, **options: Any) -> None:
@@ -92,10 +93,11 @@ class _Parser(argparse.ArgumentParser):
         self.epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples)
 
     def error(self, message: str) -> NoReturn:
+        """End the program with one line."""
         self.exit(EXIT_REFUSED, f"avatar: {message}; see `{self.prog} --help`\n")
 
 
-class _CommandParser(_Parser):
+class _CommandParser(Parser):
     """The parser of one command. It gets its arguments from the command's module when it is first used."""
 
     def __init__(self, **options: Any) -> None:
@@ -138,7 +140,7 @@ def command_parser(name: str) -> argparse.ArgumentParser:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = _Parser(prog="avatar")
+    parser = Parser(prog="avatar")
     parser.describe(DESCRIPTION, EXAMPLES)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument(

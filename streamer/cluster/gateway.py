@@ -22,7 +22,7 @@ from streamer.cluster.enclosure import CALLER_HEADER, OPENING, PASS_HEADER, RESE
 from streamer.cluster.messages import Report
 from streamer.cluster.placement import STICKY, burden, by_key
 from streamer.cluster.proxy import answer_headers, forward, passed_on
-from streamer.cluster.routing import ToAny, ToKey, ToWorker, route
+from streamer.cluster.routing import ToAny, ToKey, ToWorker, bearer_of, route
 from streamer.cluster.signed import Signer
 from streamer.cluster.socket_proxy import forward_socket
 from streamer.core.limits import Limits
@@ -45,8 +45,16 @@ class Gateway:
     """The handlers. `http`: connections to workers, see `proxy.connections`."""
 
     def __init__(
-        self, directory: Directory, signer: Signer, http: aiohttp.ClientSession, limits: Limits, random: Random
+        self,
+        directory: Directory,
+        signer: Signer,
+        http: aiohttp.ClientSession,
+        limits: Limits,
+        random: Random,
+        asks_tokens: bool = False,
     ) -> None:
+        """`asks_tokens`: a bearer token is a visitor's, and not a session's key."""
+        self._asks_tokens = asks_tokens
         self.opened = self.refused = self.passed = 0
         self._directory = directory
         self._signer = signer
@@ -86,7 +94,7 @@ class Gateway:
         if ticket is not None and not TICKET.fullmatch(ticket):
             raise web.HTTPBadRequest(text="ticket must be 16 to 64 letters, digits, - or _\n")
         offer = await self._body(request)
-        key = request.query.get("key") or _bearer(request)
+        key = self._key_of(request)
         try:
             for _ in range(TRIES):
                 worker, reservation = await self._admission.place(key, ticket, address_of(request))
@@ -103,7 +111,7 @@ class Gateway:
         """Whatever a worker answers."""
         if request.path.startswith("/cluster/"):
             raise web.HTTPNotFound
-        match route(request, self._signer):
+        match route(request, self._signer, not self._asks_tokens):
             case ToWorker(worker=name, path=path):
                 worker = self._directory.view.find(name)
                 missing: web.HTTPException = web.HTTPNotFound(text=NO_SESSION)
@@ -150,8 +158,14 @@ class Gateway:
         if answer.status == web.HTTPCreated.status_code:
             self.opened += 1
             self._sign(worker, answer.headers)
-            self._tidy(request.query.get("key") or _bearer(request), worker)
+            self._tidy(self._key_of(request), worker)
         return answer
+
+    def _key_of(self, request: web.Request) -> str | None:
+        """The key of the session that is to begin."""
+        if request.path != "/whip":
+            return request.query.get("key")
+        return None if self._asks_tokens else bearer_of(request)
 
     def _sign(self, worker: Report, headers: CIMultiDict[str]) -> None:
         """Put the worker's name into the addresses that an answer tells."""
@@ -211,10 +225,3 @@ class Gateway:
             ) from None
         except TimeoutError:
             raise web.HTTPRequestTimeout(text="the request's body did not arrive in time\n") from None
-
-
-def _bearer(request: web.Request) -> str | None:
-    """The key of a session that is opened by WHIP."""
-    if request.path != "/whip":
-        return None
-    return request.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ").strip() or None

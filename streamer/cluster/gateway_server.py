@@ -7,17 +7,20 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from random import SystemRandom
+from typing import Any
 
 from aiohttp import web
 
 from streamer.cluster.admission import Directory
+from streamer.cluster.enclosure import OPENING
 from streamer.cluster.gateway import Gateway
 from streamer.cluster.gateway_metrics import metrics_of
 from streamer.cluster.proxy import connections
 from streamer.cluster.signed import Signer
 from streamer.core.aio import MonotonicClock
-from streamer.core.limits import Limits
-from streamer.server.app import HTTP
+from streamer.core.limits import Limits, RateLimits
+from streamer.server.app import HTTP, asking_for_tokens
+from streamer.server.routes.scopes import SCOPES
 from streamer.web.descriptors import door_limits
 from streamer.web.door import Door
 from streamer.web.guard import guard
@@ -39,12 +42,29 @@ class GatewayRates:
 
 @dataclass(frozen=True)
 class GatewayOptions:
-    """Where a gateway listens, and whose pages may use it beside its own."""
+    """Where a gateway listens, whose pages may use it beside its own, and what tokens are checked by."""
 
     host: str = "localhost"
     port: int = 8080
     allowed_origins: tuple[str, ...] = ()
+    token_keys: tuple[str, ...] = ()
     rates: GatewayRates = GatewayRates()
+
+
+class _Opening(dict[tuple[str, str], tuple[str, ...]]):
+    """What routes of a gateway need: those that begin a session what a server's need, so that no stranger takes a place
+    or stands in line. All others are open here; workers ask for what they need.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({route: scopes for route, scopes in SCOPES.items() if route[1] in OPENING})
+
+    def __missing__(self, route: tuple[str, str]) -> tuple[str, ...]:
+        return ()
+
+    def get(self, route: tuple[str, str], default: Any = None) -> tuple[str, ...]:
+        """As of a dict, but that nothing is missing."""
+        return self[route]
 
 
 @contextlib.asynccontextmanager
@@ -57,9 +77,10 @@ async def gateway(options: GatewayOptions, directory: Directory, signer: Signer)
     rates = options.rates
     requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, clock)
     async with connections() as http:
-        handlers = Gateway(directory, signer, http, limits, SystemRandom())
+        handlers = Gateway(directory, signer, http, limits, SystemRandom(), bool(options.token_keys))
         guarded = guard(options.host, "/obs", Origins(options.allowed_origins))
-        middlewares = [door.middleware(), guarded, throttled(requests)]
+        tokens = asking_for_tokens(options.token_keys, RateLimits(), _Opening())
+        middlewares = [door.middleware(), guarded, throttled(requests), tokens]
         app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
         app.router.add_get("/metrics", metrics_of(handlers, directory, door))
         app.add_routes(handlers.routes())

@@ -30,6 +30,12 @@ class Reservations:
         """How many may be promised."""
         return max(0, self._most() - self._used())
 
+    @property
+    def pending(self) -> int:
+        """How many are promised, or being taken."""
+        self._prune()
+        return len(self._promised) + len(self._taking)
+
     def reserve(self, beyond: bool = False) -> str | None:
         """Promise a place: return the reservation's name, None when there is none.
 

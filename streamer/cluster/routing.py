@@ -35,10 +35,15 @@ class ToAny:
     path: str
 
 
-def route(request: web.Request, signer: Signer) -> ToWorker | ToKey | ToAny:
-    """Say who is to answer."""
-    bearer = request.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ").strip()
-    if request.path == BY_BEARER and bearer:
+def bearer_of(request: web.Request) -> str | None:
+    """The bearer token."""
+    return request.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ").strip() or None
+
+
+def route(request: web.Request, signer: Signer, by_bearer: bool) -> ToWorker | ToKey | ToAny:
+    """Say who is to answer. `by_bearer`: a bearer token may name a session."""
+    bearer = bearer_of(request)
+    if by_bearer and request.path == BY_BEARER and bearer is not None:
         if (signed := signer.read(bearer)) is not None:
             return ToWorker(signed.worker, f"{BY_BEARER}/{signed.name}")
         return ToKey(bearer, BY_BEARER)

@@ -40,10 +40,11 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     @classmethod
     def decode(cls, line: bytes) -> WorkerSettings:
         """What `encode` made. Raises msgspec.ValidationError."""
-        return msgspec.json.decode(line, type=cls, dec_hook=_read_path)
+        return msgspec.json.decode(line, type=cls, dec_hook=read_path)
 
 
-def _read_path(kind: type, value: Any) -> Any:
+def read_path(kind: type, value: Any) -> Any:
+    """Decode what msgspec has no form for: paths."""
     if kind is Path:
         return Path(value)
     raise NotImplementedError(kind)
@@ -66,7 +67,8 @@ def main() -> int:
 
 
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not through the buffer, whose lock a thread may not hold when the interpreter ends
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -20,12 +20,12 @@ from streamer.core.errors import EngineError
 READY = "avatar: ready at "
 START_S = 240.0  # loading and compiling the graphs on a slow machine
 ASK_S = 5.0
-STOP_S = 5.0
+STOP_S = 10.0
 
 
-def new_name() -> str:
+def new_name(actor: str) -> str:
     """A worker's name: another one with each start, so that what was signed for its predecessor leads nowhere."""
-    return f"w{secrets.token_hex(4)}"
+    return f"{actor}-{secrets.token_hex(3)}"
 
 
 class WorkerProcess:
@@ -45,6 +45,8 @@ class WorkerProcess:
             self.url = self._begin()
         except BaseException:
             self.stop()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
             raise
         threading.Thread(target=self._drop_output, daemon=True).start()
 

@@ -114,6 +114,11 @@ class Caller:
         """Where others may watch the session, as a path."""
         return self._call.watch
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server has said goodbye, or is lost."""
+        return self._call.ended.is_set()
+
     async def __aenter__(self) -> Caller:
         """Call. Raises SessionError with the server's words when it refuses."""
         await self._call.__aenter__()

@@ -38,7 +38,7 @@ from streamer.server.routes.handlers import Handlers
 from streamer.server.routes.scopes import SCOPES
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
-from streamer.web.access import access, audit
+from streamer.web.access import Scopes, access, audit
 from streamer.web.descriptors import door_limits
 from streamer.web.door import Door
 from streamer.web.guard import guard
@@ -184,12 +184,12 @@ def certificate_of(options: ServeOptions) -> Certificate | None:
     return Certificate(options.cert, options.key)
 
 
-def asking_for_tokens(keys: Sequence[str], rates: RateLimits) -> Middleware:
+def asking_for_tokens(keys: Sequence[str], rates: RateLimits, scopes: Scopes = SCOPES) -> Middleware:
     """The middleware that asks for tokens, where there is something to check them by. Raises ConfigError."""
     verifier = Verifier(keys) if keys else None
     clock = MonotonicClock()
     failures = Throttles(rates.wrong_tokens_each, rates.wrong_tokens, rates.patience_s, clock)
-    return access(verifier, SCOPES, failures, Throttles(rates.requests_each, rates.requests, rates.patience_s, clock))
+    return access(verifier, scopes, failures, Throttles(rates.requests_each, rates.requests, rates.patience_s, clock))
 
 
 def _portraits(manifest: Manifest, default: str | None) -> Gallery | None:

@@ -28,6 +28,7 @@ class WaitingLine:
         """`most`: tickets."""
         self._clock = clock
         self._most = most
+        self._earliest = clock.now()  # no ticket was asked with longer ago
         self._waiting: dict[str, _Ticket] = {}  # in the order of their coming
 
     def __len__(self) -> int:
@@ -61,6 +62,9 @@ class WaitingLine:
 
     def _forget(self) -> None:
         least = self._clock.now() - PATIENCE_S
+        if least <= self._earliest:
+            return  # nobody has been silent for so long
         for ticket, waiting in list(self._waiting.items()):
             if waiting.asked < least:
                 del self._waiting[ticket]
+        self._earliest = min((waiting.asked for waiting in self._waiting.values()), default=self._clock.now())

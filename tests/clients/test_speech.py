@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from clients.resuming_speech import ResumingSpeech
 from clients.speech import SpeechClient, SpeechClientError
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests.fakes.spoken import SAMPLE_RATE, STEP_MS, caller_of, steps, until_heard, voiced
@@ -151,3 +153,31 @@ async def test_what_the_server_says_of_an_address_is_shown(server: LaunchedServe
     with pytest.raises(SpeechClientError, match="session") as caught:
         await SpeechClient(f"{server.url}session/nobody").__aenter__()
     assert "HTTP" not in str(caught.value)
+
+
+async def test_speech_goes_on_where_it_broke_off_when_its_session_is_begun_anew(server: LaunchedServer) -> None:
+    """What the first session has told as heard and what the second says are all of it, and no more."""
+    key, length_ms = "a-key-that-nobody-guesses", 4_000
+    location, query = f"{server.url}session/{key}", f"speech=1&key={key}"
+    events: list[dict[str, Any]] = []
+    async with (
+        caller_of(server, query=query) as first,
+        ResumingSpeech(location, patience_s=60, on_event=events.append) as speech,
+    ):
+        saying = asyncio.create_task(speech.say(steps([0.5] * (length_ms // STEP_MS)), SAMPLE_RATE))
+        await until_heard(first, 1_000)
+        async with caller_of(server, query=query) as second, asyncio.timeout(60):  # which ends the first
+            heard_ms = await saying
+            await until_heard(second, 100)
+    assert speech.losses == 1
+    assert abs(heard_ms - length_ms) <= 1
+    positions = [event["position_ms"] for event in events if event["type"] == "played"]
+    again = next(number for number, (one, next_one) in enumerate(pairwise(positions)) if next_one < one)
+    assert positions[again] >= 750
+    assert abs(positions[again] + positions[-1] - length_ms) <= 1
+
+
+async def test_speech_for_a_session_that_stays_away_says_so(server: LaunchedServer) -> None:
+    with pytest.raises(SpeechClientError, match="no such session"):
+        async with ResumingSpeech(f"{server.url}session/a-key-that-nobody-has", patience_s=0.3):
+            pass

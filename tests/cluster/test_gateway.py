@@ -6,13 +6,16 @@ import asyncio
 import io
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from streamer.access.grant import TALK, WATCH
+from streamer.access.secret import new_secret, public_text
+from streamer.access.tokens import mint
 from streamer.cluster.gateway_server import GatewayOptions, gateway
 from streamer.cluster.signed import Signer
 from tests.fakes.cluster import FakeWorker, LocalDirectory, refreshed, workers
@@ -200,6 +203,22 @@ async def test_bad_requests_are_refused_in_one_clear_line(house: House) -> None:
     ):
         found, text = await house.ask("POST", f"session?{query}", data=body, headers=headers)
         assert (found, words in text, text.count("\n")) == (status, True, 1), text
+
+
+async def test_who_has_no_token_neither_takes_a_place_nor_stands_in_line(house: House) -> None:
+    secret = new_secret()
+    options = replace(OPTIONS, token_keys=(public_text(secret),))
+    async with gateway(options, house.directory, SIGNER) as url:
+        closed = House(url, house.workers, house.directory, house.http)
+        for headers, status in (
+            ({}, 401),
+            ({"Authorization": f"Bearer {new_secret()}"}, 401),
+            ({"Authorization": f"Bearer {mint(secret, 'ada', (WATCH,), 60)}"}, 403),
+            ({"Authorization": f"Bearer {mint(secret, 'ada', (TALK,), 60)}"}, 201),
+        ):
+            assert (await closed.ask("POST", "session", data="v=0", headers=SDP | headers))[0] == status
+        assert sum(len(worker.lobby.sessions) for worker in house.workers) == 1
+        assert (await closed.ask("GET", ""))[0] == 200
 
 
 async def test_counts_tell_of_places_and_refusals(house: House) -> None:

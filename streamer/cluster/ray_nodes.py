@@ -1,0 +1,108 @@
+"""This machine as a node of a Ray cluster: Ray's own processes, started and ended as one child."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import ray
+
+from streamer.cluster.ray_actors import NAMESPACE
+from streamer.core.errors import ConfigError
+
+START_S = 120.0
+STOP_S = 20.0
+STORE_BYTES = 80 << 20  # Ray's object store, of which nothing here makes use
+RAY = (sys.executable, "-m", "ray.scripts.scripts")
+
+
+def make_token() -> None:
+    """Make the token that lets nodes and programs into clusters, where there is none: Ray runs what they ask for."""
+    path = Path.home() / ".ray" / "auth_token"
+    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ) or path.exists():
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_hex(32))
+
+
+@contextlib.contextmanager
+def node(
+    address: str, own: str | None, resources: Mapping[str, float], gpus: float | None, head: bool = False
+) -> Iterator[str]:
+    """Run a node while the context lasts, and be connected to its cluster; gives the cluster's address.
+
+    address: where the head listens, HOST:PORT. own: this machine's address, None for what Ray finds.
+
+    Raises:
+        ConfigError: the cluster cannot be begun or reached.
+    """
+    if head:
+        make_token()
+    arguments = ["start", "--block", "--disable-usage-stats", "--num-cpus=0", f"--object-store-memory={STORE_BYTES}"]
+    arguments += [f"--resources={json.dumps(dict(resources))}"]
+    if gpus is not None:
+        arguments += [f"--num-gpus={gpus:g}"]
+    if own is not None:
+        arguments += [f"--node-ip-address={own}"]
+    if head:
+        arguments += ["--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false"]
+    else:
+        arguments += [f"--address={address}"]
+    with tempfile.TemporaryFile() as output:  # a pipe would have to be read
+        yield from _run(arguments, address, output)
+
+
+def _run(arguments: list[str], address: str, output: IO[bytes]) -> Iterator[str]:
+    process = subprocess.Popen([*RAY, *arguments], stdout=output, stderr=subprocess.STDOUT)
+    try:
+        _connect(address, process, output)
+        yield address
+    finally:
+        with contextlib.suppress(Exception):  # whatever is wrong, the node ends
+            ray.shutdown()
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _connect(address: str, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+    end = time.monotonic() + START_S
+    while True:
+        if process.poll() is not None:
+            raise ConfigError(f"Ray did not start at {address}: {_last_words(output)}")
+        try:
+            connect(address)
+            return
+        except ConfigError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+
+
+def connect(address: str) -> None:
+    """Connect this program to a cluster; `auto` is that of this machine. Raises ConfigError."""
+    options: dict[str, Any] = {"address": address, "namespace": NAMESPACE, "log_to_driver": False}
+    try:
+        ray.init(**options, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        words = " ".join(str(error).split())[:160]
+        raise ConfigError(f"no Ray cluster at {address} ({words}); begin one with `avatar cluster start`") from None
+
+
+def _last_words(output: IO[bytes]) -> str:
+    output.seek(0)
+    lines = [line.strip() for line in output.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
