@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from engines.errors import first_line
 from streamer.audio.format import CHANNELS, RATE, Samples
 from streamer.audio.mono import MonoMix
+from streamer.audio.ogg_links import FileSpan, link_starts
 from streamer.audio.piped import Piped, Say, is_pipe
 from streamer.audio.track import PYAV_ERRORS, Course, Part, parts
 from streamer.core.console import note
@@ -50,11 +51,17 @@ class Sound:
         self._say: Say | None = say
         self._piped = Piped(path, say) if is_pipe(path) else None
         self._file = self._piped.path if self._piped else path
+        self._links = [0]
         with self._opened() as container:
             self.track = self._chosen(container, track)
             self.seconds = _announced(container, self.track - 1)
             self._broken_off = container.format.name == "ogg" and not _ends_whole(self._file)
             self._complete = _knows_its_length(self._file, container, self.track - 1)
+            if container.format.name == "ogg":
+                with self._file.open("rb") as content:
+                    self._links = link_starts(content)
+        if len(self._links) > 1 and self.seconds is not None:
+            self.seconds = None  # FFmpeg's is of the first, or a guess
 
     def is_at(self, path: Path) -> bool:
         """Whether the sound comes from that file."""
@@ -76,8 +83,9 @@ class Sound:
 
     def _parts(self) -> Iterator[Part]:
         course = Course()
-        with self._opened() as container:
-            yield from parts(container, self.track - 1, course)
+        for start, end in zip(self._links, [*self._links[1:], None], strict=True):
+            with self._opened(start, end) as container:
+                yield from parts(container, min(self.track, len(container.streams.audio)) - 1, course)
         if not course.sounding:
             because = f"cannot be decoded ({course.reason})" if course.reason else "is empty"
             raise MediaError(f"{self.path}: its sound {because}")
@@ -108,7 +116,7 @@ class Sound:
             yield "its sound is silent; the lips will not move"
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[av.container.InputContainer]:
+    def _opened(self, start: int = 0, end: int | None = None) -> Iterator[av.container.InputContainer]:
         path, file = self.path, self._file
         if not file.is_file():
             raise MediaError(f"{path}: {'is a folder; expected a file' if file.is_dir() else 'no such file'}")
@@ -116,7 +124,7 @@ class Sound:
             raise MediaError(f"{path}: not a sound or video file: it is empty")
         try:
             # Opened here, so that a playlist cannot send the decoder to other files or to the network.
-            content = file.open("rb")
+            content = FileSpan(file, start, end)
         except OSError as error:
             raise MediaError(f"{path}: cannot be read ({error.strerror})") from None
         with content:

@@ -168,3 +168,26 @@ def test_no_bytes_end_in_anything_but_sound_or_one_line(
     with contextlib.suppress(MediaError):
         sound = Sound(path, say=lambda _: None)
         assert all(np.isfinite(part).all() and np.abs(part).max() <= 1.5 for part in sound.mono())
+
+
+@pytest.mark.parametrize("codec", ["libopus", "flac"])
+def test_recordings_chained_in_one_ogg_may_differ(tmp_path: Path, codec: str) -> None:
+    """Voice messages and radio that are joined: each begins a stream of its own (RFC 3533, section 4)."""
+    one, other = (speech_like(seconds).repeat(3) for seconds in (1.0, 2.0))
+    stereo = np.stack([other, other], axis=1)
+    links = [
+        encoded(tmp_path / f"{name}.ogg", codec, samples, rate=48_000)
+        for name, samples in (("one", one), ("other", stereo))
+    ]
+    heard = Heard(joined(tmp_path / "chain.ogg", *links, *links))
+    assert heard.seconds == pytest.approx(6.0, abs=0.1)
+    assert heard.level(1.2, 2.9) > 0.1
+    assert heard.level(4.2, 5.9) > 0.1
+    assert heard.said == []
+
+
+def test_damaged_bytes_between_the_pages_of_a_chain_hide_no_recording(tmp_path: Path) -> None:
+    one = encoded(tmp_path / "one.ogg", "libopus", speech_like(1.0).repeat(3), rate=48_000)
+    chain = tmp_path / "chain.ogg"
+    chain.write_bytes(one.read_bytes() + b"\x00OggX" * 40_000 + one.read_bytes())
+    assert Heard(chain).seconds == pytest.approx(2.0, abs=0.1)
