@@ -8,7 +8,7 @@ const TIMEOUT_MS = 10_000;
 const element = (id) => document.getElementById(id);
 
 export class Faces {
-  /** `chosen(avatar)` is called with each choice; `background()` gives the one that portraits are shown on. */
+  /** `chosen(avatar)` is called with each choice; `background()` gives the one chosen for portraits, if any. */
   constructor({ chosen, background }) {
     Object.assign(this, { chosen, background });
     this.current = null;
@@ -38,7 +38,7 @@ export class Faces {
   /** The portrait on the stage, as a call would begin with it. */
   redraw() {
     const [portrait, background] = [element("portrait"), this.background()];
-    const query = background === "none" ? "" : `?${new URLSearchParams({ background })}`;
+    const query = background ? `?${new URLSearchParams({ background })}` : "";
     showPicture(portrait, `${at(this.current.picture)}${query}`).catch(() => {}); // the face comes all the same
     portrait.alt = this.current.description;
   }

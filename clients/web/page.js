@@ -27,10 +27,11 @@ const element = (id) => document.getElementById(id);
 const button = element("start");
 const settings = new Settings();
 const call = new Call({ query, voice: PUSHED ? null : () => voice.stream(), on: follow });
-const background = backgrounds(settings.get("background") ?? "none", (value) => {
+const swatch = backgrounds(settings.get("background") ?? "none", (value) => {
   settings.set("background", value);
   changed();
 });
+const background = () => settings.get("background") && swatch(); // undefined: the server's
 const faces = new Faces({
   background,
   chosen({ name }) {
@@ -125,7 +126,7 @@ function tokenTyped(why) {
 
 function query() {
   const wanted = new URLSearchParams({ avatar: faces.current?.name ?? "" });
-  if (background() !== "none") wanted.set("background", background());
+  if (background()) wanted.set("background", background());
   if (element("size").value) wanted.set("size", element("size").value);
   if (PUSHED) wanted.set("speech", "1");
   return wanted;
@@ -236,7 +237,7 @@ function tellAddress(location) {
 
 function pageAddress(path) {
   const shared = new URLSearchParams({ avatar: faces.current?.name ?? "" });
-  if (background() !== "none") shared.set("background", background());
+  if (background()) shared.set("background", background());
   if (PUSHED) shared.set("speech", "1");
   return `${at(path)}?${shared}`;
 }

@@ -47,7 +47,6 @@ from streamer.avatar.gallery import Gallery
 from streamer.core.aio import MonotonicClock
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.limits import Limits, RateLimits
-from streamer.core.options import PLAIN_FACE
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.recording.recorder import Recordings
 from streamer.server import metrics
@@ -195,10 +194,10 @@ class Handlers:
         return await self._photos.remove(request, self._known_gallery())
 
     async def picture(self, request: web.Request) -> web.Response:
-        """A portrait, on a background where one is asked for."""
+        """A portrait, on the background that a session with the same query would have."""
         try:
             portrait = self._seen_gallery(request).find(request.match_info["name"])
-            background = face_options.of_query(request.query, PLAIN_FACE).background
+            background = face_options.of_query(request.query, self._options.face).background
         except BundleError as error:
             raise web.HTTPNotFound(text=f"{error}\n") from None
         except ConfigError as error:

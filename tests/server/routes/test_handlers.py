@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from engines.manifest import Manifest
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import MonotonicClock
 from streamer.core.limits import Limits
+from streamer.core.options import FaceOptions
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
 from streamer.server.assets import ASSETS
@@ -34,8 +36,8 @@ from tests.families import tiny_family
 SDP = {"Content-Type": "application/sdp"}
 
 
-@pytest.fixture
-async def client(tiny_folder: Path) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+@asynccontextmanager
+async def server(tiny_folder: Path, options: ServeOptions) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     manifest, limits, clock = Manifest.load(tiny_folder), Limits(), MonotonicClock()
     worker = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE)
     lobby = Lobby(worker, 1, limits, clock)
@@ -46,10 +48,16 @@ async def client(tiny_folder: Path) -> AsyncIterator[TestClient[web.Request, web
 
     door = Door(protocol, door_limits(1), clock)
     requests = Throttles((100.0, 100), (100.0, 100), 0.0, clock)
-    handlers = Handlers(manifest, worker, lobby, limits, ServeOptions(), door, requests)
+    handlers = Handlers(manifest, worker, lobby, limits, options, door, requests)
     handlers.gallery = Gallery.load(manifest, [tiny_family.NAME], tiny_family.NAME)
     app.add_routes(handlers.routes())
     async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(tiny_folder: Path) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    async with server(tiny_folder, ServeOptions()) as client:
         yield client
 
 
@@ -127,6 +135,16 @@ async def test_portraits_show_while_the_engines_load(client: TestClient[web.Requ
     assert [avatar["name"] for avatar in found["avatars"]] == [tiny_family.NAME]
     async with client.get(found["avatars"][0]["picture"]) as response:
         assert (response.status, response.content_type) == (200, "image/png")
+
+
+async def test_portraits_have_the_background_of_the_servers_sessions(tiny_folder: Path) -> None:
+    """The page shows one until the first picture comes: another background would flash."""
+    async with server(tiny_folder, ServeOptions(face=FaceOptions(background="#0000ff"))) as client:
+        found = {}
+        for query in ("", "?background=0000ff", "?background=none"):
+            async with client.get(f"/avatars/{tiny_family.NAME}.png{query}") as response:
+                found[query] = await response.read()
+    assert found[""] == found["?background=0000ff"] != found["?background=none"]
 
 
 async def test_refused_sessions_are_counted(client: TestClient[web.Request, web.Application]) -> None:
