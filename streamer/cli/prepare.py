@@ -10,12 +10,18 @@ from streamer.avatar.catalogue import WHOLE_MODES
 from streamer.cli.arguments import add_family, add_photo
 from streamer.core.console import say
 
-EXAMPLES = ("avatar prepare me.jpg", 'avatar prepare team.jpg --face 2 --name ada --title "Ada"')
+EXAMPLES = (
+    "avatar prepare me.jpg",
+    "avatar prepare me.mp4",
+    'avatar prepare team.jpg --face 2 --name ada --title "Ada"',
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `avatar prepare`."""
-    parser.add_argument("photo", type=Path, metavar="PHOTO", help="a picture with one face: JPEG, PNG, WebP, TIFF, ...")
+    parser.add_argument(
+        "photo", type=Path, metavar="PHOTO", help="a picture with one face: JPEG, PNG, WebP, TIFF, ...; or a video"
+    )
     parser.add_argument("--name", metavar="NAME", help="name of the avatar (default: made of the file's name)")
     parser.add_argument("--title", metavar="TEXT", help="name that people see (default: made of the name)")
     add_photo(parser)
@@ -33,12 +39,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make an avatar of a photo, for `avatar render` and `avatar serve`. The photo stays on this machine.
 
-    Best is a sharp picture of one person who looks into the camera, mouth closed, with some room around the head.
+    Best is a sharp picture of one person who looks into the camera, mouth closed, with some room around the head. Of a
+    video the picture is taken that comes nearest to this, in its first minute.
     """
+    from streamer.photo.best_frame import is_clip, still_of
+    from streamer.photo.prepare import name_of
+    from streamer.vision.landmarks import shared_landmarker
+
+    if not is_clip(args.photo):
+        return _make(args, args.photo)
+    args.name = args.name or name_of(args.photo)
+    with still_of(args.photo, shared_landmarker()) as (still, remark):
+        say(f"note: {remark}")
+        return _make(args, still)
+
+
+def _make(args: argparse.Namespace, photo: Path) -> int:
     from streamer.photo.prepare import PrepareOptions, prepare
 
     options = PrepareOptions(
-        photo=args.photo,
+        photo=photo,
         name=args.name,
         title=args.title,
         face=args.face,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 
 from engines.manifest import Manifest
@@ -20,9 +19,8 @@ from streamer.photo.make_avatar import read_coefficients
 from streamer.photo.sadtalker_crop import Box, crop_box
 from streamer.stages.smoothing import SavitzkyGolay
 from streamer.vision.landmarks import Landmarker, shared_landmarker
+from streamer.vision.video_pictures import pictures
 
-MOST_S = 60  # of a video that are read; the rest is ignored
-MOST_PIXELS = 4096 * 2304
 LONGEST_GAP = FPS  # frames without a face in which the last one seen stands in
 
 Show = Callable[[int], None]
@@ -91,53 +89,6 @@ def faces(path: Path, landmarker: Landmarker) -> Iterator[tuple[ByteArray, Float
         yield last
     if last is None:
         raise MediaError(f"{path}: no face found in it")
-
-
-def pictures(path: Path) -> Iterator[ByteArray]:
-    """RGB pictures [H, W, 3] of a video at FPS, at most MOST_S seconds of them.
-
-    Raises:
-        MediaError: no such file, no video in it, too large a picture, or nothing that can be decoded.
-    """
-    if not path.is_file():
-        raise MediaError(f"{path}: no such file")
-    count = 0
-    try:
-        # Opened here, so that a playlist cannot send the decoder to other files or to the network.
-        with path.open("rb") as file, av.open(file, "r") as container:
-            if not container.streams.video:
-                raise MediaError(f"{path}: holds no pictures; expected a video")
-            for picture in _at_our_rate(path, container):
-                yield picture
-                count += 1
-                if count >= MOST_S * FPS:
-                    return
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (av.error.FFmpegError, ValueError) as error:
-        if not count:
-            raise MediaError(f"{path}: not a video that can be read ({error})") from None
-    if not count:
-        raise MediaError(f"{path}: holds no pictures")
-
-
-def _at_our_rate(path: Path, container: av.container.InputContainer) -> Iterator[ByteArray]:
-    """For each frame of ours, the picture that the video shows at its moment."""
-    shown: ByteArray | None = None
-    start = moment = 0.0
-    count = 0
-    for frame in container.decode(video=0):
-        if frame.width * frame.height > MOST_PIXELS:
-            raise MediaError(f"{path}: pictures of {frame.width}x{frame.height}; expected at most {MOST_PIXELS} pixels")
-        moment = float(frame.time or 0.0)
-        if shown is None:
-            start = moment
-        while shown is not None and start + count / FPS < moment - 1e-4:
-            yield shown
-            count += 1
-        shown = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    if shown is not None and start + count / FPS < moment + 1e-4:
-        yield shown
 
 
 def smoothed(track: FloatArray) -> FloatArray:

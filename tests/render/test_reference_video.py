@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -14,20 +13,11 @@ from engines.manifest import Manifest
 from streamer.cli.main import main
 from streamer.core.errors import ConfigError, MediaError
 from streamer.core.frames import ByteArray
-from streamer.render.reference_video import LONGEST_GAP, faces, pictures, read_script
+from streamer.render.reference_video import LONGEST_GAP, faces, read_script
 from streamer.vision.landmarks import shared_landmarker
+from streamer.vision.video_pictures import pictures
 from tests.fakes.sound import speech_like, write_wav
-
-
-def write_video(path: Path, frames: list[ByteArray], rate: int = 25) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "10"})
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for picture in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
+from tests.fakes.video import write_video
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,15 @@
-"""Films as pictures and landmarks: from a video file, or from the pictures of an avatar, on the grid of 25 a second."""
+"""Films as landmarks: of a video file's pictures, or of an avatar's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-import av
 import numpy as np
 
 from streamer.core.errors import MediaError
 from streamer.core.frames import ByteArray, FloatArray
-from streamer.core.rates import FPS
 from streamer.vision.landmarks import POINTS, shared_landmarker
-
-LARGEST = 1920  # pixels a side: a clip that is larger is refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,34 +23,6 @@ class Film:
     def found(self) -> float:
         """Share of the pictures in which there was a face."""
         return float(np.isfinite(self.points[:, 0, 0]).mean())
-
-
-def clip_pictures(path: Path, most_s: float) -> Iterator[ByteArray]:
-    """The pictures [H, W, 3] of a video file at FPS, each as the last that was due; at most `most_s` seconds.
-
-    Raises:
-        MediaError: no video in it, or one that is too large.
-    """
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise MediaError(f"{path}: no video in it")
-            stream = container.streams.video[0]
-            if max(stream.width, stream.height) > LARGEST:
-                raise MediaError(f"{path}: {stream.width}x{stream.height}, at most {LARGEST} a side")
-            due, shown = 0, None
-            for number, frame in enumerate(container.decode(stream)):
-                at = frame.time if frame.time is not None else number / float(stream.average_rate or FPS)
-                while shown is not None and due / FPS < at - 1e-6:
-                    if due >= most_s * FPS:
-                        return
-                    yield shown
-                    due += 1
-                shown = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-            if shown is not None and due < most_s * FPS:
-                yield shown
-    except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f"{path}: not a video that can be read ({error})") from error
 
 
 def watch(pictures: Iterable[ByteArray], keep: Iterable[int] = ()) -> Film:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -16,13 +17,14 @@ from streamer.core.errors import MediaError
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import FPS, SAMPLE_RATE
-from streamer.measure.card.film import Film, clip_pictures, watch
+from streamer.measure.card.film import Film, watch
 from streamer.measure.card.likeness import Likeness, likeness
 from streamer.measure.card.signals import Blinks, Follows, Signals, blinks, follows, jitter, signals
 from streamer.measure.head_motion import HeadMotion
 from streamer.measure.head_motion import measure as measure_head
 from streamer.pipeline import Avatar, CoefficientStream, Engines, FaceRenderer
 from streamer.vision.landmarks import shared_landmarker
+from streamer.vision.video_pictures import pictures
 
 KEPT = 24  # pictures of a film that are looked at for likeness
 VIEWS = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees of yaw that are shown
@@ -49,7 +51,7 @@ class Reference:
         if len(sound) < 4 * SAMPLE_RATE:
             raise MediaError(f"{path}: {len(sound) / SAMPLE_RATE:.1f} s of sound, at least 4 are needed to measure")
         try:
-            person = watch(clip_pictures(path, most_s))
+            person = watch(islice(pictures(path), round(most_s * FPS)))
         except MediaError:
             person = None  # it has sound, as was seen above: a sound file
         return cls(path.name, sound, person if person is not None and person.found > 0.5 else None)
@@ -99,12 +101,12 @@ def speak(engines: Engines, avatar: Avatar, name: str, reference: Reference, see
     kept = {int(frame) for frame in np.linspace(5, count - 1, KEPT)}
     shown: list[ByteArray] = []
 
-    def pictures() -> Iterator[ByteArray]:
+    def watched() -> Iterator[ByteArray]:
         for picture in _pictures(engines, avatar, options, reference.sound, times):
             shown.append(picture)
             yield picture
 
-    film = watch(pictures(), kept)
+    film = watch(watched(), kept)
     seen = signals(film.points)
     portrait = _portrait(avatar)
     rest = np.median(seen.head, axis=0) if portrait is None else signals(portrait[None]).head[0]

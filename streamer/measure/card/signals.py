@@ -32,7 +32,7 @@ class Signals:
 
 def signals(points: FloatArray) -> Signals:
     """Read off landmarks [n, 478, 3]; what is missing between two frames is drawn straight."""
-    filled = _filled(points.astype(np.float64))
+    filled = without_gaps(points)
     across, up = filled[:, 454] - filled[:, 234], filled[:, 10] - filled[:, 152]
     pitch = np.degrees(np.arctan2(-up[:, 2], -up[:, 1]))
     yaw = np.degrees(np.arctan2(across[:, 2], across[:, 0]))
@@ -100,7 +100,8 @@ def _ratio(points: Curve, gap: tuple[int, int], width: tuple[int, int]) -> Curve
     return np.asarray(apart / np.linalg.norm(points[:, width[0], :2] - points[:, width[1], :2], axis=1), np.float64)
 
 
-def _filled(points: Curve) -> Curve:
+def without_gaps(points: FloatArray) -> Curve:
+    """Landmarks [n, 478, 3] with what is missing drawn straight. Raises ValueError: no face in any picture."""
     known = np.isfinite(points[:, 0, 0])
     if not known.any():
         raise ValueError("no face in any picture")

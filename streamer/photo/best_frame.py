@@ -1,0 +1,101 @@
+"""The picture of a clip that makes the best portrait: a look into the camera, eyes open, mouth shut, sharp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+
+from streamer.avatar.bundle_files import write_picture
+from streamer.core.errors import MediaError, PhotoError
+from streamer.core.frames import ByteArray, FloatArray
+from streamer.core.rates import FPS
+from streamer.photo.portrait import head_angles
+from streamer.vision.landmarks import Landmarker
+from streamer.vision.video_pictures import pictures
+
+SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
+STEP = 4  # every fourth picture is looked at
+# Penalties, of about 1 for what one would not choose: degrees from the front, mouth open by so many of its widths, lids
+# lower than usual by that share, blurred to that share of the sharpest.
+TURNED, OPEN, LOWERED, BLURRED = 12.0, 0.12, 0.35, 0.6
+_FACE = (234, 454, 10, 152)  # mesh points at the face's edges
+
+
+def is_clip(path: Path) -> bool:
+    """Whether the file's name is that of a video."""
+    return path.suffix.lower() in SUFFIXES
+
+
+@contextmanager
+def still_of(path: Path, landmarker: Landmarker) -> Iterator[tuple[Path, str]]:
+    """The best picture of a clip as a PNG file, for as long as the block lasts, and a remark that says which it is.
+
+    Raises:
+        PhotoError: not a video, or no face in it.
+    """
+    picture, seconds = best_frame(path, landmarker)
+    with TemporaryDirectory(prefix="avatar-") as folder:
+        still = Path(folder) / f"{path.stem}.png"
+        write_picture(still, picture)
+        yield still, f"took the picture at {seconds:.1f} s of the clip"
+
+
+def best_frame(path: Path, landmarker: Landmarker) -> tuple[ByteArray, float]:
+    """The picture [H, W, 3] and the second it is at. Raises PhotoError: not a video, or no face in it."""
+    rows: list[FloatArray] = []
+    sharpness: list[float] = []
+    try:
+        for number, picture in enumerate(pictures(path)):
+            if number % STEP == 0:
+                faces = landmarker.find(picture)
+                rows.append(faces[0].points if faces else np.full((478, 3), np.nan, np.float32))
+                sharpness.append(_sharpness(picture, faces[0].points) if faces else 0.0)
+        best = STEP * choose(np.stack(rows), np.array(sharpness))
+        chosen = next(picture for number, picture in enumerate(pictures(path)) if number == best)
+    except MediaError as error:
+        raise PhotoError(str(error)) from None
+    except ValueError:
+        raise PhotoError(f"{path}: no human face found in any of its pictures") from None
+    return chosen, best / FPS
+
+
+def choose(points: FloatArray, sharpness: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
+    """Which of the faces [n, 478, 3] (NaN where there is none) makes the best portrait; ties go to the first.
+
+    Raises:
+        ValueError: there is no face.
+    """
+    seen = np.isfinite(points[:, 0, 0])
+    if not seen.any():
+        raise ValueError("no face")
+    angles = np.array([head_angles(face)[:2] for face in points])
+    away = np.abs(angles - (0, np.nanmedian(angles[:, 1])))  # a camera may look up at a face all along
+    mouth, eyes = (
+        _ratio(points, 13, 14, 61, 291),
+        _ratio(points, 159, 145, 33, 133) + _ratio(points, 386, 374, 362, 263),
+    )
+    penalty = away.sum(axis=1) / TURNED + mouth / OPEN
+    penalty += np.maximum(1 - eyes / np.nanpercentile(eyes, 90), 0) / LOWERED
+    penalty += (1 - sharpness / max(sharpness.max(), 1e-6)) / BLURRED
+    return int(np.nanargmin(np.where(seen, penalty, np.nan)))
+
+
+def _ratio(points: FloatArray, upper: int, lower: int, one: int, other: int) -> FloatArray:
+    height = np.linalg.norm(points[:, upper, :2] - points[:, lower, :2], axis=1)
+    return np.asarray(height / np.linalg.norm(points[:, one, :2] - points[:, other, :2], axis=1), np.float32)
+
+
+def _sharpness(picture: ByteArray, points: FloatArray) -> float:
+    """Variance of the Laplacian over the face, at a common size."""
+    edges = points[list(_FACE), :2]
+    (left, top), (right, bottom) = np.maximum(edges.min(axis=0), 0).astype(int), edges.max(axis=0).astype(int)
+    part = picture[top : bottom + 1, left : right + 1]
+    if part.size == 0:
+        return 0.0
+    grey = cv2.cvtColor(cv2.resize(part, (192, 192), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
