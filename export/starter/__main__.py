@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from export.starter.assembly.family import assemble
+from export.starter.assembly.family import POSE_GRAPH, assemble
 from export.starter.rendering.rig import AssetError
 from export.starter.training.generator import Generator
 from export.starter.training.weights import save_weights
@@ -79,6 +79,8 @@ def make(args: argparse.Namespace) -> None:
         if not graph.exists():
             _run("training.train_expression", "--kokoro", args.kokoro, "--work", work / "speech", "--out", graph)
         (args.out / "expression.onnx").write_bytes(graph.read_bytes())
+    if not (args.out / POSE_GRAPH).is_file():
+        _run("training.train_pose", "--work", work / "pose", "--out", args.out)
     assemble(args.assets, weights, args.out)
 
 

@@ -31,7 +31,7 @@ from streamer.core.pictures import scaled
 # What changes from frame to frame, or with a session's options; all other inputs of these stages are the avatar's.
 VARYING = {
     "expression": {"mel", "blink"},
-    "pose": {"mel", "noise", "style"},
+    "pose": {"mel", "noise", "style", "past"},
     "motion": {"coefficients", "view", "view_on"},
     "motion_full": {"coefficients", "view", "view_on"},
     "render": {"driving_keypoints", "driving_conditions"},

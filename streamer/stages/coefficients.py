@@ -16,6 +16,7 @@ from streamer.avatar.bundle import Avatar
 from streamer.core.frames import Coefficients, FloatArray, Heard, Script
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
+from streamer.stages.causal_pose import CausalPose
 from streamer.stages.expression import UnitExpression, open_expression
 from streamer.stages.lookahead import Lookahead
 from streamer.stages.mel_windows import MelWindows, WindowShape
@@ -55,7 +56,7 @@ class CoefficientSource:
     def set_energy(self, energy: float) -> None:
         """How lively the face is from now on; one that moves as it was learnt stays as it is."""
         for part in (self._expression, self._pose):
-            if isinstance(part, UnitExpression | IdlePose):
+            if isinstance(part, UnitExpression | IdlePose | CausalPose):
                 part.set_energy(energy)
 
     def set_emotion(self, emotion: str, intensity: float) -> None:

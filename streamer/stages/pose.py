@@ -12,11 +12,12 @@ from streamer.avatar.bundle import Avatar
 from streamer.core.errors import ManifestError
 from streamer.core.frames import FloatArray, Heard, Script
 from streamer.core.options import PipelineOptions
+from streamer.stages.causal_pose import CausalPose
 from streamer.stages.life.idle_pose import POSE_NAMES, HeadPose
 from streamer.stages.lookahead import Lookahead
 from streamer.stages.vae_pose import LivePose, OfflinePose, PoseVae
 
-IDLE, VAE = "idle-and-speech", "pose-vae"  # processes of the pose stage that this version has
+IDLE, VAE, CAUSAL = "idle-and-speech", "pose-vae", "causal-pose-vae"  # processes of the pose stage
 
 
 class PoseSource(Protocol):
@@ -42,9 +43,10 @@ def open_pose(
     """
     manifest, face = engines.manifest, options.face
     process, names = manifest.stage("pose").process, manifest.coefficients.pose
-    if process not in (IDLE, VAE):
-        raise ManifestError(f"family {manifest.family}: pose process {process}, this version has {IDLE}, {VAE}")
-    if process == IDLE and names != POSE_NAMES:
+    if process not in (IDLE, VAE, CAUSAL):
+        have = ", ".join((IDLE, VAE, CAUSAL))
+        raise ManifestError(f"family {manifest.family}: pose process {process}, this version has {have}")
+    if process in (IDLE, CAUSAL) and names != POSE_NAMES:
         raise ManifestError(f"family {manifest.family}: pose is {', '.join(names)}, expected {', '.join(POSE_NAMES)}")
     rest = avatar.rest_pose(len(names))
     if face.still or script.pose is not None:
@@ -52,6 +54,8 @@ def open_pose(
         return GivenPose(track, lookahead.loudness_lag)
     if process == IDLE:
         return IdlePose(options.seed, lookahead.loudness_lag, face.energy)
+    if process == CAUSAL:
+        return CausalPose(engines["pose"], face.pose_style, options.seed, lookahead.expression_lag, face.energy)
     model = PoseVae(engines["pose"], avatar, face.pose_style, options.seed, script.noise)
     if model.size != len(names):
         raise ManifestError(f"family {manifest.family}: stage pose gives {model.size} values, not {', '.join(names)}")

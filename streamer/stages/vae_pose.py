@@ -46,7 +46,7 @@ class PoseVae:
         self._seed, self._noise = seed, noise
         constants = avatar.constants_of(spec)
         if "style" in spec.inputs:
-            constants["style"] = _one_hot(int(spec.inputs["style"].shape[1]), style or 0)
+            constants["style"] = one_hot(int(spec.inputs["style"].shape[1]), style or 0)
         self._binding = engine.bind(constants, ["residual"])
         self.reset()
 
@@ -185,7 +185,8 @@ class LivePose:
         self._ahead = block
 
 
-def _one_hot(width: int, index: int) -> FloatArray:
+def one_hot(width: int, index: int) -> FloatArray:
+    """A row [1, width] with a 1 at the style's place. Raises ConfigError: there is no such style."""
     if not 0 <= index < width:
         raise ConfigError(f"pose style {index}; there are 0 to {width - 1}")
     row = np.zeros((1, width), np.float32)

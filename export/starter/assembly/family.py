@@ -11,6 +11,10 @@ is not there.
 
 takes a new expression graph into a family that is there,
 
+    python -m export.starter.assembly.family --pose --out engines/starter
+
+a new pose graph (pose.onnx; see export.starter.training.train_pose),
+
     python -m export.starter.assembly.family --mouth --out engines/starter
 
 derives the family's own anew with the mouth shapes of `voices.visemes.units`,
@@ -52,19 +56,23 @@ from engines.manifest_file import (
 from export.starter.assembly import face_rig
 from export.starter.assembly.bundle import SIZE, character_arrays, complete_bundle, seen_landmarks
 from export.starter.assembly.onnx_graphs import export_graph, motion_plan, picture_plans
+from export.starter.motion.process import STYLES
 from export.starter.rendering.dataset import PLAIN
 from export.starter.rendering.people import CHARACTERS
 from export.starter.rendering.points import PointSet, choose_points, topology
 from export.starter.rendering.rig import Person, Rig
 from export.starter.training.expression_net import WINDOW, export_expression, read_expression
 from export.starter.training.generator import FINE, Generator
+from export.starter.training.pose_net import BLOCK, HEARD, LATENT, PAST
 from export.starter.training.weights import load_weights
 from streamer.avatar.bundle_files import ARRAYS, MATTE, PORTRAIT
 from streamer.avatar.catalogue import ABOUT
 from streamer.core.rates import FPS, MEL_BANDS, SAMPLE_RATE
 from streamer.stages.mel_windows import LEVELLED
+from streamer.stages.pose import CAUSAL, IDLE
 
 FAMILY, VERSION = "starter", "0"
+POSE_GRAPH = "pose.onnx"
 EXPRESSION_LOOKAHEAD_MS = 185  # SadTalker's 145, and AHEAD hops rounded up
 MOTION_LOOKAHEAD_MS = 40
 PICTURE_STAGES = ("appearance", "render", "paint")
@@ -86,6 +94,32 @@ def replace_expression(folder: Path) -> None:
 
     def edit(manifest: ManifestFile) -> None:
         manifest.stages["expression"] = expression_stage(folder, len(manifest.coefficients.expression))
+
+    manifest_file.change(folder, edit)
+
+
+def pose_stage(folder: Path) -> StageEntry:
+    """The manifest's entry of the pose graph that lies in the folder, or where there is none, of the process that is
+    written by hand."""
+    path = folder / POSE_GRAPH
+    if not path.is_file():
+        return StageEntry(0, process=IDLE)
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    inputs: dict[str, Shape | TypedTensor] = {
+        "mel": (HEARD, 1, MEL_BANDS, WINDOW),
+        "noise": (1, LATENT),
+        "style": (1, STYLES),
+        "past": (PAST, len(POSE)),
+    }
+    graph = GraphEntry(path.name, sha256(path), "fp32", inputs, {"residual": (BLOCK, len(POSE))})
+    return StageEntry(0, (graph,), process=CAUSAL)
+
+
+def replace_pose(folder: Path) -> None:
+    """Put the pose graph that lies in an assembled family's folder, newly trained, into its manifest."""
+
+    def edit(manifest: ManifestFile) -> None:
+        manifest.stages["pose"] = pose_stage(folder)
 
     manifest_file.change(folder, edit)
 
@@ -143,7 +177,7 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
     motion = export_graph(motion_plan(len(units), len(points)), folder)
     stages = {
         "expression": expression_stage(folder, len(units)),
-        "pose": StageEntry(0, process="idle-and-speech"),
+        "pose": pose_stage(folder),
         "motion": StageEntry(MOTION_LOOKAHEAD_MS, (motion,), Context(1, 1)),
         **picture_stages(model.eval(), len(points), folder),
         "coefficients": StageEntry(0, process="fit-rig", rig=face_rig.FILE),
@@ -207,12 +241,15 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="the generator's weights (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="the family's folder")
     parser.add_argument("--expression", action="store_true", help="only take in a new expression graph")
+    parser.add_argument("--pose", action="store_true", help="only take in a new pose graph")
     parser.add_argument("--mouth", action="store_true", help="only derive the mouth's shapes anew")
     parser.add_argument("--characters", action="store_true", help="only take in new portraits of the characters")
     parser.add_argument("--pictures", action="store_true", help="only export the generator's graphs anew")
     args = parser.parse_args()
     if args.expression:
         replace_expression(args.out)
+    elif args.pose:
+        replace_pose(args.out)
     elif args.mouth:
         replace_mouth(args.out)
     elif args.characters and args.assets:

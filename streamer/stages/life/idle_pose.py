@@ -39,7 +39,7 @@ _NOD_LENGTH = 0.14  # s the nod is held before it is let go
 _NOD_REST = (0.5, 1.8)  # s until the next
 _NOD_STRESS = 0.7  # how clear a stress must be
 _BREATH_HZ = 0.24
-_BREATH = np.array([0.12, 0.0, 0.0, 0.0, 0.0035, 0.003])  # a breath lifts the shoulders, the head goes with them
+_BREATH = np.array([0.12, 0.0, 0.0, 0.0, 0.0035, 0.003])
 ENERGY_STEP = 0.04  # a frame: a head whose energy is changed does not jump
 
 
@@ -60,6 +60,20 @@ class _Spring:
         momentum = (self._speed + self._frequency * offset) / FPS
         self._speed = (self._speed - self._frequency * momentum) * self._decay
         self.value = target + (offset + momentum) * self._decay
+
+
+class Breath:
+    """A breath lifts the shoulders, and the head goes with them. It fades in, so that the first frames are at rest."""
+
+    def __init__(self, random: np.random.Generator) -> None:
+        self._phase = float(random.uniform(0, 2 * np.pi))
+        self._gain = 0.0
+
+    def step(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """The next frame's part of the pose, [6]."""
+        self._phase += 2 * np.pi * _BREATH_HZ / FPS
+        self._gain += (1 - self._gain) / FPS
+        return np.asarray(self._gain * np.sin(self._phase) * _BREATH, np.float64)
 
 
 class HeadPose:
@@ -85,8 +99,7 @@ class HeadPose:
         self._nod_target = np.zeros(1)
         self._hold_left = float(self._random.uniform(0.2, 1.0))
         self._drift_left = self._nod_left = self._nod_rest = 0.0
-        self._breath_phase = float(self._random.uniform(0, 2 * np.pi))
-        self._breath_gain = 0.0
+        self._breath = Breath(self._random)
 
     def step(self, loudness_db: float) -> FloatArray:
         """Pose of the next frame, float32 [6] in the order of POSE_NAMES; `loudness_db` is that frame's, in dBFS."""
@@ -100,7 +113,7 @@ class HeadPose:
         self._drift.step(self._drift_target)
         self._nod.step(self._nod_target)
         self._lift.step(np.array([-_LIFT * max(speech - _LIFT_MIDDLE, -_LOWEST) * speech]))
-        pose = self._turn.value + self._drift.value + self._breathe()
+        pose = self._turn.value + self._drift.value + self._breath.step()
         pose[0] += self._nod.value[0] + self._lift.value[0]
         pose[2] += _ROLL_WITH_YAW * self._turn.value[1]
         return np.asarray(LIMITS * np.tanh(self._energy * pose / LIMITS), np.float32)
@@ -130,8 +143,3 @@ class HeadPose:
             self._nod_target = np.array([self._random.uniform(*_NOD)])
             self._nod_left = _NOD_LENGTH
             self._nod_rest = float(self._random.uniform(*_NOD_REST))
-
-    def _breathe(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        self._breath_phase += 2 * np.pi * _BREATH_HZ / FPS
-        self._breath_gain += (1 - self._breath_gain) / FPS  # fades in, so that the first frames start from rest
-        return np.asarray(self._breath_gain * np.sin(self._breath_phase) * _BREATH, np.float64)
