@@ -1,5 +1,7 @@
 // Who says what, below the face: the captions of the control channel (docs/control.md).
 
+import { subprotocols } from "./access.js";
+
 const VERSION = 1;
 const KEPT_MS = 6_000; // after its last word
 
@@ -15,7 +17,7 @@ export class Captions {
   /** location: of the session. */
   open(location) {
     this.close();
-    const socket = new WebSocket(`${String(location).replace(/^http/, "ws")}/control`);
+    const socket = new WebSocket(`${String(location).replace(/^http/, "ws")}/control`, subprotocols());
     this.socket = socket;
     socket.addEventListener("open", () => socket.send(JSON.stringify({ type: "hello", version: VERSION })));
     socket.addEventListener("message", ({ data }) => this.socket === socket && this.#take(JSON.parse(data)));

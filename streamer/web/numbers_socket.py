@@ -17,6 +17,7 @@ from streamer.core.aio import Clock, until_first
 from streamer.core.frames import FloatArray
 from streamer.core.rates import FPS, FRAME_MS
 from streamer.session.numbers import NumberNames, Numbers, NumbersFrame
+from streamer.web.access import SUBPROTOCOL
 
 VERSION = 1
 HEARTBEAT_S = 15.0
@@ -89,7 +90,9 @@ class NumbersSocket:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Until the client or the session ends."""
-        socket = web.WebSocketResponse(max_msg_size=MOST_BYTES, compress=False, heartbeat=HEARTBEAT_S, timeout=1.0)
+        socket = web.WebSocketResponse(
+            max_msg_size=MOST_BYTES, compress=False, heartbeat=HEARTBEAT_S, timeout=1.0, protocols=(SUBPROTOCOL,)
+        )
         await socket.prepare(request)
         tell = self._tell
         self._numbers.watch(tell)
