@@ -12,14 +12,14 @@ from streamer.avatar.gallery import Gallery
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.options import FaceOptions
 from streamer.stages.life.steering import Background, Shown, Size, Wear
-from streamer.stages.pose import IDLE
+from streamer.stages.pose import VAE
 
 
 def able_to_show(manifest: Manifest) -> list[str]:
-    """What any face of a family can be asked for. Where the networks of speech and pose know whose face it is (all
-    but those of an idle head), it stays that person's."""
+    """What any face of a family can be asked for. Where the networks of speech and pose know whose face it is, as
+    SadTalker's do, it stays that person's."""
     sizes = ["size"] if len(frame_size.offered_sizes(manifest)) > 1 else []
-    others = ["avatar"] if manifest.stage("pose").process == IDLE else []
+    others = ["avatar"] if manifest.stage("pose").process != VAE else []
     return ["background", *sizes, *others]
 
 

@@ -39,7 +39,7 @@ from streamer.server.stills import Stills
 from streamer.server.trickle import take_fragment
 from streamer.stages import face_options
 from streamer.stages.life.steering import Steering
-from streamer.stages.pose import IDLE
+from streamer.stages.pose import VAE
 from streamer.web.access import grant_of
 from streamer.web.control_socket import serve_control
 from streamer.web.numbers_socket import serve_numbers
@@ -91,7 +91,7 @@ class SessionHandlers:
         self._quotas = Quotas()
         self._published: deque[str] = deque(maxlen=REMEMBERED)  # tokens of sessions begun by WHIP
         names = manifest.coefficients
-        lively = ["energy"] if manifest.stage("pose").process == IDLE else []
+        lively = ["energy"] if manifest.stage("pose").process != VAE else []
         feeling = ["emotion"] if face_options.feels(manifest) else []
         self._able = [*lively, *feeling, *Steering(names.expression, names.pose).able(), *able_to_show(manifest)]
 
