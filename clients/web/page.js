@@ -4,6 +4,7 @@ import { ask as fetchWithToken, fragment, remember } from "./access.js";
 import { backgrounds } from "./backgrounds.js";
 import { Call } from "./call.js";
 import { Captions } from "./captions.js";
+import { check } from "./checks.js";
 import { Faces } from "./faces.js";
 import { takePhotos } from "./photo.js";
 import { at, explain, passes, refusal, within } from "./server.js";
@@ -269,6 +270,10 @@ element("size").addEventListener("change", ({ target }) => {
 });
 element("share").addEventListener("click", ({ target }) => copy(target, pageAddress("/")));
 element("share-obs").addEventListener("click", ({ target }) => copy(target, pageAddress("/obs") + fragment()));
+element("check").addEventListener("click", () => {
+  element("checks").showModal();
+  check(element("checks-list"));
+});
 element("copy-address").addEventListener("click", ({ target }) => copy(target, call.session.location.href));
 window.addEventListener("pagehide", () => call.active && stop());
 document.addEventListener("keydown", (event) => {

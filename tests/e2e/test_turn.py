@@ -103,6 +103,24 @@ async def test_the_face_comes_through_the_relay(relayed: LaunchedServer) -> None
     assert all(kind == ["relay", "tcp"] for kind in kinds)
 
 
+async def test_the_page_tells_what_a_call_needs_before_there_is_one(relayed: LaunchedServer) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *MICROPHONE])
+        page = await browser.new_page()
+        await page.goto(relayed.url)
+        await page.wait_for_selector("#start:enabled")
+        await page.click("#check")
+        lines = page.locator("#checks-list li")
+        await expect(lines).to_have_count(4, timeout=20_000)
+        for number, (subject, words) in enumerate(
+            [("Server", "answers in"), ("Microphone", "allowed"), ("UDP", "gets through"), ("TURN", "relays, by tcp")]
+        ):
+            await expect(lines.nth(number)).to_contain_text(f"✓ {subject}: {words}", timeout=20_000)
+        await page.click("#checks button")
+        await expect(page.locator("#checks")).to_be_hidden()
+        await browser.close()
+
+
 def test_the_doctor_gets_a_relay_and_tells_a_wrong_secret(relay: tuple[str, Path]) -> None:
     address = relay[0]
     (found,) = turn(Turn((address,), SECRET))
