@@ -80,21 +80,36 @@ def test_help_loads_no_heavy_module(command: str) -> None:
     assert loaded & HEAVY == set()
 
 
+@pytest.fixture(scope="module")
+def strangely_named(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A photo and a home with names that terminals lack; the home has a face of the photo."""
+    folder = tmp_path_factory.mktemp("names")
+    photo, home = folder / "Zoë ☃ 雪.png", folder / "hömé ☃"
+    shutil.copy(ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.png", photo)
+    made = run_with("ascii", home, "prepare", str(photo), "--name", "zoe", "--title", "Zoë ☃ 雪")
+    assert made.returncode == 0, made.stderr
+    return photo, home
+
+
+def run_with(encoding: str, home: Path, *command: str) -> subprocess.CompletedProcess[bytes]:
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "AVATAR_HOME": str(home)}
+    command = (sys.executable, "-m", "streamer", *command)
+    run = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+    assert b"Traceback" not in run.stderr
+    return run
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
-def test_a_terminal_that_lacks_signs_gets_escapes(own_home: Path, tmp_path: Path, encoding: str) -> None:
+def test_a_terminal_that_lacks_signs_gets_escapes(strangely_named: tuple[Path, Path], encoding: str) -> None:
     """Names and titles are shown as well as it can; what was done stays done, with exit status 0."""
-    photo = tmp_path / "Zoë ☃ 雪.png"
-    shutil.copy(ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.png", photo)
-    environment = os.environ | {"PYTHONIOENCODING": encoding, "AVATAR_HOME": str(tmp_path / "hömé ☃")}
-    for command in (
-        ["prepare", str(photo), "--name", "zoe", "--title", "Zoë ☃ 雪"],
-        ["avatars"],
-        ["prepare", "--help"],
-        ["prepare", str(tmp_path / "☃.png")],
-    ):
-        run = subprocess.run(
-            [sys.executable, "-m", "streamer", *command], env=environment, capture_output=True, timeout=120, check=False
-        )
-        assert b"Traceback" not in run.stderr
-        assert run.returncode == (2 if command[-1].endswith("☃.png") else 0), run.stderr
+    photo, home = strangely_named
+    shown = run_with(encoding, home, "avatars")
+    assert shown.returncode == 0, shown.stderr
+    assert b"\\u2603" in shown.stdout
+    assert run_with(encoding, home, "prepare", "--help").returncode == 0
+    again = run_with(encoding, home, "prepare", str(photo), "--name", "zoe")
+    assert again.returncode == 2, again.stderr
+    missing = run_with(encoding, home, "prepare", str(photo.with_name("☃.png")))
+    assert missing.returncode == 2, missing.stderr
+    assert b"\\u2603" in missing.stderr
