@@ -315,6 +315,7 @@ async def test_an_offer_for_pushed_speech_needs_no_microphone(audio: str, says: 
                 check_offer(sdp, Limits(), microphone=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(["m=audio 9 RTP/SAVPF 111", "m=video x y", "a=mid:0", "c=IN", "a=rtpmap:111 opus",
        "a=group:BUNDLE 0 1", "a=sendrecv", "a=fingerprint:x", "a=ice-ufrag:u", "a=candidate:1", "a=ssrc:-", "o=-"]) |

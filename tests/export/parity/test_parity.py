@@ -36,6 +36,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_reference_implementations_numbers_come_out_at_full_width() -> None:
     """These files were computed with the reference implementation (see sources.json beside them)."""
     report = parity.check_folder(DATA / "parity", TorchStages(parity.Weights().network))
@@ -44,6 +45,7 @@ def test_the_reference_implementations_numbers_come_out_at_full_width() -> None:
     assert not report.skipped
 
 
+@pytest.mark.slow
 def test_narrow_networks_give_the_numbers_they_gave(narrow: Path) -> None:
     found = narrow_golden.kept(narrow)
     with np.load(narrow_golden.KEPT) as wanted:

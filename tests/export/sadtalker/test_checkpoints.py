@@ -46,6 +46,7 @@ def load(folder: Path, size: int = 256) -> Any:
     return load_checkpoints(folder, size, WIDTH, report=lambda _: None)
 
 
+@pytest.mark.slow
 def test_both_releases_and_both_sizes_give_the_same_networks(current: Path, older: Path) -> None:
     loaded = [load(current, 256), load(current, 512), load(older)]
     for name in vars(loaded[0].networks):
@@ -57,6 +58,7 @@ def test_both_releases_and_both_sizes_give_the_same_networks(current: Path, olde
     assert loaded[2].files["generator"].name == "facevid2vid_00189-model.pth.tar"
 
 
+@pytest.mark.slow
 def test_the_pose_networks_encoder_may_come_from_wav2lip(older: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(older, tmp_path / "older"))
     path = folder / "auido2pose_00140-model.pth"
