@@ -17,6 +17,9 @@ from streamer.avatar import frame_size
 from streamer.avatar.backdrop import Backdrop
 from streamer.avatar.badge import Badge
 from streamer.avatar.bundle import Avatar
+from streamer.avatar.catalogue import shows_whole
+from streamer.avatar.paste import PasteBack, no_background
+from streamer.core.errors import ConfigError
 from streamer.core.frames import AvatarFrame, Coefficients, CoefficientWindow, FloatArray, Keypoints, Paint, Script
 from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
 from streamer.stages import face_options
@@ -109,18 +112,28 @@ class CoefficientStream:
 
 
 class FaceRenderer:
-    """Coefficient windows to pictures, for one avatar.
+    """Coefficient windows to pictures, for one avatar: its frames, or the whole photo with the frame in its place.
 
-    size: pixels a side of its frames.
+    size: pixels a side of its frames; shape: height and width of its pictures.
     """
 
-    def __init__(self, engines: Engines, avatar: Avatar, face: FaceOptions = PLAIN_FACE) -> None:
-        """Raises BundleError when the avatar's matte is damaged, and ConfigError for a size the family lacks."""
+    def __init__(
+        self, engines: Engines, avatar: Avatar, face: FaceOptions = PLAIN_FACE, pixels: int | None = None
+    ) -> None:
+        """pixels: that a whole photo has at most.
+
+        Raises:
+            BundleError: the avatar's matte or whole photo is damaged.
+            ConfigError: a size that the family lacks, or a mode or background that the avatar lacks.
+        """
         self._manifest = engines.manifest
         self._avatar = avatar
         self._motion = MotionStage(engines[avatar.motion_stage], avatar)
         self._network = RenderStage(engines, avatar)
-        self._backdrops: dict[tuple[str, int], Backdrop] = {}  # shared with the renderers that `showing` makes
+        # Shared with the renderers that `showing` makes.
+        self._backdrops: dict[tuple[str, int], Backdrop] = {}
+        self._pastes: dict[bool, PasteBack | None] = {}
+        self._pixels = pixels
         self._show(face)
 
     def showing(self, face: FaceOptions, smallest: bool = False) -> FaceRenderer:
@@ -138,8 +151,18 @@ class FaceRenderer:
         frame_size.check(self._manifest, face.size)
         self.size = frame_size.frame_size(self._manifest, self._avatar.photo.shape[0], face)
         self._render = self._network.at(self.size)
+        self._paste = self._paste_of(face.mode)
+        if self._paste and face.background is not None:
+            raise ConfigError(no_background(self._avatar.name))
+        self.shape = self._paste.size[::-1] if self._paste else (self.size, self.size)
         self._backdrop = None if face.background is None else self._backdrop_of(face.background)
-        self._badge = Badge((self.size, self.size)) if face.badge else None
+        self._badge = Badge(self.shape[::-1]) if face.badge else None
+
+    def _paste_of(self, mode: str | None) -> PasteBack | None:
+        whole = shows_whole(self._avatar.info.mode, mode)
+        if whole not in self._pastes:
+            self._pastes[whole] = PasteBack.of(self._avatar, mode, self._pixels)
+        return self._pastes[whole]
 
     def _backdrop_of(self, background: str) -> Backdrop:
         """As `Backdrop.of`; those used last are kept, as making one takes as long as several pictures."""
@@ -156,9 +179,12 @@ class FaceRenderer:
 
     def _picture(self, keypoints: Keypoints, paint: Paint) -> AvatarFrame:
         frame = self._render.infer(keypoints, paint)
-        if self._backdrop is not None:
-            frame = replace(frame, rgb=self._backdrop.put(frame.rgb, keypoints.points))
-        return frame if self._badge is None else replace(frame, rgb=self._badge.put(frame.rgb))
+        picture = frame.rgb
+        if self._paste is not None:
+            picture = self._paste.paste(picture)
+        elif self._backdrop is not None:
+            picture = self._backdrop.put(picture, keypoints.points)
+        return replace(frame, rgb=picture if self._badge is None else self._badge.put(picture))
 
 
 class Pipeline:

@@ -29,7 +29,7 @@ def test_the_shipped_family_is_packaged_and_whole() -> None:
     files = {graph.path for stage in manifest.stages.values() for graph in stage.graphs}
     for name in manifest.avatars:
         files |= {
-            folder / "avatars" / name / file for file in ("avatar.json", "portrait.png", "matte.png", "arrays.npz")
+            folder / "avatars" / name / file for file in ("avatar.json", "portrait.webp", "matte.png", "arrays.npz")
         }
     assert files | {folder / "manifest.json", folder / "topology.npz"} <= packaged("engines")
 

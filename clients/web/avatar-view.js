@@ -10,7 +10,7 @@ import { Call } from "./call.js";
 import { open } from "./microphone.js";
 import { at, explain, refusal } from "./server.js";
 
-const OF_THE_SESSION = ["avatar", "background", "key", "size", "energy", "emotion", "intensity", "lookahead"];
+const OF_THE_SESSION = ["avatar", "background", "key", "mode", "size", "energy", "emotion", "intensity", "lookahead"];
 const STYLE = `
   :host { display: inline-block; position: relative; aspect-ratio: 1; overflow: hidden; }
   video, img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }

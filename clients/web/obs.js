@@ -2,7 +2,7 @@
 //
 //   avatar=NAME  fit=contain|cover  sound=0|1  speech=1&key=SECRET  background=transparent|none|blur|RRGGBB
 //   #token=TOKEN, for a server that asks for one
-//   lookahead=MS  size  still  energy  emotion  intensity  pose-style  expression-scale  yaw  pitch  roll: as in POST /session
+//   lookahead=MS  mode  size  still  energy  emotion  intensity  pose-style  expression-scale  yaw  pitch  roll: as in POST /session
 
 import { ask, showPicture } from "./access.js";
 import { Call } from "./call.js";
@@ -12,7 +12,7 @@ import { Joiner } from "./matte.js";
 
 const OF_THE_PAGE = ["fit", "sound"];
 const OF_THE_SESSION = ["avatar", "background", "speech", "key", "lookahead"];
-const OF_THE_FACE = ["size", "still", "energy", "emotion", "intensity", "pose-style", "expression-scale", "yaw", "pitch", "roll"];
+const OF_THE_FACE = ["mode", "size", "still", "energy", "emotion", "intensity", "pose-style", "expression-scale", "yaw", "pitch", "roll"];
 const NAMES = [...OF_THE_PAGE, ...OF_THE_SESSION, ...OF_THE_FACE];
 const KEY = /^[A-Za-z0-9_-]{16,128}$/;
 const PACKED = "colour+matte";

@@ -35,8 +35,9 @@ const swatch = backgrounds(settings.get("background") ?? "none", (value) => {
 const background = () => settings.get("background") && swatch(); // undefined: the server's
 const faces = new Faces({
   background,
-  chosen({ name }) {
+  chosen({ name, whole }) {
     settings.set("avatar", name);
+    element("views").hidden = !whole;
     changed();
   },
 });
@@ -127,7 +128,9 @@ function tokenTyped(why) {
 
 function query() {
   const wanted = new URLSearchParams({ avatar: faces.current?.name ?? "" });
-  if (background()) wanted.set("background", background());
+  const whole = !element("views").hidden && element("mode").value === "full";
+  if (whole) wanted.set("mode", "full"); // of which no outline is known, so that it keeps its own background
+  else if (background()) wanted.set("background", background());
   if (element("size").value) wanted.set("size", element("size").value);
   if (PUSHED) wanted.set("speech", "1");
   return wanted;
@@ -268,6 +271,7 @@ element("size").addEventListener("change", ({ target }) => {
   settings.set("size", target.value);
   changed();
 });
+element("mode").addEventListener("change", () => changed());
 element("share").addEventListener("click", ({ target }) => copy(target, pageAddress("/")));
 element("share-obs").addEventListener("click", ({ target }) => copy(target, pageAddress("/obs") + fragment()));
 element("check").addEventListener("click", () => {

@@ -147,7 +147,7 @@ def syllables(frames: int) -> FloatArray:
 def _portrait(appearance: Engine) -> FloatArray:
     """Read a bundled avatar's portrait, [1, 3, S, S] in 0..1, at the family's size."""
     size = int(appearance.spec.inputs["portrait"].shape[-1])
-    path = min(Path(SHIPPED_FAMILY).glob("avatars/*/portrait.png"))
+    path = min(Path(SHIPPED_FAMILY).glob("avatars/*/portrait.webp"))
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise LipMotionError(f"{path}: not a picture")

@@ -1,7 +1,8 @@
 """Avatars: a folder with a portrait and its face model, and the values computed from it once.
 
 A bundle is `avatar.json` (format, name, title, family, description, licence, and how the portrait was cut out:
-mode), `portrait.png` (RGB, a square of the family's size or, where frames may be larger, up to LARGEST_PHOTO),
+mode), `portrait.png` or `portrait.webp` (RGB, a square of the family's size or, where frames may be larger, up to
+LARGEST_PHOTO),
 `matte.png` (grey, of the family's size, how much of each pixel is the person; made anew where it is missing) and
 `arrays.npz` (the constants of the stages, by the manifest's names; `landmarks` [478, 2], where the face mesh lies in
 the portrait, in -1..1: without them lids are painted, not moved; for a family with a face model, `reference` [1, R]:
@@ -20,7 +21,7 @@ import numpy as np
 from engines.errors import EngineError
 from engines.manifest import Manifest, StageSpec
 from engines.runtime import Engine, Engines
-from streamer.avatar.bundle_files import ARRAYS, PORTRAIT, read_arrays, read_picture
+from streamer.avatar.bundle_files import ARRAYS, portrait_file, read_arrays, read_picture
 from streamer.avatar.catalogue import WHOLE_MODES, AvatarInfo, default_name, find_avatar
 from streamer.avatar.condition_maps import ConditionRasterizer
 from streamer.avatar.frame_size import offered_sizes
@@ -73,7 +74,7 @@ class Avatar:
     def open(cls, engines: Engines, info: AvatarInfo) -> Avatar:
         """Read a bundle, wherever it lies, and compute its appearance. Raises BundleError when it is damaged."""
         manifest = engines.manifest
-        photo = _read_photo(info.folder / PORTRAIT, manifest)
+        photo = _read_photo(portrait_file(info.folder), manifest)
         avatar = cls(info, _read_constants(info.folder, manifest, photo), photo)
         try:
             engines["appearance"].activate()  # it may have been released since the last avatar

@@ -1,6 +1,7 @@
 """The files of an avatar's bundle beside `avatar.json` (see `catalogue`): written and read here and nowhere else.
 
-`portrait.png`, `matte.png` (grey), `whole.png` and `preview.png` are pictures; `arrays.npz` has the stages' constants.
+`portrait.png` (or `portrait.webp`: a shipped face, made small), `matte.png` (grey), `whole.png` and `preview.png` are
+pictures; `arrays.npz` has the stages' constants.
 Files are written whole or not at all, and for their user only: a face is private.
 """
 
@@ -17,8 +18,15 @@ from streamer.core.errors import BundleError, MediaError
 from streamer.core.frames import ByteArray, FloatArray
 
 PORTRAIT, MATTE, WHOLE, PREVIEW, ARRAYS = "portrait.png", "matte.png", "whole.png", "preview.png", "arrays.npz"
+SHIPPED_PORTRAIT = "portrait.webp"
 MOST_BYTES = 256 << 20  # of arrays
 LARGEST = 1e5  # coordinates are of the order of 1, places in photos thousands of pixels
+
+
+def portrait_file(folder: Path) -> Path:
+    """Where a bundle's portrait lies: the PNG, or the WebP of a shipped face where there is no PNG."""
+    shipped = folder / SHIPPED_PORTRAIT
+    return shipped if shipped.is_file() and not (folder / PORTRAIT).is_file() else folder / PORTRAIT
 
 
 def write_picture(path: Path, picture: ByteArray) -> None:

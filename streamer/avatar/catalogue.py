@@ -22,6 +22,13 @@ ABOUT = "avatar.json"
 HOME_VARIABLE = "AVATAR_HOME"
 MODES = ("crop", "extcrop", "resize", "full", "extfull")  # how a portrait was cut out of its picture
 WHOLE_MODES = ("full", "extfull")  # frames can be pasted back into the whole picture
+
+
+def shows_whole(made: str, asked: str | None) -> bool:
+    """Whether pictures are the whole photo, of an avatar that was made in one mode and is asked for in another."""
+    return (asked or made) in WHOLE_MODES
+
+
 Mode = Annotated[str, form(f"one of {', '.join(MODES)}", pattern=f"^({'|'.join(MODES)})$")]
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _SHOWN_NAMES = 20

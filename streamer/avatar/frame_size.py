@@ -6,6 +6,7 @@ from engines.manifest import Manifest
 from streamer.core.errors import ConfigError
 from streamer.core.options import FRAME_SIZES, LARGEST_CUT_OUT, LARGEST_UNASKED, PLAIN_FACE, FaceOptions
 
+LIVE_PIXELS = 1280 * 720  # of a whole photo that is shown live
 ENOUGH = 0.75  # of a size: a photo with so many pixels loses detail at the next smaller one
 
 
@@ -29,9 +30,9 @@ def frame_size(manifest: Manifest, photo: int, face: FaceOptions = PLAIN_FACE) -
     return max(fitting, default=manifest.size)
 
 
-def largest_frame(manifest: Manifest) -> int:
-    """The side of the largest frames that any avatar of the family has."""
-    return offered_sizes(manifest)[-1]
+def most_pixels(manifest: Manifest) -> int:
+    """How many pixels a live picture of the family has at most: its largest frame, or a whole photo."""
+    return max(offered_sizes(manifest)[-1] ** 2, LIVE_PIXELS)
 
 
 def check(manifest: Manifest, asked: int | None) -> None:

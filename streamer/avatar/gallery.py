@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from engines.manifest import Manifest
 from streamer.avatar.backdrop import Backdrop
-from streamer.avatar.bundle_files import PORTRAIT, read_bytes
-from streamer.avatar.catalogue import find_avatar
-from streamer.avatar.frame_size import frame_size
+from streamer.avatar.bundle_files import WHOLE, portrait_file, read_bytes, read_picture
+from streamer.avatar.catalogue import MODES, find_avatar, shows_whole
+from streamer.avatar.frame_size import LIVE_PIXELS, frame_size
 from streamer.avatar.matte import load_matte, scaled_matte
 from streamer.avatar.own import is_own
-from streamer.core.errors import BundleError
+from streamer.avatar.paste import limited, no_background, only_the_head
+from streamer.core.errors import BundleError, ConfigError
 from streamer.core.frames import ByteArray
+from streamer.core.options import FaceOptions
 from streamer.core.pictures import decode, encode_png, scaled
 
 LARGEST_PNG = 512  # pixels a side: a page shows several
@@ -41,6 +40,22 @@ class Portrait:
     folder: Path
     own: bool  # the user's, not the family's
     owner: str = ""  # which visitor's, where it is one's
+    mode: str = MODES[0]  # in which it was made
+    whole: bool = False  # whether the bundle has the whole photo
+
+    def shows_whole(self, face: FaceOptions) -> bool:
+        """Whether a session shows the whole photo. Raises ConfigError where it cannot as the options ask."""
+        if not shows_whole(self.mode, face.mode) or (face.mode is None and not self.whole):
+            return False
+        if not self.whole:
+            raise ConfigError(only_the_head(self.name))
+        if face.background is not None:
+            raise ConfigError(no_background(self.name))
+        return True
+
+    def whole_still(self) -> ByteArray:
+        """The whole photo as a session shows it, uint8 [H, W, 3]. Raises BundleError when it is damaged."""
+        return limited(read_picture(self.folder / WHOLE), LIVE_PIXELS)
 
     def on(self, background: str | None) -> ByteArray:
         """The still on a background (see `FaceOptions`); uint8 [S, S, 4] on a transparent one.
@@ -105,7 +120,7 @@ class Gallery:
         return chosen
 
     def listing(self, owns: Callable[[str], bool] = lambda owner: True) -> list[dict[str, object]]:
-        """For GET /avatars: name, title, description, picture (its address), default, own.
+        """For GET /avatars: name, title, description, picture (its address), default, own, whole (see FaceOptions).
 
         owns: whether what belongs to a visitor belongs to who asks.
         """
@@ -120,19 +135,32 @@ class Gallery:
             "picture": f"/avatars/{portrait.name}.png",
             "default": portrait.name == self.default,
             "own": portrait.own and theirs,
+            "whole": portrait.whole,
         }
 
 
 def _portrait(manifest: Manifest, name: str) -> Portrait:
     info = find_avatar(manifest, name)
-    png = read_bytes(info.folder / PORTRAIT)
+    path = portrait_file(info.folder)
+    png = read_bytes(path)
     photo = decode(png)
     if photo is None:
-        raise BundleError(f"{info.folder / PORTRAIT}: not a picture")
-    if max(photo.shape[:2]) > LARGEST_PNG:
-        small = cv2.resize(photo, (LARGEST_PNG, LARGEST_PNG), interpolation=cv2.INTER_AREA)
-        png = encode_png(np.asarray(small, np.uint8))
+        raise BundleError(f"{path}: not a picture")
+    if max(photo.shape[:2]) > LARGEST_PNG or path.suffix != ".png":
+        png = encode_png(scaled(photo, min(photo.shape[0], LARGEST_PNG)))
     still = scaled(photo, frame_size(manifest, photo.shape[0]))
     own = is_own(info)
-    owner = info.owner if own else ""
-    return Portrait(info.name, info.title, info.description, png, still, photo, manifest.size, info.folder, own, owner)
+    return Portrait(
+        info.name,
+        info.title,
+        info.description,
+        png,
+        still,
+        photo,
+        manifest.size,
+        info.folder,
+        own,
+        info.owner if own else "",
+        info.mode,
+        (info.folder / WHOLE).is_file(),
+    )

@@ -13,8 +13,8 @@ import numpy as np
 
 from streamer.avatar.bundle import Avatar
 from streamer.avatar.bundle_files import WHOLE, read_picture
-from streamer.avatar.catalogue import WHOLE_MODES
-from streamer.core.errors import BundleError
+from streamer.avatar.catalogue import shows_whole
+from streamer.core.errors import BundleError, ConfigError
 from streamer.core.frames import ByteArray, FloatArray
 
 BOX = "paste_box"  # in arrays.npz: left, top, right, bottom in the whole picture's pixels; may reach beyond it
@@ -53,6 +53,26 @@ def whole_picture(photo: ByteArray, edges: tuple[float, float, float, float], si
     return np.ascontiguousarray(photo), PasteBox(*corners)
 
 
+def limited(picture: ByteArray, pixels: int | None) -> ByteArray:
+    """A picture, uint8 [H, W, 3], made smaller where it has more than `pixels`; its sides are even then."""
+    height, width = picture.shape[:2]
+    if pixels is None or height * width <= pixels:
+        return picture
+    scale = float(np.sqrt(pixels / (height * width)))
+    size = max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def only_the_head(name: str) -> str:
+    """What to say of an avatar that is asked for in mode full and has no whole photo."""
+    return f"avatar {name} has only its head; mode full is for one that was made of a photo that shows more"
+
+
+def no_background(name: str) -> str:
+    """What to say of a background behind a whole photo."""
+    return f"a background is for pictures of the head; {name} shows the whole photo, of which no outline is known"
+
+
 class PasteBack:
     """The whole picture of one avatar."""
 
@@ -77,21 +97,35 @@ class PasteBack:
         self._under = np.ascontiguousarray(whole[rows, columns])
 
     @classmethod
-    def of(cls, avatar: Avatar) -> PasteBack | None:
-        """For an avatar that was made with its whole picture. Raises BundleError when that is damaged."""
-        if avatar.info.mode not in WHOLE_MODES or BOX not in avatar.constants:
+    def of(cls, avatar: Avatar, mode: str | None = None, pixels: int | None = None) -> PasteBack | None:
+        """For an avatar that is shown with its whole picture; None where it is not.
+
+        mode: of FaceOptions; pixels: that the picture has at most.
+
+        Raises:
+            ConfigError: mode full of an avatar that has only its head.
+            BundleError: the picture is damaged.
+        """
+        if not shows_whole(avatar.info.mode, mode):
             return None
-        return cls.load(avatar.info.folder, avatar.constants[BOX])
+        if BOX not in avatar.constants:
+            if mode is None:
+                return None
+            raise ConfigError(only_the_head(avatar.info.name))
+        return cls.load(avatar.info.folder, avatar.constants[BOX], pixels)
 
     @classmethod
-    def load(cls, folder: Path, box: FloatArray) -> PasteBack:
-        """Read a bundle's whole picture. Raises BundleError."""
+    def load(cls, folder: Path, box: FloatArray, pixels: int | None = None) -> PasteBack:
+        """Read a bundle's whole picture, of at most so many pixels. Raises BundleError."""
         path = folder / WHOLE
         picture = read_picture(path)
         if box.shape != (4,) or not np.isfinite(box).all() or np.abs(box).max() > 1 << 16:
             raise BundleError(f"{path}: {BOX} is {list(box.shape)}, expected four numbers of pixels")
+        small = limited(picture, pixels)
+        across, down = small.shape[1] / picture.shape[1], small.shape[0] / picture.shape[0]
+        edges = np.round(box * np.array([across, down, across, down], np.float32))
         try:
-            return cls(picture, PasteBox(*map(int, box)))
+            return cls(small, PasteBox(*map(int, edges)))
         except ValueError as error:
             raise BundleError(f"{path}: {error}") from None
 

@@ -131,6 +131,7 @@ def add_photo(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mode",
+        dest="photo_mode",
         choices=MODES,
         help="which part of the photo is shown. crop: the head; full: the whole photo, the head moves in it; extcrop, "
         "resize and extfull: further modes of the official SadTalker (default: crop)",
@@ -141,7 +142,7 @@ def add_face_options(parser: argparse.ArgumentParser, live: bool) -> None:
     """How the face behaves; `live`: only the options that a live session supports."""
     group = parser.add_argument_group("how the face behaves")
     for option in OPTIONS:
-        if live and not option.live:
+        if not (option.live if live else option.files):
             continue
         if option.metavar is None:
             group.add_argument(f"--{option.name}", action="store_true", default=None, help=option.help)

@@ -62,7 +62,7 @@ def _make(args: argparse.Namespace, photo: Path) -> int:
         name=args.name,
         title=args.title,
         face=args.face,
-        mode=args.mode,
+        mode=args.photo_mode,
         matte=args.matte,
         force=args.force,
         threads=args.threads,
@@ -75,6 +75,6 @@ def _make(args: argparse.Namespace, photo: Path) -> int:
     say("a face is personal: show it only if it is yours, or if the person agreed (docs/responsible-use.md)")
     say(f"use it: avatar render --avatar {made.name} --audio speech.wav --out talking.mp4")
     say(f"   or:  avatar serve --avatar {made.name}")
-    if args.mode in WHOLE_MODES:
+    if args.photo_mode in WHOLE_MODES:
         say("`avatar render` shows the whole photo; a live conversation shows the part with the head")
     return 0

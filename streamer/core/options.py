@@ -25,6 +25,8 @@ class FaceOptions:
     energy: how lively head, brows and gaze are, 0 (still) to MAX_ENERGY; 1 is a person in conversation.
     emotion: what the face feels, one of EMOTIONS; intensity: how much of it is seen, 0 to MAX_INTENSITY, 1 as in
         conversation.
+    mode: what a session shows, one of SHOWN: "crop", the head, or "full", the whole photo; None is as the avatar was
+        made.
     size: pixels a side of the frames, one of FRAME_SIZES; None is LARGEST_UNASKED, on another background
         LARGEST_CUT_OUT, or, of a smaller photo, less.
     badge: write "AI-generated" into the pictures.
@@ -41,6 +43,7 @@ class FaceOptions:
     energy: float = 1.0
     emotion: str = NEUTRAL
     intensity: float = 1.0
+    mode: str | None = None
     size: int | None = None
     badge: bool = False
 
@@ -48,6 +51,7 @@ class FaceOptions:
 MAX_ENERGY = 2.0
 EMOTIONS = (NEUTRAL, "happy", "sad", "angry", "surprised", "calm")
 MAX_INTENSITY = 2.0
+SHOWN = ("crop", "full")
 FRAME_SIZES = (256, 384, 512, 768)
 LARGEST_UNASKED = 512
 LARGEST_CUT_OUT = 384  # on another background: a picture then takes 33 ms on one thread, at 512 it would be 43

@@ -13,7 +13,7 @@ from pathlib import Path
 from engines.manifest import Manifest
 from streamer.avatar.badge import badged
 from streamer.avatar.catalogue import default_name, find_avatar
-from streamer.avatar.frame_size import frame_size, largest_frame
+from streamer.avatar.frame_size import frame_size, most_pixels
 from streamer.avatar.frame_size import note as frame_size_note
 from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.aio import SWITCH_INTERVAL_S, Clock, MonotonicClock, until_first
@@ -78,10 +78,10 @@ def check(face: FaceChoice) -> Manifest:
     return manifest
 
 
-def frame_side(manifest: Manifest, face: FaceChoice) -> int:
-    """Pixels a side of the face's pictures. Raises BundleError."""
-    name = face.avatar or default_name(manifest)
-    return frame_size(manifest, Gallery.load(manifest, [name], name).find(None).photo.shape[0], face.face)
+def picture_size(manifest: Manifest, face: FaceChoice) -> tuple[int, int]:
+    """Width and height of the session's pictures. Raises BundleError or ConfigError."""
+    height, width = chosen(manifest, face)[1].still.shape[:2]
+    return width, height
 
 
 def open_source(sound: SoundChoice) -> SoundSource:
@@ -127,8 +127,10 @@ def chosen(manifest: Manifest, face: FaceChoice) -> tuple[Portrait, SessionOptio
     """The portrait and the options of a session with it. Raises BundleError or ConfigError."""
     name = face.avatar or default_name(manifest)
     portrait = Gallery.load(manifest, [name], name).find(None)
-    size = frame_size(manifest, portrait.photo.shape[0], face.face)
-    still = portrait.shown(face.face.background, size)
+    if portrait.shows_whole(face.face):
+        still = portrait.whole_still()
+    else:
+        still = portrait.shown(face.face.background, frame_size(manifest, portrait.photo.shape[0], face.face))
     if face.face.badge:
         still = badged(still)
     dial = live_lookahead_ms(manifest, face.lookahead_ms)
@@ -157,11 +159,12 @@ async def converse(
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     portrait, options = chosen(manifest, face)
-    side = options.still.shape[0]
-    if face.numbers is None and (remark := frame_size_note(portrait.photo.shape[0], face.face.size, side)):
+    photo = portrait.photo.shape[0]
+    side = frame_size(manifest, photo, face.face)
+    if face.numbers is None and (remark := frame_size_note(photo, face.face.size, side)):
         note(remark)
     settings = WorkerSettings(face.family, options.avatar, face.threads)
-    worker = InferenceWorker(settings, largest_frame(manifest))
+    worker = InferenceWorker(settings, most_pixels(manifest))
     stop = stop or stop_event()
     clock = MonotonicClock()
 

@@ -18,12 +18,12 @@ from streamer.desktop.local_face import (
     SoundChoice,
     check,
     converse,
-    frame_side,
     open_recorder,
     open_source,
     open_speaker,
     open_speech,
     open_video,
+    picture_size,
 )
 from streamer.desktop.local_session import LocalSession
 from streamer.desktop.preview import Preview
@@ -49,9 +49,9 @@ def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool, recor
     manifest = check(face)
     source = open_source(sound)
     with contextlib.ExitStack() as devices:
-        side = frame_side(manifest, face)
+        size = picture_size(manifest, face)
         recorder = open_recorder(manifest, face, record, devices)
-        video = open_video(record, Fit(side, side), face.face.background, devices)
+        video = open_video(record, Fit(*size), face.face.background, devices)
         speech = open_speech(sound, devices)
         speaker: SoundSink | None = open_speaker(sound, devices)
         gate = None

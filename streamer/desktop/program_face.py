@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from engines import SHIPPED_FAMILY
-from streamer.avatar.frame_size import largest_frame
+from streamer.avatar.frame_size import most_pixels
 from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock, until_first
 from streamer.desktop.local_face import FaceChoice, check, chosen
 from streamer.desktop.local_session import LocalSession
@@ -66,7 +66,7 @@ class FaceHere:
         manifest = check(self.choice)
         _, options = chosen(manifest, self.choice)
         settings = WorkerSettings(self.choice.family, options.avatar, self.choice.threads)
-        worker = InferenceWorker(settings, largest_frame(manifest))
+        worker = InferenceWorker(settings, most_pixels(manifest))
         try:
             await worker.start()
             session = LocalSession(options, worker, MonotonicClock(), pictures, sound, logger.warning)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from streamer.core.frames import ByteArray
 
-HEADER = 32  # bytes: the serial number, the side, and how many values a pixel has, int64 each
+HEADER = 32  # bytes: the serial number, height, width, and how many values a pixel has, int64 each
 EMPTY = -1
 MOST_CHANNELS = 4
 
 
 class FrameRing:
-    """`slots` pictures, uint8 [S, S, 3 or 4] with S up to `most`.
+    """`slots` pictures, uint8 [H, W, 3 or 4] of up to `most` pixels.
 
     Pickles as a handle to the same memory for a spawned process. The memory belongs to the ring's maker, and goes
     with it; pages that no picture needs are never taken.
@@ -36,7 +36,7 @@ class FrameRing:
 
     @property
     def _slot_bytes(self) -> int:
-        return HEADER + -(-self._most * self._most * MOST_CHANNELS // HEADER) * HEADER
+        return HEADER + -(-self._most * MOST_CHANNELS // HEADER) * HEADER
 
     def write(self, serial: int, rgb: ByteArray) -> None:
         """Write the picture with this serial number into its slot, over an older one.
@@ -44,32 +44,31 @@ class FrameRing:
         Raises:
             ValueError: a picture of another shape or type.
         """
-        side = rgb.shape[0]
-        shapes = [(side, side, channels) for channels in (3, MOST_CHANNELS)]
-        if rgb.shape not in shapes or rgb.dtype != np.uint8 or side > self._most:
-            expected = f"uint8[S, S, 3 or 4], S up to {self._most}"
+        fits = rgb.ndim == 3 and rgb.shape[2] in (3, MOST_CHANNELS) and rgb.shape[0] * rgb.shape[1] <= self._most
+        if not fits or rgb.dtype != np.uint8:
+            expected = f"uint8[H, W, 3 or 4] of up to {self._most} pixels"
             raise ValueError(f"picture {rgb.dtype}{list(rgb.shape)}, expected {expected}")
         header, pixels = self._slot(serial)
         header[0] = EMPTY
-        header[1], header[2] = side, rgb.shape[2]
+        header[1:] = rgb.shape
         pixels[: rgb.size] = rgb.reshape(-1)
         header[0] = serial
 
     def read(self, serial: int) -> ByteArray | None:
         """A copy of the picture, or None when it was overwritten meanwhile."""
         header, pixels = self._slot(serial)
-        side, channels = int(header[1]), int(header[2])
+        height, width, channels = map(int, header[1:])
         if header[0] != serial:
             return None
-        rgb = pixels[: side * side * channels].reshape(side, side, channels).copy()
+        rgb = pixels[: height * width * channels].reshape(height, width, channels).copy()
         return rgb if header[0] == serial else None
 
     def _slot(self, serial: int) -> tuple[NDArray[np.int64], ByteArray]:
         start = serial % self._slots * self._slot_bytes
         buffer = self._memory.buf
         assert buffer is not None, "the memory is open for as long as the ring lives"
-        header = np.frombuffer(buffer, np.int64, 3, start)
-        pixels = np.frombuffer(buffer, np.uint8, self._most * self._most * MOST_CHANNELS, start + HEADER)
+        header = np.frombuffer(buffer, np.int64, 4, start)
+        pixels = np.frombuffer(buffer, np.uint8, self._most * MOST_CHANNELS, start + HEADER)
         return header, pixels
 
 

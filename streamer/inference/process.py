@@ -16,6 +16,7 @@ import numpy as np
 from engines.manifest import Manifest
 from streamer.avatar.bundle import Avatar
 from streamer.avatar.catalogue import list_avatars
+from streamer.avatar.frame_size import LIVE_PIXELS
 from streamer.avatar.matte import matte_of
 from streamer.avatar.tuned_engines import open_engines
 from streamer.core import log
@@ -99,7 +100,7 @@ class Faces:
         avatar = Avatar.load(self.engines, name)
         matte_of(avatar)  # checked, and made where there is none, now: when a session asks for it there is no time
         self.avatars[avatar.name] = avatar
-        self.renderers[avatar.name] = FaceRenderer(self.engines, avatar)
+        self.renderers[avatar.name] = FaceRenderer(self.engines, avatar, pixels=LIVE_PIXELS)
         return avatar
 
     def load(self, message: Load) -> Loaded:

@@ -56,7 +56,7 @@ class WorkerStats:
 
 
 class InferenceWorker:
-    """The inference process, kept alive. `most` is the side in pixels of the largest pictures."""
+    """The inference process, kept alive. `most` is how many pixels the largest pictures have."""
 
     def __init__(
         self,

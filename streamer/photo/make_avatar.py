@@ -38,6 +38,7 @@ TIGHT = "there is little room about the head, so the photo's edge was drawn out;
 SMALL = (
     "the photo has {pixels} pixels about the head, so its pictures are {shown}x{shown}; a larger photo looks sharper"
 )
+WORTH_KEEPING = 1.15  # times the head's square that a photo has a side of: a session may show it whole
 SCENE_ROWS = 3  # coefficients beyond the layout's: how the face was cut out; only whole-scene motion takes them
 # Where the 257 coefficients of a face hold what a family's layout names: expression, head angles, head translation.
 _EXPRESSION, _ANGLES, _TRANSLATION = slice(80, 144), slice(224, 227), slice(254, 257)
@@ -49,7 +50,7 @@ class Made:
 
     photo: [P, P, 3] RGB, as large as the family shows it; picture: the same at the family's size, [S, S, 3];
     landmarks: [478, 2] in the picture's pixels; matte: [S, S] in 0..1, how much of each pixel is the person; whole: the
-    picture that frames are pasted into, for the modes that do.
+    picture that frames are pasted into, for the modes that do, and where there is more to see than the head.
     """
 
     photo: ByteArray
@@ -111,7 +112,7 @@ def _fit_rig(manifest: Manifest, portrait: Portrait, mode: str) -> Made:
     shown = frame_size(manifest, photo.shape[0])
     if shown < min(LARGEST_UNASKED, largest_photo(manifest)):
         notes.append(SMALL.format(pixels=int(2 * square.half), shown=shown))
-    if mode not in WHOLE_MODES:
+    if mode not in WHOLE_MODES and max(width, height) < WORTH_KEEPING * 2 * square.half:
         return Made(photo, picture, landmarks, mode, arrays, matte, notes=notes)
     edges = (square.x - square.half, square.y - square.half, square.x + square.half, square.y + square.half)
     whole, box = whole_picture(portrait.picture, edges, shown)

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from streamer.avatar import frame_size
-from streamer.avatar.badge import Badge
 from streamer.avatar.catalogue import is_photo
-from streamer.avatar.paste import PasteBack
 from streamer.core.errors import ConfigError
 from streamer.core.files import check_output
 from streamer.core.frames import ByteArray, CoefficientWindow
@@ -67,23 +65,16 @@ class Pictures:
         Raises:
             ConfigError: a background behind the whole photo, of which there is no matte.
         """
-        self._paste = PasteBack.of(avatar)
-        if self._paste and face.background is not None:
-            raise ConfigError(f"a background is for pictures of the head; {avatar.name} shows the whole photo")
-        self._renderer = FaceRenderer(engines, avatar, replace(face, badge=face.badge and not self._paste))
+        self._renderer = FaceRenderer(engines, avatar, face)
         size, photo = self._renderer.size, avatar.photo.shape[0]
         if remark := frame_size.note(photo, face.size, size):
             note(remark)
-        self.size = self._paste.size if self._paste else (size, size)
-        self._badge = Badge(self.size) if face.badge and self._paste else None
+        self.size = self._renderer.shape[::-1]
 
     def draw(self, window: CoefficientWindow) -> ByteArray:
         """[H, W, 3]."""
         (frame,) = self._renderer.render([window])
-        if self._paste is None:
-            return frame.rgb
-        whole = self._paste.paste(frame.rgb)
-        return whole if self._badge is None else self._badge.put(whole)
+        return frame.rgb
 
 
 def draw(window: CoefficientWindow, pictures: Pictures, writer: VideoWriter, times: StageTimes) -> None:

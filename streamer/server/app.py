@@ -20,7 +20,7 @@ from engines.manifest import Manifest
 from streamer.access.tokens import Verifier
 from streamer.avatar.background import refuse_transparent
 from streamer.avatar.catalogue import default_name, find_avatar, list_avatars
-from streamer.avatar.frame_size import largest_frame
+from streamer.avatar.frame_size import most_pixels
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock, until_first
 from streamer.core.console import note, say
@@ -98,7 +98,7 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
     offer_to(reached)
     announce(options.public_ip)
     set_bitrates()
-    worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), largest_frame(manifest))
+    worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), most_pixels(manifest))
     lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
     rates = RateLimits()
     requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, MonotonicClock())

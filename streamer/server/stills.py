@@ -23,6 +23,7 @@ from streamer.core.frames import ByteArray
 from streamer.core.pictures import has_alpha, scaled
 
 MOST_STILLS, MOST_PNGS = 32, 64  # remembered; a still of 512 x 512 pixels has 1 MB
+WHOLE = "whole"  # in place of a background: the whole photo
 Key = tuple[Portrait, str]  # and its background
 Value = TypeVar("Value")
 
@@ -80,6 +81,11 @@ class Stills:
         whole = await self._run(lambda: self._still(portrait, background)) if found is None else found
         return scaled(whole, size)
 
+    async def whole(self, portrait: Portrait) -> ByteArray:
+        """Return the whole photo of an avatar that has it, uint8 [H, W, 3]. Raises BundleError."""
+        found = self._stills.get((portrait, WHOLE))
+        return await self._run(lambda: self._whole(portrait)) if found is None else found
+
     async def png(self, portrait: Portrait, background: str | None) -> bytes:
         """Return the same as a PNG file. Raises BundleError."""
         if background is None:
@@ -98,6 +104,11 @@ class Stills:
         picture = self._still(portrait, background)
         way = cv2.COLOR_RGBA2BGRA if has_alpha(picture) else cv2.COLOR_RGB2BGR
         return self._pngs.put(key, cv2.imencode(".png", cv2.cvtColor(picture, way))[1].tobytes())
+
+    def _whole(self, portrait: Portrait) -> ByteArray:
+        key = portrait, WHOLE
+        found = self._stills.get(key)
+        return self._stills.put(key, portrait.whole_still()) if found is None else found
 
     def _still(self, portrait: Portrait, background: str) -> ByteArray:
         key = portrait, background

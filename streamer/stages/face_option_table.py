@@ -18,6 +18,7 @@ from streamer.core.options import (
     MAX_EXPRESSION_SCALE,
     MAX_INTENSITY,
     POSE_MODES,
+    SHOWN,
 )
 from streamer.core.readers import number
 
@@ -33,6 +34,7 @@ class Option:
     metavar: str | None  # None: a switch
     help: str
     live: bool = True  # whether a session may choose it
+    files: bool = True  # whether `avatar render` has it
 
     @property
     def name(self) -> str:
@@ -58,16 +60,13 @@ def _size(text: str) -> int:
     return int(text)
 
 
-def _mode(text: str) -> str:
-    if text not in POSE_MODES:
-        raise ValueError(" or ".join(POSE_MODES))
-    return text
+def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(" or ".join(words))
+        return text
 
-
-def _emotion(text: str) -> str:
-    if text not in EMOTIONS:
-        raise ValueError(" or ".join(EMOTIONS))
-    return text
+    return read
 
 
 def _angle(axis: str, help_text: str) -> Option:
@@ -89,7 +88,7 @@ OPTIONS = (
         "X",
         f"how lively head, brows and gaze are, 0 to {MAX_ENERGY:g} (default: 1)",
     ),
-    Option("emotion", _emotion, "|".join(EMOTIONS), "what the face feels (default: neutral)"),
+    Option("emotion", _one_of(EMOTIONS), "|".join(EMOTIONS), "what the face feels (default: neutral)"),
     Option(
         "intensity",
         number(0.0, MAX_INTENSITY),
@@ -101,7 +100,7 @@ OPTIONS = (
     _angle("roll", "hold the head tilted"),
     Option(
         "pose_mode",
-        _mode,
+        _one_of(POSE_MODES),
         "|".join(POSE_MODES),
         "offline: head motion computed from the whole sound, as in the reference; live: from the sound so far, as in a "
         "conversation (default: offline if the family supports it)",
@@ -113,6 +112,14 @@ OPTIONS = (
         "COLOUR|blur|transparent|none",
         "background behind the person: a colour such as #00b140, the portrait's own blurred, or transparent where the "
         "output supports it (default: the portrait's own)",
+    ),
+    Option(
+        "mode",
+        _one_of(SHOWN),
+        "|".join(SHOWN),
+        "full: the whole photo, where the avatar was made of one that shows more than the head; crop: the head "
+        "(default: as the avatar was made)",
+        files=False,
     ),
     Option(
         "size",

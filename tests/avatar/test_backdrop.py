@@ -117,7 +117,7 @@ async def test_sessions_of_one_worker_have_backgrounds_of_their_own(tiny_folder:
     from streamer.core.aio import MonotonicClock
     from streamer.core.frames import AudioChunk
 
-    worker = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE)
+    worker = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE**2)
     await worker.start()
     try:
         seen = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines.manifest import Manifest
-from streamer.avatar.frame_size import check, frame_size, largest_frame, note, offered_sizes
+from streamer.avatar.frame_size import LIVE_PIXELS, check, frame_size, most_pixels, note, offered_sizes
 from streamer.core.errors import ConfigError
 from streamer.core.options import FaceOptions
 from tests import ROOT
@@ -45,8 +45,11 @@ def test_a_photo_smaller_than_the_size_is_reported(tiny_folder: Path) -> None:
 def test_a_network_that_draws_the_picture_gives_its_size(tiny_folder: Path) -> None:
     tiny = Manifest.load(tiny_folder)
     assert offered_sizes(tiny) == (tiny.size,)
-    assert largest_frame(tiny) == frame_size(tiny, 1024) == tiny.size
+    assert frame_size(tiny, 1024) == tiny.size
     with pytest.raises(ConfigError, match=f"size 512; family tiny has {tiny.size}"):
         check(tiny, 512)
     check(tiny, None)
-    assert largest_frame(STARTER) == 768
+
+
+def test_the_largest_live_picture_is_a_whole_photo() -> None:
+    assert most_pixels(STARTER) == LIVE_PIXELS > max(offered_sizes(STARTER)) ** 2

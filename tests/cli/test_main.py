@@ -85,7 +85,7 @@ def strangely_named(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
     """A photo and a home with names that terminals lack; the home has a face of the photo."""
     folder = tmp_path_factory.mktemp("names")
     photo, home = folder / "Zoë ☃ 雪.png", folder / "hömé ☃"
-    shutil.copy(ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.png", photo)
+    shutil.copy(ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.webp", photo)
     made = run_with("ascii", home, "prepare", str(photo), "--name", "zoe", "--title", "Zoë ☃ 雪")
     assert made.returncode == 0, made.stderr
     return photo, home

@@ -105,7 +105,7 @@ async def test_a_photo_becomes_a_face_and_is_deleted_again() -> None:
         with launch(["--threads", "1", "--sessions", "4"]) as shipped:
             await opened(tab, shipped.url)
             await tab.until("!document.getElementById('start').disabled", PATIENCE_S)
-            await tab.choose_files("#photo", ROOT / "engines/starter/avatars/kofi/portrait.png")
+            await tab.choose_files("#photo", ROOT / "engines/starter/avatars/kofi/portrait.webp")
             await tab.until("document.querySelector('#faces button') !== null", 2 * PATIENCE_S)
             assert await tab.evaluate("document.querySelector('#faces input:checked').value") == "portrait"
             await tab.evaluate("document.querySelector('#faces button').click()")

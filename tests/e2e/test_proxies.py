@@ -20,7 +20,7 @@ from tests import ROOT
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-PHOTO = ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.png"
+PHOTO = ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.webp"
 WAYS = {
     "as it comes": "location / {{ proxy_pass {server}; }}",
     "Host without its port": "location / {{ proxy_pass {server}; proxy_set_header Host $host; }}",

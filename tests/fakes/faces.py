@@ -15,7 +15,7 @@ STARTER = Path(engines.__file__).parent / "starter"
 
 def portrait(name: str, size: int = 256) -> ByteArray:
     """A bundled character's portrait [size, size, 3], RGB."""
-    picture = load(STARTER / "avatars" / name / "portrait.png")
+    picture = load(STARTER / "avatars" / name / "portrait.webp")
     return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 

@@ -14,9 +14,11 @@ from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar.bundle_files import WHOLE as WHOLE_FILE
 from streamer.avatar.catalogue import find_avatar, list_avatars
+from streamer.avatar.gallery import Gallery
 from streamer.cli.main import main
 from streamer.core.errors import BundleError, ConfigError, PhotoError
 from streamer.core.frames import ByteArray, CoefficientWindow
+from streamer.core.options import FaceOptions
 from streamer.photo.prepare import Prepared, PrepareOptions, name_of, prepare
 from streamer.pipeline import Avatar, FaceRenderer
 from tests.fakes import faces
@@ -93,6 +95,24 @@ def test_the_whole_photo_can_be_kept(own_home: Path, photo: Path, starter: Engin
     assert whole is not None
     assert whole.shape == (296, 376, 3)
     assert Avatar.load(starter, "me").motion_stage == "motion"
+
+
+@pytest.mark.slow
+def test_a_session_may_show_the_whole_photo(own_home: Path, photo: Path, starter: Engines) -> None:
+    prepare(MANIFEST, PrepareOptions(photo, "me"))
+    head = FaceRenderer(starter, Avatar.load(starter, "me"), pixels=60_000)
+    whole = head.showing(FaceOptions(mode="full"))
+    window = CoefficientWindow(0, np.zeros((len(MANIFEST.coefficients), 3), np.float32))
+    assert head.render([window])[0].rgb.shape == (head.size, head.size, 3)
+    picture = whole.render([window])[0].rgb
+    assert picture.shape == (216, 276, 3)  # of 296 x 376, with at most so many pixels
+    still = Gallery.load(MANIFEST, ["me"], "me").find("me").whole_still()
+    small = cv2.resize(still, (276, 216), interpolation=cv2.INTER_AREA)
+    assert np.abs(picture.astype(int) - small).mean() < 3
+    with pytest.raises(ConfigError, match="a background is for pictures of the head; me shows the whole photo"):
+        head.showing(FaceOptions(mode="full", background="blur"))
+    with pytest.raises(ConfigError, match="avatar mina has only its head"):
+        FaceRenderer(starter, Avatar.load(starter, "mina"), FaceOptions(mode="full"))
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ def check_same(scene: Scene, played: dict[int, ByteArray], least: int) -> None:
 
 @pytest.fixture
 async def worker(tiny_folder: Path) -> AsyncIterator[InferenceWorker]:
-    made = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE)
+    made = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE**2)
     await made.start()
     yield made
     await made.stop()

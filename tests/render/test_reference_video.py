@@ -22,7 +22,7 @@ from tests.fakes.video import write_video
 
 @pytest.fixture(scope="module")
 def portrait() -> ByteArray:
-    picture = cv2.imread(str(SHIPPED_FAMILY / "avatars" / "mina" / "portrait.png"))
+    picture = cv2.imread(str(SHIPPED_FAMILY / "avatars" / "mina" / "portrait.webp"))
     assert picture is not None
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 

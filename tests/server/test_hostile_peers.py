@@ -39,7 +39,7 @@ Send = Callable[[bytes], Awaitable[None]]
 @pytest.fixture
 async def worker(tiny_folder: Path) -> AsyncIterator[InferenceWorker]:
     offer_only(LOOPBACK)
-    made = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE)
+    made = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE**2)
     await made.start()
     yield made
     await made.stop()

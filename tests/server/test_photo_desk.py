@@ -31,7 +31,7 @@ from streamer.webrtc.ice import LOOPBACK, offer_only
 from tests import ROOT
 from tests.e2e.browser import ARGUMENTS, CHROMIUM
 
-PHOTO = ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.png"
+PHOTO = ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.webp"
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ async def test_a_family_that_makes_no_avatars_takes_no_photos(tiny_folder: Path)
 
 def two_people() -> bytes:
     """A photo of Mina and Kofi side by side."""
-    files = (PHOTO.parents[1] / name / "portrait.png" for name in ("mina", "kofi"))
+    files = (PHOTO.parents[1] / name / "portrait.webp" for name in ("mina", "kofi"))
     people = [np.asarray(cv2.imread(str(file)), np.uint8) for file in files]
     side = min(person.shape[0] for person in people)
     return cv2.imencode(".jpg", np.hstack([cv2.resize(person, (side, side)) for person in people]))[1].tobytes()

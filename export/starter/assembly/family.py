@@ -4,7 +4,7 @@
         --out engines/starter
 
 The expression graph must already lie in the folder (see export.starter.training.train_expression), and so must the
-portraits (avatars/NAME/portrait.png; see export.starter.rendering.portraits). The face rig (rig.npz) is made if it
+portraits (avatars/NAME/portrait.webp; see export.starter.rendering.portraits). The face rig (rig.npz) is made if it
 is not there.
 
     python -m export.starter.assembly.family --expression --out engines/starter
@@ -65,7 +65,7 @@ from export.starter.training.expression_net import WINDOW, export_expression, re
 from export.starter.training.generator import FINE, Generator
 from export.starter.training.pose_net import BLOCK, HEARD, LATENT, PAST
 from export.starter.training.weights import load_weights
-from streamer.avatar.bundle_files import ARRAYS, MATTE, PORTRAIT
+from streamer.avatar.bundle_files import ARRAYS, MATTE, SHIPPED_PORTRAIT, portrait_file
 from streamer.avatar.catalogue import ABOUT
 from streamer.core.rates import FPS, MEL_BANDS, SAMPLE_RATE
 from streamer.stages.mel_windows import LEVELLED
@@ -194,7 +194,7 @@ def write_characters(rig: Rig, points: PointSet, folder: Path) -> None:
     """Write the bundles of the characters whose portraits lie there. Raises FileNotFoundError when one does not."""
     for character in CHARACTERS:
         home = folder / "avatars" / character.name
-        portrait = cv2.imread(str(home / PORTRAIT), cv2.IMREAD_COLOR)
+        portrait = cv2.imread(str(portrait_file(home)), cv2.IMREAD_COLOR)
         if portrait is None or not (home / MATTE).is_file():
             raise FileNotFoundError(f"{home}: render its portrait with python -m export.starter.rendering.portraits")
         seen = seen_landmarks(np.asarray(portrait[..., ::-1], np.uint8))
@@ -207,16 +207,22 @@ def replace_characters(folder: Path, assets: Path) -> None:
     write_characters(rig, choose_points(rig, Person(rig, PLAIN)), folder)
 
     def edit(manifest: ManifestFile) -> None:
-        manifest.files = tuple(FileEntry.of(folder, folder / entry.file) for entry in manifest.files)
+        others = [folder / entry.file for entry in manifest.files if not entry.file.startswith("avatars/")]
+        manifest.files = tuple(FileEntry.of(folder, path) for path in (*others, *_character_files(folder)))
+        manifest.avatars = tuple(character.name for character in CHARACTERS)
 
     manifest_file.change(folder, edit)
+
+
+def _character_files(folder: Path) -> list[Path]:
+    parts = (ABOUT, SHIPPED_PORTRAIT, MATTE, ARRAYS)
+    return [folder / "avatars" / character.name / part for character in CHARACTERS for part in parts]
 
 
 def _write_manifest(folder: Path, units: list[str], stages: dict[str, StageEntry]) -> None:
     names = tuple(character.name for character in CHARACTERS)
     files = [folder / "topology.npz", folder / face_rig.FILE]
-    parts = (ABOUT, PORTRAIT, MATTE, ARRAYS)
-    files += [folder / "avatars" / name / part for name in names for part in parts]
+    files += _character_files(folder)
     manifest = ManifestFile(
         family=FAMILY,
         version=VERSION,

@@ -9,222 +9,179 @@ in a separate environment (pip install bpy==5.0.* scipy pillow moderngl opencv-p
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from dataclasses import replace
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engines.files import replacing
-from export.starter.rendering.gl import MATERIALS, part_shade
+from export.starter.rendering import studio
+from export.starter.rendering.brows import grow_brows
+from export.starter.rendering.gl import part_shade
+from export.starter.rendering.materials import NECKLINE, SCALP, part_material, strand_material
 from export.starter.rendering.meshio import Floats
-from export.starter.rendering.people import CHARACTERS, PORTRAIT_DISTANCE, Character, portrait_camera
-from export.starter.rendering.rig import Part, Person, Rig
-from export.starter.rendering.strands import Cut, Surface, grow
+from export.starter.rendering.people import CHARACTERS, Character, portrait_camera
+from export.starter.rendering.rig import SHIRT_THICKNESS, Part, Person, Rig
+from export.starter.rendering.strands import Cut, Surface, grow, within_hairline
 
-SIZE = 768
+SIZE, SAMPLES = 1024, 48
 MATTE_SIZE = 256  # the family's
-SAMPLES = 40
-ROUGHNESS = {"skin": 0.52, "eyes": 0.08, "teeth": 0.25, "tongue": 0.3, "hair": 0.5, "shirt": 0.9}
-KEY = ((-4.0, 3.5, 8.0), 620.0, 3.0)  # position from the head, watts, size
-FILL = ((6.0, 0.5, 6.0), 260.0, 5.0)
-RIM = ((2.5, 4.0, -6.0), 420.0, 2.5)
-NECKLINE = "below_neckline"
-LINING = 0.07  # decimetres that the shirt's inside lies within it, and rises above its neckline
-PORES = (170.0, 0.03)  # of skin: per decimetre, and how deep
-VIGNETTE = 0.16  # how much darker the backdrop is in the corners
+QUALITY = 90  # of the WebP file
+COLLAR = (0.032, 0.5)  # radius of the rolled hem, and from how far below the shirt comes to lie on the skin
+# The eyes' texture: middles of the irises, and how far about them the eyeballs reach; elsewhere is the clear cornea.
+IRISES, EYEBALL = np.array([[0.288, 0.288], [0.706, 0.706]]), 0.3
+STUBBLE = 0.6  # how far the skin under the hair takes its colour
+SCALP_EDGE = 0.16  # from the hairline to where the skin has it
 
 
-def render(rig: Rig, character: Character, path: Path) -> None:
-    """Render one portrait of SIZE pixels to `path` (.png)."""
+class Sitter:
+    """A character in a scene, posed: adds its parts to the scene one by one."""
+
+    def __init__(self, bpy: Any, rig: Rig, character: Character, folder: Path) -> None:
+        self.bpy, self.character, self.folder = bpy, character, folder
+        self.person = Person(rig, character.look)
+        self.points = self.person.express(character.expression)
+        self.points["shirt"] = self._closed_shirt()
+        self.parts = {part.name: part for part in self.person.parts}
+        self.surfaces = {name: self._surface(part) for name, part in self.parts.items()}
+
+    def add_all(self) -> None:
+        """Add the body, the clothes, the brows and the hair."""
+        for part in self.parts.values():
+            if part.name not in {"hair", "brows"}:
+                self._add_part(part)
+        self._add_collar()
+        cut = self.character.hair
+        self._add_strands("hair", self._hair(), cut.width, 0.3, cut)
+        brows = self.character.brows
+        self._add_strands("brows", self._brows(), brows.width, 0.25, brows)
+
+    def _surface(self, part: Part) -> Surface:
+        points, normals = (np.asarray(array, np.float64) for array in part.mesh.surface(self.points[part.name]))
+        return Surface(points, normals, part.mesh.triangles.astype(np.int64))
+
+    def _closed_shirt(self) -> Floats:
+        """The shirt, drawn onto the skin towards its neckline."""
+        near = np.clip(1 - self.person.neckline / COLLAR[1], 0, 1)[:, None]
+        return np.asarray(self.points["shirt"] - near * SHIRT_THICKNESS * self.person.rig.shirt_normals)
+
+    def _add_part(self, part: Part) -> None:
+        surface, triangles = self.surfaces[part.name], part.mesh.triangles
+        uvs = _wider_irises(part.mesh.uvs, self.character.iris) if part.name == "eyes" else part.mesh.uvs
+        mesh = self.bpy.data.meshes.new(part.name)
+        mesh.from_pydata(surface.points.tolist(), [], triangles.tolist())
+        mesh.uv_layers.new().data.foreach_set("uv", uvs[triangles.ravel()].ravel())
+        mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
+        mesh.normals_split_custom_set_from_vertices(surface.normals.tolist())
+        smooth = self.character.stylised
+        mesh.materials.append(part_material(self.bpy, part, self._scalp_colour(), smooth, self.folder))
+        if part.name == "shirt":
+            _set(mesh, NECKLINE, part_shade(self.person, part.name, part.mesh))
+        if part.name == "skin":
+            within = within_hairline(
+                surface.points, self.surfaces["hair"].points, self.character.hair, self.person.eyes
+            )
+            _set(mesh, SCALP, STUBBLE * np.clip(within / SCALP_EDGE, 0, 1))
+        self._link(part.name, mesh)
+
+    def _scalp_colour(self) -> tuple[float, float, float]:
+        cut = self.character.hair
+        if cut.dye is not None:
+            return cut.dye
+        dark = float(np.exp(-3.2 * cut.melanin[0]))
+        return 0.42 * dark + 0.012, 0.30 * dark + 0.009, 0.20 * dark + 0.007
+
+    def _add_collar(self) -> None:
+        """Roll the shirt's hem along its neckline."""
+        shirt = self.parts["shirt"]
+        ring = _zero_line(self.surfaces["shirt"], part_shade(self.person, "shirt", shirt.mesh), self.person.neck)
+        curve = self.bpy.data.curves.new("collar", "CURVE")
+        curve.dimensions, curve.bevel_depth, curve.bevel_resolution = "3D", COLLAR[0], 5
+        line = curve.splines.new("POLY")
+        line.points.add(len(ring) - 1)
+        line.points.foreach_set("co", np.concatenate([ring, np.ones((len(ring), 1))], 1).ravel())
+        line.use_cyclic_u = True
+        material = self.bpy.data.materials.new("collar")
+        material.use_nodes = True
+        shader = material.node_tree.nodes["Principled BSDF"]
+        shader.inputs["Base Color"].default_value = (*(0.85 * tone for tone in shirt.tint), 1.0)
+        shader.inputs["Roughness"].default_value = 0.9
+        curve.materials.append(material)
+        self._link("collar", curve)
+
+    def _hair(self) -> Floats:
+        around = self.surfaces["shirt"].points, self.surfaces["hair"].points
+        return grow(self.surfaces["skin"], *around, self.character.hair, self.person.eyes, seed=1)
+
+    def _brows(self) -> Floats:
+        from PIL import Image
+
+        part, cut = self.parts["brows"], self.character.brows
+        assert part.texture is not None
+        alpha = np.asarray(Image.open(part.texture).convert("RGBA"))[..., 3]
+        uvs = part.mesh.uvs.astype(np.float64)
+        return grow_brows(self.surfaces["brows"], uvs, alpha, self.surfaces["skin"], cut.count, cut.length)
+
+    def _add_strands(self, name: str, strands: Floats, width: float, tip: float, cut: Cut) -> None:
+        curves = self.bpy.data.hair_curves.new(name)
+        curves.add_curves([strands.shape[1]] * len(strands))
+        curves.points.foreach_set("position", strands.reshape(-1).astype("f4"))
+        radius = curves.attributes.get("radius") or curves.attributes.new("radius", "FLOAT", "POINT")
+        taper = width * np.linspace(1, tip, strands.shape[1])
+        radius.data.foreach_set("value", np.tile(taper, len(strands)).astype("f4"))
+        curves.materials.append(strand_material(self.bpy, cut.melanin, cut.dye))
+        self._link(name, curves)
+
+    def _link(self, name: str, data: Any) -> None:
+        self.bpy.context.scene.collection.objects.link(self.bpy.data.objects.new(name, data))
+
+
+def render(rig: Rig, character: Character, path: Path, size: int, samples: int) -> None:
+    """Render one portrait of `size` pixels to `path` (.webp), and its matte beside it."""
     import bpy
-
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    scene = bpy.context.scene
-    person = Person(rig, character.look)
-    posed = person.express(character.expression)
-    for part in person.parts:
-        if part.name != "hair":
-            _add_part(bpy, scene, person, part, posed)
-    _add_lining(bpy, scene, person, posed)
-    _add_hair(bpy, scene, person, posed, character.hair)
-    camera = portrait_camera(person)
-    _add_camera(bpy, scene, camera.centre, 2 * float(np.arctan(camera.half_extent / camera.distance)))
-    for light in (KEY, FILL, RIM):
-        _add_light(bpy, scene, person.eyes, *light)
-    _render(bpy, scene, path, character.background)
-
-
-def _add_part(bpy: Any, scene: Any, person: Person, part: Part, posed: dict[str, Any], raised: float = 0.0) -> None:
-    points, normals = part.mesh.surface(posed[part.name])
-    triangles = part.mesh.triangles
-    mesh = bpy.data.meshes.new(part.name)
-    mesh.from_pydata(points.tolist(), [], triangles.tolist())
-    mesh.uv_layers.new().data.foreach_set("uv", part.mesh.uvs[triangles.ravel()].ravel())
-    mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
-    mesh.normals_split_custom_set_from_vertices(normals.tolist())
-    mesh.materials.append(_material(bpy, part))
-    if part.name == "shirt":
-        below = mesh.attributes.new(NECKLINE, "FLOAT", "POINT")
-        below.data.foreach_set("value", part_shade(person, part.name, part.mesh) + np.float32(raised))
-    scene.collection.objects.link(bpy.data.objects.new(part.name, mesh))
-
-
-def _material(bpy: Any, part: Part) -> Any:
-    material = bpy.data.materials.new(part.name)
-    material.use_nodes = True
-    tree = material.node_tree
-    shader = tree.nodes["Principled BSDF"]
-    shader.inputs["Roughness"].default_value = ROUGHNESS.get(part.name, 0.6)
-    colour = (*part.tint, 1.0)
-    if part.texture is None:
-        shader.inputs["Base Color"].default_value = colour
-    else:
-        picture = tree.nodes.new("ShaderNodeTexImage")
-        picture.image = bpy.data.images.load(str(part.texture.resolve()), check_existing=True)
-        mix = tree.nodes.new("ShaderNodeMix")
-        mix.data_type, mix.blend_type = "RGBA", "MULTIPLY"
-        mix.inputs[0].default_value = 1.0
-        mix.inputs[7].default_value = colour
-        tree.links.new(picture.outputs[0], mix.inputs[6])
-        tree.links.new(mix.outputs[2], shader.inputs["Base Color"])
-        if MATERIALS[part.name].blended:
-            tree.links.new(picture.outputs[1], shader.inputs["Alpha"])
-    if part.name == "shirt":
-        _cut_neckline(tree, shader)
-    if part.name == "skin":
-        shader.inputs["Subsurface Weight"].default_value = 1.0
-        shader.inputs["Subsurface Radius"].default_value = (0.10, 0.035, 0.02)
-        shader.inputs["Subsurface Scale"].default_value = 0.5
-        _add_pores(tree, shader)
-    return material
-
-
-def _cut_neckline(tree: Any, shader: Any) -> None:
-    """Make the shirt transparent above the neckline, with pixel accuracy."""
-    below = tree.nodes.new("ShaderNodeAttribute")
-    below.attribute_name = NECKLINE
-    cut = tree.nodes.new("ShaderNodeMath")
-    cut.operation = "GREATER_THAN"
-    cut.inputs[1].default_value = 0.0
-    tree.links.new(below.outputs["Fac"], cut.inputs[0])
-    tree.links.new(cut.outputs[0], shader.inputs["Alpha"])
-
-
-def _add_lining(bpy: Any, scene: Any, person: Person, posed: dict[str, Any]) -> None:
-    """Close the gap between collar and neck with the shirt's inside."""
-    shirt = next(part for part in person.parts if part.name == "shirt")
-    inside = {"shirt": posed["shirt"] - LINING * person.rig.shirt_normals}
-    _add_part(bpy, scene, person, replace(shirt, tint=_darker(shirt.tint)), inside, LINING)
-
-
-def _darker(tint: tuple[float, float, float]) -> tuple[float, float, float]:
-    return tint[0] * 0.7, tint[1] * 0.7, tint[2] * 0.7
-
-
-def _add_hair(bpy: Any, scene: Any, person: Person, posed: dict[str, Any], cut: Cut) -> None:
-    parts = {part.name: part.mesh.surface(posed[part.name]) for part in person.parts}
-    skin = next(part.mesh for part in person.parts if part.name == "skin")
-    head = Surface(*_doubles(parts["skin"]), skin.triangles.astype(np.int64))
-    strands = grow(head, *_doubles((parts["shirt"][0], parts["hair"][0])), cut, person.eyes, seed=1)
-    curves = bpy.data.hair_curves.new("hair")
-    curves.add_curves([strands.shape[1]] * len(strands))
-    curves.points.foreach_set("position", strands.reshape(-1).astype("f4"))
-    radius = curves.attributes.get("radius") or curves.attributes.new("radius", "FLOAT", "POINT")
-    taper = cut.width * np.linspace(1, 0.3, strands.shape[1])
-    radius.data.foreach_set("value", np.tile(taper, len(strands)).astype("f4"))
-    material = bpy.data.materials.new("strands")
-    material.use_nodes = True
-    tree = material.node_tree
-    tree.nodes.clear()
-    shader, output = tree.nodes.new("ShaderNodeBsdfHairPrincipled"), tree.nodes.new("ShaderNodeOutputMaterial")
-    shader.parametrization = "MELANIN"
-    shader.inputs["Melanin"].default_value, shader.inputs["Melanin Redness"].default_value = cut.melanin
-    shader.inputs["Roughness"].default_value = 0.32
-    shader.inputs["Radial Roughness"].default_value = 0.5
-    shader.inputs["Random Color"].default_value = 0.15
-    tree.links.new(shader.outputs[0], output.inputs[0])
-    curves.materials.append(material)
-    scene.collection.objects.link(bpy.data.objects.new("hair", curves))
-
-
-def _doubles(arrays: Iterable[Any]) -> tuple[Floats, Floats]:
-    first, second = (np.asarray(array, np.float64) for array in arrays)
-    return first, second
-
-
-def _add_pores(tree: Any, shader: Any) -> None:
-    """Add a fine bump texture to the skin: without pores it looks like wax."""
-    noise, bump = tree.nodes.new("ShaderNodeTexNoise"), tree.nodes.new("ShaderNodeBump")
-    place = tree.nodes.new("ShaderNodeNewGeometry")
-    noise.inputs["Scale"].default_value, bump.inputs["Strength"].default_value = PORES[0], 0.35
-    bump.inputs["Distance"].default_value = PORES[1]
-    tree.links.new(place.outputs["Position"], noise.inputs["Vector"])
-    tree.links.new(noise.outputs[0], bump.inputs["Height"])
-    tree.links.new(bump.outputs["Normal"], shader.inputs["Normal"])
-
-
-def _add_camera(bpy: Any, scene: Any, centre: Any, angle: float) -> None:
-    data = bpy.data.cameras.new("camera")
-    data.angle = angle
-    camera = bpy.data.objects.new("camera", data)
-    camera.location = centre + np.array([0, 0, PORTRAIT_DISTANCE])
-    scene.collection.objects.link(camera)
-    scene.camera = camera
-
-
-def _add_light(bpy: Any, scene: Any, aim: Any, offset: Any, watts: float, size: float) -> None:
-    import mathutils
-
-    data = bpy.data.lights.new("light", "AREA")
-    data.energy, data.size = watts, size
-    light = bpy.data.objects.new("light", data)
-    light.location = aim + np.array(offset)
-    towards = mathutils.Vector(aim) - mathutils.Vector(light.location)
-    light.rotation_euler = towards.to_track_quat("-Z", "Y").to_euler()
-    scene.collection.objects.link(light)
-
-
-def _render(bpy: Any, scene: Any, path: Path, background: tuple[float, float, float]) -> None:
     from PIL import Image
 
-    world = bpy.data.worlds.new("world")
-    scene.world = world
-    world.use_nodes = True
-    world.node_tree.nodes["Background"].inputs[0].default_value = (0.42, 0.44, 0.47, 1)
-    scene.render.engine = "CYCLES"
-    scene.render.film_transparent = True
-    scene.cycles.device = "CPU"
-    scene.cycles.samples = SAMPLES
-    scene.cycles.use_denoising = True
-    scene.view_settings.view_transform = "AgX"
-    scene.view_settings.look = "AgX - Medium High Contrast"
-    scene.render.image_settings.file_format, scene.render.image_settings.color_mode = "PNG", "RGBA"
-    scene.render.resolution_x = scene.render.resolution_y = SIZE
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with tempfile.TemporaryDirectory() as folder:
+        sitter = Sitter(bpy, rig, character, Path(folder))
+        sitter.add_all()
+        drawn = studio.photograph(bpy, portrait_camera(sitter.person), sitter.person.eyes, size, samples, Path(folder))
+    alpha = drawn[..., 3:] / 255
+    picture = drawn[..., :3] * alpha + studio.backdrop(character.background, size) * (1 - alpha)
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawn = path.with_name("portrait-drawn.png")
-    scene.render.filepath = str(drawn)
-    bpy.ops.render.render(write_still=True)
-    person = np.asarray(Image.open(drawn).convert("RGBA"), np.float32)
-    drawn.unlink()
-    alpha = person[..., 3:] / 255
-    picture = person[..., :3] * alpha + backdrop(background) * (1 - alpha)
-    _write(path, Image.fromarray((picture + 0.5).clip(0, 255).astype(np.uint8)))
-    matte = Image.fromarray((alpha[..., 0] * 255 + 0.5).astype(np.uint8))
-    _write(path.with_name("matte.png"), matte.resize((MATTE_SIZE, MATTE_SIZE), Image.Resampling.BOX))
-
-
-def backdrop(colour: tuple[float, float, float]) -> Any:
-    """Make a studio backdrop, lit from above with darker corners; [SIZE, SIZE, 3] in 0..255."""
-    y, x = np.mgrid[:SIZE, :SIZE] / SIZE * 2 - 1
-    light = 1.06 - VIGNETTE * (0.5 * x**2 + 0.6 * (y + 0.5).clip(0) ** 2)
-    return light[..., None] * np.array(colour) * 255
-
-
-def _write(path: Path, picture: Any) -> None:
     with replacing(path) as partial:
-        picture.save(partial, "PNG", optimize=True)
+        Image.fromarray((picture + 0.5).clip(0, 255).astype(np.uint8)).save(partial, "WEBP", quality=QUALITY, method=6)
+    matte = Image.fromarray((alpha[..., 0] * 255 + 0.5).astype(np.uint8))
+    with replacing(path.with_name("matte.png")) as partial:
+        matte.resize((MATTE_SIZE, MATTE_SIZE), Image.Resampling.BOX).save(partial, "PNG", optimize=True)
+
+
+def _set(mesh: Any, name: str, values: Any) -> None:
+    """Give a mesh's points an attribute."""
+    mesh.attributes.new(name, "FLOAT", "POINT").data.foreach_set("value", np.asarray(values, np.float32))
+
+
+def _wider_irises(uvs: Any, scale: float) -> Any:
+    """Texture places [n, 2] of the eyes with the irises `scale` times as wide."""
+    away = np.linalg.norm(uvs[:, None] - IRISES, axis=2)
+    middle = IRISES[away.argmin(1)]
+    wider = middle + (uvs - middle) / scale
+    return np.where(away.min(1)[:, None] < EYEBALL, wider, uvs).astype(np.float32)
+
+
+def _zero_line(surface: Surface, values: Any, centre: Floats) -> Floats:
+    """The line about `centre` along which `values` of a surface's points pass zero: 160 points, [160, 3]."""
+    ends = np.concatenate([surface.triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    first, second = values[ends[:, 0]], values[ends[:, 1]]
+    crossing = (first > 0) != (second > 0)
+    share = (first / np.where(crossing, first - second, 1))[crossing, None]
+    points = surface.points[ends[crossing, 0]] * (1 - share) + surface.points[ends[crossing, 1]] * share
+    angle = np.arctan2(points[:, 2] - centre[2], points[:, 0] - centre[0])
+    turns = np.linspace(-np.pi, np.pi, 160, endpoint=False)
+    apart = np.abs((angle[None] - turns[:, None] + np.pi) % (2 * np.pi) - np.pi)
+    weight = np.exp(-((apart / 0.06) ** 2))
+    return np.asarray((weight @ points) / weight.sum(1, keepdims=True))
 
 
 def main() -> None:
@@ -233,11 +190,14 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
     parser.add_argument("--out", type=Path, required=True, help="the family's folder")
     parser.add_argument("--only", choices=[character.name for character in CHARACTERS])
+    parser.add_argument("--size", type=int, default=SIZE, help="pixels; fewer for a draft")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="rays per pixel; fewer for a draft")
     args = parser.parse_args()
     rig = Rig(args.assets)
     for character in CHARACTERS:
         if args.only in (None, character.name):
-            render(rig, character, args.out / "avatars" / character.name / "portrait.png")
+            home = args.out / "avatars" / character.name
+            render(rig, character, home / "portrait.webp", args.size, args.samples)
             print(f"rendered {character.title}", flush=True)
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from export.starter.rendering.meshio import Floats, Ints
 
 CAP = 0.3  # from the asset's hair that a place on the skin may lie to be scalp
-# The hairline: so far above the eyes at the forehead and, behind the temples, ever lower.
-HAIRLINE, TEMPLE, HAIRLINE_FALLS = 0.66, 0.42, 0.62
+RAGGED = 0.03  # how far the hairline wanders
+THIN = 0.07  # next to the hairline, where hair is thinner
+SHORTEST = 0.16  # of a strand's whole length, at the hairline of hair that fades
 # No strand hangs before the face or the throat: half widths, heights above the eyes and depths behind them.
 FACE, THROAT = (0.6, 0.36, 0.1), (0.5, -0.7, 0.8)
 
@@ -28,6 +30,8 @@ class Cut:
     at the root; fall: how soon it turns downwards, 1/decimetre (0: it stands); comb: how strongly it is combed to the
     sides, and back: backwards; curl: radius and turns per decimetre of coils; clumps: strands that keep together;
     spread: of the strands of a clump; width: radius of a strand; melanin: how dark it is, and how red, 0..1.
+    hairline: how far above the eyes it lies at the forehead, how far behind them it begins to fall, and how steeply;
+    fade: how far from the hairline strands have their whole length (0: at once); dye: linear RGB in place of melanin.
     """
 
     count: int
@@ -43,6 +47,9 @@ class Cut:
     spread: float = 0.03
     width: float = 0.0015
     melanin: tuple[float, float] = (0.9, 0.3)
+    hairline: tuple[float, float, float] = (0.66, 0.42, 0.62)
+    fade: float = 0.0
+    dye: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,32 +68,10 @@ def grow(head: Surface, around: Floats, cap: Floats, cut: Cut, eyes: Floats, see
     the scalp is; eyes: between the eyes.
     """
     rng = np.random.default_rng(seed)
-    roots, normals = _roots(head, cap, cut.count, eyes, rng)
+    roots, normals, within = _roots(head, cap, cut, eyes, rng)
     clump = rng.integers(len(roots), size=min(cut.clumps, len(roots)))
     leader = clump[cKDTree(roots[clump]).query(roots)[1]]
-    tree = cKDTree(head.points)
-    shoulders = cKDTree(around)
-    step = cut.length / (cut.steps - 1)
-    layer = cut.lift * rng.uniform(0.4, 1.6, len(roots))
-    place, way = roots.copy(), normals + 0.0
-    side = np.sign(roots[:, 0] - eyes[0] - cut.parting + 1e-9)
-    line = [place]
-    comb = np.stack([side, np.full(len(roots), -0.25), np.full(len(roots), -cut.back)], 1)
-    for k in range(1, cut.steps):
-        share = 1 - np.exp(-cut.fall * k * step)
-        near = tree.query(place)[1]
-        out = head.normals[near]
-        wanted = (1 - share) * (cut.comb * comb + (0.5 if k == 1 else 0.1) * normals) + share * np.array([0, -1.0, 0])
-        wanted -= (wanted * out).sum(1, keepdims=True).clip(max=0) * out  # along the head, not into it
-        way = 0.45 * way + 0.55 * wanted
-        way /= np.linalg.norm(way, axis=1, keepdims=True) + 1e-9
-        place = place + step * way
-        place = _kept_off(place, head, tree, layer)
-        away, other = shoulders.query(place)
-        close = np.maximum(layer * 0.8 - away, 0)[:, None]
-        place = place + close * _unit(place - around[other])
-        line.append(place)
-    strands = np.stack(line, 1)
+    strands = _combed(roots, normals, within, head, around, cut, eyes, rng)
     along = np.linspace(0, 1, cut.steps)[None, :, None]
     # Towards the tips, strands come together with their clump's leader.
     together = strands[leader] + (roots - roots[leader])[:, None] * (1 - 0.55 * along)
@@ -94,25 +79,75 @@ def grow(head: Surface, around: Floats, cap: Floats, cut: Cut, eyes: Floats, see
     strands += cut.spread * rng.normal(size=(len(roots), 1, 3)) * along
     strands += 0.3 * cut.spread * np.cumsum(rng.normal(size=strands.shape), 1) / np.sqrt(cut.steps)
     strands += _coils(strands, cut, rng)
-    away = strands - eyes
-    hidden = np.zeros(len(strands), bool)
+    return np.asarray(strands[~_hides_face(strands - eyes)])
+
+
+def _combed(
+    roots: Floats,
+    normals: Floats,
+    within: Floats,
+    head: Surface,
+    around: Floats,
+    cut: Cut,
+    eyes: Floats,
+    rng: np.random.Generator,
+) -> Floats:
+    """Strands [n, steps, 3] that lie as they are combed and as gravity pulls them, outside of head and shoulders."""
+    tree, shoulders = cKDTree(head.points), cKDTree(around)
+    share = np.clip(SHORTEST + within / cut.fade, 0, 1) if cut.fade else np.ones(len(roots))
+    step = (share * cut.length / (cut.steps - 1))[:, None]
+    layer = cut.lift * rng.uniform(0.4, 1.6, len(roots)) * np.clip(within / 0.2, 0.15, 1)
+    place, way = roots.copy(), normals + 0.0
+    side = np.sign(roots[:, 0] - eyes[0] - cut.parting + 1e-9)
+    line = [place]
+    comb = np.stack([side, np.full(len(roots), -0.25), np.full(len(roots), -cut.back)], 1)
+    for k in range(1, cut.steps):
+        fallen = 1 - np.exp(-cut.fall * k * step)
+        near = tree.query(place)[1]
+        out = head.normals[near]
+        wanted = (1 - fallen) * (cut.comb * comb + (0.5 if k == 1 else 0.1) * normals) + fallen * np.array([0, -1, 0])
+        wanted -= (wanted * out).sum(1, keepdims=True).clip(max=0) * out  # along the head, not into it
+        way = _unit(0.45 * way + 0.55 * wanted)
+        place = _kept_off(place + step * way, head, tree, layer)
+        away, other = shoulders.query(place)
+        close = np.maximum(layer * 0.8 - away, 0)[:, None]
+        place = place + close * _unit(place - around[other])
+        line.append(place)
+    return np.stack(line, 1)
+
+
+def _hides_face(away: Floats) -> NDArray[np.bool_]:
+    """Which strands [n, steps, 3], seen from the eyes, hang before the face or the throat."""
+    hidden = np.zeros(len(away), bool)
     for width, height, depth in (FACE, THROAT):
-        within = (np.abs(away[..., 0]) < width) & (away[..., 1] < height) & (away[..., 2] > -depth)
-        hidden |= within.any(1)
-    return np.asarray(strands[~hidden])
+        before = (np.abs(away[..., 0]) < width) & (away[..., 1] < height) & (away[..., 2] > -depth)
+        hidden |= before.any(1)
+    return hidden
 
 
-def _roots(head: Surface, cap: Floats, count: int, eyes: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def within_hairline(points: Floats, cap: Floats, cut: Cut, eyes: Floats) -> Floats:
+    """How far behind the hairline points of the skin lie, [n]: negative on the face and the neck."""
+    height, temple, falls = cut.hairline
+    x = points[:, 0] - eyes[0]
+    behind, above = eyes[2] - points[:, 2], points[:, 1] - eyes[1]
+    ragged = RAGGED * (np.sin(31 * x + 3 * behind) + np.sin(57 * x + 17 * behind + 1) + np.sin(23 * behind + 2)) / 3
+    line = height - falls * np.maximum(behind - temple, 0) + ragged
+    return np.minimum(above - line, 4 * (CAP - cKDTree(cap).query(points)[0]))
+
+
+def _roots(
+    head: Surface, cap: Floats, cut: Cut, eyes: Floats, rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Roots, normals there, and how far they lie behind the hairline."""
     corners = head.points[head.triangles]
-    middle = corners.mean(1)
-    distance = cKDTree(cap).query(middle)[0]
-    behind, above = eyes[2] - middle[:, 2], middle[:, 1] - eyes[1]
-    scalp = (distance < CAP) & (above > HAIRLINE - HAIRLINE_FALLS * np.maximum(behind - TEMPLE, 0))
-    corners, normals = corners[scalp], head.normals[head.triangles[scalp]]
+    within = within_hairline(corners.mean(1), cap, cut, eyes)
+    scalp = within > 0
+    corners, normals, within = corners[scalp], head.normals[head.triangles[scalp]], within[scalp]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    chosen = rng.choice(len(corners), count, p=area / area.sum())
-    weights = rng.dirichlet((1, 1, 1), count)[:, :, None]
-    return (corners[chosen] * weights).sum(1), _unit((normals[chosen] * weights).sum(1))
+    density = area * np.clip(within / THIN, 0.1, 1)
+    chosen = rng.choice(len(corners), cut.count, p=density / density.sum())
+    weights = rng.dirichlet((1, 1, 1), cut.count)[:, :, None]
+    return (corners[chosen] * weights).sum(1), _unit((normals[chosen] * weights).sum(1)), within[chosen]
 
 
 def _kept_off(place: Floats, head: Surface, tree: cKDTree, layer: Floats) -> Floats:

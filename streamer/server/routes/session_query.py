@@ -74,6 +74,7 @@ class SessionQuery:
             chosen = live_lookahead_ms(self._manifest, self._default.lookahead_ms if asked is None else int(asked))
             face = face_options.of_query(request.query, self._default.face)
             face_options.check(self._manifest, face)
+            portrait.shows_whole(face)
         except ConfigError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         speech = _flag(request, "speech")
@@ -116,7 +117,10 @@ class SessionQuery:
             return replace(options, still=options.numbers.nothing)
         size = frame_size(self._manifest, portrait.photo.shape[0], options.face)
         try:
-            still = await self._stills.still(portrait, options.face.background, size)
+            if portrait.shows_whole(options.face):
+                still = await self._stills.whole(portrait)
+            else:
+                still = await self._stills.still(portrait, options.face.background, size)
         except BundleError as error:
             raise damaged(portrait, error) from None
         return replace(options, still=badged(still) if options.face.badge else still)

@@ -39,7 +39,7 @@ SDP = {"Content-Type": "application/sdp"}
 @asynccontextmanager
 async def server(tiny_folder: Path, options: ServeOptions) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     manifest, limits, clock = Manifest.load(tiny_folder), Limits(), MonotonicClock()
-    worker = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE)
+    worker = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE**2)
     lobby = Lobby(worker, 1, limits, clock)
     app = web.Application(client_max_size=limits.max_sdp_bytes)
 
