@@ -20,7 +20,9 @@ from streamer.avatar.condition_maps import Topology
 from streamer.core.errors import BundleError
 from streamer.core.frames import FloatArray, Paint
 from streamer.stages.photo_canvas import STAYED, Layer, Moved
+from streamer.stages.teeth_colour import has_human_colours, warmed
 
+MOUTH = 1  # of the windows
 STILL = 0.12  # pixels of the network; a quarter of one at 512
 
 Indices = NDArray[np.int64]
@@ -43,6 +45,7 @@ class WindowPainter:
             engine.bind({**constants, "window": corner[None].astype(np.float32)}) for corner in self.corners
         ]
         self._height, self._width = _extent(engine.spec)
+        self._human = has_human_colours(avatar)
 
     def paint(self, window: int, conditions: FloatArray, flow: dict[str, FloatArray]) -> FloatArray:
         """Paint a window: float32 [h, w, 4].
@@ -53,7 +56,7 @@ class WindowPainter:
         part = conditions[None, :, top : top + self._height, left : left + self._width]
         inputs = {**flow, "conditions": np.ascontiguousarray(part)}
         made: FloatArray = self._bindings[window].infer(inputs)["layer"][0]
-        return made
+        return warmed(made) if window == MOUTH and self._human else made
 
 
 class PaintedWindows:

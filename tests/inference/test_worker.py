@@ -56,7 +56,7 @@ class Listener:
 
 
 def _worker(family: Path, avatar: str | None = None, size: int = tiny_family.SIZE) -> InferenceWorker:
-    return InferenceWorker(WorkerSettings(family, avatar, 1), size, WorkerLimits())
+    return InferenceWorker(WorkerSettings(family, avatar, 1), size**2, WorkerLimits())
 
 
 @pytest.fixture

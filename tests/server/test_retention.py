@@ -39,7 +39,7 @@ async def test_only_what_visitors_sent_too_long_ago_is_removed(own_home: Path, t
         bundle(own_home, tiny_folder, name, owner, days)
     manifest = Manifest.load(tiny_folder)
     gallery = Gallery.load(manifest, list_avatars(manifest), tiny_family.NAME)
-    worker = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE)
+    worker = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE**2)
     expiring = asyncio.create_task(expire(manifest, worker, lambda: gallery, 7))
     await eventually(lambda: OLD not in {portrait.name for portrait in gallery.portraits()})
     expiring.cancel()
