@@ -18,7 +18,13 @@ from streamer.vision.matting_prior import BROAD_SHOULDERS, NARROW_SHOULDERS, Fac
 from streamer.vision.matting_tools import Doubles, Mixture, guided_filter, local_log_density, random_walk
 
 SMALL = 128  # pixels, of the side at which suppositions are followed
-SUPPOSED = ((NARROW_SHOULDERS, 0.0), (NARROW_SHOULDERS, 0.5), (BROAD_SHOULDERS, 0.0), (BROAD_SHOULDERS, 1.0))
+SUPPOSED = (
+    (NARROW_SHOULDERS, 0.0, 1.0),
+    (NARROW_SHOULDERS, 0.5, 1.0),
+    (BROAD_SHOULDERS, 0.0, 1.0),
+    (BROAD_SHOULDERS, 1.0, 1.0),
+    (BROAD_SHOULDERS, -0.5, 1.35),
+)
 ROUNDS = 6
 FIRST_ROUNDS = 2  # in which the person's colours are taken only from where the person surely is
 SAMPLES = 3000
@@ -61,15 +67,15 @@ def _find_face(picture: ByteArray) -> FacePlace:
 
 def _best_guess(picture: ByteArray, face: FacePlace) -> Doubles:
     lab = np.asarray(cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2Lab), np.float32)
-    guesses = [_follow(lab, face, shoulders, doubt) for shoulders, doubt in SUPPOSED]
+    guesses = [_follow(lab, face, *supposed) for supposed in SUPPOSED]
     return max(guesses, key=lambda guess: _contrast(lab, guess))
 
 
-def _follow(lab: FloatArray, face: FacePlace, shoulders: tuple[float, ...], doubt: float) -> Doubles:
+def _follow(lab: FloatArray, face: FacePlace, shoulders: tuple[float, ...], doubt: float, mane: float) -> Doubles:
     """The probability of being the person, [S, S], under one supposition."""
     size = lab.shape[0]
     across, up = face.coordinates(size)
-    place = log_odds(across, up, shoulders, doubt)
+    place = log_odds(across, up, shoulders, doubt, mane)
     surely = face.inside(size)
     y, x = np.mgrid[:size, :size] / size
     features = np.dstack([lab, x * PLACE_WEIGHT[0], y * PLACE_WEIGHT[1]]).reshape(-1, 5).astype(np.float64)

@@ -71,19 +71,22 @@ class FacePlace:
         return np.asarray(across, np.float32), np.asarray((x * up[0] + y * up[1]) / height, np.float32)
 
 
-def log_odds(across: FloatArray, up: FloatArray, shoulders: tuple[float, ...], doubt: float) -> FloatArray:
+def log_odds(
+    across: FloatArray, up: FloatArray, shoulders: tuple[float, ...], doubt: float, mane: float = 1.0
+) -> FloatArray:
     """Logarithm of how much more likely the person is at a place than the background.
 
-    doubt: how much less likely hair and body are than by default; photos differ, so several are tried.
+    doubt: how much less likely hair and body are than by default; mane: how far hair reaches, 1 as most hair does.
+    Photos differ, so several of both are tried.
     """
     down, aside = -up, np.abs(across)
     skull = np.interp(_radius(across, up, SKULL), [0, 0.95, 1.1], [MOST, 4, -doubt])
     skull[_radius(across, up, SKULL) >= 1.1] = -MOST
-    hair = np.interp(_radius(across, up, HAIR), [0, 0.62, 0.85, 1, 1.3], [2, 1.2, 0, -1.5, -5]) - doubt
+    hair = np.interp(_radius(across, up, HAIR) / mane, [0, 0.62, 0.85, 1, 1.3], [2, 1.2, 0, -1.5, -5]) - doubt
     within = np.interp(down, SHOULDERS_AT, shoulders) - aside
     body = np.where(down > 0.35, np.interp(within, [-0.6, 0, 0.25], [-4, 0, 3]) - doubt, -MOST)
-    beside_neck = np.interp(aside, [0.3, 0.75, 1, 1.4], [0.3, -0.2, -1, -4]) - doubt
-    long_hair = np.where((down > -0.1) & (down < 1.3), beside_neck, -MOST)
+    beside_neck = np.interp(aside / mane, [0.3, 0.75, 1, 1.4], [0.3, -0.2, -1, -4]) - doubt
+    long_hair = np.where((down > -0.1) & (down < 1.3 * mane), beside_neck, -MOST)
     return np.asarray(np.maximum.reduce([skull, hair, body, long_hair]).clip(-5, MOST), np.float32)
 
 

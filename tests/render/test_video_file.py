@@ -104,7 +104,9 @@ def test_a_whole_photo_has_no_other_background(tmp_path: Path, sound: Path, caps
     out = tmp_path / "out.mp4"
     command = ["render", "--engines", str(family), "--audio", str(sound), "--out", str(out), "--background", "blur"]
     assert main(command) == 2
-    assert capsys.readouterr().err == "avatar: a background is for pictures of the head; ada shows the whole photo\n"
+    assert capsys.readouterr().err == (
+        "avatar: a background is for pictures of the head; ada shows the whole photo, of which no outline is known\n"
+    )
     assert not out.exists()
 
 
