@@ -1,8 +1,8 @@
-"""The colour of painted teeth: as warm as enamel is, whatever tint the network gives them.
+"""Give painted teeth the colour of enamel, whatever tint the network gives them.
 
-The network takes the light of a mouth from the skin about it; on dark skin and on yellowed paintings it makes teeth blue
-or green. Enamel is nearly white with a share of yellow (CIELAB b* of 5 to 20 in people; compare Joiner, Tooth colour: a
-review of the literature, 2004), so nothing in a mouth has less red than green, or more blue than that.
+The network takes the light of a mouth from the skin about it; on dark skin and on yellowed paintings it makes teeth
+blue or green. Enamel is nearly white with a share of yellow (CIELAB b* of 5 to 20; compare Joiner, Tooth colour: a
+review of the literature, 2004). So nothing in a mouth may have less red than green, or more blue than that.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ def has_human_colours(avatar: Avatar) -> bool:
 def warmed(layer: FloatArray) -> FloatArray:
     """A painted mouth, float32 [h, w, 4] (RGB, multiplied by alpha or not, and alpha), without blue or green teeth."""
     red, green, blue, alpha = cv2.split(layer)
-    least = (red + green + blue) * np.float32(REDDEST / 3)
-    cv2.max(red, least, dst=red)
-    cv2.min(green, cv2.multiply(red, GREENEST, dst=least), dst=green)
-    cv2.min(blue, cv2.multiply(red, BLUEST, dst=least), dst=blue)
+    red = np.maximum(red, (red + green + blue) * np.float32(REDDEST / 3))
+    green = np.minimum(green, red * np.float32(GREENEST))
+    blue = np.minimum(blue, red * np.float32(BLUEST))
     return np.asarray(cv2.merge((red, green, blue, alpha)), np.float32)

@@ -106,7 +106,7 @@ async def test_a_conversation_comes_about_behind_a_proxy(proxied: Proxied, way: 
         page = await browser.new_page()
         await page.goto(proxied.pages[way])
         await page.wait_for_selector("#start:enabled")
-        await expect(page.locator("#faces img")).to_have_count(2)
+        await expect(page.locator("#faces img")).to_have_count(4)
         await page.click("#start")
         await page.wait_for_function("() => document.body.dataset.state === 'live'", timeout=20_000)
         await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=20_000)
