@@ -16,7 +16,7 @@ from streamer.audio.format import RATE
 from streamer.measure.caller import Caller, Mono
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests.fakes.realtime_backend import SPOKEN, TRANSCRIPT, RealtimeBackend
-from tests.fakes.spoken import caller_of, heard, until_heard, voiced
+from tests.fakes.spoken import AUDIBLE, caller_of, heard, until_heard
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("loopback")]
@@ -50,7 +50,7 @@ async def events_of(caller: Caller, found: list[dict[str, object]]) -> None:
 
 
 async def test_a_microphone_is_answered_by_the_agent_and_interrupts_it(tiny_folder: Path) -> None:
-    backend = RealtimeBackend(answer_ms=20_000)
+    backend = RealtimeBackend(answer_ms=60_000)
     async with agent(backend, tiny_folder) as server, caller_of(server, words(1.0, 5.0), "") as caller:
         events: list[dict[str, object]] = []
         listening = asyncio.create_task(events_of(caller, events))
@@ -58,11 +58,10 @@ async def test_a_microphone_is_answered_by_the_agent_and_interrupts_it(tiny_fold
             await until_heard(caller, 300)
             await eventually(lambda: backend.truncated, 60)
         (cut_ms,) = backend.truncated.values()
-        before = len(heard(caller.recording))
-        assert abs(cut_ms - len(voiced(caller.recording))) < 400  # what was on its way, and a busy machine
+        assert 0 < cut_ms < 30_000
+        await eventually(lambda: heard(caller.recording)[-500:].max() < AUDIBLE)  # long before the answer's end
         await eventually(lambda: any(event.get("interrupted") and event["type"] == "caption" for event in events))
         listening.cancel()
-        assert len(heard(caller.recording)) >= before
     told = [event.get("state") for event in events if event["type"] == "state"]
     assert "speaking" in told
     captions = [event for event in events if event["type"] == "caption"]
