@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from streamer.cli.main import make_parser
+from streamer.core.histogram import ANSWER_S, STAGE_S, Histogram
 from streamer.inference.messages import Pulse
 from streamer.server.metrics import ServerCounts, SessionCounts, render
 from tests import ROOT
@@ -24,7 +25,9 @@ def metrics() -> set[str]:
     """Names on GET /metrics."""
     fields = ServerCounts.__dataclass_fields__
     server = ServerCounts(**{name: 0 for name in fields if name != "ready"}, ready=True)
-    return set(re.findall(r"^(avatar_\w+)", render(server, SessionCounts(), Pulse()), re.MULTILINE))
+    pulse = Pulse(latencies={"render": Histogram(STAGE_S)})
+    text = render(server, SessionCounts(), pulse, {("GET", "/", "2xx"): Histogram(ANSWER_S)})
+    return set(re.findall(r"^(avatar_\w+)", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("file", ["grafana/dashboards/avatar.json", "prometheus/alerts.yml"])

@@ -20,6 +20,7 @@ ALGORITHM = "EdDSA"
 REQUIRED = ["exp", "sub", "jti", "scope", "iss"]
 LEEWAY_S = 30.0  # between the clocks of two machines
 MOST_CHARACTERS = 2048  # of a token, before anything of it is decoded
+COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)  # RFC 7515, 3.1
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)
 
 _Owner = Annotated[str, msgspec.Meta(pattern=rf"\A{OWNER.pattern}\Z")]
@@ -80,6 +81,8 @@ class Verifier:
             raise TokenError("the secret is not this server's")
         if len(text) > MOST_CHARACTERS:
             raise TokenError(f"the token has more than {MOST_CHARACTERS} characters")
+        if not COMPACT.fullmatch(text):  # decoders of base64 pass over what is none
+            raise TokenError("the token cannot be read; was it copied whole?")
         return _grant(self._claims(text))
 
     def _claims(self, text: str) -> dict[str, Any]:
