@@ -19,14 +19,18 @@ from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import FPS, SAMPLE_RATE
 from streamer.measure.card.film import Film, watch
 from streamer.measure.card.likeness import Likeness, likeness
-from streamer.measure.card.signals import Blinks, Follows, Signals, blinks, follows, jitter, signals
+from streamer.measure.card.signals import Blinks, Follows, Signals, blinks, follows, jitter, signals, without_gaps
 from streamer.measure.head_motion import HeadMotion
 from streamer.measure.head_motion import measure as measure_head
 from streamer.pipeline import Avatar, CoefficientStream, Engines, FaceRenderer
+from streamer.stages.mel_windows import WindowShape, clip_windows
 from streamer.vision.landmarks import shared_landmarker
+from streamer.vision.lip_expert import SyncScore, shared_expert
+from streamer.vision.lip_shapes import lip_shapes
 from streamer.vision.video_pictures import pictures
 
 KEPT = 24  # pictures of a film that are looked at for likeness
+HEARD = WindowShape(32, 3, levelled=True)  # what the lip expert hears
 VIEWS = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees of yaw that are shown
 
 
@@ -68,6 +72,7 @@ class Row:
     eyes: Blinks
     head: HeadMotion
     jitter: float
+    sync: SyncScore
     likeness: Likeness | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
 
@@ -126,6 +131,7 @@ def _row(
     alike: Likeness | None,
     milliseconds: dict[str, float] | None = None,
 ) -> Row:
+    points = without_gaps(film.points)
     theirs = signals(reference.person.points).mouth if reference.person is not None and face != "person" else None
     return Row(
         face,
@@ -135,6 +141,7 @@ def _row(
         blinks(seen.eyes),
         measure_head(seen.head.astype(np.float32), reference.levels),
         jitter(film.points),
+        shared_expert().judge(clip_windows(reference.sound, HEARD), lip_shapes(points.astype(np.float32))),
         alike,
         milliseconds or {},
     )
