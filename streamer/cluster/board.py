@@ -42,6 +42,12 @@ class Board:
             self._drained.add(name)
         return found
 
+    def emptied(self) -> list[str]:
+        """Workers that were drained by themselves, not with their node, and where nobody talks any more."""
+        reports = (report for _, report in self._reports.values())
+        drained = (each for each in reports if each.worker in self._drained and each.node not in self._drained)
+        return [report.worker for report in drained if report.draining and not report.sessions]
+
     def view(self) -> View:
         """All workers that reported lately, and how many wait."""
         since = self._clock.now() - STALE_S

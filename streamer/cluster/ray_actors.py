@@ -7,6 +7,7 @@ supervisor of a process of its own (`worker_main`): what Ray does in its threads
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 import time
@@ -15,13 +16,14 @@ from typing import Any
 
 import msgspec
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import home_folder
 from streamer.cluster.board import Board
 from streamer.cluster.messages import Report, View
-from streamer.cluster.scaling import Scaler, Share, fitting
+from streamer.cluster.scaling import Scaler, Share, actor_of, fitting, too_many
 from streamer.cluster.shelf import Shelf
 from streamer.cluster.signed import Signer
 from streamer.cluster.worker_main import WorkerSettings, read_path
@@ -34,6 +36,7 @@ NAMESPACE = "avatar"
 CONTROLLER = "controller"
 REPORT_S = 0.5  # between two reports of a worker
 SCALE_S = 1.0
+SETTLE_S = 10.0  # in which a new controller hears of the workers, and ends none
 CALL_S = 5.0
 FOREVER = -1  # restarts
 
@@ -63,6 +66,7 @@ class Controller:
         self._scaler = Scaler(least, most, self._clock)
         self._workers: dict[str, Any] = {}  # actors by name
         self._stopping = False
+        self._settled = self._clock.now() + SETTLE_S
         self._task = asyncio.create_task(self._run())
 
     async def door(self) -> tuple[bytes, tuple[str, ...]]:
@@ -113,11 +117,16 @@ class Controller:
         view = self._board.view()
         wanted = 0 if self._stopping else self._wanted(view)
         self._adopt()
-        for number in range(wanted):
-            if (name := f"worker-{number}") not in self._workers:
-                self._workers[name] = start_worker(name, self._settings)
-        for name in [name for name in self._workers if int(name.rpartition("-")[2]) >= wanted]:
-            self._end(name, [each for each in view.workers if each.worker.startswith(f"{name}-")])
+        unused = (f"worker-{number}" for number in itertools.count() if f"worker-{number}" not in self._workers)
+        for name in itertools.islice(unused, max(0, wanted - len(self._workers))):
+            self._workers[name] = start_worker(name, self._settings)
+        if self._stopping or self._clock.now() > self._settled:
+            for name in too_many(self._workers, wanted, view):
+                self._end(name, [each for each in view.workers if actor_of(each.worker) == name])
+        for worker in self._board.emptied():
+            if (actor := self._workers.get(actor_of(worker))) is not None:
+                ray.kill(actor, no_restart=False)  # it starts anew, with the engines and avatars that there are now
+                self._board.forget(worker)
 
     def _wanted(self, view: View) -> int:
         if self._settings.elastic is not None:
@@ -188,7 +197,8 @@ def start_worker(name: str, settings: ClusterSettings) -> Any:
 def start_controller(settings: ClusterSettings) -> Any:
     """The controller of the cluster that this program is connected to; the one that runs, if there is one."""
     actor = ray.remote(num_cpus=0, max_restarts=FOREVER, max_task_retries=3)(Controller)
-    started = actor.options(name=CONTROLLER, lifetime="detached", get_if_exists=True)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    started = actor.options(name=CONTROLLER, lifetime="detached", get_if_exists=True, scheduling_strategy=here)
     return started.remote(encode_settings(settings))
 
 

@@ -39,6 +39,18 @@ def fitting(share: Share, nodes: Iterable[Mapping[str, float]]) -> int:
     return sum(math.floor(node.get(name, 0.0) / amount + 1e-9) for node in nodes)
 
 
+def actor_of(worker: str) -> str:
+    """The actor that a worker is: the worker's name has another end with each start."""
+    return worker.rpartition("-")[0]
+
+
+def too_many(actors: Iterable[str], wanted: int, view: View) -> list[str]:
+    """Which actors are to end: those of whom nothing is heard, as they wait for a node, then the least busy."""
+    sessions = {actor_of(worker.worker): worker.sessions for worker in view.workers}
+    idlest = sorted(actors, key=lambda actor: (sessions.get(actor, -1), actor))
+    return idlest[: max(0, len(idlest) - wanted)]
+
+
 class Scaler:
     """How many workers callers need, between `least` and `most`; fewer only after a while."""
 

@@ -45,6 +45,17 @@ def test_a_worker_or_a_whole_node_is_drained_until_it_is_gone(board: Board) -> N
     assert [each.worker for each in board.view().workers if each.open] == ["c"]
 
 
+def test_a_worker_that_was_drained_by_itself_is_to_start_anew_when_nobody_talks_there(board: Board) -> None:
+    board.take(report("a", free=1))
+    board.take(report("b", free=2, node="n2"))
+    board.drain("a")
+    board.drain("n2")
+    board.take(report("b", free=2, node="n2", draining=True))
+    assert board.emptied() == []
+    board.take(report("a", free=2, draining=True))
+    assert board.emptied() == ["a"]
+
+
 def test_a_new_controller_learns_who_is_being_drained_from_the_workers(board: Board) -> None:
     assert board.take(report("a", draining=True))
 

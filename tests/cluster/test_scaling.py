@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamer.cluster.messages import Report, View
-from streamer.cluster.scaling import CORES, SHRINK_S, Scaler, Share, fitting
+from streamer.cluster.scaling import CORES, SHRINK_S, Scaler, Share, fitting, too_many
 from tests.fakes.clock import FakeClock
 
 
@@ -20,6 +20,14 @@ from tests.fakes.clock import FakeClock
 )
 def test_as_many_workers_as_nodes_have_room_for(share: Share, nodes: list[dict[str, float]], count: int) -> None:
     assert fitting(share, nodes) == count
+
+
+def test_those_of_whom_nothing_is_heard_end_first_and_the_busiest_last() -> None:
+    reports = (Report("worker-0-aa", sessions=3), Report("worker-1-bb"), Report("worker-3-cc", sessions=1))
+    actors = [f"worker-{number}" for number in range(4)]
+    assert too_many(actors, 4, View(reports)) == []
+    assert too_many(actors, 1, View(reports)) == ["worker-2", "worker-1", "worker-3"]
+    assert too_many(actors, 0, View(reports))[-1] == "worker-0"
 
 
 def busy(workers: int, sessions: int, waiting: int = 0) -> View:
