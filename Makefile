@@ -26,7 +26,7 @@ wait $$pid; rest=$$?; pid=; cat $$quick; exit $$((live + rest))
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run check test coverage lint bench latency media obs camera speech score phones soak starter fetch-checkpoints parity export-engines bench-engines test-export clean
+.PHONY: help setup dev run check test coverage lint bench latency media obs camera speech score phones soak starter fetch-checkpoints parity export-engines bench-engines bench-peers test-export clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -97,6 +97,9 @@ parity: $(VENV)/.installed-export  ## compare the official networks with referen
 
 export-engines: $(VENV)/.installed-export  ## engines from SadTalker's checkpoints; CHECKPOINTS= SIZE= PRECISION= TARGET=tensorrt|onnx
 	$(BIN)/python -m export.sadtalker.build --checkpoints $(CHECKPOINTS) --size $(SIZE) --precision $(PRECISION) --target $(TARGET)
+
+bench-peers: $(VENV)/.installed-export  ## what generators of published sizes take on this machine, beside ours, as ratios in one run; SIZE=512
+	$(BIN)/python -m export.peers.bench $(if $(filter command line,$(origin SIZE)),--size $(SIZE))
 
 bench-engines: $(VENV)/.installed-export  ## measure a frame in torch and on each engine of the CPU, as ratios in one run; SIZE=
 	$(BIN)/python -m export.sadtalker.bench --size $(SIZE)
