@@ -39,6 +39,7 @@ class GraphSpec:
     """One ONNX graph of a stage. precision: the lowest it may run in, fp32, bf16 or fp16.
 
     alternatives: other files that compute the same from the same, for backends that want it another way.
+    quantised: one that computes it in 8-bit integers, on the CPU.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class GraphSpec:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     alternatives: Mapping[str, GraphFile] = field(default_factory=dict)
+    quantised: GraphFile | None = None
 
     def for_backend(self, backend: str) -> GraphSpec:
         """The graph as `backend` is to load it: its alternative's path and precision where there is one."""
@@ -184,6 +186,7 @@ def _graph(folder: Path, graph: GraphEntry) -> GraphSpec:
         inputs=_tensors(graph.inputs),
         outputs=_tensors(graph.outputs),
         alternatives={backend: _file(folder, entry) for backend, entry in graph.alternatives.items()},
+        quantised=_file(folder, graph.quantised) if graph.quantised else None,
     )
 
 

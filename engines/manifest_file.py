@@ -18,7 +18,7 @@ FILE_NAME = "manifest.json"
 BACKENDS = ("tensorrt", "onnxruntime-gpu", "openvino", "onnxruntime")
 _READ_BYTES = 1 << 20
 
-Precision = Annotated[Literal["fp32", "bf16", "fp16"], form("one of fp32, bf16, fp16")]
+Precision = Annotated[Literal["fp32", "bf16", "fp16", "int8"], form("one of fp32, bf16, fp16, int8")]
 Dtype = Annotated[Literal["float32", "uint8"], form("one of float32, uint8")]
 FileName = Annotated[
     str, form("a file inside the folder", pattern=r"^(?!/)(?!(.*/)?\.\.(/|$))[^\\]+$")
@@ -57,11 +57,13 @@ class ModelEntry(FileEntry, omit_defaults=True):
 
 
 class GraphEntry(ModelEntry, omit_defaults=True):
-    """A graph of a stage. alternatives: files that compute the same, by the backend that wants them."""
+    """A graph of a stage. alternatives: files that compute the same, by the backend that wants them; quantised: one
+    that computes it in 8-bit integers, near enough."""
 
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
     alternatives: dict[str, ModelEntry] = {}
+    quantised: ModelEntry | None = None
 
     def __post_init__(self) -> None:
         if unknown := set(self.alternatives) - set(BACKENDS):

@@ -16,6 +16,7 @@ from engines.errors import EngineError
 from engines.manifest import GraphSpec, Manifest, StageSpec
 
 BACKEND_VARIABLE = "AVATAR_ENGINE"
+INT8 = "int8"
 
 
 class Binding(Protocol):
@@ -91,7 +92,7 @@ def _onnxruntime_gpu() -> Backend:
 
 @dataclass(frozen=True)
 class Way:
-    """A way of computing one graph: a backend of the CPU, fp32 or bf16, and how many threads."""
+    """A way of computing one graph: a backend of the CPU; fp32, bf16 or int8; and how many threads."""
 
     backend: str
     precision: str
@@ -103,6 +104,10 @@ class Way:
 
 def compile_way(graph: GraphSpec, way: Way, backend: Backend) -> CompiledGraph:
     """Load a graph to be computed in this way by its backend. Raises EngineError."""
+    if way.precision == INT8:
+        if graph.quantised is None:
+            raise EngineError(f"{graph.path}: there is no {INT8} form of it")
+        return backend.compile(replace(graph, path=graph.quantised.path, precision="fp32"), way.threads)
     spec = graph.for_backend(backend.name)
     lower = spec.precision if spec.precision == "fp16" else way.precision  # fp16 is in the file itself
     return backend.compile(replace(spec, precision=lower), way.threads)

@@ -17,11 +17,12 @@ import numpy as np
 from engines.chain import CompiledGraph, GraphRequest, Tensor, smallest_shape
 from engines.errors import EngineError, first_line
 from engines.manifest import FRAME_STAGES, GraphSpec, Manifest, StageSpec
-from engines.runtime import BACKEND_VARIABLE, Backend, Way, backend_for, compile_way, cpu_backends
+from engines.runtime import BACKEND_VARIABLE, INT8, Backend, Way, backend_for, compile_way, cpu_backends
 
 WARM_UPS, LEAST_ROUNDS, MOST_ROUNDS = 2, 3, 15
 GRAPH_S = 0.8  # for the rounds of one graph, all ways together
 MOST_ERROR = 0.03  # root mean square, of an output's spread: 30 dB
+MOST_ERROR_INT8 = 0.2  # how near it comes on pictures was seen to when it was made; these numbers are none
 LEAST_GAIN, LEAST_GAIN_MS = 0.05, 0.25  # share of the first way's time, and milliseconds
 MIXED_GAIN = 0.1  # share of all graphs' time
 THREAD_GAIN = 1.15  # a further thread is worth this: it is missing elsewhere
@@ -137,7 +138,7 @@ def _try_all(
                 request.set(name, value)
             made = {name: np.array(value) for name, value in request.run().items()}
             reference = reference or made
-            if (error := _error(made, reference)) > MOST_ERROR:
+            if (error := _error(made, reference)) > (MOST_ERROR_INT8 if way.precision == INT8 else MOST_ERROR):
                 raise EngineError(f"inaccurate: {error:.0%} of its results' spread")
             running[way] = request
         except Exception as error:  # a library's own, of any kind
@@ -155,6 +156,8 @@ def _ways(graph: GraphSpec, backends: Sequence[Backend], threads: int) -> Iterat
             yield Way(backend.name, "fp32", count), backend
             if backend.precision(graph.for_backend(backend.name)) == "bf16":
                 yield Way(backend.name, "bf16", count), backend
+            if graph.quantised is not None:
+                yield Way(backend.name, INT8, count), backend
 
 
 def _error(made: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> float:

@@ -12,7 +12,7 @@ import pytest
 from engines import tuning_file
 from engines.chain import CompiledGraph, DeviceTensor, GraphRequest, Tensor, smallest_shape
 from engines.errors import EngineError
-from engines.manifest import GraphSpec, Manifest
+from engines.manifest import GraphFile, GraphSpec, Manifest
 from engines.runtime import Backend, Engines, Way, cpu_backends
 from engines.tuning import Trial, TunedGraph, choose, measure, settle
 from streamer.avatar import tuned_engines
@@ -101,6 +101,25 @@ def test_what_fails_or_is_wrong_drops_out_with_the_reason(tiny_folder: Path) -> 
         assert "inaccurate" in str(faults["wrong"])
         assert faults["lacking"] == "this processor lacks something"
         assert graph.chosen.backend == good.name
+
+
+def test_a_form_in_integers_is_tried_and_drops_out_where_it_computes_something_else(tiny_folder: Path) -> None:
+    manifest = Manifest.load(tiny_folder)
+    motion, expression = (manifest.stages[name].graphs[0] for name in ("motion", "expression"))
+    same, other = (GraphFile(graph.path, "int8") for graph in (motion, expression))
+    for quantised, fault in ((same, None), (other, "inputs are")):
+        spec = replace(manifest.stages["motion"], graphs=(replace(motion, quantised=quantised),))
+        (tuned,) = measure(replace(manifest, stages={"motion": spec}), 1, lambda _: None)
+        trials = [trial for trial in tuned.trials if trial.way.precision == "int8"]
+        assert {trial.way.backend for trial in trials} == {backend.name for backend in cpu_backends()}
+        for trial in trials:
+            assert (trial.fault is None) if fault is None else (fault in str(trial.fault))
+
+
+def test_a_graph_without_a_form_in_integers_is_refused_in_them(tiny_folder: Path) -> None:
+    ways = {"motion.onnx": Way(cpu_backends()[0].name, "int8", 1)}
+    with pytest.raises(EngineError, match="there is no int8 form of it"):
+        Engines.open(Manifest.load(tiny_folder), threads=1, ways=ways)
 
 
 def test_a_graph_that_runs_in_no_way_is_an_error(tiny_folder: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import engines
-from engines.runtime import Engines
-from streamer.avatar.bundle import Avatar, open_rasterizer
+from engines.runtime import Engines, Way, find_cpu_backend
+from streamer.avatar.bundle import PREPARING, Avatar, open_rasterizer
 from streamer.core.frames import ByteArray, CoefficientWindow, FloatArray, Paint
 from streamer.core.options import FaceOptions
 from streamer.core.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -104,6 +104,15 @@ def test_the_head_turns_and_the_background_stays(starter: Engines, avatar: Avata
     assert change(turned[60:200, 80:180], rest[60:200, 80:180]) > 2.0
     corners = [np.s_[:50, :20], np.s_[:50, -20:]]
     assert all(change(turned[corner], rest[corner]) < 1.5 for corner in corners)
+
+
+def test_a_mouth_painted_in_integers_is_the_same_to_the_eye(starter: Engines, avatar: Avatar) -> None:
+    held = window(starter, jawOpen=0.4, mouthUpperUpLeft=0.3, mouthUpperUpRight=0.3, mouthSmileLeft=0.3)
+    ways = {"paint_decode.onnx": Way(find_cpu_backend().name, "int8", 1)}
+    with Engines.open(starter.manifest, without=PREPARING, threads=1, ways=ways) as quantised:
+        found = picture(quantised, Avatar.load(quantised, avatar.name), held).astype(np.float64)
+    error = np.mean((found - picture(starter, avatar, held)) ** 2)
+    assert 0 < error < 255**2 / 10**4.5  # 45 dB
 
 
 def vowel(seconds: float, level: float = 0.2) -> FloatArray:

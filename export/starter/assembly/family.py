@@ -21,12 +21,16 @@ derives the family's own anew with the mouth shapes of `voices.visemes.units`,
 
     python -m export.starter.assembly.family --characters --assets DIR --out engines/starter
 
-new portraits of its characters, and
+new portraits of its characters,
 
     python -m export.starter.assembly.family --pictures --weights export/starter/data/generator.npz \
         --out engines/starter
 
-the graphs of new weights of the generator.
+the graphs of new weights of the generator, and
+
+    python -m export.starter.assembly.family --int8 --out engines/starter
+
+its decoder in 8-bit integers, which the step before drops.
 """
 
 from __future__ import annotations
@@ -56,6 +60,7 @@ from engines.manifest_file import (
 from export.starter.assembly import face_rig
 from export.starter.assembly.bundle import SIZE, character_arrays, complete_bundle, seen_landmarks
 from export.starter.assembly.onnx_graphs import export_graph, motion_plan, picture_plans
+from export.starter.assembly.quantised import FILE, quantise
 from export.starter.motion.process import STYLES
 from export.starter.rendering.dataset import PLAIN
 from export.starter.rendering.people import CHARACTERS
@@ -146,7 +151,7 @@ def replace_pictures(folder: Path, weights: Path) -> None:
         raise ManifestError(f"{folder}: source_keypoints is {keypoints}, expected float32 [1, points, 3]")
     model = Generator()
     load_weights(weights, model)
-    before = {graph.file for name in PICTURE_STAGES if name in stages for graph in stages[name].graphs}
+    before = {graph.file for name in PICTURE_STAGES if name in stages for graph in stages[name].graphs} | {FILE}
     stages |= picture_stages(model.eval(), keypoints[1], folder)
     manifest_file.write(folder, manifest)
     for unused in before - {graph.file for name in PICTURE_STAGES for graph in stages[name].graphs}:
@@ -251,8 +256,11 @@ def main() -> None:
     parser.add_argument("--mouth", action="store_true", help="only derive the mouth's shapes anew")
     parser.add_argument("--characters", action="store_true", help="only take in new portraits of the characters")
     parser.add_argument("--pictures", action="store_true", help="only export the generator's graphs anew")
+    parser.add_argument("--int8", action="store_true", help="only quantise the decoder")
     args = parser.parse_args()
-    if args.expression:
+    if args.int8:
+        quantise(args.out)
+    elif args.expression:
         replace_expression(args.out)
     elif args.pose:
         replace_pose(args.out)
