@@ -11,9 +11,8 @@ from streamer.cli.arguments import add_family, add_photo
 from streamer.core.console import say
 
 EXAMPLES = (
-    "avatar prepare me.jpg",
-    "avatar prepare me.mp4",
     'avatar prepare team.jpg --face 2 --name ada --title "Ada"',
+    "avatar prepare me.mp4",
 )
 
 

@@ -56,6 +56,10 @@ def check_same(scene: Scene, played: dict[int, ByteArray], least: int) -> None:
     assert not different
 
 
+def apart(one: ByteArray, other: ByteArray) -> float:
+    return float(np.abs(one.astype(int) - other).mean())
+
+
 @pytest.fixture
 async def worker(tiny_folder: Path) -> AsyncIterator[InferenceWorker]:
     made = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE**2)
@@ -111,7 +115,10 @@ async def test_a_view_beside_the_coefficients_is_played_too(vae: Engines, ada: A
 
 @pytest.mark.slow
 async def test_another_face_does_the_same(starter: Engines, tmp_path: Path) -> None:
-    """With the family that ships: its own pictures to the bit; another face gets the same coefficients."""
+    """With the family that ships: its own pictures; another face gets the same coefficients.
+
+    Live, windows of mouth and eyes that hardly changed followed the head; a film paints them all.
+    """
     small, target = FaceOptions(size=256), tmp_path / "r.npz"
     mina, kofi = Avatar.load(starter, "mina"), Avatar.load(starter, "kofi")
     scene = Scene(InProcess(starter, mina), starter.manifest, "mina", target, small)
@@ -122,7 +129,10 @@ async def test_another_face_does_the_same(starter: Engines, tmp_path: Path) -> N
     scene.recorder.finish()
     scene.recorder.wait()
     with open_performance(target) as performance:
-        check_same(scene, replayed(starter, mina, performance, small), least=25)
+        played = replayed(starter, mina, performance, small)
+        assert len(scene.shown) >= 25
+        assert max(apart(picture, played[frame]) for frame, picture in scene.shown.items()) < 0.5  # grey levels
+        assert apart(played[0], played[20]) > 0.5
         ours, theirs = (list(windows(starter.manifest, face, performance, PLAIN_FACE)) for face in (mina, kofi))
         assert all(np.array_equal(one.values, other.values) for one, other in zip(ours, theirs, strict=True))
         other = FaceRenderer(starter, kofi, small).render(theirs[10:11])[0].rgb
