@@ -26,7 +26,8 @@ def block(net: PoseNet, mel: Tensor, past: Tensor) -> Tensor:
 @pytest.fixture(scope="module")
 def net() -> PoseNet:
     torch.manual_seed(0)
-    made = PoseNet().eval()
+    made = PoseNet()
+    made.eval()
     for parameter in made.decoder.parameters():
         parameter.data *= 3  # far from rest
     return made
