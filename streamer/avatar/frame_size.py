@@ -13,8 +13,8 @@ ENOUGH = 0.75  # of a size: a photo with so many pixels loses detail at the next
 def offered_sizes(manifest: Manifest) -> tuple[int, ...]:
     """Sides in pixels that frames of a family may have, smallest first.
 
-    A family that warps the photo and paints over it (see `stages.photo_canvas`) has a picture of any size; one whose
-    network draws the picture has its size alone.
+    A family that warps the photo and paints over it (see `stages.drawing.photo_canvas`) has a picture of any size; one
+    whose network draws the picture has its size alone.
     """
     if "paint" not in manifest.stages:
         return (manifest.size,)

@@ -139,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported
     from streamer.cluster import commands
     from streamer.cluster.gateway_server import GatewayOptions
-    from streamer.cluster.ray_actors import ClusterSettings
+    from streamer.cluster.nodes.ray_actors import ClusterSettings
     from streamer.cluster.scaling import Share
 
     if args.action in ("start", "join"):

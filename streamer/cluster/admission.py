@@ -8,7 +8,7 @@ from typing import Protocol
 
 from streamer.cluster.messages import Report, View
 from streamer.cluster.placement import Policy, Search, two_choices
-from streamer.server.places import NoRoomError
+from streamer.server.admission.places import NoRoomError
 
 Reserve = Callable[[Report, str | None], Awaitable[str | None]]
 FULL = "all places are taken"

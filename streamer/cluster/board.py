@@ -8,7 +8,7 @@ import msgspec
 
 from streamer.cluster.messages import Report, View
 from streamer.core.aio import Clock
-from streamer.server.waiting_line import WaitingLine
+from streamer.server.admission.waiting_line import WaitingLine
 
 STALE_S = 3.0  # without a report: the worker is gone, or its node
 MOST_WAITING = 4096  # tickets

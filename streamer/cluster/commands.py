@@ -17,9 +17,9 @@ from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from streamer.cluster.gateway_server import GatewayOptions, gateway
 from streamer.cluster.messages import View
-from streamer.cluster.ray_actors import ClusterSettings, find_controller, node_name, start_controller
-from streamer.cluster.ray_directory import RayDirectory
-from streamer.cluster.ray_nodes import connect, node
+from streamer.cluster.nodes.ray_actors import ClusterSettings, find_controller, node_name, start_controller
+from streamer.cluster.nodes.ray_directory import RayDirectory
+from streamer.cluster.nodes.ray_nodes import connect, node
 from streamer.cluster.scaling import CORES
 from streamer.cluster.shelf import Shelf
 from streamer.cluster.signed import Signer

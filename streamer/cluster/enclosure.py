@@ -16,8 +16,8 @@ import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from streamer.cluster.drain import Drain
 from streamer.cluster.messages import Report
+from streamer.cluster.nodes.drain import Drain
 from streamer.cluster.reservations import Reservations
 from streamer.core.aio import Clock
 from streamer.core.rates import FRAME_MS

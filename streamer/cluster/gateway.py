@@ -26,10 +26,10 @@ from streamer.cluster.routing import ToAny, ToKey, ToWorker, bearer_of, route
 from streamer.cluster.signed import Signer
 from streamer.cluster.socket_proxy import forward_socket
 from streamer.core.limits import Limits
+from streamer.server.admission.places import NoRoomError
+from streamer.server.admission.waiting_line import TICKET
 from streamer.server.assets import ASSETS, WEB
-from streamer.server.places import NoRoomError
 from streamer.server.routes.session_handlers import NO_SESSION, WATCH_HEADER, unavailable
-from streamer.server.waiting_line import TICKET
 from streamer.web.throttle import address_of, forwarded_for
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ AvatarError                  (engines.errors) shown to the person as one line
   ├─ DeviceError             a camera, microphone or loudspeaker that is not there, or its driver
   ├─ SessionError            a peer or a session that cannot go on
   ├─ VoiceError              a text that is not spoken
-  └─ SpeechError             (streamer.session.speech_protocol) a message that the speech protocol does not allow
+  └─ SpeechError             (streamer.session.speech.speech_protocol) a message that the speech protocol does not allow
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class PipelineOptions:
 
     lookahead_ms: how long a frame may wait for later audio; None is all the family can use. See `lookahead`.
     seed: of the idle motion (head, blinks, gaze); the same seed and audio give the same frames.
-    pictures: False gives coefficients in their place (see `core.numbers`).
+    pictures: False gives coefficients in their place (see `core.units.numbers`).
     """
 
     lookahead_ms: int | None = None

@@ -24,7 +24,7 @@ from streamer.session.conversation import Conversation, FaceWorker, NoFace
 from streamer.session.ends import PictureSink, SoundSink, SoundSource
 from streamer.session.options import SessionOptions
 from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
-from streamer.session.speech_port import SpeechPort
+from streamer.session.speech.speech_port import SpeechPort
 
 LOOK_S = 1.0  # between two looks at whether the worker is back
 

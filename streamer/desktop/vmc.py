@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
-from streamer.core.arkit import ARKIT
 from streamer.core.console import say
 from streamer.core.errors import ConfigError
+from streamer.core.units.arkit import ARKIT
 from streamer.desktop.local_face import FaceChoice, SoundChoice, check, converse, open_source, open_speaker, open_speech
 from streamer.desktop.vmc_sender import VmcSender
 from streamer.session.numbers import NumberNames

@@ -13,8 +13,8 @@ from typing import Any
 
 from streamer.core.errors import ConfigError, DeviceError
 from streamer.core.frames import ByteArray
-from streamer.core.numbers import unpacked
 from streamer.core.rates import FPS
+from streamer.core.units.numbers import unpacked
 from streamer.session.numbers import NumberNames
 
 Message = tuple[str, tuple[str | int | float, ...]]

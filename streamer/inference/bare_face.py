@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from streamer.core.frames import AvatarFrame, CoefficientWindow, Paint
-from streamer.core.numbers import packed
 from streamer.core.options import FaceOptions
 from streamer.core.rates import SAMPLES_PER_FRAME
+from streamer.core.units.numbers import packed
 
 
 class BareFace:

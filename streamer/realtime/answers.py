@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from streamer.realtime import messages
 from streamer.realtime.messages import MOST_TEXT, RATE, AudioDelta, AudioDone, BackendError, TranscriptDelta
 from streamer.session.control_protocol import Caption
-from streamer.session.speech_format import Pcm
-from streamer.session.speech_port import SpeechPort
-from streamer.session.speech_protocol import Idle, Started, Told
+from streamer.session.speech.speech_format import Pcm
+from streamer.session.speech.speech_port import SpeechPort
+from streamer.session.speech.speech_protocol import Idle, Started, Told
 
 MOST_WAITING_S = 300.0  # of sound that was not heard yet: 14 MB
 REMEMBERED = 64  # responses that were cancelled, and parts that may still get words

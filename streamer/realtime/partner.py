@@ -25,8 +25,8 @@ from streamer.realtime.messages import BackendError, Failure, ServerEvent, Sessi
 from streamer.realtime.settings import RealtimeSettings
 from streamer.session.control import Control
 from streamer.session.control_protocol import Agent, Caption
-from streamer.session.speech_port import SpeechPort
-from streamer.session.speech_protocol import Started, Told
+from streamer.session.speech.speech_port import SpeechPort
+from streamer.session.speech.speech_protocol import Started, Told
 
 CONNECT_S = 10.0  # to the connection, and from it to session.created
 CONNECTING = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S, sock_read=CONNECT_S)

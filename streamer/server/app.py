@@ -31,7 +31,7 @@ from streamer.core.signals import stop_event
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
 from streamer.recording.recorder import Recordings
-from streamer.server.capacity import MOST_SESSIONS
+from streamer.server.admission.capacity import MOST_SESSIONS
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.server.routes.handlers import Handlers

@@ -21,8 +21,8 @@ from streamer.core.limits import Limits, SpeechLimits
 from streamer.core.rungs import FULL, Rung
 from streamer.inference.worker import InferenceWorker
 from streamer.server import negotiation
+from streamer.server.admission.patience import moments_of_end, until_connected, until_over
 from streamer.server.metrics import SessionCounts
-from streamer.server.patience import moments_of_end, until_connected, until_over
 from streamer.server.peer_state import TRANSITIONS, State
 from streamer.server.peer_voice import PeerVoice
 from streamer.server.session_options import PeerOptions
@@ -33,8 +33,8 @@ from streamer.session.numbers import Numbers
 from streamer.session.pacer import Pacer
 from streamer.session.partner import Ear
 from streamer.session.playout import Playout, session_delay_ms
-from streamer.session.speech_line import SpeechLine
-from streamer.session.speech_port import SpeechPort
+from streamer.session.speech.speech_line import SpeechLine
+from streamer.session.speech.speech_port import SpeechPort
 from streamer.webrtc import audio_buffer
 from streamer.webrtc.codecs import only_opus, prefer_vp8
 from streamer.webrtc.offer import OfferError

@@ -21,12 +21,12 @@ from streamer.core.console import note
 from streamer.core.errors import SessionError
 from streamer.core.limits import Limits
 from streamer.inference.worker import InferenceWorker, WorkerState
-from streamer.server.capacity import most_sessions
+from streamer.server.admission.capacity import most_sessions
+from streamer.server.admission.places import NoRoomError, Places
+from streamer.server.admission.waiting_line import WaitingLine
 from streamer.server.metrics import SessionCounts
 from streamer.server.peer_session import Session
-from streamer.server.places import NoRoomError, Places
 from streamer.server.session_options import PeerOptions
-from streamer.server.waiting_line import WaitingLine
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from streamer.session.control import Control
 from streamer.session.numbers import NumberNames
 from streamer.session.options import SessionOptions
 from streamer.session.partner import Partner
-from streamer.session.speech_port import SpeechPort
+from streamer.session.speech.speech_port import SpeechPort
 from streamer.stages.life.steering import Shown
 
 MakePartner = Callable[[SpeechPort, Control, Clock], Partner]

@@ -10,8 +10,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 
 from streamer.core.aio import Clock
 from streamer.core.limits import Limits
+from streamer.server.admission.patience import until_connected, until_over
 from streamer.server.negotiation import answer
-from streamer.server.patience import until_connected, until_over
 from streamer.webrtc.codecs import only_opus, only_vp8
 from streamer.webrtc.offer import OfferError
 from streamer.webrtc.peer_guard import PeerGuard

@@ -12,7 +12,7 @@ from streamer.core.errors import ConfigError
 from streamer.session.control_protocol import Command, ControlError, Event, Interrupt, Listening, Mute, Pause, State
 from streamer.session.conversation import Conversation
 from streamer.session.manner import Manner
-from streamer.session.speech_line import SpeechLine
+from streamer.session.speech.speech_line import SpeechLine
 from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture, Shown, Size, Steered, Wear
 
 LOUD = 330  # of 32767, -40 dBFS: above the noise of a room

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from streamer.core.errors import AvatarError
-from streamer.session.speech_protocol import Idle, Played, Started
+from streamer.session.speech.speech_protocol import Idle, Played, Started
 from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture, Size, Wear
 
 VERSION = 1

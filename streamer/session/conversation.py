@@ -16,7 +16,7 @@ from streamer.core.frames import AudioChunk, AvatarFrame, ByteArray
 from streamer.core.rates import SAMPLES_PER_FRAME
 from streamer.core.rungs import FULL, Rung
 from streamer.session.playout import Playout
-from streamer.session.speech_queue import PushedSpeech
+from streamer.session.speech.speech_queue import PushedSpeech
 from streamer.session.timeline import MicrophoneTimeline
 from streamer.stages.life.steering import Shown, Steered
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamer.core.frames import ByteArray, FloatArray
-from streamer.core.numbers import packed, unpacked
+from streamer.core.units.numbers import packed, unpacked
 
 
 @dataclass(frozen=True)

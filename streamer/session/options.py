@@ -20,7 +20,7 @@ class SessionOptions:
     lookahead_ms: int
     seed: int = 0
     face: FaceOptions = PLAIN_FACE
-    pictures: bool = True  # False: coefficients in their place, `still` too; see `core.numbers`
+    pictures: bool = True  # False: coefficients in their place, `still` too; see `core.units.numbers`
 
     @property
     def lively(self) -> bool:

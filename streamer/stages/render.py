@@ -9,7 +9,7 @@ from streamer.avatar.bundle import Avatar, open_rasterizer
 from streamer.core.frames import AvatarFrame, Keypoints, Paint
 from streamer.core.pictures import to_bytes
 from streamer.core.rates import SAMPLES_PER_FRAME
-from streamer.stages.painted_face import PaintedFace
+from streamer.stages.drawing.painted_face import PaintedFace
 
 
 class RenderStage:

@@ -24,8 +24,8 @@ from streamer.session.control_protocol import (
     decode,
     encode,
 )
-from streamer.session.speech_port import SpeechPort
-from streamer.session.speech_protocol import Allowance
+from streamer.session.speech.speech_port import SpeechPort
+from streamer.session.speech.speech_protocol import Allowance
 from streamer.web.access import SUBPROTOCOL
 
 HEARTBEAT_S = 15.0

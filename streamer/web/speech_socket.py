@@ -15,8 +15,8 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from streamer.core.aio import Clock, MonotonicClock, until_first
 from streamer.core.errors import SessionError
-from streamer.session.speech_port import SpeechPort
-from streamer.session.speech_protocol import (
+from streamer.session.speech.speech_port import SpeechPort
+from streamer.session.speech.speech_protocol import (
     Begin,
     Clear,
     End,

@@ -28,7 +28,7 @@ from aiortc.rtp import (
 )
 
 from streamer.core.aio import Clock
-from streamer.session.speech_format import Opus
+from streamer.session.speech.speech_format import Opus
 
 RTP_HEAD = 12  # bytes
 DTLS_DATA = 23  # the first byte of a record of application data

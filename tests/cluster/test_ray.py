@@ -20,8 +20,8 @@ ray = pytest.importorskip("ray", reason="THE CLUSTER ON RAY ITSELF IS NOT TESTED
 
 from streamer.cluster.gateway_server import GatewayOptions, gateway  # noqa: E402
 from streamer.cluster.messages import Report  # noqa: E402
-from streamer.cluster.ray_actors import NAMESPACE, ClusterSettings, start_controller  # noqa: E402
-from streamer.cluster.ray_directory import RayDirectory  # noqa: E402
+from streamer.cluster.nodes.ray_actors import NAMESPACE, ClusterSettings, start_controller  # noqa: E402
+from streamer.cluster.nodes.ray_directory import RayDirectory  # noqa: E402
 from streamer.cluster.scaling import CORES, Share  # noqa: E402
 from streamer.cluster.signed import Signer  # noqa: E402
 from streamer.core.aio import MonotonicClock  # noqa: E402

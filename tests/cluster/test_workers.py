@@ -16,9 +16,9 @@ import pytest_asyncio
 
 from streamer.cluster.gateway_server import GatewayOptions, gateway
 from streamer.cluster.messages import Report
+from streamer.cluster.nodes.worker_main import WorkerSettings
+from streamer.cluster.nodes.worker_process import WorkerProcess, new_name
 from streamer.cluster.signed import Signer
-from streamer.cluster.worker_main import WorkerSettings
-from streamer.cluster.worker_process import WorkerProcess, new_name
 from streamer.core.errors import EngineError, SessionError
 from streamer.measure.caller import Caller
 from streamer.measure.onsets import vowels

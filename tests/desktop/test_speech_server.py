@@ -31,8 +31,8 @@ from streamer.desktop.sources import NoMicrophone
 from streamer.desktop.speech_server import LocalSpeech
 from streamer.session.options import SessionOptions
 from streamer.session.playout import FADE_MS
-from streamer.session.speech_format import Pcm
-from streamer.session.speech_protocol import Idle, Played, Started, Told
+from streamer.session.speech.speech_format import Pcm
+from streamer.session.speech.speech_protocol import Idle, Played, Started, Told
 from tests import ROOT
 from tests.fakes.clock import FakeClock
 from tests.fakes.local import LOUDEST, STILL, Ear, LevelWorker, Screen

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from oscpy.parser import read_packet
 
-from streamer.core.arkit import ARKIT
 from streamer.core.errors import ConfigError, DeviceError
-from streamer.core.numbers import packed
+from streamer.core.units.arkit import ARKIT
+from streamer.core.units.numbers import packed
 from streamer.desktop.vmc_sender import MOST_BYTES, VmcSender, quaternion
 from streamer.session.numbers import NumberNames
 

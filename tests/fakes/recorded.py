@@ -27,8 +27,8 @@ from streamer.recording.recorder import Recorder
 from streamer.render.from_performance import face_of, windows
 from streamer.session.conversation import Conversation, FaceWorker
 from streamer.session.playout import Playout, session_delay_ms
-from streamer.session.speech_format import Pcm
-from streamer.session.speech_queue import PushedSpeech
+from streamer.session.speech.speech_format import Pcm
+from streamer.session.speech.speech_queue import PushedSpeech
 from streamer.stages.life.steering import Shown, Steered
 from tests.fakes.sound import speech_like
 

@@ -15,10 +15,10 @@ import pytest
 from streamer.core.errors import AvatarError, SessionError
 from streamer.core.frames import AudioChunk, ByteArray
 from streamer.core.limits import WorkerLimits
-from streamer.core.numbers import unpacked
 from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import SAMPLE_RATE
 from streamer.core.rungs import Rung
+from streamer.core.units.numbers import unpacked
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.process import load
 from streamer.inference.worker import InferenceWorker, WorkerState

@@ -23,9 +23,9 @@ import psutil
 
 from engines import SHIPPED_FAMILY
 from streamer.cluster.gateway_server import GatewayOptions, gateway
+from streamer.cluster.nodes.worker_main import WorkerSettings
+from streamer.cluster.nodes.worker_process import WorkerProcess, new_name
 from streamer.cluster.signed import Signer
-from streamer.cluster.worker_main import WorkerSettings
-from streamer.cluster.worker_process import WorkerProcess, new_name
 from streamer.core.errors import SessionError
 from streamer.measure.caller import Caller
 from streamer.measure.onsets import vowels

@@ -26,8 +26,8 @@ from streamer.session.control_protocol import Agent, Caption, Event, State
 from streamer.session.conversation import Conversation, NoFace
 from streamer.session.partner import Ear
 from streamer.session.playout import Playout
-from streamer.session.speech_line import SpeechLine
-from streamer.session.speech_port import SpeechPort
+from streamer.session.speech.speech_line import SpeechLine
+from streamer.session.speech.speech_port import SpeechPort
 from tests.fakes.clock import FakeClock
 from tests.fakes.realtime_backend import SPOKEN, TRANSCRIPT, RealtimeBackend
 from tests.waiting import PATIENCE_S, eventually

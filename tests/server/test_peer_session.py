@@ -24,13 +24,13 @@ from streamer.core.errors import SessionError
 from streamer.core.limits import Limits
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker, WorkerState
+from streamer.server.admission.places import NoRoomError
 from streamer.server.peer_session import Session
 from streamer.server.peer_state import State
-from streamer.server.places import NoRoomError
 from streamer.server.registry import Lobby
 from streamer.server.session_options import PeerOptions
-from streamer.session.speech_format import Pcm
-from streamer.session.speech_protocol import Idle, Played, Started, Told
+from streamer.session.speech.speech_format import Pcm
+from streamer.session.speech.speech_protocol import Idle, Played, Started, Told
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from streamer.webrtc.offer import OfferError, check_offer
 from streamer.webrtc.private_parts import transports_of

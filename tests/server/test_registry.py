@@ -11,7 +11,7 @@ import pytest
 from streamer.core.aio import MonotonicClock
 from streamer.core.limits import Limits
 from streamer.inference.worker import InferenceWorker, WorkerState
-from streamer.server.places import NoRoomError
+from streamer.server.admission.places import NoRoomError
 from streamer.server.registry import Lobby
 from streamer.server.session_options import PeerOptions
 from tests.fakes.local import STILL, LevelWorker

@@ -10,9 +10,9 @@ from streamer.core.rates import FPS
 from streamer.core.rungs import FULL, RUNGS
 from streamer.session.conversation import Conversation
 from streamer.session.playout import Playout
-from streamer.session.speech_format import Pcm
-from streamer.session.speech_protocol import Idle, Played, Started, Told
-from streamer.session.speech_queue import PushedSpeech
+from streamer.session.speech.speech_format import Pcm
+from streamer.session.speech.speech_protocol import Idle, Played, Started, Told
+from streamer.session.speech.speech_queue import PushedSpeech
 from streamer.stages.life.steering import Shown, Steered
 
 DELAY_MS = 300

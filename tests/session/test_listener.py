@@ -12,8 +12,8 @@ from streamer.session.control_protocol import Event, State
 from streamer.session.conversation import Conversation, NoFace
 from streamer.session.listener import THINKING_S, Listener
 from streamer.session.playout import Playout
-from streamer.session.speech_line import SpeechLine
-from streamer.session.speech_port import SpeechPort
+from streamer.session.speech.speech_line import SpeechLine
+from streamer.session.speech.speech_port import SpeechPort
 
 
 def loud(samples: FloatArray) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.core.numbers import packed
 from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import SAMPLES_PER_FRAME
+from streamer.core.units.numbers import packed
 from streamer.inference.bare_face import BareFace
 from streamer.inference.messages import Begin, Open
 from streamer.inference.scheduler import Inference

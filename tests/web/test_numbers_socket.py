@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from streamer.core.aio import MonotonicClock
-from streamer.core.numbers import packed
+from streamer.core.units.numbers import packed
 from streamer.session.numbers import NumberNames, Numbers
 from streamer.web.numbers_socket import MOST_CLIENTS, MOST_WAITING, serve_numbers
 from tests.waiting import PATIENCE_S, eventually

@@ -22,7 +22,7 @@ from engines.manifest_file import ManifestFile, ModelEntry, sha256
 from engines.runtime import Engines, find_cpu_backend
 from streamer.avatar.bundle import Avatar, open_rasterizer
 from streamer.core.frames import CoefficientWindow
-from streamer.stages.face_flow import FaceFlow
+from streamer.stages.drawing.face_flow import FaceFlow
 from streamer.stages.motion import MotionStage
 
 DECODE, FILE = "paint_decode.onnx", "paint_decode_int8.onnx"

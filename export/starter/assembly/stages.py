@@ -4,7 +4,7 @@ Render gives the flow of a picture, paint what is painted in one of its windows:
 what changes is painted anew. Both are cut where precision changes: what has coordinates in it (look, sample) and what
 makes the final pixels (layers) stays float32, as a bfloat16 coordinate is off by half a pixel; the networks between
 them (refine, decode) may run in bfloat16. Values flow between the parts by name. The graphs give no picture, so that
-the photo itself can be warped at the size of the output; see `streamer.stages.photo_canvas`.
+the photo itself can be warped at the size of the output; see `streamer.stages.drawing.photo_canvas`.
 """
 
 from __future__ import annotations

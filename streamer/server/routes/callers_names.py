@@ -6,7 +6,7 @@ import re
 
 from aiohttp import web
 
-from streamer.server.waiting_line import TICKET
+from streamer.server.admission.waiting_line import TICKET
 from streamer.web.access import is_asked_for
 
 KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")

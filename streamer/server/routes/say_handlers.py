@@ -11,7 +11,7 @@ from aiohttp import web
 from streamer.core.errors import SessionError
 from streamer.server.routes.text_body import read_text
 from streamer.server.routes.voice_handlers import RETRY_S, known, language_of, speech_of
-from streamer.session.speech_line import LineFullError, SpeechLine
+from streamer.session.speech.speech_line import LineFullError, SpeechLine
 from streamer.voice.synthesiser import Synthesiser, sentences
 
 MOST_CHARACTERS = 2_000  # two minutes

@@ -27,11 +27,11 @@ from streamer.core.errors import SessionError
 from streamer.core.limits import Limits, RateLimits
 from streamer.core.rungs import FULL
 from streamer.recording.recorder import Recordings
+from streamer.server.admission.places import NoRoomError
+from streamer.server.admission.quotas import Quotas
 from streamer.server.looks import able_to_show
 from streamer.server.options import ServeOptions
 from streamer.server.peer_session import Session
-from streamer.server.places import NoRoomError
-from streamer.server.quotas import Quotas
 from streamer.server.registry import Lobby, ReplacedError, watch_address
 from streamer.server.routes.callers_names import bearer_key_of, key_of, ticket_of
 from streamer.server.routes.session_query import SessionQuery

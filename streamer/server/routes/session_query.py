@@ -16,9 +16,9 @@ from streamer.avatar.badge import badged
 from streamer.avatar.frame_size import frame_size
 from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.aio import Clock
-from streamer.core.arkit import ARKIT
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.options import any_seed
+from streamer.core.units.arkit import ARKIT
 from streamer.realtime.partner import RealtimePartner
 from streamer.recording.recorder import Recordings
 from streamer.server.looks import Looks
@@ -29,7 +29,7 @@ from streamer.session.control import Control
 from streamer.session.listener import Listener
 from streamer.session.numbers import NumberNames
 from streamer.session.partner import Partner
-from streamer.session.speech_port import SpeechPort
+from streamer.session.speech.speech_port import SpeechPort
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 

@@ -14,7 +14,7 @@ import msgspec
 
 from streamer.cluster.enclosure import PASS_HEADER
 from streamer.cluster.messages import Report
-from streamer.cluster.worker_main import WorkerSettings
+from streamer.cluster.nodes.worker_main import WorkerSettings
 from streamer.core.errors import EngineError
 
 READY = "avatar: ready at "
@@ -37,7 +37,7 @@ class WorkerProcess:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        command = [sys.executable, "-m", "streamer.cluster.worker_main"]
+        command = [sys.executable, "-m", "streamer.cluster.nodes.worker_main"]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=False
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.server.waiting_line import MOST, MOST_EACH, PATIENCE_S, TICKET, WaitingLine
+from streamer.server.admission.waiting_line import MOST, MOST_EACH, PATIENCE_S, TICKET, WaitingLine
 from tests.fakes.clock import FakeClock
 
 

@@ -14,7 +14,7 @@ from engines.runtime import Engines
 from streamer.avatar.bundle import Avatar
 from streamer.core.errors import AvatarError
 from streamer.core.frames import FloatArray
-from streamer.stages.painted_windows import similarity
+from streamer.stages.drawing.painted_windows import similarity
 from streamer.stages.render import RenderStage
 
 shares = st.floats(-0.5, 0.5)

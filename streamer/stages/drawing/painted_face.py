@@ -9,10 +9,10 @@ from engines.runtime import Engines
 from streamer.avatar.bundle import Avatar
 from streamer.avatar.condition_maps import ConditionRasterizer
 from streamer.core.frames import ByteArray, FloatArray, Paint
-from streamer.stages.eyelids import Eyelids
-from streamer.stages.face_flow import FaceFlow
-from streamer.stages.painted_windows import PaintedWindows, WindowPainter
-from streamer.stages.photo_canvas import PhotoCanvas
+from streamer.stages.drawing.eyelids import Eyelids
+from streamer.stages.drawing.face_flow import FaceFlow
+from streamer.stages.drawing.painted_windows import PaintedWindows, WindowPainter
+from streamer.stages.drawing.photo_canvas import PhotoCanvas
 
 
 class PaintedFace:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from streamer.server.places import NoRoomError, Places
+from streamer.server.admission.places import NoRoomError, Places
 from tests.fakes.clock import FakeClock
 
 PATIENCE_S = 2.0

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from streamer.cluster.messages import View
-from streamer.cluster.ray_actors import find_controller
+from streamer.cluster.nodes.ray_actors import find_controller
 from streamer.core.aio import Clock
 
 LOOK_S = 0.5

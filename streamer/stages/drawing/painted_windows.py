@@ -19,8 +19,8 @@ from streamer.avatar.bundle import Avatar
 from streamer.avatar.condition_maps import Topology
 from streamer.core.errors import BundleError
 from streamer.core.frames import FloatArray, Paint
-from streamer.stages.photo_canvas import STAYED, Layer, Moved
-from streamer.stages.teeth_colour import has_human_colours, warmed
+from streamer.stages.drawing.photo_canvas import STAYED, Layer, Moved
+from streamer.stages.drawing.teeth_colour import has_human_colours, warmed
 
 MOUTH = 1  # of the windows
 STILL = 0.12  # pixels of the network; a quarter of one at 512

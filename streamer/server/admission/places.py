@@ -14,7 +14,7 @@ from typing import Protocol
 
 from streamer.core.aio import Clock
 from streamer.core.errors import SessionError
-from streamer.server.waiting_line import WaitingLine
+from streamer.server.admission.waiting_line import WaitingLine
 from streamer.web.throttle import is_local
 
 

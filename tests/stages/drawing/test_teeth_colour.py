@@ -7,7 +7,7 @@ import pytest
 
 from engines.runtime import Engines
 from streamer.pipeline import Avatar
-from streamer.stages.teeth_colour import has_human_colours, warmed
+from streamer.stages.drawing.teeth_colour import has_human_colours, warmed
 
 LIP, GUM, DARK = (0.62, 0.40, 0.33, 1.0), (0.55, 0.22, 0.20, 0.8), (0.10, 0.03, 0.03, 1.0)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from streamer.core.errors import SessionError
 from streamer.core.limits import SpeechLimits
 from streamer.session.conversation import Conversation
-from streamer.session.speech_protocol import Allowance, Played, Told
+from streamer.session.speech.speech_protocol import Allowance, Played, Told
 
 
 @dataclass

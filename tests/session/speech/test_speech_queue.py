@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from streamer.audio.format import MS, RATE, Samples
-from streamer.session.speech_format import Opus, Pcm
-from streamer.session.speech_protocol import Idle, Played, Started, Told
-from streamer.session.speech_queue import PushedSpeech
+from streamer.session.speech.speech_format import Opus, Pcm
+from streamer.session.speech.speech_protocol import Idle, Played, Started, Told
+from streamer.session.speech.speech_queue import PushedSpeech
 from tests.fakes.opus_encoder import opus_packets
 
 MONO = Pcm(RATE, 1)

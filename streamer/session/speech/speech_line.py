@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from streamer.core.errors import SessionError
-from streamer.session.speech_format import Pcm
-from streamer.session.speech_port import SpeechPort
-from streamer.session.speech_protocol import Idle, Played, Told
+from streamer.session.speech.speech_format import Pcm
+from streamer.session.speech.speech_port import SpeechPort
+from streamer.session.speech.speech_protocol import Idle, Played, Told
 
 MOST_WAITING = 8  # texts that were not begun yet
 

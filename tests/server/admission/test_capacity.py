@@ -6,7 +6,7 @@ import pytest
 
 from streamer.core.rungs import RUNGS
 from streamer.inference.messages import Pulse
-from streamer.server.capacity import MOST_SESSIONS, most_sessions, sessions_in_time
+from streamer.server.admission.capacity import MOST_SESSIONS, most_sessions, sessions_in_time
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.resampler import AudioResampler
 
 from streamer.audio.format import CHANNELS, RATE, Samples
-from streamer.session.speech_format import Format, Opus, Pcm
+from streamer.session.speech.speech_format import Format, Opus, Pcm
 
 PIECE_MS = 20  # of PCM, converted at a time
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamer.audio.format import CHANNELS, MS, Samples
-from streamer.session.speech_format import Format
-from streamer.session.speech_protocol import Idle, Played, Started, Told
-from streamer.session.speech_sound import SpeechSound
+from streamer.session.speech.speech_format import Format
+from streamer.session.speech.speech_protocol import Idle, Played, Started, Told
+from streamer.session.speech.speech_sound import SpeechSound
 
 TOLD_EVERY = 250 * MS  # samples heard between two reports
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from streamer.core.frames import ByteArray, FloatArray
-from streamer.stages.eyelids import (
+from streamer.stages.drawing.eyelids import (
     LEFT_BROW,
     LEFT_EYE,
     LEFT_IRIS,

@@ -11,7 +11,7 @@ from typing import Protocol
 from streamer.core.aio import Clock
 from streamer.server.registry import Lobby
 from streamer.session.control import Control
-from streamer.session.speech_port import SpeechPort
+from streamer.session.speech.speech_port import SpeechPort
 
 LOOK_S = 0.1  # between two looks at who is silent
 EACH_LOOK = 1  # sessions that move at a time: whoever takes them has to begin them

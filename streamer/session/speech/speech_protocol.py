@@ -13,7 +13,7 @@ import msgspec
 
 from streamer.core.errors import AvatarError
 from streamer.core.limits import SpeechLimits
-from streamer.session.speech_format import PCM, Format, Pcm, file_kind, read_format
+from streamer.session.speech.speech_format import PCM, Format, Pcm, file_kind, read_format
 
 VERSION = 1
 _SHOWN = 40  # characters of a value that a refusal repeats

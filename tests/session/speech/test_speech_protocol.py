@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.core.limits import SpeechLimits
-from streamer.session.speech_format import Opus, Pcm
-from streamer.session.speech_protocol import (
+from streamer.session.speech.speech_format import Opus, Pcm
+from streamer.session.speech.speech_protocol import (
     TRANSITIONS,
     Allowance,
     Begin,

@@ -23,11 +23,11 @@ from engines.manifest import Manifest
 from streamer.avatar.catalogue import home_folder
 from streamer.cluster.board import Board
 from streamer.cluster.messages import Report, View
+from streamer.cluster.nodes.worker_main import WorkerSettings, read_path
+from streamer.cluster.nodes.worker_process import WorkerProcess, new_name
 from streamer.cluster.scaling import Scaler, Share, actor_of, fitting, too_many
 from streamer.cluster.shelf import Shelf
 from streamer.cluster.signed import Signer
-from streamer.cluster.worker_main import WorkerSettings, read_path
-from streamer.cluster.worker_process import WorkerProcess, new_name
 from streamer.core.aio import MonotonicClock
 from streamer.core.errors import ConfigError
 from streamer.server.options import ServeOptions

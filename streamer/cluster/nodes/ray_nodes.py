@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import ray
 
-from streamer.cluster.ray_actors import NAMESPACE
+from streamer.cluster.nodes.ray_actors import NAMESPACE
 from streamer.core.errors import ConfigError
 
 START_S = 120.0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streamer.core.frames import ByteArray
 from streamer.core.pictures import scaled
-from streamer.stages.photo_canvas import STAYED, Layer, Moved, PhotoCanvas
+from streamer.stages.drawing.photo_canvas import STAYED, Layer, Moved, PhotoCanvas
 
 NETWORK = 64
 SIZES = (64, 96, 128, 192)

@@ -1,0 +1,1 @@
+"""The 52 face units and the head pose, as numbers for other programs."""

@@ -1,0 +1,1 @@
+"""Who may have a session: places, quotas, measured capacity, the waiting line."""

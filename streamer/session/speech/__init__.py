@@ -1,0 +1,1 @@
+"""Pushed speech: its protocol, formats, queue, and the line that plays it."""

@@ -1,0 +1,1 @@
+"""Draw a frame: the photo warped, painted windows over it, lids and teeth."""
