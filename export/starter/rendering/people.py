@@ -97,7 +97,9 @@ CHARACTERS = (
             skin_tint=(1.7, 1.62, 1.58),
             teeth_tint=(2.3, 2.2, 2.05),
         ),
-        expression=FRIENDLY,
+        # A wider smile would draw his lower lip past the teeth in f and v.
+        expression=FRIENDLY
+        | {"mouthSmileLeft": 0.42, "mouthSmileRight": 0.42, "mouthDimpleLeft": 0.1, "mouthDimpleRight": 0.1},
         background=(0.72, 0.70, 0.66),
         hair=Cut(count=60000, length=0.075, steps=8, lift=0.006, comb=0.0, curl=(0.012, 13.0), clumps=9000,
                  spread=0.008, width=0.0013, melanin=(0.97, 0.15), hairline=(0.70, 0.28, 1.25), fade=0.7),
