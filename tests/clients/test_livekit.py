@@ -292,7 +292,7 @@ async def test_the_example_worker_tells_its_load_and_ends_by_a_signal() -> None:
     command = [sys.executable, "examples/livekit_worker.py", "--port", str(port), "--rooms", "3"]
     worker = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     try:
-        async with asyncio.timeout(60), aiohttp.ClientSession() as http:
+        async with asyncio.timeout(150), aiohttp.ClientSession() as http:
             while True:
                 with contextlib.suppress(aiohttp.ClientConnectionError):
                     async with http.get(f"http://localhost:{port}/load") as response:

@@ -225,7 +225,7 @@ MISTAKES = [
     ("avatar=nobody", "no avatar nobody; there are mina, kofi"),
     (f"speech=1&key={KEY}&background=mauve", "background is 'mauve', expected a colour"),
     (f"speech=1&key={KEY}&yaw=80", "yaw of 80 degrees"),
-    (f"speech=1&key={KEY}&pose-style=1", "has no styles"),
+    (f"speech=1&key={KEY}&pose-style=46", "has 0 to 45"),
     (f"speech=1&key={KEY}&lookahead=9999", "takes 0 to"),
 ]
 
