@@ -34,7 +34,9 @@ def test_keys_come_from_a_text_or_from_the_lines_of_a_file(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "password", "avs_short", f"{new_secret()}\npassword", "\n".join([new_secret()] * 5)]
+    "text",
+    ["", "password", "avs_short", f"{new_secret()}\npassword", "\n".join([new_secret()] * 5)],
+    ids=["nothing", "password", "short", "password-after", "five"],
 )
 def test_a_file_with_anything_else_is_refused_without_repeating_it(tmp_path: Path, text: str) -> None:
     file = tmp_path / "keys"

@@ -109,6 +109,8 @@ def test_a_face_lost_in_a_resized_scene_is_one_line(own_home: Path, tmp_path: Pa
     scene = np.full((1800, 1800, 3), 140, np.uint8)
     scene[800:900, 800:900] = faces.portrait("mina", 100)
     path = faces.save(tmp_path / "scene.png", scene)
-    with pytest.raises(PhotoError, match=r"in mode resize the face is [12] pixels from eye to eye.*use mode crop or full"):
+    with pytest.raises(
+        PhotoError, match=r"in mode resize the face is [12] pixels from eye to eye.*use mode crop or full"
+    ):
         prepare(official.manifest, PrepareOptions(path, "me", mode="resize"))
     prepare(official.manifest, PrepareOptions(path, "me"))
