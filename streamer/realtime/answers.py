@@ -19,25 +19,32 @@ from streamer.session.speech.speech_protocol import Idle, Started, Told
 
 MOST_WAITING_S = 300.0  # of sound that was not heard yet: 14 MB
 REMEMBERED = 64  # responses that were cancelled, and parts that may still get words
+LETTERS_PER_MS = 0.02  # of fast speech
 SOUND = Pcm(RATE, 1)
 
 
 @dataclass
 class _Answer:
-    """One part. `received_ms`: of its sound; `text`: its words so far."""
+    """One part. `received_ms`: of its sound; `ended`: whether that is all of it; `text`: its words so far."""
 
     response: str
     key: tuple[str, int]
     number: int = 0  # of the utterance; 0 before its first sound
     received_ms: float = 0.0
     heard_ms: int = 0
+    ended: bool = False
     text: str = ""
 
     def words(self, complete: bool) -> str:
-        """Those that were heard, by their share of the sound, up to the end of a word."""
+        """Those that were heard, by their share of the sound, up to the end of a word.
+
+        Words may be far ahead of a sound that has not ended; of them nobody has heard more than people say in the time.
+        """
         end = len(self.text)
         if not complete:
             end = round(end * self.heard_ms / self.received_ms) if self.received_ms else 0
+            if not self.ended:
+                end = min(end, round(LETTERS_PER_MS * self.heard_ms))
         if end < len(self.text) and not self.text[end].isspace():
             end = self.text.rfind(" ", 0, end) + 1
         return self.text[:end].strip()
@@ -158,6 +165,8 @@ class Answers:
 
     def _end(self) -> None:
         self._port.pushed.end()
+        if self._open is not None:
+            self._open.ended = True
         self._open = None
 
     def _forget_unsaid(self) -> None:

@@ -61,6 +61,7 @@ class RealtimePartner:
         self._unsent: asyncio.Queue[str] | None = None  # while there is a connection
         self._answers = self._new_answers()
         self._transcript = ("", "")  # the item that the person says, and its words
+        self._awaited: str | None = None  # the response whose end is the end of thinking; none while the person speaks
 
     def hear(self, samples: Samples) -> None:
         """Send the microphone on: int16 [n, 2] at 48 kHz. What is said while there is no connection is lost."""
@@ -159,6 +160,7 @@ class RealtimePartner:
         match event:
             case messages.SpeechStarted():
                 self._answers.interrupt()
+                self._awaited = None
                 self._control.attend("listening")
             case messages.SpeechStopped():
                 self._control.attend("thinking")
@@ -166,10 +168,11 @@ class RealtimePartner:
                 self._transcribe(event)
             case messages.ResponseCreated(response=response):
                 self._answers.begin(response.id)
+                self._awaited = response.id
                 self._control.attend("thinking")
             case messages.ResponseDone(response=response):
                 self._answers.finish(response.id)
-                if not self._port.pushed.waiting:
+                if response.id == self._awaited and not self._port.pushed.waiting:
                     self._control.attend(None)
                 if response.status == "failed":
                     self._complain(str(response.status_details))
