@@ -64,6 +64,7 @@ class _Request:
         self._held[name] = torch.from_numpy(np.array(value))
 
     def run(self) -> dict[str, Array]:
+        """Compute the outputs by name, from the inputs that were set; in half precision where the plan says so."""
         given = [self._held[name] for name in self._plan.inputs]
         with torch.no_grad():
             if self._plan.half:

@@ -70,6 +70,7 @@ class Enclosure:
 
         @web.middleware
         async def enclosed(request: web.Request, handler: Handler) -> web.StreamResponse:
+            """Answer the gateway alone. Raises HTTPForbidden for others."""
             if not hmac.compare_digest(request.headers.get(PASS_HEADER, "").encode(), self._pass):
                 raise web.HTTPForbidden(text=STRANGER)
             if (answer := own.get((request.method, request.path))) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -63,7 +64,7 @@ HTTP: dict[str, Any] = {
     "lingering_time": 2.0,  # for a body that nobody wants
     "shutdown_timeout": 0.1,
 }
-
+PLAIN = " (a browser gives the microphone to https pages only)"
 
 Enclose = Callable[[Lobby], Middleware]
 
@@ -82,49 +83,29 @@ def serve(options: ServeOptions, enclose: Enclose | None = None) -> None:
 
 
 async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
-    limits = Limits()
-    family = options.family or SHIPPED_FAMILY
-    manifest = Manifest.load(family)
     options = replace(options, face=replace(options.face, badge=options.shows_badge))
-    live_lookahead_ms(manifest, options.lookahead_ms)  # report a mistake now, not to the first visitor
-    face_options.check(manifest, options.face)
-    refuse_transparent(options.face.background, "the page that people talk on")
-    reached = reach("0.0.0.0" if is_loopback(options.host) and not options.local else options.host)
+    manifest = _checked_family(options)
     certificate = certificate_of(options)
     proxies, public = Proxies(options.trusted_proxies), PublicAddress(options.public_url)
     recordings = open_recordings(manifest, options.record)
     listener = listen(options.host, options.port)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    offer_to(reached)
-    announce(options.public_ip)
-    set_bitrates()
-    worker = InferenceWorker(WorkerSettings(family, options.avatar, options.threads), most_pixels(manifest))
-    lobby = Lobby(worker, options.max_sessions, limits, MonotonicClock())
-    rates = RateLimits()
-    requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, MonotonicClock())
-    allowed = door_limits(options.max_sessions or MOST_SESSIONS)
-    if enclose is not None:  # all connections are the gateway's
-        allowed = replace(allowed, connections_each=allowed.connections)
-    door = Door(
-        lambda: protocol(),
-        allowed,
-        MonotonicClock(),
-        None if certificate is None else certificate.context,
-        lambda address: is_local(address) or proxies.believes(address),
-    )
-    log = RequestLog(MonotonicClock(), options.access_log)
+    _prepare_calls(options)
+    limits, rates, clock = Limits(), RateLimits(), MonotonicClock()
+    worker = InferenceWorker(WorkerSettings(manifest.folder, options.avatar, options.threads), most_pixels(manifest))
+    lobby = Lobby(worker, options.max_sessions, limits, clock)
+    requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, clock)
+    door = _door(options, proxies, certificate, behind_gateway=enclose is not None, protocol=lambda: protocol())
+    log = RequestLog(clock, options.access_log)
     handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings, log)
-    guarded = guard(options.host, "/obs", Origins(options.allowed_origins), public)
     enclosing = [] if enclose is None else [enclose(lobby)]
+    guarded = guard(options.host, "/obs", Origins(options.allowed_origins), public)
     tokens = asking_for_tokens(options.token_keys, rates)
     checks = [proxies.middleware(), log.middleware(), guarded, throttled(requests), tokens]
     middlewares = [door.middleware(), *enclosing, *checks, public.middleware()]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     runner = web.AppRunner(app, access_log=None, **HTTP)
-    logging.getLogger("aiohttp.server").addFilter(not_the_clients)
-    for always in (audit, requests_logger):
-        always.setLevel(logging.INFO)  # whatever else is logged
+    _prepare_logs()
     await runner.setup()
     assert runner.server is not None  # it is there after `setup`
     protocol = runner.server
@@ -135,16 +116,8 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
         say(f"avatar: loading the engines of family {manifest.family} ...")
         handlers.gallery = await asyncio.to_thread(_portraits, manifest, options.avatar)
         if await _warm_up(manifest, worker, handlers, stop):
-            scheme = "http" if certificate is None else "https"
-            first, *others = addresses(options.host, listener, own_addresses(), scheme)
-            say(f"avatar: ready at {first}")
-            for other in others:
-                plain = " (a browser gives the microphone to https pages only)" if certificate is None else ""
-                say(f"avatar: from other machines, {other}{plain}")
-            if options.invitation is not None:
-                say(f"avatar: open it as {public.url or first}#token={options.invitation}")
-                say("avatar: that invites for a day; `avatar token` invites others, each with photos of their own")
-            watching = [] if certificate is None else [certificate.watch(MonotonicClock())]
+            _invite(options, listener, public)
+            watching = [] if certificate is None else [certificate.watch(clock)]
             await until_first(stop.wait(), handlers.expire_photos(), *watching)
         say("avatar: stopped")
     finally:
@@ -156,6 +129,61 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
         await handlers.close()
         if recordings is not None:
             await asyncio.to_thread(recordings.close)
+
+
+def _checked_family(options: ServeOptions) -> Manifest:
+    """The family, once it can do what the options ask: a mistake is reported now, not to the first visitor."""
+    manifest = Manifest.load(options.family or SHIPPED_FAMILY)
+    live_lookahead_ms(manifest, options.lookahead_ms)
+    face_options.check(manifest, options.face)
+    refuse_transparent(options.face.background, "the page that people talk on")
+    return manifest
+
+
+def _prepare_calls(options: ServeOptions) -> None:
+    """Tell aiortc what addresses to offer and how many bits to send."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    offer_to(reach("0.0.0.0" if is_loopback(options.host) and not options.local else options.host))
+    announce(options.public_ip)
+    set_bitrates()
+
+
+def _door(
+    options: ServeOptions,
+    proxies: Proxies,
+    certificate: Certificate | None,
+    behind_gateway: bool,
+    protocol: Callable[[], asyncio.BaseProtocol],
+) -> Door:
+    allowed = door_limits(options.max_sessions or MOST_SESSIONS)
+    if behind_gateway:  # all connections are the gateway's
+        allowed = replace(allowed, connections_each=allowed.connections)
+    encryption = None if certificate is None else certificate.context
+    return Door(
+        protocol,
+        allowed,
+        MonotonicClock(),
+        encryption,
+        lambda address: is_local(address) or proxies.believes(address),
+    )
+
+
+def _prepare_logs() -> None:
+    logging.getLogger("aiohttp.server").addFilter(not_the_clients)
+    for always in (audit, requests_logger):
+        always.setLevel(logging.INFO)  # whatever else is logged
+
+
+def _invite(options: ServeOptions, listener: socket.socket, public: PublicAddress) -> None:
+    """Print the addresses that answer, and the invitation where there is one."""
+    plain = options.cert is None
+    first, *others = addresses(options.host, listener, own_addresses(), "http" if plain else "https")
+    say(f"avatar: ready at {first}")
+    for other in others:
+        say(f"avatar: from other machines, {other}{PLAIN if plain else ''}")
+    if options.invitation is not None:
+        say(f"avatar: open it as {public.url or first}#token={options.invitation}")
+        say("avatar: that invites for a day; `avatar token` invites others, each with photos of their own")
 
 
 async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handlers, stop: asyncio.Event) -> bool:

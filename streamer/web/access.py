@@ -49,6 +49,7 @@ def access(verifier: Verifier | None, scopes: Scopes, failures: Throttles, each:
 
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer who may ask. Raises HTTPUnauthorized, HTTPForbidden or HTTPTooManyRequests."""
         if verifier is None or request.match_info.http_exception is not None or request.method == "OPTIONS":
             return await handler(request)
         needed = _needed(scopes, request)

@@ -32,6 +32,7 @@ class RequestLog:
 
         @web.middleware
         async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+            """Answer, and note how long it took; what the handler raises goes on."""
             begun, status = self._clock.now(), 499  # the client went away before there was an answer
             try:
                 response = await handler(request)

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -34,6 +33,7 @@ from clients.livekit.room_worker import serve
 from examples.livekit_agent import Espeak
 from tests import ROOT
 from tests.fakes.livekit_house import House, Room
+from tests.fakes.ports import free_port
 from tests.fakes.shown import RATE, LevelFace, tone
 from tests.waiting import eventually
 
@@ -305,8 +305,3 @@ async def test_the_example_worker_tells_its_load_and_ends_by_a_signal() -> None:
         with contextlib.suppress(ProcessLookupError):
             worker.kill()
         await worker.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,6 +33,7 @@ from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.pipeline import Pipeline, PipelineOptions
 from streamer.session.ends import SoundSource
 from tests.fakes.local import Script
+from tests.fakes.ports import free_port
 from tests.fakes.sound import speech_like, write_wav
 
 pytestmark = pytest.mark.usefixtures("loopback")
@@ -174,8 +174,7 @@ def lag_s(pictures: list[tuple[float, ByteArray]], start: float, expected: np.nd
 @pytest.mark.process
 async def test_a_server_that_dies_and_comes_again(tiny_folder: Path, still: ByteArray) -> None:
     """The portrait shows meanwhile, pictures never stop, and what was wrong is told once."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4", "--port", str(port)]
     stage = Stage(f"http://localhost:{port}/", still, NoMicrophone(), "speech=1")
     async with serving(arguments) as first, stage.running():

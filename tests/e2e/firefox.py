@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+
+from tests.fakes.ports import free_port
 
 FIREFOX = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
 START_S = 60.0
@@ -149,8 +150,7 @@ async def firefox(**preferences: bool | int | str) -> AsyncIterator[Firefox]:
     with tempfile.TemporaryDirectory(prefix="firefox-", ignore_cleanup_errors=True) as home:
         lines = (f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in (PREFERENCES | preferences).items())
         (Path(home) / "user.js").write_text("".join(lines))
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         process = subprocess.Popen(  # noqa: ASYNC220 - it only starts
             [FIREFOX, "--headless", "--no-remote", "--profile", home, f"--remote-debugging-port={port}", "about:blank"],
             stdout=subprocess.DEVNULL,

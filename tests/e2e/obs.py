@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
 from streamer.core.frames import ByteArray
+from tests.fakes.ports import free_port
 
 CANVAS = (1280, 720)
 SCREEN = (1440, 900)  # OBS takes less of it
@@ -198,10 +198,3 @@ def _connected(obs: subprocess.Popen[bytes], port: int, password: str, log: Path
                 time.sleep(0.2)
         time.sleep(0.2)
     raise ObsError(f"OBS did not start: {log.read_text(errors='replace').splitlines()[-3:]}")
-
-
-def free_port() -> int:
-    """Of localhost, for now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        number: int = server.getsockname()[1]
-        return number

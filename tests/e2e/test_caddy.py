@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from streamer.access.tokens import mint
 from streamer.measure.launched_server import launch
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
 from tests.fakes.certificates import Pair, write_pair
+from tests.fakes.ports import free_port, until_open
 
 CADDY = shutil.which("caddy")
 SECRET = new_secret()
@@ -46,8 +45,7 @@ def proxied(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """The address that others know, and its certificate."""
     folder = tmp_path_factory.mktemp("caddy")
     pair = write_pair(folder)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     public = f"https://localhost:{port}/avatar/"
     arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "2", "--token", SECRET]
     with launch([*arguments, "--public-url", public]) as server:
@@ -56,22 +54,11 @@ def proxied(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         command = [str(CADDY), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
         process = subprocess.Popen(command, env={"HOME": str(folder)}, stderr=subprocess.DEVNULL)
         try:
-            _await_port(port, process)
+            until_open(port, process)
             yield public, pair
         finally:
             process.terminate()
             process.wait(10)
-
-
-def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 30
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            assert process.poll() is None, "Caddy has ended"
-            assert time.monotonic() < end, "Caddy did not start"
-            time.sleep(0.05)
 
 
 async def test_a_conversation_comes_about_by_the_public_address(proxied: tuple[str, Pair]) -> None:

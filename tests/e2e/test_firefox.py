@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from clients.speech import SpeechClient
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests import ROOT
 from tests.e2e.firefox import FIREFOX, Firefox, firefox
+from tests.fakes.ports import free_port
 from tests.fakes.sound import speech_like
 
 PATIENCE_S = 30.0
@@ -76,8 +76,7 @@ async def test_a_conversation_comes_about(server: LaunchedServer, hidden: bool) 
 
 
 async def test_the_page_calls_again_when_the_server_has_been_started_anew(tiny_folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4", "--port", str(port)]
     async with firefox() as tab:
         with launch(arguments) as first:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from streamer.stages.face_option_table import OPTIONS
 from tests import ROOT
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, speaking
 from tests.fakes import faces
+from tests.fakes.ports import free_port
 from tests.fakes.sound import speech_like
 
 SIDE = 512  # of the browser source, in pixels
@@ -147,8 +147,7 @@ async def test_the_face_speaks_over_nothing(
 
 @pytest.mark.process
 async def test_speech_is_seen_and_heard_after_a_restart_too_until_a_newer_page_comes(tiny_folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4", "--port", str(port)]
     speech = (speech_like(1.0) * 3 * 32767).clip(-32768, 32767).astype("<i2").tobytes()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.measure.onsets import vowels
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE, speaking
 from tests.e2e.test_browser import SPY
+from tests.fakes.ports import free_port
 from tests.fakes.sound import write_wav
 from tests.families import tiny_family
 
@@ -88,8 +88,7 @@ async def test_a_caller_without_a_place_waits_in_line_and_is_admitted(tiny_folde
 
 
 async def test_a_page_calls_again_for_as_long_as_it_takes(tiny_folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4", "--port", str(port)]
     async with browsing(*MICROPHONE) as page:
         with launch(arguments) as first:

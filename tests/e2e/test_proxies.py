@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from playwright.async_api import async_playwright, expect
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests import ROOT
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
+from tests.fakes.ports import free_port, until_open
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 PHOTO = ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.webp"
@@ -56,11 +55,12 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
         patch.setenv("AVATAR_HOME", str(tmp_path_factory.mktemp("home")))
         with launch(["--threads", "1", "--sessions", "4"]) as server:
             address = server.url.replace("localhost", "127.0.0.1")
-            ports = [_free_port() for _ in WAYS]
+            ports = [free_port() for _ in WAYS]
             (folder / "conf").write_text(_configuration(folder, address, ports))
             process = subprocess.Popen([str(NGINX), "-c", str(folder / "conf"), "-p", str(folder)])
             try:
-                _await_ports(ports)
+                for port in ports:
+                    until_open(port, process)
                 paths = ("avatar/" if "/avatar/" in way else "" for way in WAYS.values())
                 pages = [f"http://127.0.0.1:{port}/{path}" for port, path in zip(ports, paths, strict=True)]
                 yield Proxied(server, dict(zip(WAYS, pages, strict=True)))
@@ -80,23 +80,6 @@ def _configuration(folder: Path, server: str, ports: list[int]) -> str:
         f"pid {folder}/pid; error_log {folder}/errors; daemon off; worker_processes 1; events {{ }}\n"
         f"http {{ access_log off; {paths}\n{servers} }}\n"
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-def _await_ports(ports: list[int]) -> None:
-    end = time.monotonic() + 20
-    for port in ports:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert time.monotonic() < end, "nginx did not start"
-                time.sleep(0.05)
 
 
 @pytest.mark.parametrize("way", list(WAYS))

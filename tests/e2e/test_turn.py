@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from streamer.measure.doctor.reach import turn
 from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.webrtc.turn_credentials import Turn
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
+from tests.fakes.ports import free_port, until_open
 
 COTURN = shutil.which("turnserver")
 SECRET = "a-secret-of-this-test"
@@ -46,8 +45,7 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
     """coturn's address, and a file with its secret."""
     folder = tmp_path_factory.mktemp("coturn")
     (folder / "secret").write_text(SECRET)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     options = ["--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}", "--allow-loopback-peers"]
     options += [
         "--use-auth-secret",
@@ -60,7 +58,7 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
     options += ["-n", f"--userdb={folder / 'users'}", f"--pidfile={folder / 'pid'}", "--log-file=stdout"]
     process = subprocess.Popen([str(COTURN), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _await_port(port, process)
+        until_open(port, process)
         yield f"turn:127.0.0.1:{port}?transport=tcp", folder / "secret"
     finally:
         process.terminate()
@@ -73,17 +71,6 @@ def relayed(relay: tuple[str, Path], tiny_folder: Path) -> Iterator[LaunchedServ
     arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "2"]
     with launch([*arguments, "--turn", relay[0], "--turn-secret", str(relay[1])]) as server:
         yield server
-
-
-def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 30
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            assert process.poll() is None, "coturn has ended"
-            assert time.monotonic() < end, "coturn did not start"
-            time.sleep(0.05)
 
 
 async def test_the_face_comes_through_the_relay(relayed: LaunchedServer) -> None:

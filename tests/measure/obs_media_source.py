@@ -29,8 +29,9 @@ from streamer.output.destination import Destination
 from streamer.output.muxed_output import MuxedOutput
 from streamer.vision.landmarks import shared_landmarker
 from tests.e2e import obs
-from tests.e2e.obs import Obs, ObsError, free_port
+from tests.e2e.obs import Obs, ObsError
 from tests.fakes.muxed import packet, picture
+from tests.fakes.ports import free_port
 from tests.fakes.sound import speech_like, write_wav
 
 PARTS = ("udp", "tcp", "rtmp", "file", "sync")

@@ -23,6 +23,7 @@ from streamer.desktop.ends import Both
 from streamer.output.destination import Destination
 from streamer.output.muxed_output import LIVE_WAITING, SOUND_WAITING, MuxedOutput
 from tests.fakes.muxed import Seen, decode, look, packet, picture
+from tests.fakes.ports import free_port
 from tests.waiting import attempts, until
 
 pytestmark = pytest.mark.process
@@ -203,8 +204,7 @@ def _push_until_dropped(sink: MuxedOutput) -> None:
 
 
 def test_a_photo_without_a_face() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     with pytest.raises(DeviceError, match=r"cannot be opened \(Connection refused\); is what receives the stream run"):
         output(f"tcp://127.0.0.1:{port}")
 

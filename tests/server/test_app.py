@@ -30,6 +30,7 @@ from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.measure.onsets import vowels
 from streamer.server.app import not_the_clients, on_stray_error
 from streamer.server.metrics import parse
+from tests.fakes.ports import free_port
 from tests.families import tiny_family
 from tests.waiting import eventually
 
@@ -106,8 +107,7 @@ async def test_healthz_and_avatars(server: LaunchedServer) -> None:
 
 
 async def test_portraits_are_seen_while_the_engines_load(tiny_folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "streamer", "serve", "--engines", str(tiny_folder), "--port", str(port)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None

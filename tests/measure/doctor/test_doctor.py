@@ -14,6 +14,7 @@ from streamer.measure.doctor import machine, reach
 from streamer.measure.doctor.finding import Finding, Weight, good, looked_at
 from streamer.webrtc.turn_credentials import Turn
 from tests.fakes.certificates import write_pair
+from tests.fakes.ports import free_port
 
 
 def test_an_error_of_a_check_is_its_finding() -> None:
@@ -40,8 +41,7 @@ def test_a_certificate_is_told_by_the_days_that_it_has_left(tmp_path: Path) -> N
 
 
 def test_a_turn_server_that_is_not_there_is_a_fault() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     (found,) = reach.turn(Turn((f"turn:127.0.0.1:{port}?transport=tcp",), "0123456789abcdef"))
     assert found.weight is Weight.FAULT
     assert "cannot be reached" in found.text
