@@ -27,7 +27,7 @@ class Binding(Protocol):
 
 
 class Engine(Protocol):
-    """One stage, runnable. Not safe to use from two threads at a time."""
+    """One stage, runnable. Not safe to use from two threads at a time; each binding may have a thread of its own."""
 
     @property
     def spec(self) -> StageSpec:
@@ -40,7 +40,7 @@ class Engine(Protocol):
         """Run the stage; every input and output by the manifest's names, checked against its shapes."""
 
     def bind(self, constants: Mapping[str, Tensor], outputs: Collection[str] | None = None) -> Binding:
-        """Hold `constants` for many calls, so that they are checked and handed over once.
+        """Hold `constants` for many calls, so that they are checked and handed over once. Safe in any thread.
 
         outputs: the outputs wanted from each call; None is all of them.
         """

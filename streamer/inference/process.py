@@ -6,46 +6,44 @@ It is a separate process because one busy Python thread in the server's process 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection
 
 import numpy as np
 
 from engines.manifest import Manifest
 from streamer.avatar.bundle import Avatar
-from streamer.avatar.catalogue import list_avatars
-from streamer.avatar.frame_size import LIVE_PIXELS
-from streamer.avatar.matte import matte_of
 from streamer.avatar.tuned_engines import open_engines
 from streamer.core import log
 from streamer.core.console import note
-from streamer.core.errors import AvatarError, BundleError
+from streamer.core.errors import AvatarError
 from streamer.core.frames import CoefficientWindow
-from streamer.core.memory import give_back
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME
 from streamer.core.signals import leave_to_the_program
 from streamer.inference.bare_face import BareFace
+from streamer.inference.faces import Faces
 from streamer.inference.frame_ring import FrameRing
 from streamer.inference.messages import (
     Failed,
     FrameReady,
-    Load,
-    Loaded,
+    FromWorker,
     Ready,
     Stepped,
     Stop,
     ToWorker,
-    Unload,
     WorkerSettings,
 )
+from streamer.inference.reception import Reception
 from streamer.inference.scheduler import Inference
 from streamer.pipeline import CoefficientStream, Engines, FaceRenderer
 
 PULSE_S = 1.0  # between signs of life
 TIMED = 3  # pictures; what else the machine does rarely slows all of them
+FACE_POLL_S = 0.005  # between two looks at whether a face is made
 MESSAGES_AT_ONCE = 64  # taken between two pictures, so that a flood of sound does not hold up the pictures
 
 logger = logging.getLogger(__name__)
@@ -58,7 +56,8 @@ def run(pipe: Connection, ring: FrameRing, settings: WorkerSettings) -> None:
     try:
         inference, ready, faces = load(settings)
         pipe.send(ready)
-        _serve(pipe, ring, inference, faces)
+        with contextlib.closing(Reception(inference, faces)) as reception:
+            _serve(pipe, ring, inference, reception)
     except AvatarError as error:
         pipe.send(Failed(str(error)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -66,66 +65,18 @@ def run(pipe: Connection, ring: FrameRing, settings: WorkerSettings) -> None:
 
 
 def load(settings: WorkerSettings) -> tuple[Inference, Ready, Faces]:
-    """Load and warm up the family and all its avatars. An avatar that is damaged is left out, unless it is the default.
+    """Load and warm up the family, and make its default face.
 
     Raises:
         AvatarError: the family or the default avatar cannot be used.
     """
     manifest = Manifest.load(settings.family)
-    faces = Faces(open_engines(manifest, settings.threads, tell=note))
-    default = faces.add(settings.avatar)
-    for name in list_avatars(manifest):
-        if name not in faces.avatars:
-            try:
-                faces.add(name)
-            except BundleError as error:
-                logger.warning("avatar %s is left out: %s", name, error)
-    faces.tidy()
+    faces = Faces(open_engines(manifest, settings.threads, tell=note), settings.avatar)
+    default = faces.default
     picture_s = _warm_up(faces.engines, default, faces.renderers[default.name])
     bare = BareFace(manifest.stage(default.motion_stage).context[0])
     inference = Inference(faces.open_stream, faces.renderers, picture_s=picture_s, bare=bare)
-    return inference, Ready(default.name, tuple(faces.avatars)), faces
-
-
-class Faces:
-    """The avatars of a family that sessions may be opened with, by name."""
-
-    def __init__(self, engines: Engines) -> None:
-        self.engines = engines
-        self.avatars: dict[str, Avatar] = {}
-        self.renderers: dict[str, FaceRenderer] = {}
-
-    def add(self, name: str | None) -> Avatar:
-        """Make one ready, anew where it was already; None is the default. Raises BundleError."""
-        avatar = Avatar.load(self.engines, name)
-        matte_of(avatar)  # checked, and made where there is none, now: when a session asks for it there is no time
-        self.avatars[avatar.name] = avatar
-        self.renderers[avatar.name] = FaceRenderer(self.engines, avatar, pixels=LIVE_PIXELS)
-        return avatar
-
-    def load(self, message: Load) -> Loaded:
-        """As `add`, for the server."""
-        try:
-            self.add(message.avatar)
-        except AvatarError as error:
-            return Loaded(message.avatar, str(error))
-        finally:
-            self.tidy()
-        return Loaded(message.avatar)
-
-    def tidy(self) -> None:
-        """Release what only the adding of avatars needs, and memory that is free."""
-        self.engines["appearance"].deactivate()
-        give_back()
-
-    def unload(self, name: str) -> None:
-        """Let go of one; sessions that show it keep what they need."""
-        self.avatars.pop(name, None)
-        self.renderers.pop(name, None)
-
-    def open_stream(self, avatar: str, options: PipelineOptions) -> CoefficientStream:
-        """The way from sound to coefficients of a new session."""
-        return CoefficientStream(self.engines, self.avatars[avatar], options)
+    return inference, Ready(default.name, tuple(faces.names)), faces
 
 
 def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> float:
@@ -154,27 +105,22 @@ def _timed(renderer: FaceRenderer, windows: Sequence[CoefficientWindow]) -> floa
     return time.perf_counter() - start
 
 
-def _serve(pipe: Connection, ring: FrameRing, inference: Inference, faces: Faces) -> None:
+def _serve(pipe: Connection, ring: FrameRing, inference: Inference, reception: Reception) -> None:
     serial = 0
     next_pulse = 0.0
     while True:
         if time.monotonic() >= next_pulse:
             pipe.send(inference.pulse())
             next_pulse = time.monotonic() + PULSE_S
+        patience = FACE_POLL_S if reception.busy else max(0.0, next_pulse - time.monotonic())
         for _ in range(MESSAGES_AT_ONCE):
-            if not pipe.poll(0 if inference.busy else max(0.0, next_pulse - time.monotonic())):
+            if not pipe.poll(0 if inference.busy else patience):
                 break
             message: ToWorker = pipe.recv()
             if isinstance(message, Stop):
                 return
-            if isinstance(message, Load):
-                pipe.send(faces.load(message))
-            elif isinstance(message, Unload):
-                faces.unload(message.avatar)
-            elif (failure := inference.handle(message)) is not None:
-                pipe.send(failure)
-            for performance in inference.performances():
-                pipe.send(performance)
+            _tell(pipe, [*reception.take(message), *inference.performances()])
+        _tell(pipe, reception.arrivals())
         rendered = inference.step()
         if (rung := inference.stepped()) is not None:
             pipe.send(Stepped(rung))
@@ -186,3 +132,8 @@ def _serve(pipe: Connection, ring: FrameRing, inference: Inference, faces: Faces
                 serial += 1
                 ring.write(serial, frame.rgb)
             pipe.send(FrameReady(rendered.session, rendered.generation, frame.index, serial, numbers))
+
+
+def _tell(pipe: Connection, messages: Iterable[FromWorker]) -> None:
+    for message in messages:
+        pipe.send(message)

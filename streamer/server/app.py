@@ -27,6 +27,7 @@ from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock, until_first
 from streamer.core.console import note, say
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.limits import Limits, RateLimits
+from streamer.core.memory import give_back
 from streamer.core.options import RecordOptions
 from streamer.core.signals import stop_event
 from streamer.inference.messages import WorkerSettings
@@ -200,6 +201,7 @@ async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handle
         stopping.cancel()
         await asyncio.gather(starting, stopping, return_exceptions=True)
     handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
+    give_back()  # what the reading of pictures took
     return True
 
 
