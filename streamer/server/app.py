@@ -115,8 +115,7 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
     serving = asyncio.create_task(door.serve(listener))
     try:
         say(f"avatar: loading the engines of family {manifest.family} ...")
-        handlers.gallery = await asyncio.to_thread(_portraits, manifest, options.avatar)
-        if await _warm_up(manifest, worker, handlers, stop):
+        if await _warm_up(manifest, options.avatar, worker, handlers, stop):
             _invite(options, listener, public)
             watching = [] if certificate is None else [certificate.watch(clock)]
             await until_first(stop.wait(), handlers.expire_photos(), *watching)
@@ -187,11 +186,14 @@ def _invite(options: ServeOptions, listener: socket.socket, public: PublicAddres
         say("avatar: that invites for a day; `avatar token` invites others, each with photos of their own")
 
 
-async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handlers, stop: asyncio.Event) -> bool:
-    """Start the worker; return False when the server is stopped meanwhile."""
+async def _warm_up(
+    manifest: Manifest, default: str | None, worker: InferenceWorker, handlers: Handlers, stop: asyncio.Event
+) -> bool:
+    """Start the worker and read the portraits; return False when the server is stopped meanwhile."""
     starting = asyncio.create_task(worker.start())
     stopping = asyncio.create_task(stop.wait())
     try:
+        handlers.gallery = portraits = await asyncio.to_thread(_portraits, manifest, default)
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
             return False
@@ -200,7 +202,10 @@ async def _warm_up(manifest: Manifest, worker: InferenceWorker, handlers: Handle
         starting.cancel()
         stopping.cancel()
         await asyncio.gather(starting, stopping, return_exceptions=True)
-    handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
+    if portraits is None:
+        handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
+    else:
+        handlers.gallery = portraits.only(lambda portrait: portrait.name in ready.avatars)
     give_back()  # what the reading of pictures took
     return True
 
@@ -225,9 +230,8 @@ def asking_for_tokens(keys: Sequence[str], rates: RateLimits, scopes: Scopes = S
 def _portraits(manifest: Manifest, default: str | None) -> Gallery | None:
     """Read the portraits shown while the engines load; None when a bundle is damaged, which the worker reports."""
     try:
-        return Gallery.load(
-            manifest, list_avatars(manifest), find_avatar(manifest, default or default_name(manifest)).name
-        )
+        first = find_avatar(manifest, default or default_name(manifest)).name
+        return Gallery.load(manifest, dict.fromkeys([first, *list_avatars(manifest)]), first)
     except BundleError:
         return None
 
