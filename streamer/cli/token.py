@@ -6,15 +6,19 @@ import argparse
 import re
 
 from streamer.access.grant import PHOTOS, SCOPES, TALK
+from streamer.avatar.catalogue import home_folder
 from streamer.cli.access_arguments import given_secret
 from streamer.cli.arguments import argument, number, server_address, whole
-from streamer.core.console import say
+from streamer.core.console import note, say
 from streamer.core.errors import ConfigError
 
 EXAMPLES = (
     "avatar token --for ada --scope talk,photos --url https://avatar.example/",
     "avatar token --scope watch --valid 2h --avatar mina",
+    "avatar token list",
+    "avatar token revoke 5f0c6e3a9b1d2c48",
 )
+MINT, LIST, REVOKE = "mint", "list", "revoke"
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 LEAST_S, MOST_S = 60.0, 366 * 86_400.0
 PHOTOS_KEPT = 10
@@ -22,6 +26,14 @@ PHOTOS_KEPT = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `avatar token`."""
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=(MINT, LIST, REVOKE),
+        default=MINT,
+        help=f"make one (the default), {LIST} those made here, or {REVOKE} some of them",
+    )
+    parser.add_argument("tokens", nargs="*", metavar="ID|TOKEN", help=f"what to {REVOKE}: ids of the list, or tokens")
     parser.add_argument(
         "--for",
         dest="owner",
@@ -105,9 +117,19 @@ def run(args: argparse.Namespace) -> int:
     that only you have; the server needs no more than to know it, or its public key.
 
     With the scopes talk (with a microphone), push (speech from programs), watch (see a session), photos (make, rename
-    and remove faces of one's own) and admin (all of it, with everybody's; figures). There is no list of tokens:
-    another secret ends them all.
+    and remove faces of one's own) and admin (all of it, with everybody's; figures).
+
+    `revoke` ends single tokens on the servers that have the same AVATAR_HOME, within seconds, with what they have open;
+    run it where the server runs. Another secret ends all tokens everywhere.
     """
+    if args.tokens and args.action != REVOKE:
+        raise ConfigError(f"{args.tokens[0]}: only `avatar token {REVOKE}` takes tokens")
+    actions = {MINT: _mint, LIST: _list, REVOKE: _revoke}
+    actions[args.action](args)
+    return 0
+
+
+def _mint(args: argparse.Namespace) -> None:
     import secrets
 
     from streamer.access.secret import SECRET, public_text
@@ -118,10 +140,11 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--secret: is a public key, which signs nothing; expected a secret (avs_...)")
     if args.public:
         say(public_text(secret))
-        return 0
+        return
+    owner = args.owner or f"visitor-{secrets.token_hex(6)}"
     token = mint(
         secret,
-        args.owner or f"visitor-{secrets.token_hex(6)}",
+        owner,
         args.scope,
         args.valid,
         avatars=None if args.avatar is None else args.avatar.split(","),
@@ -129,5 +152,54 @@ def run(args: argparse.Namespace) -> int:
         minutes=args.minutes,
         photos=args.photos if PHOTOS in args.scope else None,
     )
+    _note(token, owner, args.scope)
     say(token if args.url is None else f"{args.url}#token={token}")
-    return 0
+
+
+def _note(token: str, owner: str, scopes: tuple[str, ...]) -> None:
+    """Put a token's id on the list; a token that cannot be listed is good all the same."""
+    from streamer.access.revocation import MINTED, Entry, add
+    from streamer.access.tokens import told_by
+
+    if (told := told_by(token)) is None:
+        raise AssertionError("what was minted is a token")
+    try:
+        add(home_folder() / MINTED, [Entry(*told, owner, scopes)])
+    except ConfigError as error:
+        note(f"the token is good, but it is not listed: {error}")
+
+
+def _list(args: argparse.Namespace) -> None:
+    import time
+
+    from streamer.access.revocation import MINTED, REVOKED, read
+
+    now = time.time()
+    revoked = read(home_folder() / REVOKED, now)
+    for entry in sorted(read(home_folder() / MINTED, now).values(), key=lambda entry: entry.expires):
+        until = (
+            "revoked" if entry.id in revoked else time.strftime("until %Y-%m-%d %H:%M", time.localtime(entry.expires))
+        )
+        say(f"{entry.id}  {until:23}  {entry.owner}  {','.join(entry.scopes)}")
+
+
+def _revoke(args: argparse.Namespace) -> None:
+    import time
+
+    from streamer.access.revocation import MINTED, REVOKED, Entry, add, read
+    from streamer.access.tokens import told_by
+
+    if not args.tokens:
+        raise ConfigError(f"which? `avatar token {REVOKE} ID`, or the token itself; `avatar token {LIST}` has the ids")
+    home, now = home_folder(), time.time()
+    minted, revoked = read(home / MINTED, now), read(home / REVOKED, now)
+    entries = []
+    for given in args.tokens:
+        name, expires = told_by(given) or (given, now + MOST_S)
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name, re.ASCII):
+            raise ConfigError(f"{given[:20]}: neither a token nor the id of one; `avatar token {LIST}` has the ids")
+        entries.append(minted.get(name, Entry(name, expires)))
+    add(home / REVOKED, [entry for entry in entries if entry.id not in revoked])
+    for entry in entries:
+        known = "" if entry.id in minted else ", which was not made here"
+        say(f"avatar: token {entry.id}{f' of {entry.owner}' if entry.owner else ''}{known} is revoked")

@@ -50,6 +50,9 @@ class RateLimits:
     patience_s: float = 4.0  # for a turn
 
 
+RATES = RateLimits()
+
+
 @dataclass(frozen=True)
 class SpeechLimits:
     """Limits for a client that pushes speech. Exceeding a rate ends its connection, never the session."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 import psutil
@@ -57,8 +59,10 @@ class LaunchedServer:
 
 
 @contextmanager
-def launch(arguments: Sequence[str]) -> Iterator[LaunchedServer]:
+def launch(arguments: Sequence[str], log: Path | None = None) -> Iterator[LaunchedServer]:
     """`avatar serve` on a free port with these further arguments; ended when the context is left.
+
+    log: a file for what it says once it is ready.
 
     Raises:
         EngineError: it did not become ready; the message is the server's own.
@@ -69,7 +73,7 @@ def launch(arguments: Sequence[str]) -> Iterator[LaunchedServer]:
     patience.start()
     try:
         try:
-            url = _await_ready(process)
+            url = _await_ready(process, log)
         finally:
             patience.cancel()  # it is for the start only
         yield LaunchedServer(url, process)
@@ -77,12 +81,12 @@ def launch(arguments: Sequence[str]) -> Iterator[LaunchedServer]:
         _end(process)
 
 
-def _await_ready(process: subprocess.Popen[str]) -> str:
+def _await_ready(process: subprocess.Popen[str], log: Path | None) -> str:
     assert process.stdout is not None  # it is a pipe
     last, start = "", time.monotonic()
     for line in process.stdout:
         if line.startswith(READY):
-            threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
+            threading.Thread(target=_drain, args=(process.stdout, log), daemon=True).start()
             return line.removeprefix(READY).strip()
         last = line.strip().removeprefix("avatar: ") or last
     process.stdout.close()
@@ -91,11 +95,12 @@ def _await_ready(process: subprocess.Popen[str]) -> str:
     raise EngineError(f"the server did not start: {last or 'it said nothing'}")
 
 
-def _drain(output: TextIO) -> None:
-    """Read and drop what the server still says: a full pipe would block it."""
-    with output:
-        for _ in output:
-            pass
+def _drain(output: TextIO, log: Path | None) -> None:
+    """Read what the server still says: a full pipe would block it."""
+    with output, Path(os.devnull if log is None else log).open("w", encoding="utf-8") as kept:
+        for line in output:
+            kept.write(line)
+            kept.flush()
 
 
 def _end(process: subprocess.Popen[str]) -> None:

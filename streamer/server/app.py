@@ -18,9 +18,10 @@ from aiortc import InvalidStateError
 
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
+from streamer.access.revocation import REVOKED, Revocations
 from streamer.access.tokens import Verifier
 from streamer.avatar.background import refuse_transparent
-from streamer.avatar.catalogue import default_name, find_avatar, list_avatars
+from streamer.avatar.catalogue import default_name, find_avatar, home_folder, list_avatars
 from streamer.avatar.frame_size import most_pixels
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock, until_first
@@ -220,11 +221,15 @@ def certificate_of(options: ServeOptions) -> Certificate | None:
 
 
 def asking_for_tokens(keys: Sequence[str], rates: RateLimits, scopes: Scopes = SCOPES) -> Middleware:
-    """The middleware that asks for tokens, where there is something to check them by. Raises ConfigError."""
+    """The middleware that asks for tokens, where there is something to check them by. Raises ConfigError.
+
+    Tokens that `avatar token revoke` took back with the same AVATAR_HOME are accepted no more.
+    """
     verifier = Verifier(keys) if keys else None
     clock = MonotonicClock()
     failures = Throttles(rates.wrong_tokens_each, rates.wrong_tokens, rates.patience_s, clock)
-    return access(verifier, scopes, failures, Throttles(rates.requests_each, rates.requests, rates.patience_s, clock))
+    each = Throttles(rates.requests_each, rates.requests, rates.patience_s, clock)
+    return access(verifier, scopes, failures, each, Revocations(home_folder() / REVOKED, clock))
 
 
 def _portraits(manifest: Manifest, default: str | None) -> Gallery | None:

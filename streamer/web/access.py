@@ -7,6 +7,7 @@ those.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -14,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from streamer.access.grant import EVERYTHING, SCOPES, Grant
+from streamer.access.revocation import Revocations
 from streamer.access.tokens import TokenError, Verifier
 from streamer.web.throttle import Throttles, address_of
 
@@ -23,6 +25,8 @@ SUBPROTOCOL = "avatar"  # of a WebSocket whose token came as another one
 _CHANGES = frozenset({"POST", "PATCH", "DELETE"})
 _CARRIER = "avatar-token."
 _GRANT = web.RequestKey("grant", Grant)
+_REVOCATIONS = web.RequestKey("revocations", Revocations)
+REVOKED = "the token has been revoked; ask for a new one"
 NEEDED = "a token is needed: open the whole address that you were given (…/#token=…), or ask whoever runs this server"
 
 # Of a route: its method and its path as it was added. Scopes, one of which is needed; none: open to everybody.
@@ -40,12 +44,34 @@ def is_asked_for(request: web.Request) -> bool:
     return _GRANT in request
 
 
-def access(verifier: Verifier | None, scopes: Scopes, failures: Throttles, each: Throttles) -> Middleware:
+async def until_revoked(request: web.Request) -> None:
+    """Return when the token of whoever asks is revoked, perhaps never; also when the request has been answered."""
+    revocations, grant = request.get(_REVOCATIONS), grant_of(request)
+    if revocations is None or not grant.token:
+        await asyncio.Event().wait()
+    else:
+        await revocations.until(grant.token)
+
+
+def access(
+    verifier: Verifier | None,
+    scopes: Scopes,
+    failures: Throttles,
+    each: Throttles,
+    revocations: Revocations | None = None,
+) -> Middleware:
     """The check as middleware; nothing where `verifier` is None.
 
     scopes: what routes need; one that is not in it is for who rules. failures: how fast wrong tokens are taken from an
-    address; each: how fast requests with one token.
+    address; each: how fast requests with one token. revocations: of tokens, whose WebSockets then end.
     """
+
+    def accepted(text: str) -> Grant:
+        assert verifier is not None  # asked before
+        grant = verifier.check(text)
+        if revocations is not None and revocations.hold(grant.token):
+            raise TokenError(REVOKED)
+        return grant
 
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -59,7 +85,7 @@ def access(verifier: Verifier | None, scopes: Scopes, failures: Throttles, each:
         if text is None:
             raise _unauthorized(NEEDED, None)
         try:
-            grant = verifier.check(text)
+            grant = accepted(text)
         except TokenError as error:
             audit.info("token refused: %s; from %s for %s", error, address_of(request), _route(request))
             await failures.turn(address_of(request))
@@ -69,12 +95,27 @@ def access(verifier: Verifier | None, scopes: Scopes, failures: Throttles, each:
             raise _forbidden(needed)
         await each.turn(grant.token)
         request[_GRANT] = grant
-        response = await handler(request)
+        if revocations is not None:
+            request[_REVOCATIONS] = revocations
+        ending = asyncio.create_task(_end_when_revoked(request)) if "Upgrade" in request.headers else None
+        try:
+            response = await handler(request)
+        finally:
+            if ending is not None:
+                ending.cancel()
         if request.method in _CHANGES:
             audit.info("%s: %s; %s, from %s", _route(request), response.status, _whose(grant), address_of(request))
         return response
 
     return checked
+
+
+async def _end_when_revoked(request: web.Request) -> None:
+    """Break off a connection that lasts when its token is revoked."""
+    await until_revoked(request)
+    audit.info("%s: broken off, as the token was revoked; from %s", _route(request), address_of(request))
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _needed(scopes: Scopes, request: web.Request) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamer.access.grant import ADMIN, TALK
+from streamer.access.revocation import REVOKED, Revocations
 from streamer.access.secret import FILE, new_secret, public_text
 from streamer.access.tokens import Verifier
 from streamer.cli.access_arguments import TOKEN_VARIABLE, access, given_token
@@ -102,3 +103,35 @@ def test_a_client_takes_its_token_from_a_text_or_a_file(tmp_path: Path, monkeypa
     for strange in ("/nowhere", "a\x00b", str(tmp_path)):
         with pytest.raises(ConfigError, match="--token"):
             given_token(strange)
+
+
+def test_tokens_are_listed_and_revoked_by_id_or_whole(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "list") == ""
+    ada, bob = (printed(capsys, "--for", name, "--scope", "talk,watch") for name in ("ada", "bob"))
+    listed = printed(capsys, "list").splitlines()
+    assert [line.split()[-2:] for line in listed] == [["ada", "talk,watch"], ["bob", "talk,watch"]]
+    revocations = Revocations(own_home / REVOKED)
+    names = [line.split()[0] for line in listed]
+    assert printed(capsys, "revoke", names[0]) == f"avatar: token {names[0]} of ada is revoked"
+    assert (revocations.hold(names[0]), revocations.hold(names[1])) == (True, False)
+    assert "of bob" in printed(capsys, "revoke", bob, names[0])
+    assert [line.split()[1] for line in printed(capsys, "list").splitlines()] == ["revoked", "revoked"]
+    assert not any(token in file.read_text() for token in (ada, bob) for file in own_home.iterdir())
+    assert "not made here" in printed(capsys, "revoke", "an-id-of-elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["revoke"], "which?"),
+        (["revoke", "no id"], "neither a token nor the id of one"),
+        (["list", "x"], "only `avatar token revoke` takes tokens"),
+        (["forget"], "invalid choice"),
+    ],
+)
+def test_what_cannot_be_revoked_is_told(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        status: object = main(["token", *arguments])
+    except SystemExit as stop:
+        status = stop.code
+    assert (status, words in capsys.readouterr().err) == (2, True)

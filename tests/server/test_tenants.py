@@ -18,8 +18,9 @@ from playwright.async_api import async_playwright, expect
 
 from clients.speech import SpeechClient, SpeechClientError
 from streamer.access.grant import SCOPES
+from streamer.access.revocation import REVOKED, Entry, add
 from streamer.access.secret import new_secret, public_text
-from streamer.access.tokens import mint
+from streamer.access.tokens import mint, told_by
 from streamer.avatar.catalogue import HOME_VARIABLE
 from streamer.core.errors import SessionError
 from streamer.measure.caller import Caller
@@ -29,6 +30,7 @@ from streamer.server.routes.scopes import SCOPES as NEEDED
 from streamer.web.access import SUBPROTOCOL
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
 from tests.families import tiny_family
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("loopback")]
 
@@ -55,9 +57,14 @@ class Answer:
 
 
 @pytest.fixture(scope="module")
-def server(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedServer]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the server's user."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def server(tiny_folder: Path, home: Path) -> Iterator[LaunchedServer]:
     """It knows the public key only. There is a face of ada's, one of bob's, and one that the server's own user made."""
-    home = tmp_path_factory.mktemp("home")
     for name, owner in (("of-ada", "ada"), ("of-bob", "bob"), ("of-all", "")):
         folder = home / "avatars" / name
         shutil.copytree(tiny_folder / "avatars" / tiny_family.NAME, folder)
@@ -201,6 +208,18 @@ async def test_a_session_ends_when_its_minutes_are_used_up(server: LaunchedServe
     with pytest.raises(SessionError, match="minutes are used up"):
         async with talking(server, short):
             pass
+
+
+async def test_what_a_token_has_open_ends_when_it_is_revoked(server: LaunchedServer, home: Path) -> None:
+    taken, kept = token("ada"), token("ada")
+    async with talking(server, kept, f"key={KEY}") as staying, talking(server, taken) as ending:
+        (name, expires) = told_by(taken) or ("", 0.0)
+        add(home / REVOKED, [Entry(name, expires)])
+        async with asyncio.timeout(PATIENCE_S):
+            while (await ask(server, "GET", ending, kept)).status == 200:  # noqa: ASYNC110 - it ends in another process
+                await asyncio.sleep(0.1)
+        assert "revoked" in (await ask(server, "GET", "avatars", taken)).text
+        assert (await ask(server, "GET", staying, kept)).status == 200
 
 
 async def test_a_token_has_so_many_sessions_at_a_time(server: LaunchedServer) -> None:

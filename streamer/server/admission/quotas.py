@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from streamer.access.grant import Grant
 from streamer.access.usage import Lease, Usage
-from streamer.core.aio import Tasks
+from streamer.core.aio import Tasks, until_first
 from streamer.server.peer_session import Session
+
+REVOKED = "its token has been revoked"
 
 
 class Holding:
@@ -31,10 +33,10 @@ class Quotas:
         self._tasks = Tasks()
 
     @contextlib.contextmanager
-    def session(self, grant: Grant, replaces: bool = False) -> Iterator[Holding]:
+    def session(self, grant: Grant, replaces: bool, until_revoked: Callable[[], Awaitable[None]]) -> Iterator[Holding]:
         """One more session of a token, which is to come about in the block. replaces: another, which is about to end.
 
-        Raises QuotaError.
+        until_revoked: returns when the token is. Raises QuotaError.
         """
         lease, holding = self._usage.begin(grant, replaces), Holding()
         try:
@@ -43,13 +45,17 @@ class Quotas:
             if holding.session is None:
                 lease.close()
             else:
-                self._tasks.spawn(_until_over(holding.session, lease))
+                self._tasks.spawn(_until_over(holding.session, lease, until_revoked))
 
 
-async def _until_over(session: Session, lease: Lease) -> None:
+async def _until_over(session: Session, lease: Lease, until_revoked: Callable[[], Awaitable[None]]) -> None:
+    async def revoked() -> None:
+        await until_revoked()
+        await session.close(REVOKED)
+
     try:
         async with asyncio.timeout(lease.seconds):
-            await session.ended()
+            await until_first(session.ended(), revoked())
     except TimeoutError:
         await session.close(lease.reason)
     finally:

@@ -46,7 +46,7 @@ from streamer.avatar.frame_size import offered_sizes
 from streamer.avatar.gallery import Gallery
 from streamer.core.aio import MonotonicClock
 from streamer.core.errors import BundleError, ConfigError
-from streamer.core.limits import Limits, RateLimits
+from streamer.core.limits import RATES, Limits, RateLimits
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.recording.recorder import Recordings
 from streamer.server import metrics
@@ -90,10 +90,11 @@ class Handlers:
         requests: Throttles,
         recordings: Recordings | None = None,
         log: RequestLog | None = None,
+        rates: RateLimits = RATES,
     ) -> None:
         """`options`: what sessions have that do not choose; `recordings`: where they are recorded.
 
-        door, requests, log: what stands in front of all routes, for its counts.
+        door, requests, log: what stands in front of all routes, for its counts. rates: of what costs more than most.
 
         Raises ConfigError for a voice that is not there, or a TURN server that cannot be.
         """
@@ -110,10 +111,11 @@ class Handlers:
         self._ice = IceHandlers(read_turn(options.turn, options.turn_secret), limits)
         self._photo_days = options.photo_days
         self._stills = Stills()
-        rates = RateLimits()
         self._drawings = Throttles(rates.pictures_each, rates.pictures, rates.patience_s, MonotonicClock())
         self._recordings = recordings
-        self._sessions = SessionHandlers(manifest, lobby, limits, options, self._stills, self._seen_gallery, recordings)
+        self._sessions = SessionHandlers(
+            manifest, lobby, limits, options, self._stills, self._seen_gallery, recordings, rates
+        )
         self._whep = WhepHandlers(
             lobby.watched, self._sessions.read_offer, self._sessions.turn, limits, MonotonicClock()
         )

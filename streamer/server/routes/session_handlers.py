@@ -40,7 +40,7 @@ from streamer.server.trickle import take_fragment
 from streamer.stages import face_options
 from streamer.stages.life.steering import Steering
 from streamer.stages.pose import VAE
-from streamer.web.access import grant_of
+from streamer.web.access import grant_of, until_revoked
 from streamer.web.control_socket import serve_control
 from streamer.web.numbers_socket import serve_numbers
 from streamer.web.speech_socket import serve_speech
@@ -79,9 +79,9 @@ class SessionHandlers:
         stills: Stills,
         gallery: Callable[[web.Request], Gallery],
         recordings: Recordings | None,
+        rates: RateLimits,
     ) -> None:
         """`options`: what sessions have that do not choose; `recordings`: where they are recorded."""
-        rates = RateLimits()
         self.openings = Throttles(rates.sessions_each, rates.sessions, rates.patience_s, MonotonicClock())
         self.refused = 0
         self._lobby = lobby
@@ -199,7 +199,7 @@ class SessionHandlers:
             await self.openings.turn(address)
             prepare = partial(self._query.prepare, portrait, options)
             replaces = key is not None and self._lobby.find(key, grant) is not None
-            with self._quotas.session(grant, replaces) as holding:
+            with self._quotas.session(grant, replaces, partial(until_revoked, request)) as holding:
                 token, answer, delay_ms = await self._lobby.admit(offer, prepare, address, key, grant.owner)
                 holding.holds(self._lobby.find(token))
             self._lobby.waiting.leave(ticket)

@@ -16,17 +16,19 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from aiohttp import web
 
 from streamer.access.grant import Grant
 from streamer.core import disclosure
-from streamer.core.aio import Clock
+from streamer.core.aio import Clock, until_first
 from streamer.core.limits import Limits
+from streamer.server.admission.quotas import REVOKED
 from streamer.server.peer_session import Session
 from streamer.server.trickle import take_fragment
 from streamer.server.viewer import Viewer
-from streamer.web.access import grant_of, is_asked_for
+from streamer.web.access import grant_of, is_asked_for, until_revoked
 from streamer.webrtc.offer import OfferError, check_offer
 from streamer.webrtc.sections import ufrag_of
 
@@ -114,7 +116,7 @@ class WhepHandlers:
         try:
             check_offer(offer, self._limits, microphone=False)
             await self._turn(request)
-            number, answer = await self._admit(session, offer)
+            number, answer = await self._admit(session, offer, partial(until_revoked, request))
         except OfferError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         headers = {"Location": f"/whep/viewer/{number}", "Cache-Control": "no-store"} | disclosure.HEADERS
@@ -136,17 +138,20 @@ class WhepHandlers:
         await self._known(request).viewer.close("the viewer left")
         return web.Response(text="ended\n")
 
-    async def _admit(self, session: Session, offer: str) -> tuple[str, str]:
+    async def _admit(self, session: Session, offer: str, revoked: Callable[[], Awaitable[None]]) -> tuple[str, str]:
         number = secrets.token_urlsafe(12)
         viewer = Viewer(session.shared, self._limits, self._clock, lambda: self._forget(number))
         self._watching[number] = watching = _Watching(viewer, ufrag_of(offer))
         answer = await viewer.answer(offer)
-        watching.ending = asyncio.create_task(self._with_session(session, viewer))
+        watching.ending = asyncio.create_task(self._with_session(session, viewer, revoked))
         return number, answer
 
-    async def _with_session(self, session: Session, viewer: Viewer) -> None:
-        await session.ended()
-        await viewer.close(session.reason)
+    async def _with_session(self, session: Session, viewer: Viewer, revoked: Callable[[], Awaitable[None]]) -> None:
+        async def until_it_is() -> None:
+            await revoked()
+
+        await until_first(session.ended(), until_it_is())
+        await viewer.close(session.reason or REVOKED)
 
     def _forget(self, number: str) -> None:
         watching = self._watching.pop(number, None)

@@ -1,0 +1,192 @@
+"""Thousands of mutated requests at every door of a server in a process of its own, beside a call that must not notice.
+
+    python -m tests.measure.mutated [--count N] [--door NAME,..] [--seed N] [--open] [--photos N] [--json FILE]
+
+The server asks for tokens unless --open; requests come with one of four, from four addresses, as fast as it takes
+them. What it turns away (429, 503) is not counted. Harm is: a status 500, no answer, a traceback in the log, a server
+that has ended, a session that has. One case can be had again by its seed, door and number. --photos sends so many
+altered pictures to a server with the shipped family (a second each), after --count of them were decoded in a child.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+from streamer.access.grant import PHOTOS, PUSH, TALK, WATCH
+from streamer.access.secret import new_secret
+from streamer.access.tokens import mint
+from streamer.core.errors import PhotoError
+from streamer.core.files import write_json
+from streamer.measure.caller import Caller
+from streamer.measure.launched_server import LaunchedServer, launch
+from streamer.measure.onsets import vowels
+from streamer.photo.photo_file import load_photo
+from streamer.webrtc.ice import LOOPBACK, offer_only
+from tests.families import tiny_family
+from tests.measure.mutated import doors
+from tests.measure.mutated.attack import Attack
+from tests.measure.mutated.doors import DOORS, Door
+from tests.measure.mutated.exchange import Target
+from tests.measure.mutated.mutator import Mutator
+
+SCOPES = (TALK, PUSH, WATCH, PHOTOS)
+TOKENS = 4
+SETTLE_S = 12.0  # for sessions whose callers have gone
+CHUNK = 250
+HEARD = 45  # packets of a second that is as it should be, of 50
+Row = dict[str, object]
+
+
+class Canary:
+    """A caller beside the attack."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.seconds: list[dict[str, int]] = []
+        self._process = process
+
+    async def listen(self) -> None:
+        """Note what it tells, until it ends."""
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            self.seconds.append(json.loads(line))
+
+    def told(self, since: int) -> Row:
+        """How it fared from a second on."""
+        found = self.seconds[since:] or [{"packets": 0, "audible": 0, "pictures": 0, "ended": True}]
+        well = sum(second["packets"] >= HEARD for second in found)
+        return {
+            "seconds": len(found),
+            "packets": round(sum(second["packets"] for second in found) / len(found), 1),
+            "seconds_with_sound": f"{100 * well / len(found):.0f} %",
+            "new_pictures": round(sum(second["pictures"] for second in found) / len(found), 1),
+            "alive": self._process.returncode is None and not found[-1]["ended"],
+        }
+
+
+@asynccontextmanager
+async def canary(url: str, token: str | None) -> AsyncIterator[Canary]:
+    """One that has been heard already."""
+    command = [sys.executable, "-m", "tests.measure.mutated.canary", url, *([] if token is None else [token])]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    found = Canary(process)
+    listening = asyncio.create_task(found.listen())
+    try:
+        async with asyncio.timeout(60):
+            while not any(second["audible"] for second in found.seconds):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        yield found
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself, which is told
+            process.terminate()
+        await process.wait()
+        await listening
+
+
+async def at_doors(server: LaunchedServer, chosen: Sequence[Door], args: argparse.Namespace, secret: str) -> list[Row]:
+    """Knock at one after another."""
+    tokens = () if args.open else tuple(mint(secret, "tester", SCOPES, 7200) for _ in range(TOKENS))
+    token, rows = (tokens[0] if tokens else None), []
+    async with canary(server.url, token) as bird, Caller(server.url, vowels(60.0), token=token) as caller:
+        session = caller.location.removeprefix(server.url)
+        target = Target(server.url, session, caller.watch.lstrip("/"), tokens)
+        await Attack(DOORS["routes"], target, -1).run(CHUNK)  # what is made once is made now
+        await asyncio.sleep(SETTLE_S)
+        print(json.dumps({"before": bird.told(-int(SETTLE_S))}), flush=True)
+        for door in chosen:
+            since, begun, memory = len(bird.seconds), time.monotonic(), server.usage()[1]
+            attack = Attack(door, target, args.seed)
+            await attack.run(args.photos if door is doors.PHOTOS else args.count)
+            seconds = round(time.monotonic() - begun)
+            await asyncio.sleep(SETTLE_S)
+            rows.append(
+                {"door": door.name, "tried": attack.count, "answers": dict(attack.tried.most_common()),
+                 "seconds": seconds, "harm": attack.harm, "server_alive": server.process.poll() is None,
+                 "spoken_into_alive": not caller.ended, "grown_mb": round(server.usage()[1] - memory, 1),
+                 "canary": bird.told(since)}
+            )  # fmt: skip
+            print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def decoded(seed: int, first: int, count: int) -> Counter[str]:
+    """Altered pictures, decoded in this process; what came of them."""
+    found: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(first, first + count):
+            path = Path(folder) / "photo"
+            path.write_bytes(doors.mutated_picture(Mutator(Random(f"{seed} picture {number}"))))
+            try:
+                load_photo(path)
+                found["a picture"] += 1
+            except PhotoError:
+                found["refused"] += 1
+            except Exception as error:  # what is looked for
+                found[f"{type(error).__name__} in {number}"] += 1
+    return found
+
+
+def decode_all(seed: int, count: int) -> Row:
+    """Altered pictures by the hundred, each hundred in a child, which may end."""
+    found: Counter[str] = Counter()
+    for first in range(0, count, CHUNK):
+        with ProcessPoolExecutor(1) as pool:
+            try:
+                found += pool.submit(decoded, seed, first, min(CHUNK, count - first)).result(600)
+            except BrokenProcessPool:
+                found[f"ended in {first} to {first + CHUNK}"] += 1
+    return {"door": "decoder of photos", "tried": count, "answers": dict(found.most_common())}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=10_000, help="cases at each door (default: 10,000)")
+    parser.add_argument("--door", default=",".join(DOORS), help=f"default: all, {', '.join(DOORS)}")
+    parser.add_argument("--photos", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--open", action="store_true", help="a server that asks for no token")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    offer_only(LOOPBACK)
+    rows, secret = [], new_secret()
+    way = ["--host", "0.0.0.0", *(["--open"] if args.open else ["--token", secret])]  # beyond this machine's user
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        if args.door:
+            family = tiny_family.build(Path(folder) / "tiny")
+            with launch([*way, "--sessions", "16", "--threads", "1", "--engines", str(family)], log) as server:
+                rows += asyncio.run(at_doors(server, [DOORS[name] for name in args.door.split(",")], args, secret))
+            rows.append(complaints(log))
+        if args.photos:
+            rows.append(decode_all(args.seed, args.count))
+            with launch([*way, "--threads", "1"], log) as server:
+                rows += asyncio.run(at_doors(server, [doors.PHOTOS], args, secret))
+            rows.append(complaints(log))
+    if args.json is not None:
+        write_json(args.json, rows)
+
+
+def complaints(log: Path) -> Row:
+    """What a server's log says that none should."""
+    lines = log.read_text(encoding="utf-8").splitlines()
+    words = ("Traceback", "Error", "never awaited", "WARNING")
+    row: Row = {"lines": len(lines), "complaints": [line for line in lines if any(word in line for word in words)][:40]}
+    print(json.dumps(row), flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    main()
