@@ -14,8 +14,6 @@ from streamer.core.errors import ConfigError
 
 EXAMPLES = (
     "avatar token --for ada --scope talk,photos --url https://avatar.example/",
-    "avatar token --scope watch --valid 2h --avatar mina",
-    "avatar token list",
     "avatar token revoke 5f0c6e3a9b1d2c48",
 )
 MINT, LIST, REVOKE = "mint", "list", "revoke"

@@ -36,7 +36,7 @@ from tests.measure.mutated.doors import DOORS
 from tests.measure.mutated.exchange import Target
 from tests.waiting import PATIENCE_S, eventually
 
-CASES = 60
+CASES = 40
 SEED = 1
 FREELY = (1e6, 1_000_000)
 RATES = RateLimits(sessions_each=FREELY, sessions=FREELY, pictures_each=FREELY, pictures=FREELY)
