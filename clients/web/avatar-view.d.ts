@@ -30,22 +30,52 @@ export type ControlMessage =
   | { type: "size"; value: number | null }
   | { type: "interrupt" };
 
-export type AvatarState = "idle" | "connecting" | "waiting" | "live" | "lost";
+export type AvatarState = "idle" | "connecting" | "waiting" | "live" | "lost" | "failed";
+
+/** How the call goes, every second. */
+export interface Report {
+  /** From a sample's arrival at the server to its being sent back with its picture. */
+  delay_ms: number;
+  /** What network and browser add. */
+  network_ms: number;
+  pictures_per_second: number;
+  /** What the server leaves out for lack of time, in words. */
+  left_out: string | null;
+}
+
+export interface MicrophoneState {
+  open: boolean;
+  muted: boolean;
+  /** Nothing was heard for five seconds, or another program holds it. */
+  problem: "silent" | "held" | null;
+}
 
 export interface AvatarViewEventMap {
-  "avatar-state": CustomEvent<{ state: AvatarState }>;
+  /** `message`: the state in words, such as the place in line. */
+  "avatar-state": CustomEvent<{ state: AvatarState; message: string }>;
   "avatar-event": CustomEvent<ControlEvent>;
   "avatar-error": CustomEvent<{ message: string }>;
+  "avatar-report": CustomEvent<Report>;
+  "avatar-microphone": CustomEvent<MicrophoneState>;
   /** The browser plays no sound before a click. */
   "avatar-blocked": CustomEvent<Record<string, never>>;
 }
 
 export class AvatarView extends HTMLElement {
   readonly state: AvatarState;
+  /** There is a call, or one is tried. */
+  readonly active: boolean;
   readonly session: string | null;
   readonly video: HTMLVideoElement;
+  /** Of the microphone, 0 to 1. */
+  readonly level: number;
+  microphoneMuted: boolean;
+  microphones(): Promise<{ id: string; name: string }[]>;
   start(options?: { microphone?: string }): Promise<void>;
   stop(): void;
+  play(sound: ArrayBuffer | Blob): Promise<void>;
+  stopPlaying(): void;
+  lastMinute(): Promise<File | null>;
   say(text: string, options?: { language?: string; interrupt?: boolean }): Promise<number | null>;
   interrupt(): Promise<number>;
   control(message: ControlMessage): void;

@@ -5,75 +5,141 @@
 //
 // Another site's page needs `avatar serve --allow-origin https://PAGE`.
 
-import { ask, showPicture, subprotocols, token } from "./access.js";
+import { ask, token } from "./access.js";
 import { Call } from "./call.js";
-import { open } from "./microphone.js";
-import { at, explain, refusal } from "./server.js";
+import { ControlLine } from "./control-line.js";
+import { Keeper } from "./keeper.js";
+import { list } from "./microphone.js";
+import { showPortrait } from "./portrait.js";
+import { readout } from "./readout.js";
+import { explain, refusal, sentence } from "./server.js";
+import { steering } from "./steering.js";
+import { Voice } from "./voice.js";
 
-const OF_THE_SESSION = ["avatar", "background", "key", "mode", "size", "energy", "emotion", "intensity", "lookahead"];
-const STYLE = `
+const OF_THE_FACE = ["energy", "emotion", "intensity", "still", "pose-style", "expression-scale", "yaw", "pitch", "roll"];
+const OF_THE_SESSION = ["avatar", "background", "key", "mode", "size", "lookahead", ...OF_THE_FACE];
+const OF_THE_PORTRAIT = ["server", "token", "avatar", "background"];
+const OF_THE_CALL = ["server", "token", "avatar", "background", "mode", "size", "energy", "emotion", "intensity"];
+const OF_THE_PAGE = ["alt", "microphone", "muted", "volume"];
+const REFUSED_MS = 3_000; // in which the server refuses what it was steered to
+
+const style = new CSSStyleSheet(); // which a page's policy for styles lets pass
+style.replaceSync(`
   :host { display: inline-block; position: relative; aspect-ratio: 1; overflow: hidden; }
   video, img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
-  video { opacity: 0; } :host([state="live"]) video { opacity: 1; }`;
-const VERSION = 1;
+  video { opacity: 0; } :host([state="live"]) video { opacity: 1; }`);
 
 export class AvatarView extends HTMLElement {
-  static observedAttributes = ["server", "avatar", "token"];
-  #call = null;
-  #socket = null;
+  static observedAttributes = [...new Set([...OF_THE_PORTRAIT, ...OF_THE_CALL, ...OF_THE_PAGE])];
+  #call = new Call({
+    query: () => this.#query(),
+    voice: () => (this.hasAttribute("speech") ? null : this.#voice.stream()),
+    token: () => this.#token(),
+    on: (event, detail) => this.#follow(event, detail),
+  });
+  #voice = new Voice({ call: this.#call, start: () => this.#begun(), told: () => this.#tellMicrophone() });
+  #control = new ControlLine((event) => this.#take(event));
+  #keeper = null;
   #state = "idle";
+  #changed = new Set();
+  #steered = -Infinity; // when
+  #leave = () => this.stop();
 
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
-    root.innerHTML = `<style>${STYLE}</style><img alt="" crossorigin="anonymous"><video playsinline autoplay></video>`;
+    root.adoptedStyleSheets = [style];
+    root.innerHTML = `<img part="portrait" id="portrait" alt="" crossorigin="anonymous"><video part="video" playsinline autoplay aria-label="The avatar"></video>`;
   }
 
   connectedCallback() {
     this.#showPortrait();
+    this.#adjustSound();
+    window.addEventListener("pagehide", this.#leave);
     if (this.hasAttribute("autostart")) this.start();
   }
 
   disconnectedCallback() {
+    window.removeEventListener("pagehide", this.#leave);
     this.stop();
   }
 
-  attributeChangedCallback() {
-    if (this.isConnected) this.#showPortrait();
+  attributeChangedCallback(name, before, now) {
+    if (before === now) return;
+    if (name === "alt") this.#image.alt = now ?? "";
+    else if (name === "muted" || name === "volume") this.#adjustSound();
+    else if (name === "microphone") this.#voice.choose(now ?? "").catch((error) => this.#complain(error));
+    else {
+      if (!this.#changed.size) queueMicrotask(() => this.#settle()); // several are set at a time
+      this.#changed.add(name);
+    }
   }
 
-  /** idle, connecting, waiting (for a place), live or lost (it calls again). */
+  /** idle, connecting, waiting (for a place), live, lost (it calls again) or failed. */
   get state() {
     return this.#state;
   }
 
+  /** Whether there is a call, or one is tried. */
+  get active() {
+    return this.#call.active;
+  }
+
   /** The session's address, while there is one: whoever knows it may speak there. */
   get session() {
-    return this.#call?.session?.location.href ?? null;
+    return this.#call.session?.location.href ?? null;
   }
 
   get video() {
     return this.shadowRoot.querySelector("video");
   }
 
+  /** How loud the microphone is, 0 to 1. */
+  get level() {
+    return this.#voice.meter.level;
+  }
+
+  /** Whether the microphone is muted; it stays so over several calls. */
+  get microphoneMuted() {
+    return this.#voice.muted;
+  }
+
+  set microphoneMuted(muted) {
+    this.#voice.muted = Boolean(muted);
+  }
+
+  /** Microphones as { id, name }; their names are told once one has been allowed. */
+  microphones() {
+    return list();
+  }
+
   /** Call the server. `microphone`: the id of one; without, the browser's own choice, or none with `speech`. */
   start({ microphone = this.getAttribute("microphone") ?? "" } = {}) {
-    this.stop();
-    this.#call = new Call({
-      server: this.#server(),
-      token: this.#token(),
-      query: () => this.#query(),
-      voice: this.hasAttribute("speech") ? null : () => open(microphone),
-      always: this.hasAttribute("autostart"),
-      on: (event, detail) => this.#follow(event, detail),
-    });
-    return this.#call.start();
+    this.#call.stop();
+    this.#voice.id = microphone;
+    return this.#again();
   }
 
   stop() {
-    this.#call?.stop();
-    this.#call = null;
+    this.#call.stop();
+    this.#voice.quiet();
     this.#enter("idle");
+  }
+
+  /** Let the face say a sound, as if it came from the microphone; resolves at its end. `sound`: a file's bytes, or a Blob.
+   * Where there is no call, it begins one without a microphone. */
+  async play(sound) {
+    await this.#voice.play(sound instanceof Blob ? await sound.arrayBuffer() : sound);
+  }
+
+  /** End the sound that is played. */
+  stopPlaying() {
+    this.#voice.player?.stop();
+  }
+
+  /** The last minute of the call, or up to two, as a File; null where `keep` is not set, or nothing was kept. */
+  async lastMinute() {
+    return (await this.#keeper?.save()) ?? null;
   }
 
   /** Say a text after what is said already, or in its place; resolves with its number when all of it is on its way. */
@@ -93,8 +159,11 @@ export class AvatarView extends HTMLElement {
 
   /** Send a message of the control protocol (docs/control.md), such as { type: "gesture", name: "nod" }. */
   control(message) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) throw new Error("There is no session.");
-    this.#socket.send(JSON.stringify(message));
+    this.#control.send(message);
+  }
+
+  get #image() {
+    return this.shadowRoot.querySelector("img");
   }
 
   #server() {
@@ -110,7 +179,7 @@ export class AvatarView extends HTMLElement {
 
   #query() {
     const query = new URLSearchParams(this.hasAttribute("speech") ? { speech: "1" } : {});
-    for (const name of OF_THE_SESSION) if (this.hasAttribute(name)) query.set(name, this.getAttribute(name));
+    for (const name of OF_THE_SESSION) if (this.getAttribute(name)) query.set(name, this.getAttribute(name));
     return query;
   }
 
@@ -119,76 +188,129 @@ export class AvatarView extends HTMLElement {
     return this.session;
   }
 
-  async #showPortrait() {
-    const server = this.#server();
-    try {
-      const { avatars } = await (await ask(at("/avatars", server), { token: this.#token() })).json();
-      const name = this.getAttribute("avatar");
-      const chosen = avatars.find((avatar) => (name ? avatar.name === name : avatar.default));
-      const image = this.shadowRoot.querySelector("img");
-      if (chosen) await showPicture(image, at(chosen.picture, server), this.#token());
-    } catch {
-      // Without a portrait the face comes all the same.
+  #showPortrait() {
+    const [name, background] = [this.getAttribute("avatar"), this.getAttribute("background")];
+    showPortrait(this.#image, { server: this.#server(), token: this.#token(), name, background });
+  }
+
+  /** Do as the attributes say now: within the call where the face can be steered to it, else by another call. */
+  #settle() {
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    if (!this.isConnected) return;
+    if (changed.some((name) => OF_THE_PORTRAIT.includes(name))) this.#showPortrait();
+    if (!this.active) return;
+    const messages = this.#state === "live" ? steering(this, changed, this.#control.can) : null;
+    if (!messages) {
+      this.#call.stop();
+      return void this.#again();
     }
+    this.#steered = performance.now();
+    for (const message of messages) this.#control.send(message);
+  }
+
+  #again() {
+    Object.assign(this.#call, { server: this.#server(), always: this.hasAttribute("autostart") });
+    return this.#call.start();
+  }
+
+  /** Begin a call; the promise is kept when it is live. */
+  #begun() {
+    return new Promise((done, failed) => {
+      const follow = ({ detail }) => {
+        if (detail.state === "live") done();
+        else if (detail.state === "failed" || detail.state === "idle") failed(new Error(detail.message));
+        else return;
+        this.removeEventListener("avatar-state", follow);
+      };
+      this.addEventListener("avatar-state", follow);
+      this.#again();
+    });
   }
 
   #follow(event, detail) {
     switch (event) {
       case "asking":
+        return this.#enter("connecting", "Asking for the microphone …");
+      case "voice":
+        return this.#voice.watch(detail);
       case "connecting":
-        return this.#enter("connecting");
+        return this.#enter("connecting", "Connecting …");
       case "waiting":
-        return this.#enter("waiting");
+        return this.#enter("waiting", `${sentence(detail.message)} You come in by yourself.`);
       case "stream":
-        this.video.srcObject = detail;
+        if (this.video.srcObject !== detail) this.video.srcObject = detail;
         return this.#play();
       case "live":
-        this.#listen();
-        return this.#enter("live");
+        this.#control.open(this.#location(), this.#token());
+        if (this.hasAttribute("keep") && Keeper.kind) this.#keeper ??= new Keeper(this.video.srcObject);
+        return this.#enter("live", "Live.");
+      case "weak":
+        return this.#enter("connecting", "The connection is weak …");
+      case "report":
+        return this.#tell("report", readout(detail, this.#call.session.delay));
       case "lost":
-        this.#tell("error", { message: explain(detail) });
-        return this.#enter("lost");
+        this.#complain(detail);
+        return this.#enter("lost", `Connection lost, calling again in ${Math.round(detail.wait / 1000)} s …`);
+      case "ended":
+        return this.#clear();
       case "failed":
-        this.#tell("error", { message: explain(detail) });
-        return this.#enter("idle");
-      default:
-        return undefined;
+        this.#voice.quiet();
+        this.#complain(detail);
+        return this.#enter("failed", explain(detail));
     }
+  }
+
+  #clear() {
+    this.#control.close();
+    this.#keeper?.stop();
+    this.#keeper = null;
+    this.#voice.end();
+  }
+
+  #take(event) {
+    if (event.type === "error" && performance.now() - this.#steered < REFUSED_MS) {
+      this.#steered = -Infinity;
+      this.#call.stop();
+      return void this.#again(); // it may be had from the beginning on, or the call says why not
+    }
+    this.#tell("event", event);
+  }
+
+  #adjustSound() {
+    const volume = Number(this.getAttribute("volume") ?? 1);
+    this.video.volume = Math.min(1, Math.max(0, volume || 0));
+    this.video.muted = this.hasAttribute("muted") || this.video.volume === 0; // then it is not even decoded
   }
 
   /** Browsers play sound only where the visitor has clicked; else the face is mute until then. */
   async #play() {
     const { video } = this;
-    video.muted = this.hasAttribute("muted");
     try {
       await video.play();
     } catch (error) {
       if (error.name !== "NotAllowedError") return;
       video.muted = true;
       this.#tell("blocked");
-      window.addEventListener("pointerdown", () => (video.muted = this.hasAttribute("muted")), { once: true });
+      window.addEventListener("pointerdown", () => this.#adjustSound(), { once: true });
       await video.play().catch(() => undefined);
     }
   }
 
-  #listen() {
-    this.#socket?.close();
-    const address = `${this.#location().replace(/^http/, "ws")}/control`;
-    const socket = new WebSocket(address, subprotocols(this.#token()));
-    this.#socket = socket;
-    socket.addEventListener("open", () => socket.send(JSON.stringify({ type: "hello", version: VERSION })));
-    socket.addEventListener("message", ({ data }) => this.#tell("event", JSON.parse(data)));
-  }
-
-  #enter(state) {
-    if (state !== "live") {
-      this.#socket?.close();
-      this.#socket = null;
-    }
-    if (state === this.#state) return;
+  #enter(state, message = "") {
+    if (state === "idle" && this.#state === "idle") return;
     this.#state = state;
     this.setAttribute("state", state);
-    this.#tell("state", { state });
+    this.#tell("state", { state, message });
+  }
+
+  #complain(error) {
+    this.#tell("error", { message: explain(error) });
+  }
+
+  #tellMicrophone() {
+    const { microphone, muted, problem } = this.#voice;
+    this.#tell("microphone", { open: microphone !== null, muted, problem });
   }
 
   #tell(kind, detail = {}) {

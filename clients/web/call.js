@@ -22,8 +22,8 @@ const GONE = 410; // of a session that another page's call has replaced
 
 /**
  * `query` (a function): what POST /session is asked for, as URLSearchParams. `voice` (a function): the promise of the
- * stream that is sent; null where a program speaks. `always`: it also calls again when it was never connected. `server`:
- * its address, with a slash at the end; if left out, the page's own. `token`: an access token, likewise.
+ * stream that is sent, or null where a program speaks. `always`: it also calls again when it was never connected. `server`:
+ * its address, with a slash at the end; if left out, the page's own. `token` (a function): an access token, likewise.
  *
  * `on(event, detail)` hears what happens:
  *   asking, voice (stream), connecting, waiting (error: there is no room; it comes in by itself), stream (of the avatar),
@@ -31,9 +31,8 @@ const GONE = 410; // of a session that another page's call has replaced
  *   lost (error; it calls again, for ever), ended (nothing is held any more), failed (error; it does not call again).
  */
 export class Call {
-  constructor({ query, voice, always = false, on, server, token: given }) {
-    Object.assign(this, { query, voice, always, on, server });
-    this.token = () => (given === undefined ? token() : given);
+  constructor({ query, voice, always = false, on, server, token: held = token }) {
+    Object.assign(this, { query, voice, always, on, server, token: held });
     this.ticket = ticket(); // keeps its turn where others wait, too
     this.losses = 0; // since it was live last
     this.attempt = null; // the connection under way; all that it started ends with it
@@ -70,9 +69,10 @@ export class Call {
     const mine = { aborter: new AbortController() };
     this.attempt = mine;
     try {
-      if (this.voice) {
+      const asked = this.voice();
+      if (asked) {
         this.on("asking");
-        mine.voice = await this.voice();
+        mine.voice = await asked;
         if (this.attempt !== mine) return void this.#release(mine);
         const [track] = mine.voice.getAudioTracks();
         track.addEventListener("ended", () => {

@@ -1,4 +1,4 @@
-// A voice for those without a microphone: bundled clips and typed text, played into the call as if they were spoken.
+// What the page lets the avatar say without a microphone: bundled clips, and typed text as the server's voice speaks it.
 
 import { ask } from "./access.js";
 import { at, refusal, within } from "./server.js";
@@ -10,44 +10,6 @@ export const CLIPS = [
   { file: "samples/story.ogg", title: "A story" },
   { file: "samples/numbers.ogg", title: "Numbers" },
 ];
-
-/** What is played goes into `stream`, and nowhere else: the avatar says it. */
-export class Player {
-  constructor() {
-    this.context = new AudioContext({ sampleRate: 48_000 });
-    this.outlet = this.context.createMediaStreamDestination();
-    this.source = null;
-  }
-
-  get stream() {
-    return this.outlet.stream;
-  }
-
-  /** Play a sound file's bytes; the promise is kept when it has ended or another has taken its place. */
-  async play(bytes) {
-    await this.context.resume();
-    const buffer = await this.context.decodeAudioData(bytes);
-    this.stop();
-    const source = new AudioBufferSourceNode(this.context, { buffer });
-    source.connect(this.outlet);
-    this.source = source;
-    await new Promise((done) => {
-      source.addEventListener("ended", done, { once: true });
-      source.start();
-    });
-    if (this.source === source) this.source = null;
-  }
-
-  stop() {
-    this.source?.stop();
-    this.source = null;
-  }
-
-  close() {
-    this.stop();
-    this.context.close();
-  }
-}
 
 export async function clip(file) {
   const response = await within(LOAD_MS, null, (signal) => fetch(at(file), { signal }));

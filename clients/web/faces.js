@@ -8,9 +8,9 @@ const TIMEOUT_MS = 10_000;
 const element = (id) => document.getElementById(id);
 
 export class Faces {
-  /** `chosen(avatar)` is called with each choice; `background()` gives the one chosen for portraits, if any. */
-  constructor({ chosen, background }) {
-    Object.assign(this, { chosen, background });
+  /** `shown(avatar)` is called with each that is on the stage, `chosen(avatar)` with each choice of the visitor's. */
+  constructor({ shown, chosen }) {
+    Object.assign(this, { shown, chosen });
     this.current = null;
     this.all = new Map();
   }
@@ -32,15 +32,7 @@ export class Faces {
     if (!avatar) return;
     this.current = avatar;
     this.#input(avatar.name).checked = true;
-    this.redraw();
-  }
-
-  /** The portrait on the stage, as a call would begin with it. */
-  redraw() {
-    const [portrait, background] = [element("portrait"), this.background()];
-    const query = background ? `?${new URLSearchParams({ background })}` : "";
-    showPicture(portrait, `${at(this.current.picture)}${query}`).catch(() => {}); // the face comes all the same
-    portrait.alt = this.current.description;
+    this.shown(avatar);
   }
 
   #input(name) {

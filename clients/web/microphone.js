@@ -2,6 +2,7 @@
 
 const SILENT_DB = -58; // below it nobody speaks; a quiet room is near -70 after the browser's noise suppression
 const SILENT_MS = 5_000;
+const LOOK_MS = 50; // between two looks at the level
 const PROCESSING = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
 /** The stream of a microphone; `id` "" is the browser's own choice, as is one that has been unplugged since. */
@@ -24,10 +25,11 @@ export async function list() {
   return found.map(({ deviceId, label }, index) => ({ id: deviceId, name: label || `Microphone ${index + 1}` }));
 }
 
-/** Draws a stream's level; `hears(false)` when nothing was heard for five seconds, `hears(true)` when something is. */
+/** Measures a stream's level; `hears(false)` when nothing was heard for five seconds, `hears(true)` when something is. */
 export class Meter {
-  constructor(bar, hears) {
-    Object.assign(this, { bar, hears });
+  constructor(hears) {
+    this.hears = hears;
+    this.level = 0; // 0..1, of 60 dB
   }
 
   watch(stream) {
@@ -38,15 +40,18 @@ export class Meter {
     const samples = new Float32Array(analyser.fftSize);
     const mine = { context, heard: performance.now(), told: null };
     this.mine = mine;
-    const draw = () => {
+    mine.timer = setInterval(() => {
       analyser.getFloatTimeDomainData(samples);
       const power = samples.reduce((sum, x) => sum + x * x, 0) / samples.length;
       const decibels = 10 * Math.log10(power + 1e-9);
-      this.bar.style.transform = `scaleX(${Math.min(1, Math.max(0, 1 + decibels / 60)).toFixed(3)})`;
+      this.level = Math.min(1, Math.max(0, 1 + decibels / 60));
       this.#judge(mine, decibels);
-      mine.drawing = requestAnimationFrame(draw);
-    };
-    draw();
+    }, LOOK_MS);
+  }
+
+  /** Count silence from now on. */
+  forgive() {
+    if (this.mine) this.mine.heard = performance.now();
   }
 
   #judge(mine, decibels) {
@@ -58,9 +63,9 @@ export class Meter {
 
   stop() {
     if (!this.mine) return;
-    cancelAnimationFrame(this.mine.drawing);
+    clearInterval(this.mine.timer);
     this.mine.context.close();
     this.mine = null;
-    this.bar.style.transform = "scaleX(0)";
+    this.level = 0;
   }
 }

@@ -70,7 +70,7 @@ function query() {
 
 // ---- what is seen
 
-const call = new Call({ query, voice: pushed() ? null : () => open(""), always: true, on: follow });
+const call = new Call({ query, voice: () => (pushed() ? null : open("")), always: true, on: follow });
 let joiner = null; // made when it is needed
 let live = false;
 let outage = null; // a timer, while something is amiss that may pass

@@ -1,16 +1,16 @@
-// One page, one conversation: who speaks, with which face, and how it goes.
+// One page, one <avatar-view>: who speaks, with which face, and how it goes.
 
 import { ask as fetchWithToken, fragment, remember } from "./access.js";
+import "./avatar-view.js";
 import { backgrounds } from "./backgrounds.js";
-import { Call } from "./call.js";
 import { Captions } from "./captions.js";
 import { check } from "./checks.js";
 import { Faces } from "./faces.js";
 import { takePhotos } from "./photo.js";
-import { at, explain, passes, refusal, within } from "./server.js";
+import { at, explain, passes, refusal, sentence, within } from "./server.js";
 import { Settings } from "./settings.js";
+import { Speaking } from "./speaking.js";
 import * as stage from "./stage.js";
-import { Voice } from "./voice.js";
 
 const LOAD_TIMEOUT_MS = 10_000;
 const RETRY_MS = 1_000;
@@ -26,26 +26,16 @@ const PUSHED = new URLSearchParams(window.location.search).get("speech") === "1"
 
 const element = (id) => document.getElementById(id);
 const button = element("start");
+const view = element("avatar");
 const settings = new Settings();
-const call = new Call({ query, voice: PUSHED ? null : () => voice.stream(), on: follow });
 const swatch = backgrounds(settings.get("background") ?? "none", (value) => {
   settings.set("background", value);
-  changed();
+  dress();
 });
 const background = () => settings.get("background") && swatch(); // undefined: the server's
-const faces = new Faces({
-  background,
-  chosen({ name, whole }) {
-    settings.set("avatar", name);
-    element("views").hidden = !whole;
-    changed();
-  },
-});
-const voice = new Voice({ call, settings, start: connected, warn, louder: () => louder(80) });
-const captions = new Captions(element("caption"), {
-  state: (state) => agent && show("live", DOES[state]),
-  trouble: (text) => warn(text && `${AGENT} ${text}`),
-});
+const faces = new Faces({ shown: dress, chosen: ({ name }) => settings.set("avatar", name) });
+const speaking = new Speaking({ view, settings, warn, louder: () => louder(80) });
+const captions = new Captions(element("caption"));
 let agent = false; // it answers: nobody speaks as the face
 let slow = 0; // readouts in a row
 let settling;
@@ -56,7 +46,7 @@ function show(state, text) {
   clearTimeout(settling);
   if (state === "live") settling = setTimeout(() => document.body.classList.add("settled"), SETTLED_MS);
   element("status").textContent = text;
-  button.textContent = call.active ? "Stop" : PUSHED ? "Start" : "Start talking";
+  button.textContent = view.active ? "Stop" : PUSHED ? "Start" : "Start talking";
 }
 
 function warn(text) {
@@ -79,7 +69,7 @@ async function load() {
 
 /** A voice agent answers: it is heard, and captioned. */
 function converse() {
-  agent = voice.silentOften = true;
+  agent = speaking.silentOften = true;
   element("title").textContent = "Talk with a face that answers";
   louder(100);
 }
@@ -126,107 +116,57 @@ function tokenTyped(why) {
 
 // ---- a call
 
-function query() {
-  const wanted = new URLSearchParams({ avatar: faces.current?.name ?? "" });
-  const whole = !element("views").hidden && element("mode").value === "full";
-  if (whole) wanted.set("mode", "full"); // of which no outline is known, so that it keeps its own background
-  else if (background()) wanted.set("background", background());
-  if (element("size").value) wanted.set("size", element("size").value);
-  if (PUSHED) wanted.set("speech", "1");
-  return wanted;
-}
-
-function follow(event, detail) {
-  switch (event) {
-    case "asking":
-      return show("connecting", "Asking for the microphone …");
-    case "voice":
-      return voice.watch(detail);
-    case "connecting":
-      return show("connecting", "Connecting …");
-    case "waiting":
-      return show("waiting", `${sentence(detail.message)} You come in by yourself.`);
-    case "stream":
-      return stage.play(detail);
-    case "live":
-      slow = 0;
-      stage.live(true);
-      tellAddress(call.session.location);
-      if (agent || PUSHED) captions.open(call.session.location);
-      return show("live", PUSHED ? "Live. A program speaks." : "Live. Say something.");
-    case "weak":
-      return show("connecting", "The connection is weak …");
-    case "report":
-      return report(detail);
-    case "lost":
-      return show("connecting", `Connection lost, calling again in ${Math.round(detail.wait / 1000)} s …`);
-    case "ended":
-      return clear();
-    case "failed":
-      voice.quiet();
-      return show("failed", explain(detail));
+/** Give the face its looks; within a call it changes into them. */
+function dress() {
+  if (!faces.current) return;
+  const { name, whole, description } = faces.current;
+  element("views").hidden = !whole;
+  const full = whole && element("mode").value === "full"; // of which no outline is known: it keeps its own background
+  const looks = {
+    alt: description,
+    avatar: name,
+    background: full ? null : background(),
+    mode: full ? "full" : null,
+    size: element("size").value,
+  };
+  for (const [attribute, value] of Object.entries(looks)) {
+    if (value) view.setAttribute(attribute, value);
+    else view.removeAttribute(attribute);
   }
 }
 
-function sentence(text) {
-  return `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
-}
-
-/** Begin a call; the promise is kept when it is live. */
-function connected() {
-  call.start();
-  return new Promise((done, failed) => {
-    const timer = setInterval(() => {
-      if (document.body.dataset.state === "live") done();
-      else if (!call.active) failed(new Error(element("status").textContent));
-      else return;
-      clearInterval(timer);
-    }, 50);
-  });
-}
-
-function stop() {
-  call.stop();
-  voice.quiet();
-  show("idle", READY);
-}
-
-/** Another face or background was chosen. */
-function changed() {
-  if (faces.current) faces.redraw();
-  if (!call.active) return;
-  call.stop();
-  call.start();
-}
-
-function clear() {
-  stage.live(false);
-  voice.end();
-  captions.close();
+function follow({ state, message }) {
+  const live = state === "live";
+  stage.live(live);
+  tellAddress(live ? view.session : null);
+  if (live) {
+    slow = 0;
+    return show("live", PUSHED ? "Live. A program speaks." : "Live. Say something.");
+  }
+  captions.clear();
   warn("");
-  tellAddress(null);
   element("latency").textContent = "";
+  return show(state === "lost" ? "connecting" : state, state === "idle" ? READY : message);
+}
+
+/** What is said and done, by the control channel. */
+function take(event) {
+  if (!agent && !PUSHED) return;
+  if (event.type === "caption") captions.show(event);
+  if (event.type === "state" && agent && view.state === "live") show("live", DOES[event.state]);
+  if (event.type === "agent") warn(event.message && `${AGENT} ${event.message}`);
 }
 
 // ---- how it goes
 
-/** What the network and this page add, and what the server waits on purpose, from the standard statistics. */
-function report({ before, now }) {
-  const seconds = (now.at - before.at) / 1000;
-  const { told } = now;
-  const made = told && before.told ? told.pictures - before.told.pictures : now.frames - before.frames;
-  const rate = made / seconds;
-  const delay = told?.delay_ms ?? call.session.delay;
-  const held = (now.buffer - before.buffer) / Math.max(1, now.emitted - before.emitted);
-  const network = 1000 * (now.roundTrip + held);
-  const total = (delay + network) / 1000;
+function report({ delay_ms: delay, network_ms: network, pictures_per_second: rate, left_out: leftOut }) {
   const whose = PUSHED ? "what is pushed" : agent ? "what the agent says" : "your voice";
   element("latency").textContent =
-    `About ${total.toFixed(2)} s behind ${whose}: ${delay} ms to form the face, ` +
-    `${network.toFixed(0)} ms for network and buffering. ${rate.toFixed(0)} new pictures a second.`;
+    `About ${((delay + network) / 1000).toFixed(2)} s behind ${whose}: ${delay} ms to form the face, ` +
+    `${network} ms for network and buffering. ${rate.toFixed(0)} new pictures a second.`;
   slow = rate < SLOW_RATE ? slow + 1 : 0;
   const news = `${rate.toFixed(0)} of ${FRAME_RATE} pictures a second are new`;
-  if (told?.left_out) warn(`${SLOW} ${told.left_out}; ${news}.`);
+  if (leftOut) warn(`${SLOW} ${leftOut}; ${news}.`);
   else if (slow >= SLOW_READOUTS) warn(`${SLOW} ${news}.`);
   else if (slow === 0 && element("warning").textContent.startsWith(SLOW)) warn("");
 }
@@ -263,30 +203,33 @@ function louder(percent) {
   stage.setVolume(percent);
 }
 
-const KEYS = { m: () => voice.mute(), f: stage.fullScreen, p: stage.pictureInPicture };
+const KEYS = { m: () => speaking.mute(), f: stage.fullScreen, p: stage.pictureInPicture };
 
-button.addEventListener("click", () => (call.active ? stop() : call.start()));
+button.addEventListener("click", () => (view.active ? view.stop() : view.start()));
 element("volume").addEventListener("input", ({ target }) => stage.setVolume(Number(target.value)));
 element("size").addEventListener("change", ({ target }) => {
   settings.set("size", target.value);
-  changed();
+  dress();
 });
-element("mode").addEventListener("change", () => changed());
+element("mode").addEventListener("change", dress);
 element("share").addEventListener("click", ({ target }) => copy(target, pageAddress("/")));
 element("share-obs").addEventListener("click", ({ target }) => copy(target, pageAddress("/obs") + fragment()));
 element("check").addEventListener("click", () => {
   element("checks").showModal();
   check(element("checks-list"));
 });
-element("copy-address").addEventListener("click", ({ target }) => copy(target, call.session.location.href));
-window.addEventListener("pagehide", () => call.active && stop());
+element("copy-address").addEventListener("click", ({ target }) => copy(target, view.session));
+view.addEventListener("avatar-state", ({ detail }) => follow(detail));
+view.addEventListener("avatar-event", ({ detail }) => take(detail));
+view.addEventListener("avatar-error", ({ detail }) => view.state === "live" && warn(detail.message));
+view.addEventListener("avatar-report", ({ detail }) => report(detail));
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input[type=text], select, dialog");
   if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey) KEYS[event.key.toLowerCase()]?.();
 });
 stage.buttons(warn);
-voice.listDevices();
 if (PUSHED) {
+  view.setAttribute("speech", "");
   for (const id of ["mute", "devices", "without"]) element(id).hidden = true;
   element("level").parentElement.hidden = true; // of the microphone
   element("speech").hidden = false;

@@ -57,3 +57,8 @@ export function explain(error) {
       return error.message;
   }
 }
+
+/** Somebody's words as a sentence. */
+export function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
+}

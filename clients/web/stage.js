@@ -1,27 +1,16 @@
 // The stage's own buttons: full screen, picture in picture, the last minute as a file.
 
+import "./avatar-view.js";
 import { Keeper, download } from "./keeper.js";
 
 const element = (id) => document.getElementById(id);
-const video = element("avatar");
-let keeper = null;
-
-/** The avatar's stream has come, or has ended (null). */
-export function play(stream) {
-  if (stream && video.srcObject !== stream) video.srcObject = stream;
-  if (stream) video.play().catch(() => {}); // muted video may always play; unmuted follows a click
-}
+const view = element("avatar");
+const { video } = view;
 
 /** The call is live, or is not any more. */
 export function live(is) {
   element("pip").disabled = !is;
   element("save").disabled = !is;
-  if (is && Keeper.kind && !keeper) {
-    keeper = new Keeper(video.srcObject);
-  } else if (!is) {
-    keeper?.stop();
-    keeper = null;
-  }
 }
 
 /** Wire the buttons; those that this browser cannot do are not there. `failed(text)` is told what went wrong. */
@@ -33,7 +22,7 @@ export function buttons(failed) {
   element("full").addEventListener("click", fullScreen);
   element("pip").addEventListener("click", () => pictureInPicture().catch((error) => failed(error.message)));
   element("save").addEventListener("click", async () => {
-    const file = await keeper?.save();
+    const file = await view.lastMinute();
     if (file?.size) download(file);
   });
 }
@@ -49,8 +38,7 @@ export async function pictureInPicture() {
   else if (!element("pip").disabled) await video.requestPictureInPicture();
 }
 
-/** 0 to 100; the browser does not even decode sound that is muted. */
+/** 0 to 100. */
 export function setVolume(percent) {
-  video.volume = percent / 100;
-  video.muted = percent === 0;
+  view.setAttribute("volume", percent / 100);
 }

@@ -39,7 +39,7 @@ SPY = """
   };
   window.mouths = [];
   window.watchMouth = () => {
-    const video = document.getElementById("avatar");
+    const { video } = document.getElementById("avatar");
     const canvas = new OffscreenCanvas(32, 32);
     const pen = canvas.getContext("2d", { willReadFrequently: true });
     setInterval(() => {
@@ -178,7 +178,7 @@ async def test_nothing_lies_beside_the_screen(server: LaunchedServer, width: int
     async with page(server.url) as (opened, errors):
         await opened.set_viewport_size({"width": width, "height": 740})
         assert await opened.evaluate("document.documentElement.scrollWidth") <= width
-        portrait = await opened.evaluate("document.getElementById('portrait').naturalWidth")
+        portrait = await opened.evaluate("document.getElementById('avatar').shadowRoot.getElementById('portrait').naturalWidth")
         assert portrait > 0
         unnamed = await opened.evaluate(
             "[...document.querySelectorAll('button, input')]"

@@ -176,7 +176,7 @@ async def test_the_last_minute_is_saved_as_a_film(server: LaunchedServer, microp
         await state(page, "live")
         await page.fill("#volume", "50")  # nobody hears it otherwise, and it is not decoded
         await heard(page)
-        seen = "() => document.getElementById('avatar').getVideoPlaybackQuality().totalVideoFrames > 25"
+        seen = "() => document.getElementById('avatar').video.getVideoPlaybackQuality().totalVideoFrames > 25"
         await page.wait_for_function(seen, timeout=PATIENCE_MS)
         async with page.expect_download() as download:
             await page.click("#save")
@@ -221,6 +221,27 @@ async def test_full_screen_and_picture_in_picture_come_and_go(server: LaunchedSe
         await page.wait_for_function("() => document.pictureInPictureElement?.id === 'avatar'", timeout=PATIENCE_MS)
         await page.keyboard.press("p")
         await page.wait_for_function("() => document.pictureInPictureElement === null", timeout=PATIENCE_MS)
+        await state(page, "live")
+
+
+async def test_another_face_is_put_on_within_a_call(server: LaunchedServer) -> None:
+    async with browsing(*MICROPHONE) as page:
+        await ready(page, server.url)
+        await page.evaluate("window.view = document.querySelector('avatar-view')")
+        await page.click("#start")
+        await state(page, "live")
+        session = await page.evaluate("view.session")
+        events = "window.told = []; view.addEventListener('avatar-event', ({ detail }) => told.push(detail.type))"
+        await page.evaluate(events)
+        await page.check("#faces input[value=face-7]", force=True)
+        await page.check("#swatches input[value='00b140']", force=True)
+        await page.wait_for_function("() => told.includes('statistics')", timeout=PATIENCE_MS)
+        assert await page.evaluate("view.session") == session
+        assert "error" not in await page.evaluate("told")
+        await page.evaluate("view.setAttribute('mode', 'crop')")  # what a call is begun with: another one is made
+        await page.wait_for_function(
+            "before => view.session && view.session !== before", arg=session, timeout=PATIENCE_MS
+        )
         await state(page, "live")
 
 

@@ -55,7 +55,7 @@ SPY = """
   });`;
   window.measured = { blocks: [], pictures: [], offset: Infinity };
   window.measure = async (side) => {
-    const video = document.getElementById("avatar");
+    const { video } = document.getElementById("avatar");
     const context = new AudioContext();
     await context.audioWorklet.addModule(URL.createObjectURL(new Blob([meter], { type: "text/javascript" })));
     const node = new AudioWorkletNode(context, "meter", { numberOfInputs: 2 });
