@@ -242,7 +242,7 @@ export class AvatarView extends HTMLElement {
         if (this.video.srcObject !== detail) this.video.srcObject = detail;
         return this.#play();
       case "live":
-        this.#control.open(this.#location(), this.#token());
+        this.#control.open(this.#call.session, this.#token());
         if (this.hasAttribute("keep") && Keeper.kind) this.#keeper ??= new Keeper(this.video.srcObject);
         return this.#enter("live", "Live.");
       case "weak":

@@ -43,7 +43,8 @@ export class Call {
     return this.attempt !== null;
   }
 
-  /** Where the session is, ms from a sample's arrival to its being sent back, and how its pictures are laid out. */
+  /** Where the session is, ms from a sample's arrival to its being sent back, how its pictures are laid out, and the data
+   * channel of its control protocol, where the server takes one. */
   get session() {
     return this.attempt?.session;
   }
@@ -112,6 +113,7 @@ export class Call {
     if (mine.voice) mine.sender = peer.addTrack(mine.voice.getAudioTracks()[0], mine.voice);
     else peer.addTransceiver("audio", { direction: "recvonly" });
     peer.addTransceiver("video", { direction: "recvonly" });
+    const channel = peer.createDataChannel("control");
     peer.addEventListener("track", ({ track }) => {
       received.addTrack(track);
       if (this.attempt === mine) this.on("stream", received);
@@ -140,6 +142,7 @@ export class Call {
     const sdp = await response.text();
     if (this.attempt !== mine) return this.#release(mine);
     await peer.setRemoteDescription({ type: "answer", sdp });
+    if (peer.sctp) mine.session.channel = channel; // the server takes it
     const [{ transport }] = peer.getReceivers(); // of all media; it tells of a server's goodbye seconds before the peer
     transport?.addEventListener("statechange", () => {
       if (this.attempt === mine && transport.state === "closed") this.#lost(mine, new Error(LOST));

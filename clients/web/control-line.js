@@ -1,11 +1,12 @@
-// The control channel of a session (docs/control.md), from the client's side.
+// The control channel of a session (docs/control.md), from the client's side: a data channel, or a WebSocket.
 
 import { subprotocols } from "./access.js";
 
 const VERSION = 1;
+const OPEN_MS = 5_000; // until a data channel is given up
 
 export class ControlLine {
-  #socket = null;
+  #carrier = null; // a data channel or a WebSocket: both have send, close, and the events that are heard here
   #can = [];
 
   /** `told(event)` hears every event. */
@@ -18,25 +19,36 @@ export class ControlLine {
     return this.#can;
   }
 
-  open(location, token) {
-    if (this.#socket) return;
-    const socket = new WebSocket(`${String(location).replace(/^http/, "ws")}/control`, subprotocols(token));
-    this.#socket = socket;
-    socket.addEventListener("open", () => socket.send(JSON.stringify({ type: "hello", version: VERSION })));
-    socket.addEventListener("message", ({ data }) => this.#socket === socket && this.#take(JSON.parse(data)));
-    socket.addEventListener("close", () => this.#socket === socket && this.close());
+  /** `session`: of a call, `token`: for its server. */
+  open({ location, channel }, token) {
+    if (this.#carrier) return;
+    const socket = () => new WebSocket(`${String(location).replace(/^http/, "ws")}/control`, subprotocols(token));
+    this.#carry(channel ?? socket());
+    if (!channel) return;
+    setTimeout(() => {
+      if (this.#carrier === channel && channel.readyState === "connecting") this.#carry(socket());
+    }, OPEN_MS);
   }
 
   close() {
-    this.#socket?.close();
-    this.#socket = null;
+    this.#carrier?.close();
+    this.#carrier = null;
     this.#can = [];
   }
 
   /** Throws where there is no session. */
   send(message) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) throw new Error("There is no session.");
-    this.#socket.send(JSON.stringify(message));
+    if (!this.#can.length) throw new Error("There is no session.");
+    this.#carrier.send(JSON.stringify(message));
+  }
+
+  #carry(carrier) {
+    this.#carrier = carrier;
+    const greet = () => this.#carrier === carrier && carrier.send(JSON.stringify({ type: "hello", version: VERSION }));
+    if (carrier.readyState === "open") greet(); // of a data channel; a socket's states are numbers
+    else carrier.addEventListener("open", greet);
+    carrier.addEventListener("message", ({ data }) => this.#carrier === carrier && this.#take(JSON.parse(data)));
+    carrier.addEventListener("close", () => this.#carrier === carrier && this.close());
   }
 
   #take(event) {

@@ -8,15 +8,15 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from streamer.webrtc.offer import OfferError, without_dead_ends
 from streamer.webrtc.peer_guard import PeerGuard
-from streamer.webrtc.private_parts import Transport, transports_of
+from streamer.webrtc.private_parts import Transport, filter_messages, transports_of
 from streamer.webrtc.public_ip import with_announced
 from streamer.webrtc.sections import Offer
 
 
-async def answer(peer: RTCPeerConnection, guard: PeerGuard, offer: str) -> str:
+async def answer(peer: RTCPeerConnection, guard: PeerGuard, offer: str, messages: bool = False) -> str:
     """Apply an offer that has passed `check_offer` to `peer`; return the SDP answer with all candidates in it.
 
-    All that the peer sends from then on passes `guard` before aiortc parses it.
+    All that the peer sends from then on passes `guard` before aiortc parses it. messages: data channels are taken.
 
     Raises:
         OfferError: aiortc cannot answer it, or there is no address to answer with.
@@ -28,7 +28,10 @@ async def answer(peer: RTCPeerConnection, guard: PeerGuard, offer: str) -> str:
         transports = transports_of(peer)  # those that are left when all is bundled
         for transport in transports:
             transport.filter_media(guard.rtp, guard.rtcp)
-            transport.take_no_data()
+            if not messages:
+                transport.take_no_data()
+        if messages and peer.sctp is not None:
+            filter_messages(peer.sctp, guard.messages.packet)
         await peer.setLocalDescription(await peer.createAnswer())
     except TimeoutError:
         raise

@@ -23,6 +23,7 @@ from streamer.inference.worker import InferenceWorker
 from streamer.server import negotiation
 from streamer.server.admission.patience import moments_of_end, until_connected, until_over
 from streamer.server.metrics import SessionCounts
+from streamer.server.peer_channels import PeerChannels
 from streamer.server.peer_state import TRANSITIONS, State
 from streamer.server.peer_voice import PeerVoice
 from streamer.server.session_options import PeerOptions
@@ -98,6 +99,7 @@ class Session:
         self._partner = None if options.partner is None else options.partner(self.speech, self.control, clock)
         self._ear = None if self._partner is None else Ear(self._partner)
         self._peer.on("track", self._on_track)
+        self._peer.on("datachannel", PeerChannels(self, options.able, clock, self._tasks.spawn).take)
         self._peer.on("iceconnectionstatechange", self._on_ice_state)
         self._peer.on("connectionstatechange", self._on_connection_state)
 
@@ -152,7 +154,7 @@ class Session:
             self._change(State.CONNECTING)
             self.ufrag = ufrag_of(offer)
             async with asyncio.timeout(self._limits.negotiate_s):
-                sdp = await negotiation.answer(self._peer, self.guard, offer)
+                sdp = await negotiation.answer(self._peer, self.guard, offer, messages=True)
         except TimeoutError:
             await self.close("negotiation took too long")
             raise OfferError(f"no answer to the offer after {self._limits.negotiate_s:.0f} s") from None

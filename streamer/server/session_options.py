@@ -29,4 +29,5 @@ class PeerOptions(SessionOptions):
     partner: MakePartner | None = None  # makes who hears the microphone, which is not played then
     numbers: NumberNames | None = None  # what they are, of a session whose face is not drawn
     read_look: Callable[[Shown], Shown] = lambda wanted: wanted  # see `looks`
+    able: tuple[str, ...] = ()  # what the face can be asked for on a data channel
     record: Callable[[], Recorder] | None = None  # makes the recorder of a session that is recorded

@@ -29,6 +29,7 @@ from aiortc.rtp import (
 
 from streamer.core.aio import Clock
 from streamer.session.speech.speech_format import Opus
+from streamer.webrtc.data_guard import DataGuard
 
 RTP_HEAD = 12  # bytes
 DTLS_DATA = 23  # the first byte of a record of application data
@@ -46,8 +47,8 @@ class PeerLimits:
     datagrams_end: Rate = (600, 2_400)
     bytes: Rate = (250e3, 1e6)  # Opus has at most 64 kB/s
     bytes_end: Rate = (600e3, 4e6)
-    data: Rate = (20, 100)  # DTLS records that carry data channels, which nobody takes
-    data_end: Rate = (100, 400)
+    data: Rate = (100, 200)  # DTLS records that carry data channels; see `data_guard`
+    data_end: Rate = (300, 1_200)
     checks: Rate = (50, 200)  # STUN requests; each costs an HMAC and an answer
     addresses: int = 16  # that a peer may come from; each new one is a candidate pair to aioice
     datagrams_waiting: int = 1_000
@@ -139,7 +140,8 @@ class PeerGuard:
         self.heard_at = self.clock.now()  # when the peer last sent anything
         self._datagrams = self._budget(limits.datagrams, limits.datagrams_end, "too many packets")
         self._bytes = self._budget(limits.bytes, limits.bytes_end, "too many bytes")
-        self._data = self._budget(limits.data, limits.data_end, "too much on data channels, which nobody takes")
+        self._data = self._budget(limits.data, limits.data_end, "too much on data channels")
+        self.messages = DataGuard(self._end)
         self._checks = Bucket(limits.checks, self.clock)
         self._addresses: set[tuple[str, int]] = set()
         self._ssrcs: set[bytes] = set()

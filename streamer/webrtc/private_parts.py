@@ -13,11 +13,12 @@ import queue
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
+from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCSctpTransport
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
 
 from streamer.core.errors import SessionError
+from streamer.webrtc.data_guard import Held
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +134,30 @@ class Transport:
         await self._ice.close()
 
 
+def filter_messages(sctp: RTCSctpTransport, take: Callable[[bytes, Held], bool]) -> None:
+    """Have packets of data channels pass `take` before they are parsed; one that aiortc fails on is dropped.
+
+    Raises:
+        SessionError: this version of aiortc keeps it in another way.
+    """
+    handle = _get(sctp, "_handle_data", "RTCSctpTransport")
+    for name in ("_inbound_streams", "_sack_misordered"):
+        _get(sctp, name, "RTCSctpTransport")
+
+    async def checked(data: bytes) -> None:
+        if take(data, _held(sctp)):
+            await _harmless(handle(data))
+
+    setattr(sctp, "_handle_data", checked)  # noqa: B010 - a method to mypy
+
+
+def _held(sctp: RTCSctpTransport) -> Held:
+    streams: dict[int, Any] = _get(sctp, "_inbound_streams", "RTCSctpTransport")
+    waiting = [chunk for stream in streams.values() for chunk in stream.reassembly]
+    ahead = len(_get(sctp, "_sack_misordered", "RTCSctpTransport"))
+    return Held(max(len(waiting), ahead), sum(len(chunk.user_data) for chunk in waiting), len(streams))
+
+
 def on_keyframe_request(sender: RTCRtpSender, wanted: Callable[[], None]) -> None:
     """Call `wanted` when the peer asks for a keyframe (PLI, FIR), which a track of encoded packets is not told.
 
@@ -144,11 +169,11 @@ def on_keyframe_request(sender: RTCRtpSender, wanted: Callable[[], None]) -> Non
 
 
 def transports_of(peer: RTCPeerConnection) -> list[Transport]:
-    """Return the transports of a peer connection's media, each once."""
-    found = {
-        id(transceiver.receiver.transport): transceiver.receiver.transport for transceiver in peer.getTransceivers()
-    }
-    return [Transport(dtls) for dtls in found.values()]
+    """Return the transports of a peer connection's media and data, each once."""
+    used = [transceiver.receiver.transport for transceiver in peer.getTransceivers()]
+    if peer.sctp is not None:
+        used.append(peer.sctp.transport)
+    return [Transport(dtls) for dtls in {id(dtls): dtls for dtls in used}.values()]
 
 
 def payload_of(packet: RtpPacket) -> bytes:

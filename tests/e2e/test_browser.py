@@ -178,7 +178,9 @@ async def test_nothing_lies_beside_the_screen(server: LaunchedServer, width: int
     async with page(server.url) as (opened, errors):
         await opened.set_viewport_size({"width": width, "height": 740})
         assert await opened.evaluate("document.documentElement.scrollWidth") <= width
-        portrait = await opened.evaluate("document.getElementById('avatar').shadowRoot.getElementById('portrait').naturalWidth")
+        portrait = await opened.evaluate(
+            "document.querySelector('avatar-view').shadowRoot.querySelector('img').naturalWidth"
+        )
         assert portrait > 0
         unnamed = await opened.evaluate(
             "[...document.querySelectorAll('button, input')]"

@@ -226,6 +226,8 @@ async def test_full_screen_and_picture_in_picture_come_and_go(server: LaunchedSe
 
 async def test_another_face_is_put_on_within_a_call(server: LaunchedServer) -> None:
     async with browsing(*MICROPHONE) as page:
+        sockets: list[object] = []
+        page.on("websocket", sockets.append)
         await ready(page, server.url)
         await page.evaluate("window.view = document.querySelector('avatar-view')")
         await page.click("#start")
@@ -238,6 +240,7 @@ async def test_another_face_is_put_on_within_a_call(server: LaunchedServer) -> N
         await page.wait_for_function("() => told.includes('statistics')", timeout=PATIENCE_MS)
         assert await page.evaluate("view.session") == session
         assert "error" not in await page.evaluate("told")
+        assert sockets == []  # it is steered by the call's data channel
         await page.evaluate("view.setAttribute('mode', 'crop')")  # what a call is begun with: another one is made
         await page.wait_for_function(
             "before => view.session && view.session !== before", arg=session, timeout=PATIENCE_MS

@@ -241,7 +241,8 @@ async def test_the_page_takes_a_token_from_its_address_or_asks_for_one(server: L
         await page.wait_for_selector("#start:enabled")
         assert "token" not in page.url
         await expect(page.locator("#faces input[value=of-bob]")).to_have_count(1)
-        await page.wait_for_function("() => document.querySelector('#avatar').shadowRoot.querySelector('#portrait').naturalWidth > 0")
+        shown = "() => document.querySelector('avatar-view').shadowRoot.querySelector('img').naturalWidth > 0"
+        await page.wait_for_function(shown)
         await page.click("#start")
         await page.wait_for_function("() => document.body.dataset.state === 'live'", timeout=20_000)
         await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=20_000)

@@ -195,13 +195,13 @@ def test_large_datagrams_have_a_budget_of_bytes() -> None:
     assert peer.reasons == ["the peer sent too many bytes"]
 
 
-def test_a_flood_of_unread_data_ends_the_call_and_a_few_records_do_not() -> None:
+def test_a_flood_of_data_ends_the_call_and_a_few_records_do_not() -> None:
     peer = Guarded()
     record = b"\x17\xfe\xfd" + b"\0" * 100
     peer.every(0.05, 100, lambda number: peer.guard.datagram(record, PEER, True, 0))
     assert peer.reasons == []
-    peer.every(0.002, 1_000, lambda number: peer.guard.datagram(record, PEER, True, 0))
-    assert peer.reasons == ["the peer sent too much on data channels, which nobody takes"]
+    peer.every(0.001, 4_000, lambda number: peer.guard.datagram(record, PEER, True, 0))
+    assert peer.reasons == ["the peer sent too much on data channels"]
 
 
 def test_checks_are_answered_at_a_rate_and_for_a_few_addresses() -> None:

@@ -93,7 +93,8 @@ class SessionHandlers:
         names = manifest.coefficients
         lively = ["energy"] if manifest.stage("pose").process != VAE else []
         feeling = ["emotion"] if face_options.feels(manifest) else []
-        self._able = [*lively, *feeling, *Steering(names.expression, names.pose).able(), *able_to_show(manifest)]
+        steered = Steering(names.expression, names.pose).able()
+        self._able = (*lively, *feeling, *steered, *able_to_show(manifest))
 
     async def open(self, request: web.Request) -> web.Response:
         """Begin a session."""
@@ -197,7 +198,7 @@ class SessionHandlers:
             else:
                 check_offer(offer, self._limits, options.microphone)
             await self.openings.turn(address)
-            prepare = partial(self._query.prepare, portrait, options)
+            prepare = partial(self._query.prepare, portrait, replace(options, able=self._able))
             replaces = key is not None and self._lobby.find(key, grant) is not None
             with self._quotas.session(grant, replaces, partial(until_revoked, request)) as holding:
                 token, answer, delay_ms = await self._lobby.admit(offer, prepare, address, key, grant.owner)
