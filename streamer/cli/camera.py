@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from streamer.core.options import FITS, LETTERBOX
 if TYPE_CHECKING:
     from streamer.desktop.ends import CameraChoice
     from streamer.desktop.remote_face import ServerChoice
+
+WHIP_TOKEN_VARIABLE = "AVATAR_WHIP_TOKEN"
 
 EXAMPLES = (
     "avatar camera --input speech.wav --output talking.mkv",
@@ -64,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="URL|FILE",
         help="instead of a virtual camera, write pictures and sound to udp://HOST:PORT (such as a Media Source of "
-        "OBS), tcp://HOST:PORT, rtmp://HOST/APP/KEY, or a file: .mp4, .mkv, .webm, .ts, .flv",
+        "OBS), tcp://HOST:PORT, rtmp://HOST/APP/KEY, whip+https://HOST/PATH (a media server's WHIP endpoint; its token "
+        f"is taken from {WHIP_TOKEN_VARIABLE}), or a file: .mp4, .mkv, .webm, .ts, .flv",
     )
     add_avatar(parser)
     add_family(parser)
@@ -120,7 +124,8 @@ def _camera(args: argparse.Namespace) -> CameraChoice:
     if args.output is not None and (args.device is not None or args.backend is not None):
         raise ConfigError("--device and --backend are of a virtual camera, --output takes its place; name one of them")
     output = None if args.output is None else Destination.parse(args.output)
-    return CameraChoice(Fit(args.width, args.height, args.fit, args.fill), args.device, args.backend, output)
+    fit, token = Fit(args.width, args.height, args.fit, args.fill), os.environ.get(WHIP_TOKEN_VARIABLE) or None
+    return CameraChoice(fit, args.device, args.backend, output, token)
 
 
 def _server_face(args: argparse.Namespace) -> ServerChoice:

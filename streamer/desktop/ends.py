@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from streamer.audio.format import Samples
 from streamer.core.console import say
 from streamer.core.letterbox import Fit
 from streamer.core.rates import FPS
 from streamer.devices.virtual_camera import VirtualCamera
-from streamer.output.destination import Destination
+from streamer.output.destination import WHIP, Destination
 from streamer.output.muxed_output import MuxedOutput
 from streamer.session.ends import PictureSink, SoundSink
+from streamer.web.listen import is_loopback
+from streamer.webrtc.ice import LOOPBACK, Reach, offer_to
+from streamer.webrtc.whip_output import WhipOutput
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class CameraChoice:
     device: str | None = None
     backend: str | None = None
     output: Destination | None = None
+    whip_token: str | None = None  # of an output by WHIP
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Ends:
 class Both:
     """One sound for an output, which goes by its numbers and may have it early, and for a device, which wants that."""
 
-    def __init__(self, output: MuxedOutput, device: SoundSink) -> None:
+    def __init__(self, output: SoundSink, device: SoundSink) -> None:
         self.lead_s = device.lead_s
         self._output = output
         self._device = device
@@ -68,6 +73,17 @@ def open_ends(
             yield Ends(camera, device, lambda delay_ms: None)
         if camera.dropped:
             note(f"{camera.dropped} pictures were too much for the camera's driver")
+        return
+    if chosen.output.container == WHIP:
+        if is_loopback(urlsplit(chosen.output.url).hostname or ""):
+            offer_to(Reach(tuple(LOOPBACK), own=True, closed=False))
+        with WhipOutput(chosen.output.url, chosen.output.name, chosen.whip_token, chosen.fit) as whip:
+            say(f"avatar: output {whip.name}, {size}")
+            yield Ends(whip, Both(whip, device) if device is not None else whip, whip.begin)
+        if whip.dropped:
+            note(
+                f"{whip.dropped} pictures and packets of sound were too much for {whip.name}, or came while it was gone"
+            )
         return
     with MuxedOutput(chosen.output, chosen.fit, transparent) as output:
         say(f"avatar: output {output.name}, {size}")

@@ -6,6 +6,7 @@ addresses; only those named here are let through, and a file is opened as a file
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,19 @@ from streamer.core.errors import ConfigError, MediaError
 from streamer.core.files import check_output
 
 MPEGTS, FLV, MP4, MATROSKA, WEBM = "mpegts", "flv", "mp4", "matroska", "webm"
+WHIP = "whip"  # no container, and not for FFmpeg
 
 SCHEMES = {"udp": MPEGTS, "tcp": MPEGTS, "rtmp": FLV, "rtmps": FLV}
+WHIP_SCHEMES = ("whip+https", "whip+http")
 SUFFIXES = {".mp4": MP4, ".mkv": MATROSKA, ".webm": WEBM, ".ts": MPEGTS, ".flv": FLV}
 
 LONGEST = 2_000  # characters of an address; stream keys have some hundreds
 PACKET = 1316  # bytes of UDP: seven packets of MPEG-TS, which fit into an Ethernet frame
 
-_EXPECTED = "expected udp://HOST:PORT, rtmp://HOST/APP/KEY or a file's name that ends in " + ", ".join(SUFFIXES)
+_EXPECTED = (
+    "expected udp://HOST:PORT, rtmp://HOST/APP/KEY, whip+https://HOST/PATH or a file's name that ends in "
+    + ", ".join(SUFFIXES)
+)
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -85,7 +91,7 @@ def _address(text: str) -> Destination:
             "--output srt://..: the FFmpeg inside PyAV has no SRT; send to udp://127.0.0.1:PORT and let a program that "
             "has it pass the stream on: `ffmpeg -i udp://127.0.0.1:PORT -c copy -f mpegts 'srt://..'`"
         )
-    if scheme not in SCHEMES:
+    if scheme not in (*SCHEMES, *WHIP_SCHEMES):
         raise ConfigError(f"--output {scheme}://..: no such output; {_EXPECTED}")
     if len(text) > LONGEST or not _PRINTABLE.fullmatch(text):
         raise ConfigError(f"--output {scheme}://..: an address of at most {LONGEST} letters and signs expected")
@@ -96,7 +102,25 @@ def _address(text: str) -> Destination:
         raise ConfigError(f"--output {scheme}://..: not an address ({error})") from None
     if not host or port == 0:
         raise ConfigError(f"--output {text.partition('?')[0]}: no host in it to send to, such as 127.0.0.1")
+    if scheme in WHIP_SCHEMES:
+        return _whip(scheme, text, parts)
     return _rtmp(scheme, text, parts) if SCHEMES[scheme] == FLV else _transport(scheme, parts)
+
+
+def _whip(scheme: str, text: str, parts: SplitResult) -> Destination:
+    if scheme == "whip+http" and not _is_loopback(parts.hostname or ""):
+        raise ConfigError(f"--output {scheme}://..: unencrypted only to this machine; expected whip+https://..")
+    if parts.username is not None:
+        raise ConfigError(f"--output {scheme}://..: no password in the address; its token goes into AVATAR_WHIP_TOKEN")
+    hidden = "?…" if parts.query else ""
+    return Destination(text.partition("+")[2], f"{scheme}://{parts.netloc}{parts.path}{hidden}", WHIP)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _transport(scheme: str, parts: SplitResult) -> Destination:

@@ -18,6 +18,18 @@ from streamer.output.destination import Destination
         ("udp://[::1]:5000", "udp://[::1]:5000?pkt_size=1316", "udp://[::1]:5000", "mpegts"),
         ("tcp://127.0.0.1:5000", "tcp://127.0.0.1:5000", "tcp://127.0.0.1:5000", "mpegts"),
         ("rtmp://127.0.0.1:1935/live", "rtmp://127.0.0.1:1935/live", "rtmp://127.0.0.1:1935/live", "flv"),
+        (
+            "whip+https://media.example/whip/me?key=x",
+            "https://media.example/whip/me?key=x",
+            "whip+https://media.example/whip/me?…",
+            "whip",
+        ),
+        (
+            "whip+http://localhost:8889/me/whip",
+            "http://localhost:8889/me/whip",
+            "whip+http://localhost:8889/me/whip",
+            "whip",
+        ),
     ],
 )
 def test_streams(text: str, url: str, name: str, container: str) -> None:
@@ -61,6 +73,9 @@ def test_files(tmp_path: Path, name: str, container: str, alpha: bool) -> None:
         ("file:///etc/film.mp4", "file://..: no such output"),
         ("http://example/film.mp4", "http://..: no such output"),
         ("tee://a", "tee://..: no such output"),
+        ("whip+http://media.example/me", "unencrypted only to this machine"),
+        ("whip+https://me:word@media.example/me", "its token goes into AVATAR_WHIP_TOKEN"),
+        ("whip+https:///me", "no host in it"),
         ("srt://127.0.0.1:5000", "has no SRT; send to udp"),
         ("udp://127.0.0.1", "expected udp://HOST:PORT and nothing more"),
         ("udp://127.0.0.1:5000?localaddr=1.2.3.4", "expected udp://HOST:PORT and nothing more"),
