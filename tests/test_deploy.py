@@ -51,8 +51,8 @@ def test_an_image_starts_the_server_as_a_user_without_rights(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     (command,) = re.findall(r"^CMD (\[.*\])$", text, re.MULTILINE)
     assert make_parser().parse_args(json.loads(command)).command == "serve"
-    assert re.search(r"^USER avatar$", text, re.MULTILINE)
-    assert text.index("useradd") < text.index("USER avatar") < text.index("ENTRYPOINT")
+    assert re.search(r"^USER 10001$", text, re.MULTILINE)  # a number: Kubernetes tells by it that it is not root
+    assert text.index("useradd --system --uid 10001") < text.index("USER 10001") < text.index("ENTRYPOINT")
     (health,) = re.findall(r"^    CMD (\[.*\])$", text, re.MULTILINE)
     assert json.loads(health)[0] == "python3"
 

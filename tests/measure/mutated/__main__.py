@@ -4,8 +4,9 @@
 
 The server asks for tokens unless --open; requests come with one of four, from four addresses, as fast as it takes
 them. What it turns away (429, 503) is not counted. Harm is: a status 500, no answer, a traceback in the log, a server
-that has ended, a session that has. One case can be had again by its seed, door and number. --photos sends so many
-altered pictures to a server with the shipped family (a second each), after --count of them were decoded in a child.
+that has ended; sessions' ends are listed with their reasons. One case can be had again by its seed, door and number.
+--photos sends so many altered pictures to a server with the shipped family (a second each), after --count of them were
+decoded in a child.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import re
 import sys
 import tempfile
 import time
@@ -99,26 +101,40 @@ async def at_doors(server: LaunchedServer, chosen: Sequence[Door], args: argpars
     """Knock at one after another."""
     tokens = () if args.open else tuple(mint(secret, "tester", SCOPES, 7200) for _ in range(TOKENS))
     token, rows = (tokens[0] if tokens else None), []
-    async with canary(server.url, token) as bird, Caller(server.url, vowels(60.0), token=token) as caller:
-        session = caller.location.removeprefix(server.url)
-        target = Target(server.url, session, caller.watch.lstrip("/"), tokens)
-        await Attack(DOORS["routes"], target, -1).run(CHUNK)  # what is made once is made now
+    async with canary(server.url, token) as bird:
+        await spoken_into(server.url, tokens, Attack(DOORS["routes"], Target(server.url), -1), CHUNK)  # made once: now
         await asyncio.sleep(SETTLE_S)
         print(json.dumps({"before": bird.told(-int(SETTLE_S))}), flush=True)
         for door in chosen:
             since, begun, memory = len(bird.seconds), time.monotonic(), server.usage()[1]
-            attack = Attack(door, target, args.seed)
-            await attack.run(args.photos if door is doors.PHOTOS else args.count)
+            attack = Attack(door, Target(server.url), args.seed)
+            count = args.photos if door is doors.PHOTOS else args.count
+            again = await spoken_into(server.url, tokens, attack, count)
             seconds = round(time.monotonic() - begun)
             await asyncio.sleep(SETTLE_S)
             rows.append(
                 {"door": door.name, "tried": attack.count, "answers": dict(attack.tried.most_common()),
                  "seconds": seconds, "harm": attack.harm, "server_alive": server.process.poll() is None,
-                 "spoken_into_alive": not caller.ended, "grown_mb": round(server.usage()[1] - memory, 1),
+                 "sessions_spoken_into": again, "grown_mb": round(server.usage()[1] - memory, 1),
                  "canary": bird.told(since)}
             )  # fmt: skip
             print(json.dumps(rows[-1]), flush=True)
     return rows
+
+
+async def spoken_into(url: str, tokens: tuple[str, ...], attack: Attack, count: int) -> int:
+    """Attack beside a session that may be spoken into; another one where that has ended. How many there were."""
+    sessions = 0
+    while attack.count < count and not attack.given_up:
+        sessions += 1
+        async with Caller(url, vowels(60.0), token=tokens[0] if tokens else None) as caller:
+            attack.target = Target(url, caller.location.removeprefix(url), caller.watch.lstrip("/"), tokens)
+            trying = asyncio.create_task(attack.run(count))
+            while not trying.done() and not caller.ended:
+                await asyncio.wait({trying}, timeout=1.0)
+            attack.pause()
+            await trying
+    return sessions
 
 
 def decoded(seed: int, first: int, count: int) -> Counter[str]:
@@ -183,7 +199,9 @@ def complaints(log: Path) -> Row:
     """What a server's log says that none should."""
     lines = log.read_text(encoding="utf-8").splitlines()
     words = ("Traceback", "Error", "never awaited", "WARNING")
-    row: Row = {"lines": len(lines), "complaints": [line for line in lines if any(word in line for word in words)][:40]}
+    ends = Counter(found[1] for line in lines if (found := re.search(r"session \d+ ends: (.*?)(?:, after|$)", line)))
+    found = [line for line in lines if any(word in line for word in words)]
+    row: Row = {"lines": len(lines), "complaints": found[:40], "ends": dict(ends.most_common(20))}
     print(json.dumps(row), flush=True)
     return row
 

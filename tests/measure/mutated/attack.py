@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from random import Random
 
 from tests.measure.mutated.doors import Door
@@ -22,22 +21,34 @@ class Attack:
     def __init__(self, door: Door, target: Target, seed: int) -> None:
         self.tried: Counter[str] = Counter()
         self.harm: list[str] = []
-        self._door, self._target, self._seed = door, target, seed
+        self.target = target
+        self._door, self._seed = door, seed
         self._number = 0
+        self._paused = False
 
     @property
     def count(self) -> int:
         """How many cases were looked at by the server."""
         return self.tried.total() - self.tried[TURNED_AWAY]
 
-    async def run(self, count: int, enough: Callable[[], bool] = lambda: False) -> None:
-        """Try so many, but no more once it is `enough`."""
+    @property
+    def given_up(self) -> bool:
+        """Whether there is harm enough to look into."""
+        return len(self.harm) >= self.MOST_HARM
+
+    async def run(self, count: int) -> None:
+        """Try so many in all, or until it is told to pause."""
+        self._paused = False
         async with asyncio.TaskGroup() as group:
             for _ in range(self._door.at_once):
-                group.create_task(self._knock(count, enough))
+                group.create_task(self._knock(count))
 
-    async def _knock(self, count: int, enough: Callable[[], bool]) -> None:
-        while self.count < count and len(self.harm) < self.MOST_HARM and not enough():
+    def pause(self) -> None:
+        """Let `run` return when what was begun is over."""
+        self._paused = True
+
+    async def _knock(self, count: int) -> None:
+        while self.count < count and not self.given_up and not self._paused:
             self._number += 1
             number = self._number
             try:
@@ -47,4 +58,4 @@ class Attack:
 
     async def _try(self, number: int) -> None:
         random = Random(f"{self._seed} {self._door.name} {number}")
-        self.tried += await self._door.knock(self._target, Mutator(random))
+        self.tried += await self._door.knock(self.target, Mutator(random))

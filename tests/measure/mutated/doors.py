@@ -39,6 +39,7 @@ CONTROL = (
     {"type": "interrupt"},
 )  # fmt: skip
 HELLO = '{"type": "hello", "version": 1}'
+NOT_TRIED = (404, 409, 429, 503)  # of sockets: the session is gone, another speaks, too fast, no room
 MESSAGES = 24  # to one socket, which closes after 16 mistakes
 SOUND = (np.sin(np.arange(960) / 9) * 9_000).astype("<i2").tobytes()
 OPUS = b"\xf8\xff\xfe"
@@ -123,6 +124,8 @@ async def _offered(target: Target, mutator: Mutator, path: str) -> Counter[str]:
         body = mutator.bytes(body)
     query = "" if random.random() < 0.8 or path.startswith("whep") else f"?{urlencode(_query(mutator))}"
     answer = await ask(target, random, "POST", path + query, body, Content_Type=SDP)
+    if answer.status == 404 and path.startswith("whep"):
+        return Counter({"turned away": 1})  # the session is gone
     tried = _told(answer)
     if answer.place:
         if not answer.place.startswith("session"):
@@ -171,7 +174,7 @@ async def _said(target: Target, mutator: Mutator, door: str, message: Callable[[
                     tried["messages"] += 1
             await socket.close()  # waits until all is read
     except aiohttp.WSServerHandshakeError as error:
-        return Counter({"turned away" if error.status in (409, 429, 503) else str(error.status): 1})
+        return Counter({"turned away" if error.status in NOT_TRIED else str(error.status): 1})
     return tried
 
 
@@ -187,7 +190,7 @@ async def frames(target: Target, mutator: Mutator) -> Counter[str]:
     sent = b"".join(_frame(*random.choice(kinds), random.randbytes(4)) for _ in range(4))
     upgrade = request_bytes("GET", f"{target.session}/{door}", headers)
     answer = await send(target, upgrade + _frame(1, HELLO.encode(), b"mask") + mutator.bytes(sent))
-    return _told(answer)
+    return Counter({"turned away": 1}) if answer.status in NOT_TRIED else _told(answer)
 
 
 def _frame(kind: int, data: bytes, mask: bytes) -> bytes:
