@@ -26,10 +26,11 @@ from engines.manifest import Manifest
 from engines.manifest_file import sha256
 from export.sadtalker.acceptance import Acceptance, accept
 from export.sadtalker.checkpoints import SIZES, Checkpoints, load_checkpoints
-from export.sadtalker.family import PRECISIONS, Origin, replacing, write_family
+from export.sadtalker.family import PRECISIONS, Origin, write_family
 from export.sadtalker.lip_motion import FRAMES
 from export.sadtalker.networks.registry import BUILDERS, Networks
 from export.tools import command, to_tensorrt
+from export.tools.folder import replacing
 from export.tools.onnx_file import ExportError
 
 TARGETS = ("tensorrt", "onnx")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from engines.manifest_file import Coefficients, Context, GraphEntry, ManifestFil
 from export.sadtalker.graphs.plans import WINDOW, stage_plans
 from export.sadtalker.networks.audio import EXPRESSION
 from export.sadtalker.networks.registry import BUILDERS, Networks
+from export.tools.folder import replacing
 from export.tools.half import to_half
 from export.tools.onnx_file import (
     HALF_TOLERANCE,
@@ -89,19 +88,6 @@ def write_family(
     for stage, plans in stage_plans(networks, size).items():
         stages[stage] = _stage(stage, tuple(writer.write(stage, plan, say) for plan in plans))
     manifest_file.write(folder, _manifest(size, origin, stages))
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that replaces `folder` at the end; it is deleted on an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
-        work = Path(name) / "new"
-        work.mkdir()
-        yield work
-        if folder.exists():
-            folder.rename(Path(name) / "old")
-        work.rename(folder)
 
 
 class _Writer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,14 +47,21 @@ class GraphPlan:
     gpu: nn.Module | None = None
 
 
-def trace(module: nn.Module, plan: GraphPlan, path: Path) -> onnx.ModelProto:
-    """Export `module` as ONNX through the file `path`, which is kept."""
-    with torch.no_grad(), warnings.catch_warnings():
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep the exporter from warning of what is meant to be."""
+    with warnings.catch_warnings():
         # The exporter that replaces this one writes what it knows of our source files into the graph, and is slower.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", category=TracerWarning)
+        warnings.filterwarnings("ignore", category=TracerWarning)  # sizes are meant to be constant
         warnings.filterwarnings("ignore", message="Constant folding")
         warnings.filterwarnings("ignore", message="ONNX export mode is set")  # instance norm has no other mode
+        yield
+
+
+def trace(module: nn.Module, plan: GraphPlan, path: Path) -> onnx.ModelProto:
+    """Export `module` as ONNX through the file `path`, which is kept."""
+    with torch.no_grad(), quietly():
         torch.onnx.export(
             module.eval(),
             tuple(plan.inputs.values()),

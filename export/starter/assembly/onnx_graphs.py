@@ -25,7 +25,7 @@ from export.starter.assembly.stages import (
     Sample,
 )
 from export.starter.training.generator import CONDITIONS, SIZE, Generator
-from export.tools.onnx_file import tensor_entries
+from export.tools.onnx_file import quietly, tensor_entries
 
 OPSET = 17
 
@@ -46,7 +46,7 @@ def export_graph(plan: GraphPlan, folder: Path) -> GraphEntry:
     """Write one graph and return its manifest entry."""
     module = plan.module.eval()
     path = folder / plan.file
-    with replacing(path) as partial, torch.no_grad():
+    with replacing(path) as partial, torch.no_grad(), quietly():
         made = module(*plan.inputs.values())
         torch.onnx.export(
             module,

@@ -8,6 +8,7 @@ al., 2019); explicit keypoints replace their unsupervised ones, since the rig kn
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +25,8 @@ CONDITIONS = 7
 RESIDUAL_SCALE = 0.25
 
 # Prior: standard deviations of the interpolation, coarse to fine, and the weight at which a level is half trusted.
-LEVELS = ((0.12, 1.0), (0.05, 0.5), (0.025, 0.5))
+Levels = tuple[tuple[float, float], ...]
+LEVELS: Levels = ((0.12, 1.0), (0.05, 0.5), (0.025, 0.5))
 
 
 def prior_points() -> list[int]:
@@ -72,9 +74,12 @@ class MotionPrior(nn.Module):
     chosen: Tensor
     line: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: Sequence[int] | None = None, levels: Levels = LEVELS) -> None:
+        """chosen: the keypoints it looks at; None is the starter's `prior_points`."""
         super().__init__()
-        self.register_buffer("chosen", torch.tensor(prior_points()), persistent=False)
+        self.levels = levels
+        chosen = prior_points() if chosen is None else list(chosen)
+        self.register_buffer("chosen", torch.tensor(chosen), persistent=False)
         self.register_buffer("line", (torch.arange(GRID) + 0.5) / GRID * 2 - 1, persistent=False)
 
     def forward(self, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +91,7 @@ class MotionPrior(nn.Module):
         shift = source[:, self.chosen, :2] - here
         flow = torch.zeros(here.shape[0], 2, GRID, GRID, device=here.device)
         trust = torch.zeros(here.shape[0], 1, GRID, GRID, device=here.device)
-        for level, (sigma, half) in enumerate(LEVELS):
+        for level, (sigma, half) in enumerate(self.levels):
             along_x = torch.exp((here[..., 0:1] - self.line).square() * (-0.5 / sigma**2))
             along_y = torch.exp((here[..., 1:2] - self.line).square() * (-0.5 / sigma**2)).transpose(1, 2)
             weight = (along_y @ along_x)[:, None]
@@ -127,9 +132,10 @@ class Painting:
 class Generator(nn.Module):
     """Portrait and keypoints to frame. Windows are (top, left, height, width) in pixels, multiples of WINDOW_STEP."""
 
-    def __init__(self) -> None:
+    def __init__(self, prior: MotionPrior | None = None) -> None:
+        """prior: of a family whose keypoints are not the starter's."""
         super().__init__()
-        self.prior = MotionPrior()
+        self.prior = prior or MotionPrior()
         self.enter = block(3 + CONDITIONS, 16)
         self.down = nn.ModuleList([block(16, 32, 2), block(32, 64, 2), block(64, 128, 2)])
         looked_at = 3 + (3 + CONDITIONS) + 3 + CONDITIONS
@@ -173,7 +179,10 @@ class Generator(nn.Module):
 
     def motion(self, small: Tensor, small_driving: Tensor, source: Tensor, driving: Tensor) -> Motion:
         """Run `look`, `refine` and `correct`."""
-        seen, flow = self.look(small, small_driving, source, driving)
+        return self.move(*self.look(small, small_driving, source, driving))
+
+    def move(self, seen: Tensor, flow: Tensor) -> Motion:
+        """Run `refine` and `correct` on what `look` gives."""
         context, refined = self.refine(seen)
         flow = flow + refined[:, :2].float() * RESIDUAL_SCALE
         return Motion(correct(flow, refined), flow, context)

@@ -62,7 +62,7 @@ def losses(painting: Painting, motion: Motion, target: Tensor, batch: Batch) -> 
     return {
         "picture": (error.abs() * weight).mean(),
         "coarse": (F.avg_pool2d(half, 4).abs() * F.avg_pool2d(half_weight, 4)).mean(),
-        "edges": EDGE_WEIGHT * (_edges(half, half_weight) + _edges(error, weight)) / 2,
+        "edges": EDGE_WEIGHT * (edges(half, half_weight) + edges(error, weight)) / 2,
         "warp": ((painting.warped - target).abs() * movable * (1 - mouth)).mean(),
         "flow": FLOW_WEIGHT * ((motion.flow - batch.flow).abs() * trusted).sum() / (2 * trusted.sum() + 1),
         "-mouth": (error.abs() * mouth).sum() / (3 * mouth.sum() + 1),
@@ -71,7 +71,8 @@ def losses(painting: Painting, motion: Motion, target: Tensor, batch: Batch) -> 
     }
 
 
-def _edges(error: Tensor, weight: Tensor) -> Tensor:
+def edges(error: Tensor, weight: Tensor) -> Tensor:
+    """Mean weighted difference between neighbours of an error [B, C, h, w], across and down."""
     across = (error[..., 1:] - error[..., :-1]).abs() * weight[..., 1:]
     down = (error[..., 1:, :] - error[..., :-1, :]).abs() * weight[..., 1:, :]
     return across.mean() + down.mean()

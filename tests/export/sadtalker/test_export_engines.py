@@ -22,9 +22,9 @@ from export.sadtalker import build as command
 from export.sadtalker.acceptance import Acceptance, without_bfloat16
 from export.sadtalker.bench import bench
 from export.sadtalker.build import Options, export_engines
-from export.sadtalker.family import replacing
 from export.sadtalker.lip_motion import LipMotionError
 from export.stand_in import write_stand_ins
+from export.tools.folder import replacing
 from tests.families.narrow import SIZE, narrow_networks
 
 pytestmark = pytest.mark.slow

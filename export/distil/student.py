@@ -1,0 +1,145 @@
+"""The student: the starter's generator for one avatar, which learns what keypoints mean.
+
+The starter's generator is told by outlines where lips, lids and teeth lie. A family such as SadTalker's has a dozen
+keypoints that it found by itself, so a small network draws maps from them in the outlines' place, and learns what to
+draw there together with the generator. What is painted is one window over the face.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from export.distil.teacher import PAINTED
+from export.starter.training.generator import (
+    CONDITIONS,
+    FINE,
+    GRID,
+    LEVELS,
+    SIZE,
+    Features,
+    Generator,
+    Motion,
+    MotionPrior,
+    Painting,
+    blend,
+    crop,
+    sample,
+    window_grid,
+)
+
+FEW = 64  # keypoints that are all looked at; of more, about MANY
+MANY = 192
+WIDE_LEVELS = ((0.35, 1.0), (0.15, 0.5))  # of the prior's interpolation between a few keypoints
+CODE = 48  # numbers at most that keypoints are summed up in
+HIDDEN, SEED, SEED_SIDE = 128, 40, 8  # of the drawing network: its layer, and the maps that it begins with
+BLANK = -3.0  # logit that maps begin with: nothing is drawn, as on most of a picture
+
+assert PAINTED == FINE * SIZE
+
+
+def code_of(keypoints: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+    """The mean [3 K] of keypoints [n, K, 3] and the axes [3 K, D] that sum them up in numbers of unit variance."""
+    rows = keypoints.reshape(len(keypoints), -1).astype(np.float64)
+    mean = rows.mean(0)
+    _, lengths, axes = np.linalg.svd(rows - mean, full_matrices=False)
+    kept = lengths[:CODE] > 1e-5 * max(float(lengths[0]), 1e-9)
+    scaled = axes[:CODE][kept] * (np.sqrt(len(rows)) / lengths[:CODE][kept, None])
+    return torch.from_numpy(mean).float(), torch.from_numpy(np.ascontiguousarray(scaled.T)).float()
+
+
+class Drawing(nn.Module):
+    """Keypoints to the maps that a generator is conditioned on."""
+
+    mean: Tensor
+    axes: Tensor
+
+    def __init__(self, mean: Tensor, axes: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("axes", axes)
+        self.layers = nn.Sequential(
+            nn.Linear(axes.shape[1], HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, SEED * SEED_SIDE**2), nn.SiLU()
+        )
+        sides = (SEED, 32, 24, 16)
+        self.finer = nn.ModuleList(nn.Conv2d(a, b, 3, 1, 1) for a, b in pairwise(sides))
+        self.draw = nn.Conv2d(sides[-1], CONDITIONS, 3, 1, 1)
+        nn.init.constant_(self.draw.bias, BLANK)  # type: ignore[arg-type]
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        """[B, K, 3] -> [B, CONDITIONS, GRID, GRID] in 0..1."""
+        code = (keypoints.flatten(1) - self.mean) @ self.axes
+        x = self.layers(code.clamp(-6, 6)).view(-1, SEED, SEED_SIDE, SEED_SIDE)
+        for layer in self.finer:
+            x = F.silu(layer(F.interpolate(x, scale_factor=2.0)))
+        return torch.sigmoid(self.draw(x))
+
+
+class Student(nn.Module):
+    """Keypoints of one avatar to its pictures, of `size` pixels a side."""
+
+    portrait: Tensor
+    source: Tensor
+
+    def __init__(self, portrait: Tensor, source: Tensor, mean: Tensor, axes: Tensor) -> None:
+        """portrait: [1, 3, S, S] in 0..1; source: its keypoints, [1, K, 3]; mean, axes: see `code_of`."""
+        super().__init__()
+        self.register_buffer("portrait", portrait)
+        self.register_buffer("source", source)
+        self.size = portrait.shape[-1]
+        self.drawing = Drawing(mean, axes)
+        count = source.shape[1]
+        chosen, levels = range(0, count, max(1, count // MANY)), LEVELS
+        if count <= FEW:
+            chosen, levels = range(count), WIDE_LEVELS
+        self.generator = Generator(MotionPrior(chosen, levels))
+
+    def forward(
+        self, driving: Tensor, windows: list[tuple[int, int]], extent: tuple[int, int]
+    ) -> tuple[Painting, Motion]:
+        """Paint one window of each frame: (top, left) and `extent` in the network's pixels; driving: [B, K, 3]."""
+        count, model = len(driving), self.generator
+        portrait = resized(self.portrait, SIZE)
+        both = torch.cat([portrait, finer(self.drawing(self.source))], 1)
+        drawn = self.drawing(driving)
+        features = model.appearance(portrait, both[:, 3:])
+        small = F.avg_pool2d(both, SIZE // GRID).expand(count, -1, -1, -1)
+        seen, flow = model.look(small, drawn, self.source.expand(count, -1, -1), driving)
+        motion = model.move(seen, flow)
+
+        def warp(image: Tensor, occluded: bool) -> Tensor:
+            places = window_grid(windows, extent, image.shape[-1], image.device)
+            grid = F.grid_sample(motion.grid, places, align_corners=False, padding_mode="border")
+            warped = sample(image.expand(count, -1, -1, -1), grid[:, :2])
+            return warped * grid[:, 2:] if occluded else warped
+
+        warped = Features(*(warp(map_, True) for map_ in (features.half, features.quarter, features.eighth)))
+        painted = model.decode(
+            warped, crop(motion.context, windows, extent), warp(both, False), crop(finer(drawn), windows, extent)
+        )
+        return blend(pooled(painted, self.size), warp(self.portrait, False)), motion
+
+
+def resized(picture: Tensor, size: int) -> Tensor:
+    """[B, C, S, S] at another size."""
+    if picture.shape[-1] == size:
+        return picture
+    if picture.shape[-1] > size:
+        return F.avg_pool2d(picture, picture.shape[-1] // size)
+    return F.interpolate(picture, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def finer(drawn: Tensor) -> Tensor:
+    """Drawn maps at the network's resolution, [B, CONDITIONS, SIZE, SIZE]."""
+    return F.interpolate(drawn, size=(SIZE, SIZE), mode="bilinear", align_corners=False)
+
+
+def pooled(painted: Tensor, size: int) -> Tensor:
+    """What was painted, for pictures of `size` pixels."""
+    times = PAINTED // size
+    return painted if times == 1 else F.avg_pool2d(painted, times)
