@@ -36,6 +36,7 @@ from export.starter.training.generator import (
 FEW = 64  # keypoints that are all looked at; of more, about MANY
 MANY = 192
 WIDE_LEVELS = ((0.35, 1.0), (0.15, 0.5))  # of the prior's interpolation between a few keypoints
+MOST_SUMMED = 800  # lessons
 CODE = 48  # numbers at most that keypoints are summed up in
 HIDDEN, SEED, SEED_SIDE = 128, 40, 8  # of the drawing network: its layer, and the maps that it begins with
 BLANK = -3.0  # logit that maps begin with: nothing is drawn, as on most of a picture
@@ -45,12 +46,17 @@ assert PAINTED == FINE * SIZE
 
 def code_of(keypoints: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
     """The mean [3 K] of keypoints [n, K, 3] and the axes [3 K, D] that sum them up in numbers of unit variance."""
-    rows = keypoints.reshape(len(keypoints), -1).astype(np.float64)
+    rows = keypoints.reshape(len(keypoints), -1)[:MOST_SUMMED].astype(np.float64)
     mean = rows.mean(0)
-    _, lengths, axes = np.linalg.svd(rows - mean, full_matrices=False)
-    kept = lengths[:CODE] > 1e-5 * max(float(lengths[0]), 1e-9)
-    scaled = axes[:CODE][kept] * (np.sqrt(len(rows)) / lengths[:CODE][kept, None])
-    return torch.from_numpy(mean).float(), torch.from_numpy(np.ascontiguousarray(scaled.T)).float()
+    away = rows - mean
+    # Of the smaller of both square products, as the singular values of what may be 3,000 wide take a minute.
+    tall = len(away) > away.shape[1]
+    squares, vectors = np.linalg.eigh(away.T @ away if tall else away @ away.T)
+    kept = np.flatnonzero(squares > 1e-9 * max(float(squares[-1]), 1e-12))[::-1][:CODE]
+    lengths = np.sqrt(squares[kept])
+    axes = vectors[:, kept] if tall else away.T @ vectors[:, kept] / lengths
+    scaled = axes * (np.sqrt(len(rows)) / lengths)
+    return torch.from_numpy(mean).float(), torch.from_numpy(scaled).float()
 
 
 class Drawing(nn.Module):
