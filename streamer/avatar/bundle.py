@@ -5,8 +5,9 @@ mode), `portrait.png` or `portrait.webp` (RGB, a square of the family's size or,
 LARGEST_PHOTO),
 `matte.png` (grey, of the family's size, how much of each pixel is the person; made anew where it is missing) and
 `arrays.npz` (the constants of the stages, by the manifest's names; `landmarks` [478, 2], where the face mesh lies in
-the portrait, in -1..1: without them lids are painted, not moved; for a family with a face model, `reference` [1, R]:
-the portrait's own coefficients, in the manifest's order, and the values beyond them that its motion stage takes).
+the portrait, in -1..1: without them lids are painted, not moved; `manner` [4], how its person moves, see
+`avatar.manner`; for a family with a face model, `reference` [1, R]: the portrait's own coefficients, in the manifest's
+order, and the values beyond them that its motion stage takes).
 Bundles lie in the family's `avatars/` and, the user's own, in AVATAR_HOME's.
 """
 
@@ -25,6 +26,7 @@ from streamer.avatar.bundle_files import ARRAYS, portrait_file, read_arrays, rea
 from streamer.avatar.catalogue import WHOLE_MODES, AvatarInfo, default_name, find_avatar
 from streamer.avatar.condition_maps import ConditionRasterizer
 from streamer.avatar.frame_size import offered_sizes
+from streamer.avatar.manner import Manner
 from streamer.core.errors import BundleError
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.pictures import scaled
@@ -88,6 +90,11 @@ class Avatar:
         return avatar
 
     @property
+    def manner(self) -> Manner:
+        """How its person moves, of what the bundle says of it."""
+        return Manner.of(self.constants)
+
+    @property
     def motion_stage(self) -> str:
         """Name of its motion stage: a face model has another one for pictures of a whole scene."""
         return "motion_full" if self.info.mode in WHOLE_MODES and "reference" in self.constants else "motion"
@@ -135,6 +142,10 @@ def _read_constants(folder: Path, manifest: Manifest, photo: ByteArray) -> dict[
     constants["source_keypoints"] = keypoints.reshape(1, -1, 3)
     if (landmarks := constants.get("landmarks")) is not None and landmarks.shape != (MESH_POINTS, 2):
         raise BundleError(f"{path}: landmarks is {list(landmarks.shape)}, expected [{MESH_POINTS}, 2]")
+    try:
+        Manner.of(constants)
+    except ValueError as error:
+        raise BundleError(f"{path}: {error}") from None
     if (reference := constants.get("reference")) is not None:
         constants |= _split(path, reference, manifest)
     if rasterizer := open_rasterizer(manifest.stage("render")):

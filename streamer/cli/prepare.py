@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import WHOLE_MODES
+from streamer.avatar.manner import USUAL, Manner
 from streamer.cli.arguments import add_family, add_photo
 from streamer.core.console import say
 
@@ -39,21 +40,25 @@ def run(args: argparse.Namespace) -> int:
     """Make an avatar of a photo, for `avatar render` and `avatar serve`. The photo stays on this machine.
 
     Best is a sharp picture of one person who looks into the camera, mouth closed, with some room around the head. Of a
-    video the picture is taken that comes nearest to this, in its first minute.
+    video the picture is taken that comes nearest to this, in its first minute, and the avatar moves its head and blinks
+    about as much as the person does there.
     """
     from streamer.photo.best_frame import is_clip, still_of
+    from streamer.photo.clip_manner import describe
     from streamer.photo.prepare import name_of
     from streamer.vision.landmarks import shared_landmarker
 
     if not is_clip(args.photo):
-        return _make(args, args.photo)
+        return _make(args, args.photo, USUAL)
     args.name = args.name or name_of(args.photo)
-    with still_of(args.photo, shared_landmarker()) as (still, remark):
-        say(f"note: {remark}")
-        return _make(args, still)
+    with still_of(args.photo, shared_landmarker()) as (still, clip):
+        say(f"note: took the picture at {clip.seconds:.1f} s of the clip")
+        if clip.manner is not None:
+            say(f"note: {describe(clip.manner)}")
+        return _make(args, still, clip.manner or USUAL)
 
 
-def _make(args: argparse.Namespace, photo: Path) -> int:
+def _make(args: argparse.Namespace, photo: Path, manner: Manner) -> int:
     from streamer.photo.prepare import PrepareOptions, prepare
 
     options = PrepareOptions(
@@ -65,6 +70,7 @@ def _make(args: argparse.Namespace, photo: Path) -> int:
         matte=args.matte,
         force=args.force,
         threads=args.threads,
+        manner=manner,
     )
     made = prepare(Manifest.load(args.engines), options)
     for note in made.notes:

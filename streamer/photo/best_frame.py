@@ -1,9 +1,13 @@
-"""The picture of a clip that makes the best portrait: a look into the camera, eyes open, mouth shut, sharp."""
+"""What a clip gives an avatar: the picture that makes the best portrait, and how its person moves.
+
+The best portrait is a look into the camera, eyes open, mouth shut, sharp.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,15 +15,17 @@ import cv2
 import numpy as np
 
 from streamer.avatar.bundle_files import write_picture
+from streamer.avatar.manner import Manner
 from streamer.core.errors import MediaError, PhotoError
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.rates import FPS
+from streamer.photo.clip_manner import manner_of
 from streamer.photo.portrait import head_angles
-from streamer.vision.landmarks import Landmarker
+from streamer.vision.landmarks import POINTS, Landmarker
 from streamer.vision.video_pictures import pictures
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
-STEP = 4  # every fourth picture is looked at
+STEP = 2  # every second picture is looked at
 # Penalties, of about 1 for what one would not choose: degrees from the front, mouth open by so many of its widths, lids
 # lower than usual by that share, blurred to that share of the sharpest.
 TURNED, OPEN, LOWERED, BLURRED = 12.0, 0.12, 0.35, 0.6
@@ -31,37 +37,63 @@ def is_clip(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """picture: the best one, [H, W, 3], at `seconds`; points: landmarks of every STEPth picture, [n, 478, 3], NaN where
+    there was no face."""
+
+    picture: ByteArray
+    seconds: float
+    points: FloatArray
+
+    @property
+    def manner(self) -> Manner | None:
+        """How the person moves; None where too little is seen of them."""
+        return manner_of(self.points, FPS / STEP)
+
+
 @contextmanager
-def still_of(path: Path, landmarker: Landmarker) -> Iterator[tuple[Path, str]]:
-    """The best picture of a clip as a PNG file, for as long as the block lasts, and a remark that says which it is.
+def still_of(path: Path, landmarker: Landmarker) -> Iterator[tuple[Path, Clip]]:
+    """The best picture of a clip as a PNG file, for as long as the block lasts, and what was seen of the clip.
 
     Raises:
         PhotoError: not a video, or no face in it.
     """
-    picture, seconds = best_frame(path, landmarker)
+    clip = read_clip(path, landmarker)
     with TemporaryDirectory(prefix="avatar-") as folder:
         still = Path(folder) / f"{path.stem}.png"
-        write_picture(still, picture)
-        yield still, f"took the picture at {seconds:.1f} s of the clip"
+        write_picture(still, clip.picture)
+        yield still, clip
 
 
-def best_frame(path: Path, landmarker: Landmarker) -> tuple[ByteArray, float]:
-    """The picture [H, W, 3] and the second it is at. Raises PhotoError: not a video, or no face in it."""
+def read_clip(path: Path, landmarker: Landmarker) -> Clip:
+    """Look a clip through. Raises PhotoError: not a video, or no face in it."""
     rows: list[FloatArray] = []
     sharpness: list[float] = []
+    last: FloatArray | None = None
     try:
         for number, picture in enumerate(pictures(path)):
             if number % STEP == 0:
-                faces = landmarker.find(picture)
-                rows.append(faces[0].points if faces else np.full((478, 3), np.nan, np.float32))
-                sharpness.append(_sharpness(picture, faces[0].points) if faces else 0.0)
-        best = STEP * choose(np.stack(rows), np.array(sharpness))
+                last = _face(picture, landmarker, last)
+                rows.append(np.full((POINTS, 3), np.nan, np.float32) if last is None else last)
+                sharpness.append(0.0 if last is None else _sharpness(picture, last))
+        points = np.stack(rows)
+        best = STEP * choose(points, np.array(sharpness))
         chosen = next(picture for number, picture in enumerate(pictures(path)) if number == best)
     except MediaError as error:
         raise PhotoError(str(error)) from None
     except ValueError:
         raise PhotoError(f"{path}: no human face found in any of its pictures") from None
-    return chosen, best / FPS
+    return Clip(chosen, best / FPS, points)
+
+
+def _face(picture: ByteArray, landmarker: Landmarker, before: FloatArray | None) -> FloatArray | None:
+    """The face that was followed so far, or the largest one: [478, 3]."""
+    followed = None if before is None else landmarker.follow(picture, before)
+    if followed is not None:
+        return followed
+    faces = landmarker.find(picture)
+    return faces[0].points if faces else None
 
 
 def choose(points: FloatArray, sharpness: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:

@@ -21,6 +21,7 @@ from streamer.avatar.bundle import Avatar
 from streamer.avatar.bundle_files import ARRAYS, MATTE, PORTRAIT, PREVIEW, WHOLE, write_arrays, write_picture
 from streamer.avatar.catalogue import NAME_PATTERN, AvatarInfo, home_folder, is_photo, read_info, write_info
 from streamer.avatar.condition_maps import SUBPIXEL_BITS
+from streamer.avatar.manner import USUAL, Manner
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.frames import ByteArray
 from streamer.core.names import plain_name
@@ -38,7 +39,8 @@ _MOST_TITLE = 60  # characters
 @dataclass(frozen=True)
 class PrepareOptions:
     """What `avatar prepare` was asked for. name: None is made of the file's name; mode: None is the family's usual;
-    matte: None is the photo's own transparency, or made of it; owner: the visitor who sent it, if one did.
+    matte: None is the photo's own transparency, or made of it; owner: the visitor who sent it, if one did; manner: how
+    the person moves.
     """
 
     photo: Path
@@ -50,6 +52,7 @@ class PrepareOptions:
     force: bool = False
     threads: int = DEFAULT_THREADS
     owner: str = ""
+    manner: Manner = USUAL
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,8 @@ def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name
     write_picture(folder / PREVIEW, _preview(made))
     if made.whole is not None:
         write_picture(folder / WHOLE, made.whole)
-    write_arrays(folder / ARRAYS, made.arrays)
+    own = {} if options.manner == USUAL else options.manner.arrays()
+    write_arrays(folder / ARRAYS, {**made.arrays, **own})
     return (*portrait.notes, *made.notes)
 
 

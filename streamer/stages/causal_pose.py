@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from engines.runtime import Engine
+from streamer.avatar.manner import USUAL, Manner
 from streamer.core.errors import ManifestError
 from streamer.core.frames import FloatArray, Heard
+from streamer.core.options import MAX_ENERGY
 from streamer.stages.life.idle_pose import ENERGY_STEP, LIMITS, Breath
 from streamer.stages.mel import LIMIT
 from streamer.stages.vae_pose import one_hot
@@ -21,10 +23,12 @@ _INPUTS = {"mel", "noise", "style", "past"}
 class CausalPose:
     """Poses, frame by frame as their windows come; equal seeds and styles give equal poses, however sound is cut."""
 
-    def __init__(self, engine: Engine, style: int | None, seed: int, lag: int, energy: float = 1.0) -> None:
+    def __init__(
+        self, engine: Engine, style: int | None, seed: int, lag: int, energy: float = 1.0, manner: Manner = USUAL
+    ) -> None:
         """lag: frames at the start for which there is no window; the head is at rest in them.
 
-        energy: how lively the head is, 0 to `core.options.MAX_ENERGY`; 1 is as the network learnt it.
+        energy: how lively the head is, 0 to `core.options.MAX_ENERGY`; 1 is as the network learnt it; manner: whose.
 
         Raises:
             ConfigError: the network has no such style.
@@ -44,6 +48,7 @@ class CausalPose:
         self._seed, self._lag, self._shown = seed, lag, past[0]
         self.energy = energy  # to which it eases, where it is changed
         self._energy = energy
+        self._reach = manner.reach(self.size)
         self.reset()
 
     def reset(self) -> None:
@@ -93,5 +98,6 @@ class CausalPose:
     def _alive(self, pose: FloatArray) -> FloatArray:
         """As lively as was asked, within the head's limits, and breathing."""
         self._energy += float(np.clip(self.energy - self._energy, -ENERGY_STEP, ENERGY_STEP))
-        lively = LIMITS * np.tanh(self._energy * pose / LIMITS)
+        reach = np.minimum(self._energy * self._reach, np.float32(MAX_ENERGY))
+        lively = LIMITS * np.tanh(reach * pose / LIMITS)
         return np.asarray(lively + self._energy * self._breath.step(), np.float32)

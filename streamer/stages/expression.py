@@ -45,7 +45,7 @@ def open_expression(
     engine = engines["expression"]
     if BLINK in engine.spec.inputs:
         return ReferenceExpression(engine, avatar, lookahead, options, script)
-    return UnitExpression(engine, engines.manifest, lookahead, options)
+    return UnitExpression(engine, engines.manifest, avatar, lookahead, options)
 
 
 class ExpressionStage:
@@ -69,10 +69,12 @@ class ExpressionStage:
 class UnitExpression:
     """Face units, 0..1: the network's, and those of an idle face and of what it feels on top."""
 
-    def __init__(self, engine: Engine, manifest: Manifest, lookahead: Lookahead, options: PipelineOptions) -> None:
+    def __init__(
+        self, engine: Engine, manifest: Manifest, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions
+    ) -> None:
         names = manifest.coefficients.expression
         self._stage = ExpressionStage(engine.bind({}), len(names))
-        self._idle = IdleFace(options.seed, names, options.face.energy)
+        self._idle = IdleFace(options.seed, names, options.face.energy, avatar.manner.blinks)
         self._mood = Mood(options.seed, names, options.face.emotion, options.face.intensity)
         self._neutral = np.zeros(len(names), np.float32)
         self._lookahead = lookahead
@@ -123,7 +125,11 @@ class ReferenceExpression:
         self._scale = np.float32(options.face.expression_scale)
         self._rest = self._scale * rest
         self._engine, self._stage = engine, ExpressionStage(engine.bind(constants), len(rest))
-        self._blinks, self._lag, self._script = Blinks(options.seed), lookahead.expression_lag, script
+        self._blinks, self._lag, self._script = (
+            Blinks(options.seed, avatar.manner.blinks),
+            lookahead.expression_lag,
+            script,
+        )
         self._frame, self._missing = 0, self._lag
 
     def push(self, heard: Heard) -> list[FloatArray]:

@@ -9,6 +9,7 @@ import numpy as np
 from engines.runtime import Engines
 from streamer.audio.loudness import SILENCE_DB
 from streamer.avatar.bundle import Avatar
+from streamer.avatar.manner import USUAL, Manner
 from streamer.core.errors import ManifestError
 from streamer.core.frames import FloatArray, Heard, Script
 from streamer.core.options import PipelineOptions
@@ -53,22 +54,23 @@ def open_pose(
         track = rest[None] if face.still or script.pose is None else script.pose
         return GivenPose(track, lookahead.loudness_lag)
     if process == IDLE:
-        return IdlePose(options.seed, lookahead.loudness_lag, face.energy)
+        return IdlePose(options.seed, lookahead.loudness_lag, face.energy, avatar.manner)
     if process == CAUSAL:
-        return CausalPose(engines["pose"], face.pose_style, options.seed, lookahead.expression_lag, face.energy)
+        lag = lookahead.expression_lag
+        return CausalPose(engines["pose"], face.pose_style, options.seed, lag, face.energy, avatar.manner)
     model = PoseVae(engines["pose"], avatar, face.pose_style, options.seed, script.noise)
     if model.size != len(names):
         raise ManifestError(f"family {manifest.family}: stage pose gives {model.size} values, not {', '.join(names)}")
     if face.pose_mode == "offline":
         return OfflinePose(model, rest)
-    return LivePose(model, rest, lookahead.expression_lag)
+    return LivePose(model, rest, lookahead.expression_lag, avatar.manner)
 
 
 class IdlePose:
     """The random process of `pose.HeadPose`, which follows the sound's level. `lag`: frames the level is behind."""
 
-    def __init__(self, seed: int, lag: int, energy: float = 1.0) -> None:
-        self._head, self._lag = HeadPose(seed, energy), lag
+    def __init__(self, seed: int, lag: int, energy: float = 1.0, manner: Manner = USUAL) -> None:
+        self._head, self._lag = HeadPose(seed, energy, manner), lag
         self._missing = lag
 
     def set_energy(self, energy: float) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from engines.runtime import Engine
 from streamer.avatar.bundle import Avatar
+from streamer.avatar.manner import USUAL, Manner
 from streamer.core.errors import ConfigError, ManifestError
 from streamer.core.frames import FloatArray, Heard
 from streamer.stages.mel import LIMIT
@@ -142,7 +143,8 @@ class LivePose:
     `lag`: frames at the start for which there is no window; the head is at rest in them.
     """
 
-    def __init__(self, model: PoseVae, rest: FloatArray, lag: int) -> None:
+    def __init__(self, model: PoseVae, rest: FloatArray, lag: int, manner: Manner = USUAL) -> None:
+        self._reach = manner.reach(model.size)
         self._model, self._rest, self._lag = model, rest, lag
         self._begin()
 
@@ -175,7 +177,7 @@ class LivePose:
         if len(self._ahead) == FADE:
             self._make_ahead()
         target, self._ahead = self._ahead[0], self._ahead[1:]
-        return self._rest + self._follower.step(MOST_RESIDUAL * np.tanh(target / MOST_RESIDUAL))
+        return self._rest + self._follower.step(MOST_RESIDUAL * np.tanh(self._reach * target / MOST_RESIDUAL))
 
     def _make_ahead(self) -> None:
         """Cross-fade the rest of the last block into a new one."""

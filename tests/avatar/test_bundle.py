@@ -126,6 +126,12 @@ def test_keypoints_of_another_number(tiny: Engines, mine: Path) -> None:
         Avatar.load(tiny, "mine")
 
 
+def test_a_manner_of_another_form(tiny: Engines, mine: Path) -> None:
+    np.savez(mine / "arrays.npz", allow_pickle=False, **face() | {"manner": np.ones(3, np.float32)})
+    with pytest.raises(BundleError, match=r"manner is \[3\], expected \[4\]"):
+        Avatar.load(tiny, "mine")
+
+
 def test_landmarks_of_another_number(tiny: Engines, mine: Path) -> None:
     np.savez(mine / "arrays.npz", allow_pickle=False, **face() | {"landmarks": np.zeros((68, 2), np.float32)})
     with pytest.raises(BundleError, match=r"landmarks is \[68, 2\], expected \[478, 2\]"):

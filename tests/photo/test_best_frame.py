@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from streamer.avatar.bundle_files import read_arrays
+from streamer.avatar.manner import Manner
 from streamer.cli.main import main
 from streamer.core.errors import PhotoError
-from streamer.photo.best_frame import STEP, best_frame, choose, is_clip
+from streamer.photo.best_frame import STEP, choose, is_clip, read_clip
 from streamer.vision.landmarks import Landmarker
 from tests.fakes import faces
 from tests.fakes.video import write_video
@@ -45,11 +47,11 @@ def test_the_sharp_picture_of_a_clip_is_found_and_made_an_avatar(
     soft = np.asarray(cv2.GaussianBlur(sharp, (0, 0), 5), np.uint8)
     clip = write_video(tmp_path / "Me Talking.mp4", [*[soft] * STEP, *[sharp] * STEP, *[soft] * STEP])
     assert is_clip(clip)
-    picture, seconds = best_frame(clip, landmarker)
-    assert seconds == pytest.approx(STEP / 25)
-    assert np.abs(picture.astype(float) - sharp).mean() < 4
+    seen = read_clip(clip, landmarker)
+    assert seen.seconds == pytest.approx(STEP / 25)
+    assert np.abs(seen.picture.astype(float) - sharp).mean() < 4
     assert main(["prepare", str(clip)]) == 0
-    assert "took the picture at 0.2 s of the clip" in capsys.readouterr().out
+    assert "took the picture at 0.1 s of the clip" in capsys.readouterr().out
     assert (tmp_path / "avatars" / "me-talking" / "avatar.json").is_file()
 
 
@@ -63,4 +65,19 @@ def test_a_clip_that_gives_no_portrait_is_told_in_a_line(
     else:
         clip.write_bytes(b"no video at all")
     with pytest.raises(PhotoError, match=words):
-        best_frame(clip, landmarker)
+        read_clip(clip, landmarker)
+
+
+def test_the_person_s_manner_goes_into_the_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AVATAR_HOME", str(tmp_path))
+    still = faces.portrait("mina", 256)
+    assert main(["prepare", str(write_video(tmp_path / "calm.mp4", [still] * 125))]) == 0
+    assert "moves as in the clip: 0.5 times the usual pitch, 0.5 times the usual yaw" in capsys.readouterr().out
+    arrays = read_arrays(tmp_path / "avatars" / "calm" / "arrays.npz")
+    assert Manner.of(arrays).yaw == 0.5
+    assert Manner.of(arrays).blinks < 1
+    assert main(["prepare", str(write_video(tmp_path / "brief.mp4", [still] * 25))]) == 0
+    assert "moves as" not in capsys.readouterr().out
+    assert "manner" not in read_arrays(tmp_path / "avatars" / "brief" / "arrays.npz")

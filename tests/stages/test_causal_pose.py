@@ -11,6 +11,7 @@ from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar.bundle import PREPARING
+from streamer.avatar.manner import REACH, Manner
 from streamer.core.errors import ConfigError, ManifestError
 from streamer.core.frames import FloatArray, Heard
 from streamer.stages.causal_pose import CausalPose
@@ -42,7 +43,7 @@ def track(engines: Engines, windows: FloatArray) -> FloatArray:
     return moved(engines, windows)
 
 
-def moved(engines: Engines, windows: FloatArray, cuts: int = FRAMES, **options: float) -> FloatArray:
+def moved(engines: Engines, windows: FloatArray, cuts: int = FRAMES, **options: object) -> FloatArray:
     """The track of one head that hears `cuts` windows at a time."""
     asked = {"style": None, "seed": 0, "lag": 0, **options}
     source = CausalPose(engines["pose"], **asked)  # type: ignore[arg-type]
@@ -75,6 +76,16 @@ def test_a_head_never_jumps_nor_leaves_its_limits(engines: Engines, windows: Flo
 def test_seeds_and_styles_move_differently(engines: Engines, windows: FloatArray, track: FloatArray) -> None:
     assert np.abs(moved(engines, windows, seed=1) - track)[:, :3].max() > 1.0
     assert np.abs(moved(engines, windows, style=20) - track)[:, :3].max() > 0.3
+
+
+def test_a_person_s_manner_is_their_head_s_reach(engines: Engines, windows: FloatArray, track: FloatArray) -> None:
+    mine = moved(engines, windows, manner=Manner(pitch=0.5, yaw=1.7))
+    shares = np.abs(mine).max(0)[:3] / np.abs(track).max(0)[:3]
+    assert 0.45 < shares[0] < 0.7
+    assert 1.2 < shares[1] < 1.75
+    assert shares[2] == pytest.approx(1)
+    wild = moved(engines, windows, manner=Manner(*[REACH[1]] * 3), energy=2.0)
+    np.testing.assert_array_equal(wild[60:], moved(engines, windows, energy=2.0)[60:])  # no more than the liveliest
 
 
 def test_energy_scales_the_motion_down_to_none(engines: Engines, windows: FloatArray, track: FloatArray) -> None:

@@ -53,8 +53,9 @@ RATIO_GAP = (10, 70)  # frames, at random between these
 class Blinks:
     """Blinks as one number a frame, 0 open to 1 closed, for networks that take the lids as an input."""
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int, often: float = 1.0) -> None:
+        """often: times the usual number of blinks."""
+        self._seed, self._often = seed, often
         self.reset()
 
     def reset(self) -> None:
@@ -73,18 +74,20 @@ class Blinks:
         return ratio
 
     def _begin(self) -> None:
-        self._wait = int(self._random.integers(*RATIO_GAP, endpoint=True))
+        self._wait = round(int(self._random.integers(*RATIO_GAP, endpoint=True)) / self._often)
         self._left = list(RATIO_BLINK)
 
 
 class IdleFace:
     """One face. `step` once per video frame; adds to the expression, unit by unit."""
 
-    def __init__(self, seed: int, names: Sequence[str], energy: float = 1.0) -> None:
+    def __init__(self, seed: int, names: Sequence[str], energy: float = 1.0, often: float = 1.0) -> None:
         """names: the family's expression coefficients; units that it lacks are left out.
 
         energy: how lively brows and gaze are, 0 to `core.options.MAX_ENERGY`; a face blinks at any.
+        often: times the usual number of blinks.
         """
+        self._often = often
         self.energy = energy  # may be changed: what it governs eases by itself
         self._seed = seed
         self._index = {name: number for number, name in enumerate(names)}
@@ -126,7 +129,9 @@ class IdleFace:
         if self._blink_wait <= 0:
             self._blink = self._new_blink()
             gap = BLINK_GAP_MEDIAN * float(np.exp(BLINK_GAP_SPREAD * self._random.standard_normal()))
-            seconds = 0.12 if self._random.random() < DOUBLE_BLINK else float(np.clip(gap, *BLINK_GAP_LIMITS))
+            seconds = (
+                0.12 if self._random.random() < DOUBLE_BLINK else float(np.clip(gap, *BLINK_GAP_LIMITS)) / self._often
+            )
             self._blink_wait = round(FPS * seconds)
         return 0.0
 
@@ -137,7 +142,11 @@ class IdleFace:
 
     def _blink_soon(self, probability: float) -> None:
         """Blink now, perhaps, unless a blink is under way or was a moment ago."""
-        if self._random.random() < probability and not self._blink and self._blink_wait < FPS * BLINK_GAP_MEDIAN:
+        if (
+            self._random.random() < probability * min(self._often, 1.0)
+            and not self._blink
+            and self._blink_wait < FPS * BLINK_GAP_MEDIAN
+        ):
             self._blink_wait = min(self._blink_wait, 1)
 
     def _hear_phrases(self, speech: float) -> None:

@@ -16,7 +16,9 @@ from __future__ import annotations
 import numpy as np
 
 from streamer.audio.loudness import SpeechActivity
+from streamer.avatar.manner import USUAL, Manner
 from streamer.core.frames import FloatArray
+from streamer.core.options import MAX_ENERGY
 from streamer.core.rates import FPS
 
 POSE_NAMES = ("pitch", "yaw", "roll", "tx", "ty", "tz")
@@ -80,9 +82,11 @@ class HeadPose:
     """One head. `step` once per video frame; the same seed and the same loudness give the same motion.
 
     energy: how lively it is, 0 (still) to `core.options.MAX_ENERGY`; 1 is a person in conversation.
+    manner: whose it is.
     """
 
-    def __init__(self, seed: int, energy: float = 1.0) -> None:
+    def __init__(self, seed: int, energy: float = 1.0, manner: Manner = USUAL) -> None:
+        self._reach = manner.reach().astype(np.float64)
         self.energy = energy  # to which it eases, where it is changed
         self._seed = seed
         self._energy = energy
@@ -116,7 +120,8 @@ class HeadPose:
         pose = self._turn.value + self._drift.value + self._breath.step()
         pose[0] += self._nod.value[0] + self._lift.value[0]
         pose[2] += _ROLL_WITH_YAW * self._turn.value[1]
-        return np.asarray(LIMITS * np.tanh(self._energy * pose / LIMITS), np.float32)
+        reach = np.minimum(self._energy * self._reach, MAX_ENERGY)
+        return np.asarray(LIMITS * np.tanh(reach * pose / LIMITS), np.float32)
 
     def _choose_turn(self, speech: float) -> None:
         self._hold_left -= 1 / FPS

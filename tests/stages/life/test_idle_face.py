@@ -47,6 +47,15 @@ def test_it_blinks_as_often_as_people_do_and_closes_both_eyes(seed: int) -> None
     assert closed.mean() < 0.05  # open nearly all the time
 
 
+def test_some_people_blink_more_than_others() -> None:
+    def count(often: float) -> int:
+        face = IdleFace(3, NAMES, often=often)
+        return len(blinks(column(np.array([face.step(QUIET) for _ in range(120 * FPS)]), "eyeBlinkLeft")))
+
+    assert count(0.5) < 0.7 * count(1.0)
+    assert count(2.0) > 1.5 * count(1.0)
+
+
 def blinks(lids: FloatArray) -> list[FloatArray]:
     """Stretches in which the lids are on their way, each with its closures."""
     away = np.flatnonzero(lids > 0.15)
