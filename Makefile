@@ -18,11 +18,15 @@ LOSS ?= 0
 MINUTES ?= 10
 AUDIO ?= tests/data/speech.ogg
 CARD ?= build/score
-# Live sound and video leave the processor idle for half of the time: tests without a process use it, as far as it is idle.
+LIVE ?= 2
+# Else each of the hundreds of programs that tests start would compile our modules anew, where the environment says so.
+unexport PYTHONDONTWRITEBYTECODE
+# Live sound and video leave the processor idle for half of the time: LIVE files of tests that start a process run at a
+# time, in the order in which they are found (the longest come first), and those without a process take what is left.
 define RUN_TESTS
 @quick=$$(mktemp); nice -n 10 $(BIN)/python -m pytest -m "not process" -p no:cacheprovider >$$quick 2>&1 & pid=$$!; \
 trap 'kill $$pid 2>/dev/null; rm -f $$quick' EXIT; trap 'exit 130' INT TERM; \
-$(BIN)/python -m pytest -m process; live=$$?; \
+$(BIN)/python -m pytest -m process --numprocesses $(LIVE) --dist loadfile --no-loadscope-reorder; live=$$?; \
 wait $$pid; rest=$$?; pid=; cat $$quick; exit $$((live + rest))
 endef
 
@@ -31,7 +35,7 @@ endef
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
-	@echo "  Variables: HOST, PORT of run; JSON, SESSIONS, SIZES, SECONDS_EACH, LOSS of bench; PYTHON of setup."
+	@echo "  Variables: HOST, PORT of run; JSON, SESSIONS, SIZES, SECONDS_EACH, LOSS of bench; LIVE of test; PYTHON of setup."
 
 setup: $(VENV)/.installed  ## install what serving needs into .venv
 

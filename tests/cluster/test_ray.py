@@ -34,6 +34,8 @@ pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore")]
 
 SECRET = b"of the cluster"
 NODE: dict[str, Any] = {"num_cpus": 0, "object_store_memory": 80 << 20, "resources": {CORES: 1}}
+# A node that is gone is missed after two seconds of silence, in place of twenty.
+HEALTH = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_failure_threshold": 2}
 PATIENCE_S = 240.0
 TRIES = 4  # Ray gives a node half a minute to start, which a busy machine may not have
 
@@ -54,7 +56,7 @@ def patiently(begin: Any) -> Any:
 def nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    head = {**NODE, "include_dashboard": False}
+    head = {**NODE, "include_dashboard": False, "_system_config": HEALTH}
     cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     try:
         second = patiently(lambda: cluster.add_node(**NODE))

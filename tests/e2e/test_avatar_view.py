@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from clients.speech import SpeechClient
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests import ROOT
-from tests.e2e.browser import ARGUMENTS, CHROMIUM
+from tests.e2e.browser import CHROMIUM, Chromium
 from tests.e2e.firefox import FIREFOX, firefox
 from tests.fakes.spoken import SAMPLE_RATE, steps
 
@@ -76,17 +76,15 @@ async def pages(site: Site, listener: socket.socket) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def page(site: Site, listener: socket.socket) -> AsyncIterator[Page]:
-    async with pages(site, listener) as url, async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-        opened = await (await chromium.new_context()).new_page()
+async def page(chromium: Chromium, site: Site, listener: socket.socket) -> AsyncIterator[Page]:
+    async with pages(site, listener) as url, chromium.page() as opened:
         await opened.goto(url)
         yield opened
-        await chromium.close()
 
 
-async def test_it_lives_on_another_site(site: Site) -> None:
-    async with page(site, site.listener) as opened:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_it_lives_on_another_site(chromium: Chromium, site: Site) -> None:
+    async with page(chromium, site, site.listener) as opened:
         await opened.wait_for_function("Boolean(customElements.get('avatar-view'))")
         await opened.evaluate("window.view = document.querySelector('avatar-view')")
         await opened.wait_for_function("view.shadowRoot.querySelector('img').naturalWidth > 0")  # its portrait
@@ -123,9 +121,10 @@ async def test_it_lives_in_firefox(site: Site) -> None:
         assert await tab.evaluate("errors") == []
 
 
-async def test_a_page_of_a_site_that_is_not_named_gets_nothing(site: Site) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_page_of_a_site_that_is_not_named_gets_nothing(chromium: Chromium, site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        async with page(site, listener) as opened:
+        async with page(chromium, site, listener) as opened:
             await opened.wait_for_timeout(500)
             assert not await opened.evaluate("Boolean(customElements.get('avatar-view'))")
             status = await opened.evaluate(

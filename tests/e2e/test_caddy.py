@@ -9,12 +9,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from playwright.async_api import Response, async_playwright, expect
+from playwright.async_api import Response, expect
 
 from streamer.access.secret import new_secret
 from streamer.access.tokens import mint
 from streamer.measure.launched_server import launch
-from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
+from tests.e2e.browser import CHROMIUM, MICROPHONE, Chromium
 from tests.fakes.certificates import Pair, write_pair
 from tests.fakes.ports import free_port, until_open
 
@@ -61,7 +61,8 @@ def proxied(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
             process.wait(10)
 
 
-async def test_a_conversation_comes_about_by_the_public_address(proxied: tuple[str, Pair]) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_conversation_comes_about_by_the_public_address(chromium: Chromium, proxied: tuple[str, Pair]) -> None:
     public, _ = proxied
     places: list[str] = []
 
@@ -69,9 +70,7 @@ async def test_a_conversation_comes_about_by_the_public_address(proxied: tuple[s
         if response.status == 201:
             places.extend(value for name, value in response.headers.items() if name in ("location", "avatar-watch"))
 
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *MICROPHONE])
-        page = await browser.new_page(ignore_https_errors=True)
+    async with chromium.page(*MICROPHONE, ignore_https_errors=True) as page:
         page.on("response", note)
         await page.goto(f"{public}#token={mint(SECRET, 'ada', ['talk'], 600)}")
         await page.wait_for_selector("#start:enabled")
@@ -80,7 +79,6 @@ async def test_a_conversation_comes_about_by_the_public_address(proxied: tuple[s
         await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=20_000)
         await page.click("#start")
         await page.wait_for_function("() => document.body.dataset.state === 'idle'")
-        await browser.close()
     assert len(places) == 2
     assert all(place.startswith(public) for place in places)
 

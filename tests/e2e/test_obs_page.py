@@ -15,7 +15,7 @@ import aiohttp
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from clients.speech import SpeechClient
 from streamer.core.frames import ByteArray
@@ -23,7 +23,7 @@ from streamer.desktop.preview import MOST_VIEWERS, Preview
 from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.stages.face_option_table import OPTIONS
 from tests import ROOT
-from tests.e2e.browser import ARGUMENTS, CHROMIUM, speaking
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, NO_MICROPHONE, Chromium, speaking
 from tests.fakes import faces
 from tests.fakes.ports import free_port
 from tests.fakes.sound import speech_like
@@ -31,7 +31,6 @@ from tests.fakes.sound import speech_like
 SIDE = 512  # of the browser source, in pixels
 KEY = "a-secret-of-the-stage"
 SAMPLE_RATE = 16_000
-MUTE = ["--use-fake-device-for-media-stream", "--deny-permission-prompts"]  # as OBS is by default
 # Keeps the connection for its statistics, and what each picture looked like once the page has painted it: the alpha of
 # a corner and of the face's middle, and the mouth's grey values.
 SPY = """
@@ -76,21 +75,15 @@ def server() -> Iterator[LaunchedServer]:
 
 
 @asynccontextmanager
-async def browser(*arguments: str) -> AsyncIterator[tuple[Page, list[str]]]:
+async def browser(chromium: Chromium, *arguments: str) -> AsyncIterator[tuple[Page, list[str]]]:
     """A page as a Browser Source has it, and the errors it met. Not `--disable-gpu`: it would take WebGL along."""
     errors: list[str] = []
-    usual = [argument for argument in ARGUMENTS if argument != "--disable-gpu"]
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=[*usual, "--enable-unsafe-swiftshader", *arguments]
-        )
-        context = await chromium.new_context(viewport={"width": SIDE, "height": SIDE})
-        opened = await context.new_page()
+    usual = [*(argument for argument in ARGUMENTS if argument != "--disable-gpu"), "--enable-unsafe-swiftshader"]
+    async with chromium.page(*arguments, base=usual, viewport={"width": SIDE, "height": SIDE}) as opened:
         opened.on("pageerror", lambda error: errors.append(str(error)))
         opened.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
         await opened.add_init_script(SPY)
         yield opened, errors
-        await chromium.close()
 
 
 async def shown(opened: Page, kind: str = "canvas") -> None:
@@ -119,11 +112,12 @@ def is_face_over_nothing(picture: ByteArray) -> bool:
 
 
 @pytest.mark.process
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("painter", "arguments"), [("webgl2", []), ("2d", ["--disable-3d-apis"])])
 async def test_the_face_speaks_over_nothing(
-    server: LaunchedServer, microphone: Path, painter: str, arguments: list[str]
+    chromium: Chromium, server: LaunchedServer, microphone: Path, painter: str, arguments: list[str]
 ) -> None:
-    async with browser(*speaking(microphone), *arguments) as (opened, errors):
+    async with browser(chromium, *speaking(microphone), *arguments) as (opened, errors):
         await opened.goto(f"{server.url}obs?avatar=kofi")
         await shown(opened)
         await opened.evaluate("watch()")
@@ -146,7 +140,10 @@ async def test_the_face_speaks_over_nothing(
 
 
 @pytest.mark.process
-async def test_speech_is_seen_and_heard_after_a_restart_too_until_a_newer_page_comes(tiny_folder: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_speech_is_seen_and_heard_after_a_restart_too_until_a_newer_page_comes(
+    chromium: Chromium, tiny_folder: Path
+) -> None:
     port = free_port()
     arguments = ["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4", "--port", str(port)]
     speech = (speech_like(1.0) * 3 * 32767).clip(-32768, 32767).astype("<i2").tobytes()
@@ -163,7 +160,7 @@ async def test_speech_is_seen_and_heard_after_a_restart_too_until_a_newer_page_c
         mouths = np.array([mouth for _, _, mouth in await opened.evaluate("seen")])
         assert mouths.std(axis=0).max() > 5.0
 
-    async with browser("--deny-permission-prompts") as (opened, _):
+    async with browser(chromium, "--deny-permission-prompts") as (opened, _):
         with launch(arguments) as first:
             await opened.goto(f"{first.url}obs?speech=1&key={KEY}")
             await speak(opened)
@@ -183,8 +180,11 @@ async def test_speech_is_seen_and_heard_after_a_restart_too_until_a_newer_page_c
 
 
 @pytest.mark.process
-async def test_without_a_microphone_the_portrait_stays_and_a_line_says_what_to_do(server: LaunchedServer) -> None:
-    async with browser(*MUTE) as (opened, errors):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_without_a_microphone_the_portrait_stays_and_a_line_says_what_to_do(
+    chromium: Chromium, server: LaunchedServer
+) -> None:
+    async with browser(chromium, *NO_MICROPHONE) as (opened, errors):
         await opened.goto(f"{server.url}obs?avatar=mina")
         line = await told(opened)
         picture = await screenshot(opened)
@@ -195,8 +195,9 @@ async def test_without_a_microphone_the_portrait_stays_and_a_line_says_what_to_d
 
 
 @pytest.mark.process
-async def test_other_backgrounds_fill_the_picture(server: LaunchedServer, microphone: Path) -> None:
-    async with browser(*speaking(microphone)) as (opened, errors):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_other_backgrounds_fill_the_picture(chromium: Chromium, server: LaunchedServer, microphone: Path) -> None:
+    async with browser(chromium, *speaking(microphone)) as (opened, errors):
         await opened.goto(f"{server.url}obs?background=00b140&fit=cover")
         await shown(opened, "video")
         await asyncio.sleep(0.5)
@@ -230,8 +231,9 @@ MISTAKES = [
 
 
 @pytest.mark.process
-async def test_a_mistake_in_the_address_is_one_line_on_the_page(server: LaunchedServer) -> None:
-    async with browser(*MUTE) as (opened, _):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_mistake_in_the_address_is_one_line_on_the_page(chromium: Chromium, server: LaunchedServer) -> None:
+    async with browser(chromium, *NO_MICROPHONE) as (opened, _):
         elements = None
         for query, words in MISTAKES:
             await opened.goto(f"{server.url}obs?{query}")
@@ -251,8 +253,9 @@ STYLE = """css => {
 
 
 @pytest.mark.process
-async def test_custom_css_of_obs_is_taken(server: LaunchedServer) -> None:
-    async with browser() as (opened, _), Preview(clear=True).served(0) as page:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_custom_css_of_obs_is_taken(chromium: Chromium, server: LaunchedServer) -> None:
+    async with browser(chromium) as (opened, _), Preview(clear=True).served(0) as page:
         for address in (f"{server.url}obs", page):
             await opened.goto(address, wait_until="commit")
             await opened.wait_for_selector("body", state="attached")
@@ -283,8 +286,11 @@ def disc(red: int) -> ByteArray:
 
 
 @pytest.mark.process
-async def test_the_page_of_avatar_mic_is_clear_and_finds_a_program_that_was_started_anew() -> None:
-    async with browser() as (opened, errors):
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_page_of_avatar_mic_is_clear_and_finds_a_program_that_was_started_anew(
+    chromium: Chromium,
+) -> None:
+    async with browser(chromium) as (opened, errors):
         first = Preview(clear=True)
         async with first.served(0) as page:
             port = int(page.rstrip("/").rpartition(":")[2])
@@ -302,9 +308,12 @@ async def test_the_page_of_avatar_mic_is_clear_and_finds_a_program_that_was_star
 
 
 @pytest.mark.process
-async def test_a_page_of_avatar_mic_that_was_one_too_many_shows_the_face_when_another_is_closed() -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_page_of_avatar_mic_that_was_one_too_many_shows_the_face_when_another_is_closed(
+    chromium: Chromium,
+) -> None:
     preview = Preview(clear=True)
-    async with browser() as (opened, _), preview.served(0) as page:
+    async with browser(chromium) as (opened, _), preview.served(0) as page:
         preview.show(0, disc(50))
         async with aiohttp.ClientSession() as http, AsyncExitStack() as others:
             for _ in range(MOST_VIEWERS):

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests import ROOT
-from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
+from tests.e2e.browser import CHROMIUM, MICROPHONE, Chromium
 from tests.fakes.ports import free_port, until_open
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -34,6 +34,7 @@ WAYS = {
 
 pytestmark = [
     pytest.mark.process,
+    pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(NGINX is None, reason="NO NGINX: proxies are not tested on this machine"),
     pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: the page behind proxies is not tested on this machine"),
 ]
@@ -83,10 +84,8 @@ def _configuration(folder: Path, server: str, ports: list[int]) -> str:
 
 
 @pytest.mark.parametrize("way", list(WAYS))
-async def test_a_conversation_comes_about_behind_a_proxy(proxied: Proxied, way: str) -> None:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *MICROPHONE])
-        page = await browser.new_page()
+async def test_a_conversation_comes_about_behind_a_proxy(chromium: Chromium, proxied: Proxied, way: str) -> None:
+    async with chromium.page(*MICROPHONE) as page:
         await page.goto(proxied.pages[way])
         await page.wait_for_selector("#start:enabled")
         await expect(page.locator("#faces img")).to_have_count(4)
@@ -96,7 +95,6 @@ async def test_a_conversation_comes_about_behind_a_proxy(proxied: Proxied, way: 
         await expect(page.locator(".own")).to_be_hidden()
         await page.click("#start")
         await page.wait_for_function("() => document.body.dataset.state === 'idle'")
-        await browser.close()
 
 
 @pytest.mark.parametrize("way", list(WAYS))

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from streamer.measure.doctor.finding import Weight
 from streamer.measure.doctor.reach import turn
 from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.webrtc.turn_credentials import Turn
-from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
+from tests.e2e.browser import CHROMIUM, MICROPHONE, Chromium
 from tests.fakes.ports import free_port, until_open
 
 COTURN = shutil.which("turnserver")
@@ -73,10 +73,9 @@ def relayed(relay: tuple[str, Path], tiny_folder: Path) -> Iterator[LaunchedServ
         yield server
 
 
-async def test_the_face_comes_through_the_relay(relayed: LaunchedServer) -> None:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *MICROPHONE])
-        page = await browser.new_page()
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_face_comes_through_the_relay(chromium: Chromium, relayed: LaunchedServer) -> None:
+    async with chromium.page(*MICROPHONE) as page:
         await page.add_init_script(RELAY_ONLY)
         await page.goto(relayed.url)
         await page.wait_for_selector("#start:enabled")
@@ -85,15 +84,15 @@ async def test_the_face_comes_through_the_relay(relayed: LaunchedServer) -> None
         await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=20_000)
         kinds = await page.evaluate("window.kinds")
         await page.click("#start")
-        await browser.close()
     assert kinds
     assert all(kind == ["relay", "tcp"] for kind in kinds)
 
 
-async def test_the_page_tells_what_a_call_needs_before_there_is_one(relayed: LaunchedServer) -> None:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *MICROPHONE])
-        page = await browser.new_page()
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_page_tells_what_a_call_needs_before_there_is_one(
+    chromium: Chromium, relayed: LaunchedServer
+) -> None:
+    async with chromium.page(*MICROPHONE) as page:
         await page.goto(relayed.url)
         await page.wait_for_selector("#start:enabled")
         await page.click("#check")
@@ -105,7 +104,6 @@ async def test_the_page_tells_what_a_call_needs_before_there_is_one(relayed: Lau
             await expect(lines.nth(number)).to_contain_text(f"✓ {subject}: {words}", timeout=20_000)
         await page.click("#checks button")
         await expect(page.locator("#checks")).to_be_hidden()
-        await browser.close()
 
 
 def test_the_doctor_gets_a_relay_and_tells_a_wrong_secret(relay: tuple[str, Path]) -> None:

@@ -14,7 +14,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
@@ -29,7 +29,7 @@ from streamer.photo.messages import Made, MakeAvatar, Refused
 from streamer.server.photo_desk import notes_of, plain_title
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from tests import ROOT
-from tests.e2e.browser import ARGUMENTS, CHROMIUM
+from tests.e2e.browser import CHROMIUM, chromium_started
 
 PHOTO = ROOT / "engines" / "starter" / "avatars" / "kofi" / "portrait.webp"
 PATIENCE_MS = 90_000  # a photo is worked on at low priority, so a busy machine takes its time
@@ -149,9 +149,7 @@ async def test_of_several_people_one_is_chosen(server: LaunchedServer) -> None:
 @pytest.mark.process
 @pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: the page is not tested on this machine")
 async def test_on_the_page_a_photo_is_chosen_and_becomes_the_chosen_face(server: LaunchedServer) -> None:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = await browser.new_page()
+    async with chromium_started() as chromium, chromium.page() as page:
         await page.goto(server.url)
         await expect(page.locator(".own")).to_be_visible()
         faces = await page.locator("#faces input[type=radio]").count()
@@ -179,7 +177,6 @@ async def test_on_the_page_a_photo_is_chosen_and_becomes_the_chosen_face(server:
         await page.click("#edit-delete")
         await expect(page.locator("#faces input[type=radio]")).to_have_count(faces)
         await expect(page.locator("#portrait")).to_have_attribute("src", re.compile("mina"))
-        await browser.close()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from clients.speech import SpeechClient, SpeechClientError
 from streamer.access.grant import SCOPES
@@ -28,7 +28,7 @@ from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.measure.onsets import vowels
 from streamer.server.routes.scopes import SCOPES as NEEDED
 from streamer.web.access import SUBPROTOCOL
-from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE
+from tests.e2e.browser import CHROMIUM, MICROPHONE, chromium_started
 from tests.families import tiny_family
 from tests.waiting import PATIENCE_S
 
@@ -234,9 +234,11 @@ async def test_a_token_has_so_many_sessions_at_a_time(server: LaunchedServer) ->
 
 @pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: the page is not tested on this machine")
 async def test_the_page_takes_a_token_from_its_address_or_asks_for_one(server: LaunchedServer) -> None:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *MICROPHONE])
-        page = await browser.new_page()
+    async with (
+        chromium_started() as chromium,
+        chromium.page(*MICROPHONE) as page,
+        chromium.page(*MICROPHONE) as other,
+    ):
         await page.goto(f"{server.url}#token={token('bob')}")
         await page.wait_for_selector("#start:enabled")
         assert "token" not in page.url
@@ -248,7 +250,6 @@ async def test_the_page_takes_a_token_from_its_address_or_asks_for_one(server: L
         await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=20_000)
         await page.click("#start")
         await page.wait_for_function("() => document.body.dataset.state === 'idle'")
-        other = await (await browser.new_context()).new_page()
         await other.goto(server.url)
         await expect(other.locator("#access")).to_be_visible()
         await other.fill("#access-token", "nonsense")
@@ -258,4 +259,3 @@ async def test_the_page_takes_a_token_from_its_address_or_asks_for_one(server: L
         await other.click("#access button")
         await other.wait_for_selector("#start:enabled")
         await expect(other.locator("#access")).to_be_hidden()
-        await browser.close()
