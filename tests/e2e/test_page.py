@@ -248,7 +248,7 @@ async def test_full_screen_and_picture_in_picture_come_and_go(chromium: Chromium
 async def test_another_face_is_put_on_within_a_call(chromium: Chromium, server: LaunchedServer) -> None:
     async with browsing(chromium, *MICROPHONE) as page:
         sockets: list[object] = []
-        page.on("websocket", sockets.append)
+        page.on("websocket", lambda socket: sockets.append(socket))
         await ready(page, server.url)
         await page.evaluate("window.view = document.querySelector('avatar-view')")
         await page.click("#start")
