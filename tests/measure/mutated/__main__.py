@@ -200,8 +200,8 @@ def complaints(log: Path) -> Row:
     lines = log.read_text(encoding="utf-8").splitlines()
     words = ("Traceback", "Error", "never awaited", "WARNING")
     ends = Counter(found[1] for line in lines if (found := re.search(r"session \d+ ends: (.*?)(?:, after|$)", line)))
-    found = [line for line in lines if any(word in line for word in words)]
-    row: Row = {"lines": len(lines), "complaints": found[:40], "ends": dict(ends.most_common(20))}
+    complained = [line for line in lines if any(word in line for word in words)]
+    row: Row = {"lines": len(lines), "complaints": complained[:40], "ends": dict(ends.most_common(20))}
     print(json.dumps(row), flush=True)
     return row
 
