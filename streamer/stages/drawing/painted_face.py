@@ -5,14 +5,18 @@ from __future__ import annotations
 import copy
 
 from engines.errors import ManifestError
+from engines.manifest import Manifest
 from engines.runtime import Engines
 from streamer.avatar.bundle import Avatar
 from streamer.avatar.condition_maps import ConditionRasterizer
 from streamer.core.frames import ByteArray, FloatArray, Paint
+from streamer.stages.drawing.eye_opening import Opening, as_complex, openings
 from streamer.stages.drawing.eyelids import Eyelids
 from streamer.stages.drawing.face_flow import FaceFlow
 from streamer.stages.drawing.painted_windows import PaintedWindows, WindowPainter
 from streamer.stages.drawing.photo_canvas import PhotoCanvas
+
+BLINK = ("eyeBlinkLeft", "eyeBlinkRight")
 
 
 class PaintedFace:
@@ -32,6 +36,7 @@ class PaintedFace:
         self._flow = FaceFlow(engines["render"], avatar, self._network)
         self._painter = WindowPainter(engines["paint"], avatar, rasterizer.topology)
         self._windows = PaintedWindows(self._painter.points, self._network)
+        self._eyes = _eyes(engines.manifest, avatar)
         self._canvases: dict[int, tuple[PhotoCanvas, Eyelids | None]] = {}  # by size, shared with what `at` makes
         self._size = self._network
 
@@ -69,10 +74,21 @@ class PaintedFace:
         return self._canvases[size]
 
     def _made_canvas(self, size: int) -> tuple[PhotoCanvas, Eyelids | None]:
-        known, scale = self._avatar.constants, self._painter.scale
+        scale = self._painter.scale
         corners = [(int(top) * scale, int(left) * scale) for top, left in self._painter.corners]
         canvas = PhotoCanvas(self._avatar.photo, corners, self._network * scale, size)
-        landmarks = known.get("landmarks")
-        if landmarks is None:
-            return canvas, None
-        return canvas, Eyelids(canvas.source, landmarks, known["source_keypoints"][0])
+        return canvas, Eyelids(canvas.source, self._eyes) if self._eyes else None
+
+
+def _eyes(manifest: Manifest, avatar: Avatar) -> list[Opening]:
+    """The photo's open eyes; none in a bundle from before there were landmarks in it."""
+    known, names = avatar.constants, manifest.coefficients.expression
+    if (landmarks := known.get("landmarks")) is None:
+        return []
+    points = known["source_keypoints"][0]
+    eyes = openings(avatar.photo, landmarks, points)
+    if (basis := known.get("basis")) is not None:
+        blink = points + sum(basis[names.index(unit)] for unit in BLINK if unit in names)
+        for eye in eyes:
+            eye.shut_at(as_complex(blink))
+    return eyes

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 
 from streamer.core.frames import ByteArray, FloatArray
-from streamer.stages.drawing.eyelids import (
+from streamer.stages.drawing.eye_opening import (
     LEFT_BROW,
     LEFT_EYE,
     LEFT_IRIS,
     RIGHT_BROW,
     RIGHT_EYE,
     RIGHT_IRIS,
-    Eyelids,
+    as_complex,
+    openings,
 )
+from streamer.stages.drawing.eyelids import Eyelids
 
 SIZE = 256
 WIDE, HIGH = 24, 9  # half an eye, in pixels
@@ -50,7 +52,7 @@ def photo(skin: tuple[int, int, int] = SKIN) -> ByteArray:
 
 def laid(frame: ByteArray, own: ByteArray, shut: float, moved: FloatArray | None = None) -> ByteArray:
     made = frame.copy()
-    Eyelids(own, mesh(), mesh()).lay(made, mesh(shut) if moved is None else moved)
+    Eyelids(own, openings(own, mesh(), mesh())).lay(made, mesh(shut) if moved is None else moved)
     return made
 
 
@@ -105,5 +107,45 @@ def test_a_head_at_the_picture_s_edge_is_cut_off_there() -> None:
 
 def test_a_photo_with_shut_eyes_has_nothing_to_shut() -> None:
     frame = photo()
-    Eyelids(photo(), mesh(0.95), mesh(0.95)).lay(frame, mesh(1))
+    eyes = openings(photo(), mesh(0.95), mesh(0.95))
+    assert not eyes
+    Eyelids(photo(), eyes).lay(frame, mesh(1))
     np.testing.assert_array_equal(frame, photo())
+
+
+@pytest.mark.parametrize("skin", SKINS)
+def test_no_white_is_left_where_landmarks_lie_inside_the_eye(skin: tuple[int, int, int]) -> None:
+    """Those of rendered people do, by up to a tenth of the eye's width."""
+    points = mesh()
+    for (x, y), ring in zip(MIDDLES, (RIGHT_EYE, LEFT_EYE), strict=True):
+        middle = np.array([x, y]) * (2 / SIZE) - 1
+        points[list(ring)] = middle + (points[list(ring)] - middle) * (0.93, 0.75)
+    made, own = photo(skin), photo(skin)
+    Eyelids(own, openings(own, points, mesh())).lay(made, mesh(1))
+    for x, y in MIDDLES:
+        eye = made[y - HIGH : y + HIGH + 2, x - WIDE : x + WIDE].astype(int)
+        assert not (np.abs(eye - WHITE).max(-1) < 20).any()
+        assert not (np.abs(eye - IRIS).max(-1) < 20).any()
+
+
+def test_large_eyes_shut_at_a_whole_blink_though_their_lids_do_not_meet() -> None:
+    own = photo()
+    eyes = openings(own, mesh(), mesh())
+    half, whole = own.copy(), own.copy()
+    Eyelids(own, eyes).lay(half, mesh(0.6))
+    for eye in eyes:
+        eye.shut_at(as_complex(mesh(0.6)))
+    Eyelids(own, eyes).lay(whole, mesh(0.6))
+    for x, y in MIDDLES:
+        assert (np.abs(half[y : y + HIGH, x].astype(int) - IRIS).max(-1) < 20).any()
+        assert np.abs(whole[y - HIGH : y + HIGH - 2, x].astype(int) - SKIN).max() <= 3
+
+
+def test_lashes_are_not_stretched_with_the_skin() -> None:
+    own = photo()
+    for x, y in MIDDLES:
+        for across in range(-WIDE, WIDE, 6):
+            cv2.line(own, (x + across, y - 6), (x + round(across * 1.2), y - HIGH - 12), LASH, 1)
+    made = laid(own, own, 1).astype(int)
+    for x, y in MIDDLES:
+        assert np.abs(made[y - HIGH - 2 : y, x - WIDE // 2 : x + WIDE // 2] - SKIN).max() <= 6
