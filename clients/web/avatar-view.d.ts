@@ -43,6 +43,14 @@ export interface Report {
   left_out: string | null;
 }
 
+/** A frame of a face that is not drawn (attribute `numbers`): docs/numbers.md. */
+export interface NumbersFrame {
+  time_ms: number;
+  /** ARKit's 52 units, 0 to 1. */
+  blendshapes: Record<string, number>;
+  head: { pitch: number; yaw: number; roll: number; tx: number; ty: number; tz: number };
+}
+
 export interface MicrophoneState {
   open: boolean;
   muted: boolean;
@@ -57,6 +65,7 @@ export interface AvatarViewEventMap {
   "avatar-error": CustomEvent<{ message: string }>;
   "avatar-report": CustomEvent<Report>;
   "avatar-microphone": CustomEvent<MicrophoneState>;
+  "avatar-numbers": CustomEvent<NumbersFrame>;
   /** The browser plays no sound before a click. */
   "avatar-blocked": CustomEvent<Record<string, never>>;
 }

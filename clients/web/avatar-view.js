@@ -5,14 +5,17 @@
 //
 // Another site's page needs `avatar serve --allow-origin https://PAGE`.
 
-import { ask, token } from "./access.js";
+import { token } from "./access.js";
 import { Call } from "./call.js";
 import { ControlLine } from "./control-line.js";
 import { Keeper } from "./keeper.js";
+import { adjust, play } from "./loudspeaker.js";
 import { list } from "./microphone.js";
+import { numbersOf } from "./numbers-line.js";
 import { showPortrait } from "./portrait.js";
 import { readout } from "./readout.js";
-import { explain, refusal, sentence } from "./server.js";
+import { interrupt, say } from "./saying.js";
+import { explain, sentence } from "./server.js";
 import { steering } from "./steering.js";
 import { Voice } from "./voice.js";
 
@@ -40,6 +43,7 @@ export class AvatarView extends HTMLElement {
   #voice = new Voice({ call: this.#call, start: () => this.#begun(), told: () => this.#tellMicrophone() });
   #control = new ControlLine((event) => this.#take(event));
   #keeper = null;
+  #numbers = null; // ends them
   #state = "idle";
   #changed = new Set();
   #steered = -Infinity; // when
@@ -54,7 +58,7 @@ export class AvatarView extends HTMLElement {
 
   connectedCallback() {
     this.#showPortrait();
-    this.#adjustSound();
+    adjust(this, this.video);
     window.addEventListener("pagehide", this.#leave);
     if (this.hasAttribute("autostart")) this.start();
   }
@@ -67,7 +71,7 @@ export class AvatarView extends HTMLElement {
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
     if (name === "alt") this.#image.alt = now ?? "";
-    else if (name === "muted" || name === "volume") this.#adjustSound();
+    else if (name === "muted" || name === "volume") adjust(this, this.video);
     else if (name === "microphone") this.#voice.choose(now ?? "").catch((error) => this.#complain(error));
     else {
       if (!this.#changed.size) queueMicrotask(() => this.#settle()); // several are set at a time
@@ -144,17 +148,12 @@ export class AvatarView extends HTMLElement {
 
   /** Say a text after what is said already, or in its place; resolves with its number when all of it is on its way. */
   async say(text, { language = "en", interrupt = false } = {}) {
-    const query = new URLSearchParams({ language, interrupt: interrupt ? "1" : "0" });
-    const response = await ask(`${this.#location()}/say?${query}`, { method: "POST", body: text, token: this.#token() });
-    if (!response.ok) throw await refusal(response);
-    return (await response.json()).speech;
+    return say(this.#location(), this.#token(), text, { language, interrupt });
   }
 
   /** Silence, at once; resolves with the milliseconds that were heard of the texts said. */
   async interrupt() {
-    const response = await ask(`${this.#location()}/say`, { method: "DELETE", token: this.#token() });
-    if (!response.ok) throw await refusal(response);
-    return (await response.json()).heard_ms;
+    return interrupt(this.#location(), this.#token());
   }
 
   /** Send a message of the control protocol (docs/control.md), such as { type: "gesture", name: "nod" }. */
@@ -179,6 +178,7 @@ export class AvatarView extends HTMLElement {
 
   #query() {
     const query = new URLSearchParams(this.hasAttribute("speech") ? { speech: "1" } : {});
+    if (this.hasAttribute("numbers")) query.set("pictures", "0");
     for (const name of OF_THE_SESSION) if (this.getAttribute(name)) query.set(name, this.getAttribute(name));
     return query;
   }
@@ -210,7 +210,8 @@ export class AvatarView extends HTMLElement {
   }
 
   #again() {
-    Object.assign(this.#call, { server: this.#server(), always: this.hasAttribute("autostart") });
+    const [always, pictures] = [this.hasAttribute("autostart"), !this.hasAttribute("numbers")];
+    Object.assign(this.#call, { server: this.#server(), always, pictures });
     return this.#call.start();
   }
 
@@ -240,9 +241,10 @@ export class AvatarView extends HTMLElement {
         return this.#enter("waiting", `${sentence(detail.message)} You come in by yourself.`);
       case "stream":
         if (this.video.srcObject !== detail) this.video.srcObject = detail;
-        return this.#play();
+        return play(this, this.video, () => this.#tell("blocked"));
       case "live":
         this.#control.open(this.#call.session, this.#token());
+        if (this.hasAttribute("numbers")) this.#listen();
         if (this.hasAttribute("keep") && Keeper.kind) this.#keeper ??= new Keeper(this.video.srcObject);
         return this.#enter("live", "Live.");
       case "weak":
@@ -261,7 +263,15 @@ export class AvatarView extends HTMLElement {
     }
   }
 
+  /** To the face's numbers, where it is not drawn. */
+  #listen() {
+    const told = ({ time_ms, blendshapes, head }) => this.#tell("numbers", { time_ms, blendshapes, head });
+    this.#numbers ??= numbersOf(this.#call.session, this.#token(), this.getAttribute("numbers") || 25, told);
+  }
+
   #clear() {
+    this.#numbers?.();
+    this.#numbers = null;
     this.#control.close();
     this.#keeper?.stop();
     this.#keeper = null;
@@ -275,26 +285,6 @@ export class AvatarView extends HTMLElement {
       return void this.#again(); // it may be had from the beginning on, or the call says why not
     }
     this.#tell("event", event);
-  }
-
-  #adjustSound() {
-    const volume = Number(this.getAttribute("volume") ?? 1);
-    this.video.volume = Math.min(1, Math.max(0, volume || 0));
-    this.video.muted = this.hasAttribute("muted") || this.video.volume === 0; // then it is not even decoded
-  }
-
-  /** Browsers play sound only where the visitor has clicked; else the face is mute until then. */
-  async #play() {
-    const { video } = this;
-    try {
-      await video.play();
-    } catch (error) {
-      if (error.name !== "NotAllowedError") return;
-      video.muted = true;
-      this.#tell("blocked");
-      window.addEventListener("pointerdown", () => this.#adjustSound(), { once: true });
-      await video.play().catch(() => undefined);
-    }
   }
 
   #enter(state, message = "") {

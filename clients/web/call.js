@@ -24,6 +24,7 @@ const GONE = 410; // of a session that another page's call has replaced
  * `query` (a function): what POST /session is asked for, as URLSearchParams. `voice` (a function): the promise of the
  * stream that is sent, or null where a program speaks. `always`: it also calls again when it was never connected. `server`:
  * its address, with a slash at the end; if left out, the page's own. `token` (a function): an access token, likewise.
+ * `pictures`: whether the face is to be seen.
  *
  * `on(event, detail)` hears what happens:
  *   asking, voice (stream), connecting, waiting (error: there is no room; it comes in by itself), stream (of the avatar),
@@ -31,8 +32,8 @@ const GONE = 410; // of a session that another page's call has replaced
  *   lost (error; it calls again, for ever), ended (nothing is held any more), failed (error; it does not call again).
  */
 export class Call {
-  constructor({ query, voice, always = false, on, server, token: held = token }) {
-    Object.assign(this, { query, voice, always, on, server, token: held });
+  constructor({ query, voice, always = false, on, server, token: held = token, pictures = true }) {
+    Object.assign(this, { query, voice, always, on, server, token: held, pictures });
     this.ticket = ticket(); // keeps its turn where others wait, too
     this.losses = 0; // since it was live last
     this.attempt = null; // the connection under way; all that it started ends with it
@@ -112,7 +113,7 @@ export class Call {
     const received = new MediaStream();
     if (mine.voice) mine.sender = peer.addTrack(mine.voice.getAudioTracks()[0], mine.voice);
     else peer.addTransceiver("audio", { direction: "recvonly" });
-    peer.addTransceiver("video", { direction: "recvonly" });
+    if (this.pictures) peer.addTransceiver("video", { direction: "recvonly" });
     const channel = peer.createDataChannel("control");
     peer.addEventListener("track", ({ track }) => {
       received.addTrack(track);
