@@ -61,13 +61,14 @@ class CoefficientStream:
         face_options.check(manifest, options.face)
         self.lookahead = Lookahead.of(manifest, options.lookahead_ms)
         self._source = CoefficientSource(engines, avatar, self.lookahead, options, script or Script())
-        self._windows = MotionWindows(manifest.stage(avatar.motion_stage).context, self.lookahead.future)
+        names, context = manifest.coefficients.expression, manifest.stage(avatar.motion_stage).context
+        self._windows = MotionWindows(context, self.lookahead.future, names)
         self._view = HeldView.of(manifest, options.face)
         # Made now: when a mouth is to be shut there is no time for it.
         self.rest = self._source.silent_expression()
-        self._easing = MouthEasing(self.rest, mouth_rows(manifest.coefficients.expression))
-        self._past = manifest.stage(avatar.motion_stage).context[0]
-        self._steering = Steering(manifest.coefficients.expression, manifest.coefficients.pose)
+        self._easing = MouthEasing(self.rest, mouth_rows(names))
+        self._past = context[0]
+        self._steering = Steering(names, manifest.coefficients.pose)
         self._made: list[Coefficients] = []
 
     def push(self, samples: FloatArray) -> list[CoefficientWindow]:

@@ -6,8 +6,9 @@ LARGEST_PHOTO),
 `matte.png` (grey, of the family's size, how much of each pixel is the person; made anew where it is missing) and
 `arrays.npz` (the constants of the stages, by the manifest's names; `landmarks` [478, 2], where the face mesh lies in
 the portrait, in -1..1: without them lids are painted, not moved; `manner` [4], how its person moves, see
-`avatar.manner`; for a family with a face model, `reference` [1, R]: the portrait's own coefficients, in the manifest's
-order, and the values beyond them that its motion stage takes).
+`avatar.manner`; `resting` [U]: face units that the portrait's mouth has at rest, see `avatar.mouth_fit`; for a family
+with a face model, `reference` [1, R]: the portrait's own coefficients, in the manifest's order, and the values beyond
+them that its motion stage takes).
 Bundles lie in the family's `avatars/` and, the user's own, in AVATAR_HOME's.
 """
 
@@ -27,6 +28,7 @@ from streamer.avatar.catalogue import WHOLE_MODES, AvatarInfo, default_name, fin
 from streamer.avatar.condition_maps import ConditionRasterizer
 from streamer.avatar.frame_size import offered_sizes
 from streamer.avatar.manner import Manner
+from streamer.avatar.mouth_fit import fit_mouth
 from streamer.core.errors import BundleError
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.pictures import scaled
@@ -149,6 +151,7 @@ def _read_constants(folder: Path, manifest: Manifest, photo: ByteArray) -> dict[
     if (reference := constants.get("reference")) is not None:
         constants |= _split(path, reference, manifest)
     if rasterizer := open_rasterizer(manifest.stage("render")):
+        constants |= fit_mouth(constants, manifest.coefficients.expression, rasterizer.topology)
         constants["source_conditions"] = rasterizer.draw(constants["source_keypoints"][0])[None]
     return constants
 

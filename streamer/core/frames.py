@@ -66,11 +66,13 @@ class CoefficientWindow:
     """The coefficients around frame `index`: `values` float32 [E + P, past + 1 + future], time last.
 
     view: yaw, pitch, roll in degrees that the head is held at, where a session asked for it; NaN leaves an axis free.
+    busy: how busy the lips are with speech in each of the frames, float32 [past + 1 + future], 0..1; None: not at all.
     """
 
     index: int
     values: FloatArray
     view: FloatArray | None = None
+    busy: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from streamer.avatar.condition_maps import Topology
+from streamer.avatar.mouth_fit import RESTING
 from streamer.core.frames import FloatArray
 from streamer.photo.head_square import Square
 from streamer.photo.rig_fit import CAMERA, FaceFit
@@ -46,7 +47,7 @@ def facing(ring: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
 def face_model(
     fit: FaceFit, names: tuple[str, ...], topology: Topology, landmarks: FloatArray, square: Square, size: int
 ) -> Arrays:
-    """The avatar's constants: neutral, basis, rigidity, pivot, distance, source_keypoints, windows.
+    """The avatar's constants: neutral, basis, rigidity, pivot, distance, source_keypoints, windows, resting.
 
     Args:
         fit: the rig, fitted to the landmarks.
@@ -59,7 +60,8 @@ def face_model(
     seen = fit.shape + np.einsum("u,ukc->kc", fit.strengths, rig.units)
     offsets = residual(fit, topology, seen, landmarks)
     photo = seen + offsets
-    rest = fit.shape + np.einsum("u,ukc->kc", at_rest(fit, names, photo), rig.units) + offsets
+    resting = at_rest(fit, names, photo)
+    rest = fit.shape + np.einsum("u,ukc->kc", resting, rig.units) + offsets
     rest = rest + _closing(rig.mean, rest, facing(LIPS_RING), LIP_REACH, UPPER_SHARE)
     hung = _hang_teeth(fit, topology, rest)
     photo, rest = photo + hung, rest + hung
@@ -77,6 +79,7 @@ def face_model(
         "distance": distance,
         "source_keypoints": source,
         "windows": paint_windows(source, rig.window, size),
+        RESTING: resting,
     }
 
 

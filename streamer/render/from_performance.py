@@ -117,7 +117,7 @@ def windows(
     easing = MouthEasing(performance.rest, mouth_rows(about.expression_names))
     pose = avatar.rest_pose(len(about.pose_names)) if face.still else None
     for rows in performance.runs():
-        made = MotionWindows(context, future)
+        made = MotionWindows(context, future, about.expression_names)
         for start in range(rows.start, rows.stop, AT_ONCE):
             part = slice(start, min(start + AT_ONCE, rows.stop))
             ready = made.push(_coefficients(performance, part, start - rows.start, pose))

@@ -9,26 +9,32 @@ import numpy as np
 
 from engines.runtime import Engine
 from streamer.avatar.bundle import Avatar
+from streamer.avatar.mouth_fit import YIELDS
 from streamer.core.frames import Coefficients, CoefficientWindow, FloatArray, Keypoints
+from streamer.stages.lip_activity import LipActivity
 
 
 @dataclass
 class _State:
     known: list[Coefficients] = field(default_factory=list)  # from the first that a window to come needs
+    busy: list[float] = field(default_factory=list)  # how busy the lips are in each of them
     next_frame: int = 0
 
 
 class MotionWindows:
     """Coefficients in, the motion stage's windows out. Holds past + 1 + future coefficients."""
 
-    def __init__(self, context: tuple[int, int], future: int) -> None:
+    def __init__(self, context: tuple[int, int], future: int, names: Sequence[str] = ()) -> None:
+        """context: frames before and after; future: how many of the latter are waited for; names: of the expression."""
         self._past, self._width = context[0], sum(context) + 1
         self._future = future
+        self._lips = LipActivity(names)
         self._state = _State()
 
     def push(self, coefficients: Sequence[Coefficients]) -> list[CoefficientWindow]:
         """Take the next coefficients, without gaps; return the windows whose future is now known."""
         self._state.known.extend(coefficients)
+        self._state.busy.extend(self._lips.step(frame.expression) for frame in coefficients)
         last = self._last()
         return [self._pop(min(last, frame + self._future)) for frame in self._until(last - self._future)]
 
@@ -39,6 +45,7 @@ class MotionWindows:
 
     def reset(self) -> None:
         """Forget everything: the next coefficients are those of frame 0."""
+        self._lips.reset()
         self._state = _State()
 
     def _last(self) -> int:
@@ -53,9 +60,11 @@ class MotionWindows:
         state = self._state
         frame, first = state.next_frame, state.known[0].index
         indices = np.clip(np.arange(self._width) + frame - self._past, first, newest) - first
-        window = CoefficientWindow(frame, np.stack([state.known[i].vector() for i in indices], axis=1))
+        values = np.stack([state.known[i].vector() for i in indices], axis=1)
+        window = CoefficientWindow(frame, values, busy=np.array([state.busy[i] for i in indices], np.float32))
         state.next_frame += 1
-        del state.known[: max(0, state.next_frame - self._past - first)]
+        done = max(0, state.next_frame - self._past - first)
+        del state.known[:done], state.busy[:done]
         return window
 
 
@@ -63,6 +72,8 @@ class MotionStage:
     """The motion network of one avatar.
 
     A network that takes more coefficients than the stream has gets the avatar's own `reference_rest` for the last ones.
+    What the mouth does at rest in the portrait, such as a smile, gives way while the lips are busy (see
+    `avatar.mouth_fit`); only here, so that coefficients say the same whoever's they are.
     """
 
     def __init__(self, engine: Engine, avatar: Avatar) -> None:
@@ -71,17 +82,25 @@ class MotionStage:
         self._rows = int(spec.inputs["coefficients"].shape[1])
         self._takes_view = "view" in spec.inputs
         self._rest = avatar.constants.get("reference_rest", np.zeros((1, 0), np.float32))
+        self._yields = avatar.constants.get(YIELDS)
 
     def infer(self, windows: Sequence[CoefficientWindow]) -> list[Keypoints]:
         """Driving keypoints of every window's frame."""
         if not windows:
             return []
-        inputs = {"coefficients": self._fill(np.stack([window.values for window in windows]))}
+        inputs = {"coefficients": self._fill(np.stack([self._relaxed(window) for window in windows]))}
         if self._takes_view:
             view = np.stack([_FREE if window.view is None else window.view for window in windows])
             inputs |= {"view": np.nan_to_num(view), "view_on": np.asarray(~np.isnan(view), np.float32)}
         points: FloatArray = self._binding.infer(inputs)["keypoints"]
         return [Keypoints(window.index, frame) for window, frame in zip(windows, points, strict=True)]
+
+    def _relaxed(self, window: CoefficientWindow) -> FloatArray:
+        if self._yields is None or window.busy is None:
+            return window.values
+        values = window.values.copy()
+        values[: len(self._yields)] -= self._yields[:, None] * window.busy
+        return values
 
     def _fill(self, batch: FloatArray) -> FloatArray:
         missing = self._rows - batch.shape[1]

@@ -85,3 +85,24 @@ def test_keypoints_are_what_the_network_makes_of_coefficients_and_face(tiny: Eng
         mean = window.values @ np.array([0.2, 0.5, 0.3], np.float32)
         expected = dot.constants["neutral"] + np.tensordot(mean[:4], dot.constants["basis"], 1) + mean[7:10]
         np.testing.assert_allclose(frame.points, expected, atol=1e-5)
+
+
+def test_a_smile_of_the_portrait_gives_way_to_speech_and_comes_back(starter: Engines) -> None:
+    """Pushed in any chunks; and the coefficients do not say so, as they are not one face's."""
+    names = starter.manifest.coefficients.expression
+    mina = Avatar.load(starter, "mina")
+    frames = np.zeros((60, len(starter.manifest.coefficients)), np.float32)
+    frames[5:20, names.index("jawOpen")] = 0.4
+    frames[5:20, names.index("mouthLowerDownLeft")] = 0.4
+    spoken = [Coefficients(i, row[: len(names)], row[len(names) :]) for i, row in enumerate(frames)]
+    whole, pieces = (MotionWindows((1, 1), 1, names) for _ in range(2))
+    windows = whole.push(spoken) + whole.flush()
+    cut = [window for start in range(0, 60, 7) for window in pieces.push(spoken[start : start + 7])] + pieces.flush()
+    assert all(np.array_equal(window.values[:, 1], frames[i]) for i, window in enumerate(windows))
+    motion = MotionStage(starter["motion"], mina)
+    points, again = (np.stack([keypoints.points for keypoints in motion.infer(made)]) for made in (windows, cut))
+    assert np.array_equal(points, again)
+    width = np.linalg.norm(points[:, 61, :2] - points[:, 291, :2], axis=1)
+    assert width[22] < 0.97 * width[0], "the jaw is shut again, the smile not back"
+    assert width[59] > 0.99 * width[0]
+    assert np.abs(np.diff(width)).max() < 0.05 * width[0]

@@ -16,6 +16,7 @@ from export.starter.rendering.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE, Poi
 from export.starter.rendering.rig import Person, Rig
 from streamer.avatar import bundle_files
 from streamer.avatar.catalogue import AvatarInfo, write_info
+from streamer.avatar.mouth_fit import RESTING
 from streamer.vision.landmarks import Landmarker
 
 SIZE = 256
@@ -44,6 +45,7 @@ def face_model(person: Person, points: PointSet, camera: Camera, expression: Map
         "distance": np.array([distance]),
         "source_keypoints": source,
         "windows": paint_windows(source),
+        RESTING: np.array([expression.get(name, 0.0) for name in sorted(person.rig.units)]),
     }
     return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
 

@@ -23,7 +23,7 @@ AHEAD = 3  # mel frames that it ends later than SadTalker's
 FRONT_LOSES = 10  # mel frames, to convolutions without padding
 # What is reached is all or nothing, but the mean of uncertain guesses is neither: this much certainty counts as not,
 # and as reached; smooth between. A dental is hardly heard, and a tongue that shows too often does no harm.
-CERTAINTY = {"contact": (0.15, 0.55), "tuck": (0.08, 0.35), "rest": (0.15, 0.55), "tongue": (0.05, 0.10)}
+CERTAINTY = {"contact": (0.15, 0.55), "tuck": (0.09, 0.27), "rest": (0.15, 0.55), "tongue": (0.05, 0.10)}
 MOST_GAIN = 1.75  # of what calibration may add to a field's range
 # Exponent on it. The gap between the lips, in which several fields add up, is as varied on held-out voices as it should
 # be at 0.7; pictures show some 0.85 of the keypoints' gap.

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.starter.voices.speech import BREATH, SILENCE, Phone
+from streamer.avatar.mouth_fit import TUCKED
 from streamer.core.rates import FPS
 
 ARTICULATORS = ("jaw", "height", "round", "spread")
@@ -231,12 +232,13 @@ def mouth_fields(
 
 
 # A field says how far an articulator goes between its extremes in speech. How much of a unit that is depends on the
-# rig: these make the gaps between rendered lips those of speakers, a "sh" about 0.15 of the mouth's width, an "a" 0.4.
-# mouthFunnel alone opens the lips by 0.27; CLOSED_FUNNEL of mouthClose takes that back and leaves them round.
-JAW, PUCKER, STRETCH, TONGUE = 1.45, 1.35, 1.35, 0.8
-CLOSED_FUNNEL = 0.44
-# With a tucked lip these bring its edge to the edge of the upper teeth, and the upper lip clear of them.
-TUCKED_JAW, TUCKED_UPPER = 0.195, 0.34
+# rig: these make the gaps between rendered lips those of speakers, a "sh" about 0.15 of the mouth's width, an "a" 0.3.
+# A jaw yields: in running speech its wide targets are missed by far more than the narrow ones (Lindblom 1963,
+# "Spectrographic study of vowel reduction"), and the lips part of their own accord.
+JAW, JAW_YIELDS, LIPS, PUCKER, STRETCH, TONGUE = 1.8, 2.5, 1.6, 1.35, 1.35, 0.9
+# mouthFunnel alone opens the lips by 0.27; CLOSED_FUNNEL of mouthClose takes that back and leaves them round. Lips that
+# are wholly puckered, as in u and w, are nearly shut.
+CLOSED_FUNNEL, CLOSED_PUCKER = 0.44, 0.06
 
 
 def units(field: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,22 +246,25 @@ def units(field: Mapping[str, Any]) -> dict[str, Any]:
 
     Uses plain arithmetic only: it works on numpy arrays and on tensors inside the exported graph.
     """
-    contact, tuck, speaking = field["contact"], field["tuck"], 1 - field["rest"]
+    tuck, speaking = field["tuck"], 1 - field["rest"]
+    contact = field["contact"] * (1 - tuck)  # a lip at the teeth is not at the other lip
     apart = speaking * (1 - contact)
-    jaw = (_bounded(JAW * field["jaw"]) * (1 - tuck) + TUCKED_JAW * tuck) * speaking * (1 - 0.85 * contact)
+    jaw = _bounded(JAW * field["jaw"] / (1 + JAW_YIELDS * field["jaw"]))
+    jaw = (jaw * (1 - tuck) + TUCKED["jawOpen"] * tuck) * speaking * (1 - 0.85 * contact)
     funnel = field["funnel"] * apart * (1 - tuck)
+    pucker = _bounded(PUCKER * field["pucker"]) * speaking
     return {
         "jawOpen": jaw,
         # On this rig, as much as of jawOpen undoes exactly the lips' part of that.
-        "mouthClose": jaw * contact + CLOSED_FUNNEL * funnel,
-        "mouthLowerDown": field["lower"] * apart * (1 - tuck),
-        "mouthUpperUp": (field["upper"] * (1 - tuck) + TUCKED_UPPER * tuck) * apart,
+        "mouthClose": jaw * contact + CLOSED_FUNNEL * funnel + CLOSED_PUCKER * pucker * pucker * apart * (1 - tuck),
+        "mouthLowerDown": _bounded(LIPS * field["lower"]) * apart * (1 - tuck),
+        "mouthUpperUp": (_bounded(LIPS * field["upper"]) * (1 - tuck) + TUCKED["mouthUpperUp"] * tuck) * apart,
         "mouthFunnel": funnel,
-        "mouthPucker": _bounded(PUCKER * field["pucker"]) * speaking,
+        "mouthPucker": pucker,
         "mouthPress": 0.30 * contact,
-        "mouthRollLower": 0.16 * contact + 0.55 * tuck,
+        "mouthRollLower": 0.16 * contact + TUCKED["mouthRollLower"] * tuck,
         "mouthRollUpper": 0.12 * contact,
-        "mouthShrugLower": 0.12 * contact + 0.10 * tuck,
+        "mouthShrugLower": 0.12 * contact + TUCKED["mouthShrugLower"] * tuck,
         "mouthStretch": _bounded(STRETCH * field["stretch"]) * speaking * (1 - 0.6 * contact),
         "mouthSmile": field["smile"],
         "tongueOut": TONGUE * field["tongue"] * apart,

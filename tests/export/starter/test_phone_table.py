@@ -65,7 +65,7 @@ def test_the_targets_of_visemes_pass_on_the_characters_themselves(avatar: str) -
         values = np.zeros((len(manifest.coefficients), 3), np.float32)
         for row, name in enumerate(manifest.coefficients.expression):
             values[row] = driven.get(unsided(name), 0.0)
-        return face.shape([CoefficientWindow(0, values)])
+        return face.shape([CoefficientWindow(0, values, busy=np.ones(values.shape[1], np.float32))])
 
     with Engines.open(manifest, without=PREPARING) as engines:
         face = Face(engines, avatar)
