@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,10 @@ from streamer.measure.doctor.finding import Weight
 from streamer.measure.doctor.reach import turn
 from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.webrtc.turn_credentials import Turn
-from tests.e2e.browser import CHROMIUM, MICROPHONE, Chromium
+from tests import ROOT
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE, Chromium
 from tests.fakes.ports import free_port, until_open
+from tests.fakes.tunnel import way_out
 
 COTURN = shutil.which("turnserver")
 SECRET = "a-secret-of-this-test"
@@ -32,6 +37,28 @@ window.RTCPeerConnection = class extends Usual {
   }
 };
 """
+
+# All that leads out of its network namespace are two TCP ports; its network card has nobody on the other end.
+CARD = (
+    "ip link set lo up && ip link add v0 type veth peer name v1 && ip addr add 198.51.100.2/24 dev v0 && "
+    "ip link set v0 up && ip link set v1 up && ip route add default via 198.51.100.1"
+)
+WITHOUT_UDP = """#!/bin/sh
+exec unshare --net sh -c '
+{card}
+"{python}" -m tests.fakes.tunnel {ports} 3<&- 4>&- &
+"{chromium}" "$@"
+kill $!' sh "$@"
+"""
+
+
+def may_unshare() -> bool:
+    """Whether this user may make a network namespace with a network card."""
+    try:
+        return subprocess.run(["unshare", "--net", "sh", "-c", CARD], capture_output=True, timeout=10).returncode == 0
+    except OSError:
+        return False
+
 
 pytestmark = [
     pytest.mark.process,
@@ -86,6 +113,32 @@ async def test_the_face_comes_through_the_relay(chromium: Chromium, relayed: Lau
         await page.click("#start")
     assert kinds
     assert all(kind == ["relay", "tcp"] for kind in kinds)
+
+
+@pytest.mark.skipif(not may_unshare(), reason="NO NETWORK NAMESPACES: a network without UDP is not tested here")
+async def test_the_face_comes_where_no_udp_gets_out(
+    relay: tuple[str, Path], relayed: LaunchedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = [int(re.findall(r":(\d+)", address)[-1]) for address in (relayed.url, relay[0])]
+    sockets = [tmp_path / str(port) for port in ports]
+    wrapper = tmp_path / "chromium-without-udp"
+    joined = " ".join(f"{port} {path}" for port, path in zip(ports, sockets, strict=True))
+    wrapper.write_text(WITHOUT_UDP.format(card=CARD, python=sys.executable, ports=joined, chromium=CHROMIUM))
+    wrapper.chmod(0o700)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    async with AsyncExitStack() as stack:
+        for port, path in zip(ports, sockets, strict=True):
+            await stack.enter_async_context(way_out(port, path))
+        playwright = await stack.enter_async_context(async_playwright())
+        browser = await playwright.chromium.launch(executable_path=str(wrapper), args=[*ARGUMENTS, *MICROPHONE])
+        page = await browser.new_page()
+        await page.goto(relayed.url)
+        await page.wait_for_selector("#start:enabled")
+        await page.click("#start")
+        await page.wait_for_function("() => document.body.dataset.state === 'live'", timeout=60_000)
+        await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=30_000)
+        await page.click("#start")
+        await browser.close()
 
 
 @pytest.mark.asyncio(loop_scope="module")
