@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import async_playwright, expect
 
 from streamer.measure.doctor.finding import Weight
 from streamer.measure.doctor.reach import turn

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -22,16 +23,16 @@ PIECE = 1 << 16
 @contextlib.asynccontextmanager
 async def way_out(port: int, path: Path) -> AsyncIterator[None]:
     """This machine's side: connections to the Unix socket lead to a port of 127.0.0.1."""
-    joined = _joining(lambda: asyncio.open_connection("127.0.0.1", port))
+    joined = _joining(partial(asyncio.open_connection, "127.0.0.1", port))
     async with await asyncio.start_unix_server(joined, path):
         yield
 
 
 async def _way_in(ports: dict[int, Path]) -> None:
-    servers = [
-        await asyncio.start_server(_joining(lambda path=path: asyncio.open_unix_connection(path)), "127.0.0.1", port)
-        for port, path in ports.items()
-    ]
+    servers = []
+    for port, path in ports.items():
+        joined = _joining(partial(asyncio.open_unix_connection, path))
+        servers.append(await asyncio.start_server(joined, "127.0.0.1", port))
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
