@@ -253,7 +253,7 @@ export class AvatarView extends HTMLElement {
         return this.#tell("report", readout(detail, this.#call.session.delay));
       case "lost":
         this.#complain(detail);
-        return this.#enter("lost", `Connection lost, calling again in ${Math.round(detail.wait / 1000)} s …`);
+        return this.#enter("lost", `Connection lost, calling again${soon(detail.wait)} …`);
       case "ended":
         return this.#clear();
       case "failed":
@@ -306,6 +306,11 @@ export class AvatarView extends HTMLElement {
   #tell(kind, detail = {}) {
     this.dispatchEvent(new CustomEvent(`avatar-${kind}`, { detail, bubbles: true, composed: true }));
   }
+}
+
+/** When it calls again, where that takes long enough to be told. */
+function soon(milliseconds) {
+  return milliseconds < 500 ? "" : ` in ${Math.round(milliseconds / 1000)} s`;
 }
 
 customElements.define("avatar-view", AvatarView);

@@ -2,19 +2,26 @@
 // Kept to what Chromium 103 knows (OBS 30 has it): no AbortSignal.any, no :has.
 
 import { ask, token } from "./access.js";
+import { Pulse, summary } from "./pulse.js";
 import { at, isFull, passes, refusal, within } from "./server.js";
 
 const CONNECT_TIMEOUT_MS = 20_000;
 const ICE_TIMEOUT_MS = 3_000;
 const GATHER_TIMEOUT_MS = 2_000;
 const GOODBYE_TIMEOUT_MS = 2_000;
+const DEAD_TIMEOUT_MS = 500; // of a goodbye to a server that does not answer
+const AGAIN_MS = 200; // at most, before the first call again where the session is known to be gone ...
+const LONG_MS = 5_000; // ... after it was live for so long
 const RETRY_MS = 1_000; // before the first; each further one waits twice as long ...
 const SOON_MS = 4_000; // ... up to this, and after a minute ...
 const MANY_RETRIES = 15;
 const LATER_MS = 10_000; // ... this
 const IN_LINE_MS = 3_000; // between two tries to be let in, where the server does not say
 const READOUT_MS = 1_000;
-const SILENT_READOUTS = 3; // without a packet: browsers take half a minute to notice that a server has gone
+const LOOK_MS = 250; // between two looks at whether anything has come
+const QUIET_MS = 500; // without a packet: the session's address is asked, at once
+const DEAD_MS = 1_500; // and it does not answer: the session is lost
+const SILENT_MS = 3_000; // whatever it answers
 const LOST = "The connection was lost.";
 const NEVER = "The server answers, but no call comes about: a firewall or a VPN may block UDP between you.";
 const NOT_FOUND = 404; // of a session that has ended, or whose worker has died
@@ -146,7 +153,7 @@ export class Call {
     if (peer.sctp) mine.session.channel = channel; // the server takes it
     const [{ transport }] = peer.getReceivers(); // of all media; it tells of a server's goodbye seconds before the peer
     transport?.addEventListener("statechange", () => {
-      if (this.attempt === mine && transport.state === "closed") this.#lost(mine, new Error(LOST));
+      if (this.attempt === mine && transport.state === "closed") this.#lost(mine, new Error(LOST), { gone: true });
     });
     mine.timer = setTimeout(() => this.#never(mine), CONNECT_TIMEOUT_MS);
   }
@@ -170,6 +177,7 @@ export class Call {
       clearTimeout(mine.timer);
       this.losses = 0;
       this.wasLive = true;
+      mine.since = performance.now();
       this.on("live");
       this.#readOut(mine);
     } else if (state === "failed" || state === "closed") {
@@ -182,18 +190,32 @@ export class Call {
 
   #readOut(mine) {
     clearInterval(mine.readout);
-    let before = null;
-    let silent = 0;
+    const pulse = new Pulse(mine.peer);
+    let [asked, busy] = [performance.now(), false];
     mine.readout = setInterval(async () => {
-      const [statistics, told] = await Promise.all([mine.peer.getStats(), report(mine)]);
-      if (this.attempt !== mine || mine.aborter.signal.aborted) return;
-      if (told === null) return this.#lost(mine, new Error(LOST));
-      const now = { ...summary(statistics), told };
-      silent = before?.packets === now.packets ? silent + 1 : 0;
-      if (silent >= SILENT_READOUTS) return this.#lost(mine, new Error(LOST));
-      if (before) this.on("report", { before, now });
-      before = now;
-    }, READOUT_MS);
+      if (busy) return;
+      busy = true;
+      const quiet = await pulse.quiet();
+      const due = quiet < QUIET_MS ? READOUT_MS : QUIET_MS;
+      if (performance.now() - asked >= due && this.attempt === mine) {
+        asked = performance.now();
+        const told = await report(mine);
+        if (this.attempt === mine && !mine.aborter.signal.aborted) await this.#judge(mine, told, await pulse.quiet());
+      }
+      busy = false;
+    }, LOOK_MS);
+  }
+
+  /** How it goes: `told` by the session's address, which is `quiet` for so many ms. */
+  async #judge(mine, told, quiet) {
+    if (told === null) return this.#lost(mine, new Error(LOST), { gone: true });
+    if (quiet >= (told ? SILENT_MS : DEAD_MS)) return this.#lost(mine, new Error(LOST), { dead: true });
+    const now = { ...summary(await mine.peer.getStats()), told };
+    const { before } = mine;
+    if (before && now.at - before.at < READOUT_MS / 2) return undefined;
+    mine.before = now;
+    if (before && this.attempt === mine) this.on("report", { before, now });
+    return undefined;
   }
 
   #never(mine) {
@@ -202,16 +224,18 @@ export class Call {
     else this.#fail(mine, error);
   }
 
-  async #lost(mine, error) {
+  /** `gone`: the session has ended, and there is no reason to wait. `dead`: its server does not answer. */
+  async #lost(mine, error, { gone = false, dead = false } = {}) {
     if (mine.aborter.signal.aborted) return; // two ways of noticing the same
     const soon = Math.min(RETRY_MS * 2 ** this.losses, SOON_MS);
-    const wait = this.losses < MANY_RETRIES ? soon : LATER_MS;
+    const long = this.losses === 0 && performance.now() - mine.since > LONG_MS;
+    const wait = gone && long ? AGAIN_MS * Math.random() : this.losses < MANY_RETRIES ? soon : LATER_MS;
     this.losses += 1;
     this.on("lost", Object.assign(error, { wait }));
-    const status = await this.#release(mine);
+    const status = await this.#release(mine, dead ? DEAD_TIMEOUT_MS : GOODBYE_TIMEOUT_MS);
     if (this.attempt !== mine) return;
     if (status === GONE) return this.#fail(mine, new Error("Another page has taken this one's place."));
-    await this.#pause(mine, wait);
+    await this.#pause(mine, status === undefined ? Math.max(wait, soon) : wait); // it may have been replaced
     if (this.attempt === mine) this.#begin();
   }
 
@@ -230,14 +254,14 @@ export class Call {
   }
 
   /** Let go of everything; the status of the goodbye, where one was answered. */
-  async #release(mine) {
+  async #release(mine, patience = GOODBYE_TIMEOUT_MS) {
     clearTimeout(mine.timer);
     if (mine.aborter.signal.aborted) return undefined;
     mine.aborter.abort();
     clearInterval(mine.readout);
     mine.voice?.getTracks().forEach((track) => track.stop());
     this.on("ended");
-    return hangUp(mine);
+    return hangUp(mine, patience);
   }
 }
 
@@ -246,12 +270,12 @@ function ticket() {
 }
 
 /** The goodbye goes first: a server that sees the connection close has ended the session before it is asked to. */
-async function hangUp({ session, peer }) {
+async function hangUp({ session, peer }, patience) {
   let answer;
   if (session) {
     const { location, token } = session;
     const goodbye = (signal) => ask(location, { method: "DELETE", keepalive: true, signal, token });
-    answer = await within(GOODBYE_TIMEOUT_MS, null, goodbye).catch(() => undefined);
+    answer = await within(patience, null, goodbye).catch(() => undefined);
   }
   peer?.close();
   return answer?.status;
@@ -274,19 +298,4 @@ async function report({ session, aborter }) {
   } catch {
     return undefined;
   }
-}
-
-function summary(report) {
-  const found = { at: performance.now(), frames: 0, packets: 0, roundTrip: 0, buffer: 0, emitted: 0 };
-  for (const stat of report.values()) {
-    if (stat.type === "inbound-rtp") found.packets += stat.packetsReceived ?? 0;
-    if (stat.type === "inbound-rtp" && stat.kind === "video") {
-      found.frames = stat.framesDecoded ?? 0;
-      found.buffer = stat.jitterBufferDelay ?? 0;
-      found.emitted = stat.jitterBufferEmittedCount ?? 0;
-    } else if (stat.type === "candidate-pair" && stat.nominated) {
-      found.roundTrip = stat.currentRoundTripTime ?? 0;
-    }
-  }
-  return found;
 }
