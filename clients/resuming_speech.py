@@ -26,16 +26,21 @@ AGAIN_S = 0.25
 class ResumingSpeech:
     """Speech for the session at `url`, alive inside `async with`. One utterance at a time.
 
-    patience_s: how long a session may be gone. on_event: as of `SpeechClient`.
+    patience_s: how long a session may be gone. on_event, token: as of `SpeechClient`.
     """
 
     def __init__(
-        self, url: str, patience_s: float = PATIENCE_S, on_event: Callable[[Event], None] | None = None
+        self,
+        url: str,
+        patience_s: float = PATIENCE_S,
+        on_event: Callable[[Event], None] | None = None,
+        token: str | None = None,
     ) -> None:
         self.losses = 0  # sessions that were lost while something was said
         self._url = url
         self._patience_s = patience_s
         self._on_event = on_event
+        self._token = token
         self._client: SpeechClient | None = None
         self._position_ms = 0  # heard of the utterance, since the connection
 
@@ -83,7 +88,7 @@ class ResumingSpeech:
         await self._let_go()
         end = time.monotonic() + self._patience_s
         while True:
-            client = SpeechClient(self._url, self._note)
+            client = SpeechClient(self._url, self._note, self._token)
             try:
                 self._client = await client.__aenter__()
                 return client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from streamer.cluster.messages import Report, View
 from streamer.cluster.placement import Policy, Search, two_choices
 from streamer.server.admission.places import NoRoomError
 
-Reserve = Callable[[Report, str | None], Awaitable[str | None]]
+Reserve = Callable[[Report, Mapping[str, str]], Awaitable[str | None]]
 FULL = "all places are taken"
 
 
@@ -20,6 +20,11 @@ class Directory(Protocol):
     @property
     def view(self) -> View:
         """The workers; at no cost."""
+
+    def find(self, worker: str) -> Report | None:
+        """Where a worker is, or was last: also one of which nothing has been heard lately, as conversations there may
+        go on nonetheless.
+        """
 
     def lost(self, worker: str) -> None:
         """This worker cannot be reached: the view is to be without it, until it reports again."""
@@ -37,8 +42,8 @@ class Directory(Protocol):
 class Admission:
     """Of one gateway.
 
-    reserve: asks a worker for a place, for a session with this key; None where it has none. Raises OSError when the
-    worker cannot be reached in time.
+    reserve: asks a worker for a place, for a session with a `key` of its `owner`; None where it has none. Raises
+    TimeoutError when it does not answer, which may pass, and another OSError when it is not there.
     """
 
     def __init__(self, directory: Directory, reserve: Reserve, random: Random, policy: Policy = two_choices) -> None:
@@ -47,17 +52,20 @@ class Admission:
         self._random = random
         self._policy = policy
 
-    async def place(self, key: str | None, ticket: str | None, address: str) -> tuple[Report, str]:
+    async def place(self, key: str | None, ticket: str | None, address: str, owner: str = "") -> tuple[Report, str]:
         """Reserve a place: the worker, and the reservation's name.
 
         Raises:
             NoRoomError: there is none, or others wait for it; with the caller's place in line, where it has a ticket.
         """
         if not self._directory.view.waiting or await self._directory.has_turn(ticket):
-            search = Search(self._directory.view.workers, key, self._random, self._policy)
+            query = {} if key is None else {"key": key, "owner": owner}
+            search = Search(self._directory.view, key, self._random, self._policy)
             while (worker := search.next()) is not None:
                 try:
-                    reservation = await self._reserve(worker, key)
+                    reservation = await self._reserve(worker, query)
+                except TimeoutError:
+                    continue  # those who talk there are not given up
                 except OSError:
                     self._directory.lost(worker.worker)
                     continue

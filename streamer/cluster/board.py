@@ -57,7 +57,7 @@ class Board:
     def has_turn(self, ticket: str | None) -> bool:
         """Whether a caller need not wait for those before it."""
         ahead = self.line.ahead_of(ticket)
-        return ahead == 0 or ahead < free(self.view().workers)
+        return ahead == 0 or ahead < free(report for _, report in self._reports.values())
 
     def wait(self, ticket: str, address: str) -> int | None:
         """See `WaitingLine.wait`."""

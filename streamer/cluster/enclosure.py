@@ -1,10 +1,12 @@
 """What stands in front of a worker's server: only gateways get through, and a session needs a reservation.
 
 GET  /cluster/report                  the worker's `Report`, as JSON
-POST /cluster/reserve?key=            200 and a reservation's name, 409 where there is no place
-POST /cluster/holds?key=              200 where the session with this key is here, else 404
-POST /cluster/forget?key=             the session with this key has been opened anew on another worker
+POST /cluster/reserve?key=&owner=     200 and a reservation's name, 409 where there is no place
+POST /cluster/holds?key=&owner=       200 where the session with this key is here, else 404
+POST /cluster/forget?key=&owner=      the session with this key has been opened anew on another worker
 POST /cluster/drain                   no new sessions; those there are move on when they are silent
+
+A key is one of its owner's: two who choose the same have two sessions.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from streamer.access.grant import Grant
 from streamer.cluster.messages import Report
 from streamer.cluster.nodes.drain import Drain
 from streamer.cluster.reservations import Reservations
 from streamer.core.aio import Clock
 from streamer.core.rates import FRAME_MS
+from streamer.server.peer_session import Session
 from streamer.server.registry import Lobby
 from streamer.session.lateness import worst_of
 
@@ -98,18 +102,21 @@ class Enclosure:
         return web.Response(body=msgspec.json.encode(self.report), content_type="application/json")
 
     async def _reserve(self, request: web.Request) -> web.Response:
-        key = request.query.get("key")
-        taken_over = key is not None and self._lobby.find(key) is not None
+        taken_over = self._meant(request) is not None
         name = self._reservations.reserve(taken_over) if self._lobby.ready and not self._drain.begun else None
         return web.Response(status=409) if name is None else web.Response(text=name)
 
     async def _holds(self, request: web.Request) -> web.Response:
-        return web.Response(status=404 if self._lobby.find(request.query.get("key", "")) is None else 200)
+        return web.Response(status=404 if self._meant(request) is None else 200)
 
     async def _forget(self, request: web.Request) -> web.Response:
-        if (session := self._lobby.find(request.query.get("key", ""))) is not None:
+        if (session := self._meant(request)) is not None:
             await session.close(DRAINED)
         return web.Response()
+
+    def _meant(self, request: web.Request) -> Session | None:
+        """The session that a key of this owner names."""
+        return self._lobby.find(request.query.get("key", ""), Grant(request.query.get("owner", ""), "", frozenset()))
 
     async def _begin_drain(self, request: web.Request) -> web.Response:
         self._drain.begin()

@@ -8,6 +8,7 @@ of them may stand behind one address.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from random import Random
@@ -17,10 +18,11 @@ import aiohttp
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from streamer.access.tokens import TokenError, Verifier
 from streamer.cluster.admission import Admission, Directory
 from streamer.cluster.enclosure import CALLER_HEADER, OPENING, PASS_HEADER, RESERVATION_HEADER
 from streamer.cluster.messages import Report
-from streamer.cluster.placement import STICKY, burden, by_key
+from streamer.cluster.placement import STICKY, by_key
 from streamer.cluster.proxy import answer_headers, forward, passed_on
 from streamer.cluster.routing import ToAny, ToKey, ToWorker, bearer_of, route
 from streamer.cluster.signed import Signer
@@ -30,15 +32,22 @@ from streamer.server.admission.places import NoRoomError
 from streamer.server.admission.waiting_line import TICKET
 from streamer.server.assets import ASSETS, WEB
 from streamer.server.routes.session_handlers import NO_SESSION, WATCH_HEADER, unavailable
+from streamer.web.access import grant_of, token_of
 from streamer.web.throttle import address_of, forwarded_for
 
 logger = logging.getLogger(__name__)
 
-RESERVE = aiohttp.ClientTimeout(total=2.0)
+RESERVE = aiohttp.ClientTimeout(total=2.0)  # the next worker is asked then: one may hang
+HOLDS = aiohttp.ClientTimeout(total=5.0)
 OFFER = aiohttp.ClientTimeout(total=20.0)
 TRIES = 3  # workers that an offer is sent to, where the first ones die or are full nonetheless
+SILENT = "the worker does not answer; try again in a moment\n"
 NOBODY = "no worker is ready; try again in a moment"
 Unreachable = (aiohttp.ClientError, OSError)
+
+
+class _GoneError(Exception):
+    """A worker takes no connection."""
 
 
 class Gateway:
@@ -51,10 +60,10 @@ class Gateway:
         http: aiohttp.ClientSession,
         limits: Limits,
         random: Random,
-        asks_tokens: bool = False,
+        verifier: Verifier | None = None,
     ) -> None:
-        """`asks_tokens`: a bearer token is a visitor's, and not a session's key."""
-        self._asks_tokens = asks_tokens
+        """`verifier`: of visitors' tokens; None where none are asked for, and a bearer token is a session's key."""
+        self._verifier = verifier
         self.opened = self.refused = self.passed = 0
         self._directory = directory
         self._signer = signer
@@ -97,7 +106,8 @@ class Gateway:
         key = self._key_of(request)
         try:
             for _ in range(TRIES):
-                worker, reservation = await self._admission.place(key, ticket, address_of(request))
+                owner, address = grant_of(request).owner, address_of(request)
+                worker, reservation = await self._admission.place(key, ticket, address, owner)
                 answer = await self._offer(request, worker, reservation, offer)
                 if answer is not None:
                     return answer
@@ -111,19 +121,25 @@ class Gateway:
         """Whatever a worker answers."""
         if request.path.startswith("/cluster/"):
             raise web.HTTPNotFound
-        match route(request, self._signer, not self._asks_tokens):
-            case ToWorker(worker=name, path=path):
-                worker = self._directory.view.find(name)
-                missing: web.HTTPException = web.HTTPNotFound(text=NO_SESSION)
-            case ToKey(key=key, path=path):
-                worker = await self._holder(key)
-                missing = web.HTTPNotFound(text=NO_SESSION)
+        match route(request, self._signer, self._verifier is None):
             case ToAny(path=path):
-                worker = min((each for each in self._directory.view.workers if each.ready), key=burden, default=None)
-                missing = unavailable(NOBODY, self._limits)
-        if worker is None:
-            raise missing
-        return await self._forward(request, worker, path)
+                return await self._pass_to_any(request, path)
+            case ToWorker(worker=name, path=path):
+                worker = self._directory.find(name)
+            case ToKey(key=key, path=path):
+                worker = await self._holder(key, self._owner_of(request))
+        if worker is not None:
+            with contextlib.suppress(_GoneError):
+                return await self._forward(request, worker, path)
+        raise web.HTTPNotFound(text=NO_SESSION)
+
+    async def _pass_to_any(self, request: web.Request, path: str) -> web.StreamResponse:
+        """The answer of the least busy worker that takes the connection."""
+        ready = [each for each in self._directory.view.workers if each.ready]
+        for worker in sorted(ready, key=lambda each: each.burden)[:TRIES]:
+            with contextlib.suppress(_GoneError):
+                return await self._forward(request, worker, path)
+        raise unavailable(NOBODY, self._limits)
 
     async def _forward(self, request: web.Request, worker: Report, path: str) -> web.StreamResponse:
         url = worker.url.rstrip("/") + quote(path) + (f"?{request.query_string}" if request.query_string else "")
@@ -135,10 +151,10 @@ class Gateway:
             return await forward(self._http, request, url, headers, lambda found: self._sign(worker, found))
         except aiohttp.ClientConnectorError:
             self._directory.lost(worker.worker)
-            raise web.HTTPNotFound(text=NO_SESSION) from None
+            raise _GoneError from None
         except Unreachable as error:
             logger.info("worker %s: %s", worker.worker, error)
-            raise web.HTTPBadGateway(text="the worker does not answer; try again in a moment\n") from None
+            raise web.HTTPBadGateway(text=SILENT) from None
 
     async def _offer(
         self, request: web.Request, worker: Report, reservation: str, offer: bytes
@@ -152,20 +168,22 @@ class Gateway:
                     return None
                 text = await response.read()
                 answer = web.Response(status=response.status, body=text, headers=answer_headers(response))
+        except TimeoutError:
+            return None
         except Unreachable:
             self._directory.lost(worker.worker)
             return None
         if answer.status == web.HTTPCreated.status_code:
             self.opened += 1
             self._sign(worker, answer.headers)
-            self._tidy(self._key_of(request), worker)
+            self._tidy(self._key_of(request), grant_of(request).owner, worker)
         return answer
 
     def _key_of(self, request: web.Request) -> str | None:
         """The key of the session that is to begin."""
         if request.path != "/whip":
             return request.query.get("key")
-        return None if self._asks_tokens else bearer_of(request)
+        return bearer_of(request) if self._verifier is None else None
 
     def _sign(self, worker: Report, headers: CIMultiDict[str]) -> None:
         """Put the worker's name into the addresses that an answer tells."""
@@ -178,40 +196,58 @@ class Gateway:
         own = {PASS_HEADER: self._signer.pass_word, CALLER_HEADER: caller, RESERVATION_HEADER: ""}
         return passed_on(request, own | dict(added or {}))
 
-    async def _reserve(self, worker: Report, key: str | None) -> str | None:
-        query = {} if key is None else {"key": key}
+    def _owner_of(self, request: web.Request) -> str | None:
+        """Whose keys a request may mean; None where its token does not hold, which a worker puts into words."""
+        if self._verifier is None:
+            return ""
+        try:
+            return self._verifier.check(token_of(request) or "").owner
+        except TokenError:
+            return None
+
+    async def _reserve(self, worker: Report, query: Mapping[str, str]) -> str | None:
         return await self._ask(worker, "reserve", query)
 
-    async def _ask(self, worker: Report, what: str, query: Mapping[str, str]) -> str | None:
-        """What a worker's own route answers; None for anything but 200. Raises OSError."""
+    async def _ask(
+        self, worker: Report, what: str, query: Mapping[str, str], patience: aiohttp.ClientTimeout = RESERVE
+    ) -> str | None:
+        """What a worker's own route answers; None for anything but 200. Raises TimeoutError, ConnectionError."""
         headers = {PASS_HEADER: self._signer.pass_word}
         url = f"{worker.url}cluster/{what}"
         try:
-            async with self._http.post(url, params=query, headers=headers, timeout=RESERVE) as response:
+            async with self._http.post(url, params=query, headers=headers, timeout=patience) as response:
                 return await response.text() if response.status == 200 else None
+        except aiohttp.ServerTimeoutError as error:
+            raise TimeoutError(str(error)) from None
         except aiohttp.ClientError as error:
             raise ConnectionError(str(error)) from None
 
-    async def _holder(self, key: str) -> Report | None:
+    async def _holder(self, key: str, owner: str | None) -> Report | None:
         """The worker that has the session with this key: one of the few that come first for it."""
-        for worker in by_key(key, self._directory.view.workers)[: STICKY + 1]:
-            try:
-                if await self._ask(worker, "holds", {"key": key}) is not None:
-                    return worker
-            except OSError:
+        workers = by_key(key, self._directory.view.workers)[: STICKY + 1]
+        if owner is None:
+            return workers[0] if workers else None
+        asked = (self._ask(worker, "holds", {"key": key, "owner": owner}, HOLDS) for worker in workers)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for worker, answer in zip(workers, answers, strict=True):
+            if isinstance(answer, str):
+                return worker
+            if isinstance(answer, ConnectionError):
                 self._directory.lost(worker.worker)
+        if any(isinstance(answer, TimeoutError) for answer in answers):
+            raise web.HTTPBadGateway(text=SILENT)
         return None
 
-    def _tidy(self, key: str | None, worker: Report) -> None:
+    def _tidy(self, key: str | None, owner: str, worker: Report) -> None:
         """Where a session with the same key is left on another worker, it ends: there is one at a time."""
         others = [each for each in self._directory.view.workers if each.worker != worker.worker]
         if key is not None and others:
-            task = asyncio.create_task(self._forget(key, by_key(key, others)[: STICKY + 1]))
+            task = asyncio.create_task(self._forget({"key": key, "owner": owner}, by_key(key, others)[: STICKY + 1]))
             self._tidying.add(task)
             task.add_done_callback(self._tidying.discard)
 
-    async def _forget(self, key: str, workers: list[Report]) -> None:
-        asked = (self._ask(worker, "forget", {"key": key}) for worker in workers)
+    async def _forget(self, query: Mapping[str, str], workers: list[Report]) -> None:
+        asked = (self._ask(worker, "forget", query) for worker in workers)
         await asyncio.gather(*asked, return_exceptions=True)
 
     async def _body(self, request: web.Request) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from streamer.access.tokens import Verifier
 from streamer.cluster.admission import Directory
 from streamer.cluster.enclosure import OPENING
 from streamer.cluster.gateway import Gateway
@@ -77,7 +78,8 @@ async def gateway(options: GatewayOptions, directory: Directory, signer: Signer)
     rates = options.rates
     requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, clock)
     async with connections() as http:
-        handlers = Gateway(directory, signer, http, limits, SystemRandom(), bool(options.token_keys))
+        verifier = Verifier(options.token_keys) if options.token_keys else None
+        handlers = Gateway(directory, signer, http, limits, SystemRandom(), verifier)
         guarded = guard(options.host, "/obs", Origins(options.allowed_origins))
         tokens = asking_for_tokens(options.token_keys, RateLimits(), _Opening())
         middlewares = [door.middleware(), guarded, throttled(requests), tokens]

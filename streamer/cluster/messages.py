@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
@@ -30,6 +31,11 @@ class Report(msgspec.Struct, frozen=True):
         """Whether it takes new sessions, if it has room."""
         return self.ready and not self.draining
 
+    @property
+    def burden(self) -> tuple[bool, float, float]:
+        """How much it has to do; the least is best. One whose pictures come late is worse than any other."""
+        return self.slack > 0, 1 - self.free / max(1, self.places), self.slack
+
 
 @dataclass(frozen=True)
 class View:
@@ -40,4 +46,15 @@ class View:
 
     def find(self, worker: str) -> Report | None:
         """The worker of this name."""
-        return next((report for report in self.workers if report.worker == worker), None)
+        return self._named.get(worker)
+
+    @cached_property
+    def able(self) -> tuple[Report, ...]:
+        """Those that take a session and have room for it, the least burdened first."""
+        return tuple(
+            sorted((each for each in self.workers if each.open and each.free > 0), key=lambda each: each.burden)
+        )
+
+    @cached_property
+    def _named(self) -> dict[str, Report]:
+        return {report.worker: report for report in self.workers}

@@ -14,47 +14,40 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
-from streamer.cluster.messages import Report
+from streamer.cluster.messages import Report, View
 
 MOST_ASKED = 8  # workers, for one session
 STICKY = 4  # workers, of which one has the session with a key
 
-Policy = Callable[[Sequence[Report], Random], Report]
+Policy = Callable[[Sequence[Report], Random], int]  # of workers, the least burdened first: the number of one
 
 
-def two_choices(workers: Sequence[Report], random: Random) -> Report:
+def two_choices(workers: Sequence[Report], random: Random) -> int:
     """The better of two."""
-    return min(random.sample(workers, min(2, len(workers))), key=burden)
+    return min(random.sample(range(len(workers)), min(2, len(workers))), key=lambda number: workers[number].burden)
 
 
-def least_burdened(workers: Sequence[Report], random: Random) -> Report:
+def least_burdened(workers: Sequence[Report], random: Random) -> int:
     """The best of all: a herd, where views are old."""
-    return min(workers, key=burden)
+    return 0
 
 
-def any_of_them(workers: Sequence[Report], random: Random) -> Report:
+def any_of_them(workers: Sequence[Report], random: Random) -> int:
     """Any."""
-    return random.choice(workers)
-
-
-def burden(worker: Report) -> tuple[bool, float, float]:
-    """How much a worker has to do; the least is best. One whose pictures come late is worse than any other."""
-    return worker.slack > 0, 1 - worker.free / max(1, worker.places), worker.slack
+    return random.randrange(len(workers))
 
 
 class Search:
     """The workers to be asked for a place, one after the other, until one has it."""
 
-    def __init__(
-        self, workers: Iterable[Report], key: str | None, random: Random, policy: Policy = two_choices
-    ) -> None:
+    def __init__(self, view: View, key: str | None, random: Random, policy: Policy = two_choices) -> None:
         """`key`: of a session that is found by it."""
         self._random, self._policy, self._key = random, policy, key
         if key is None:
-            self._left = [worker for worker in workers if worker.open and worker.free > 0]
+            self._left = list(view.able)
             self._asks = MOST_ASKED
         else:  # a worker that is full still has room for the next session of a key that it holds
-            self._left = [worker for worker in by_key(key, workers) if worker.open][:STICKY]
+            self._left = [worker for worker in by_key(key, view.workers) if worker.open][:STICKY]
             self._asks = STICKY
 
     def next(self) -> Report | None:
@@ -62,9 +55,7 @@ class Search:
         if not self._left or not self._asks:
             return None
         self._asks -= 1
-        chosen = self._left[0] if self._key is not None else self._policy(self._left, self._random)
-        self._left.remove(chosen)
-        return chosen
+        return self._left.pop(0 if self._key is not None else self._policy(self._left, self._random))
 
 
 def by_key(key: str, workers: Iterable[Report]) -> list[Report]:

@@ -189,7 +189,7 @@ class Simulation:
         gateway = self._random.randrange(len(self._views))
         view = self._views[gateway]
         if not view.waiting or self._board.has_turn(caller.ticket):
-            search = Search(view.workers, None, self._random, self._policy)
+            search = Search(view, None, self._random, self._policy)
             while (chosen := search.next()) is not None:
                 self.result.asked += 1
                 worker = self._workers.get(chosen.worker)

@@ -23,6 +23,7 @@ from streamer.core.aio import Clock, MonotonicClock
 from streamer.webrtc import audio_buffer
 from streamer.webrtc.call import Call
 from streamer.webrtc.private_parts import Send, Transport
+from streamer.webrtc.tracks import VIDEO_STEP
 
 MOUTH_ROWS, MOUTH_COLUMNS = (0.62, 0.88), (0.3, 0.7)  # of the picture: where a mouth is in a portrait
 
@@ -42,11 +43,14 @@ class Heard:
 
 @dataclass
 class Seen:
-    """A picture that came back at `moment`: its `size` (height, width) and its mouth region, grey 0..255."""
+    """A picture that came back at `moment`: its `size` (height, width), its mouth region, grey 0..255, and which frame
+    it is, counted from any one: a number that is left out was not sent, or was lost on the way.
+    """
 
     moment: float
     size: tuple[int, int]
     mouth: Grey
+    frame: int = 0
 
 
 @dataclass
@@ -167,4 +171,4 @@ def _seen(frame: VideoFrame, now: float) -> Seen:
     rows = slice(round(MOUTH_ROWS[0] * height), round(MOUTH_ROWS[1] * height))
     columns = slice(round(MOUTH_COLUMNS[0] * width), round(MOUTH_COLUMNS[1] * width))
     mouth = cv2.resize(grey[rows, columns], (MOUTH_SIDE, MOUTH_SIDE), interpolation=cv2.INTER_AREA)
-    return Seen(now, (height, width), np.asarray(mouth, np.float32))
+    return Seen(now, (height, width), np.asarray(mouth, np.float32), round((frame.pts or 0) / VIDEO_STEP))

@@ -81,7 +81,7 @@ def access(
         needed = _needed(scopes, request)
         if needed == ():
             return await handler(request)
-        text = _token(request)
+        text = token_of(request)
         if text is None:
             raise _unauthorized(NEEDED, None)
         try:
@@ -125,7 +125,8 @@ def _needed(scopes: Scopes, request: web.Request) -> tuple[str, ...]:
     return scopes.get((method, path), (SCOPES[-1],))
 
 
-def _token(request: web.Request) -> str | None:
+def token_of(request: web.Request) -> str | None:
+    """The token that comes with a request, whatever it is worth."""
     kind, _, text = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and text.strip():
         return text.strip()

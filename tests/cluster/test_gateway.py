@@ -137,6 +137,36 @@ async def test_offers_go_round_a_worker_that_has_died_since_it_was_seen(house: H
     assert [status for status, _, _ in answers] == [201] * 4
 
 
+async def test_a_worker_that_hangs_is_passed_over_and_those_who_talk_there_are_not_given_up(house: House) -> None:
+    opened = [(await house.open(caller))[1]["Location"] for caller in range(3)]
+    name = opened[0].split("/")[2].split(".")[0]
+    [hanging] = [worker for worker in house.workers if worker.name == name]
+    others = sum(not location.startswith(f"/session/{name}.") for location in opened)
+    hanging.hangs = True
+    answers = [await house.open(10 + caller) for caller in range(4 - others)]
+    assert [status for status, _, _ in answers] == [201] * (4 - others)
+    hanging.hangs = False
+    assert (await house.ask("GET", opened[0]))[0] == 200
+
+
+async def test_what_any_worker_answers_is_asked_of_another_when_the_first_has_gone(house: House) -> None:
+    await house.workers[0].kill()
+    await house.workers[1].kill()
+    assert (await house.ask("GET", "avatars"))[0] == 200
+    await house.workers[2].kill()
+    assert (await house.ask("GET", "avatars"))[0] == 503
+
+
+async def test_a_session_is_found_on_a_worker_of_which_nothing_was_heard_lately(house: House) -> None:
+    _, headers, _ = await house.open()
+    for worker in house.workers:
+        house.directory.board.forget(worker.name)
+    house.directory.workers = []
+    house.directory.refresh()
+    assert (await house.ask("GET", "healthz"))[0] == 503
+    assert (await house.ask("GET", headers["Location"]))[0] == 200
+
+
 async def test_the_address_of_a_session_whose_worker_has_died_says_so_at_once(house: House) -> None:
     _, headers, _ = await house.open()
     for worker in house.workers:

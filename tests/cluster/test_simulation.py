@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamer.cluster.placement import Policy, any_of_them, least_burdened, two_choices
 from streamer.cluster.simulate import main
@@ -22,6 +24,28 @@ def test_whatever_dies_and_however_many_come_no_place_is_given_twice_or_lost(pol
     assert result.begun > 250
     assert result.denied > 0  # more came than there is room for
     assert result.moved
+
+
+@settings(max_examples=25)
+@given(
+    st.builds(
+        Scenario,
+        workers=st.integers(4, 9),
+        callers=st.integers(0, 120),
+        places=st.integers(1, 6),
+        lasts_s=st.just(40.0),
+        talk_s=st.floats(1, 60),
+        burst=st.floats(0, 1),
+        deaths=st.integers(0, 3),
+        slow=st.floats(0, 1),
+        gateways=st.integers(1, 4),
+        seed=st.integers(0, 1000),
+    ),
+    st.sampled_from([two_choices, least_burdened, any_of_them]),
+)
+def test_in_no_history_is_a_place_given_twice_or_lost(scenario: Scenario, policy: Policy) -> None:
+    result = simulated(scenario, policy)
+    assert (result.most_over, result.lost) == (0, 0)
 
 
 def test_who_waits_comes_in_when_there_is_room() -> None:

@@ -11,10 +11,12 @@ from typing import Any, Literal, cast
 
 import msgspec
 from aiohttp import WSMsgType, web
+from aiohttp.typedefs import Handler
 
+from streamer.access.grant import EVERYTHING, Grant
 from streamer.cluster.board import Board
 from streamer.cluster.enclosure import Enclosure
-from streamer.cluster.messages import View
+from streamer.cluster.messages import Report, View
 from streamer.cluster.signed import Signer
 from streamer.core.aio import MonotonicClock
 from streamer.session.control_protocol import State
@@ -66,7 +68,7 @@ class FakeLobby:
     def open_sessions(self) -> int:
         return len(self.sessions)
 
-    def find(self, name: str) -> FakeSession | None:
+    def find(self, name: str, asking: Grant = EVERYTHING) -> FakeSession | None:
         found = (each for each in self.sessions.values() if name in (each.token, each.key))
         return next(found, None)
 
@@ -90,10 +92,11 @@ class FakeWorker:
         self.enclosure = Enclosure(name, node or name, signer.pass_word, cast(Any, self.lobby), MonotonicClock())
         self.url = ""
         self.answers = True
+        self.hangs = False  # it takes connections, and nothing comes back
         self.heard: list[web.Request] = []
 
     async def start(self) -> None:
-        app = web.Application(middlewares=[self.enclosure.middleware()], client_max_size=8 << 20)
+        app = web.Application(middlewares=[self.hang, self.enclosure.middleware()], client_max_size=8 << 20)
         app.add_routes(
             [
                 web.post("/session", self.open),
@@ -110,6 +113,12 @@ class FakeWorker:
         site = web.TCPSite(self.runner, "127.0.0.1", 0)
         await site.start()
         self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}/"
+
+    @web.middleware
+    async def hang(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        while self.hangs:  # noqa: ASYNC110 - a test sets it
+            await asyncio.sleep(0.01)
+        return await handler(request)
 
     async def kill(self) -> None:
         """It is gone, with all that it held."""
@@ -172,6 +181,7 @@ class LocalDirectory:
         self.board = Board(MonotonicClock())
         self.workers = workers
         self.view = View()
+        self.remembered: dict[str, Report] = {}
 
     def refresh(self) -> None:
         for worker in self.workers:
@@ -180,7 +190,14 @@ class LocalDirectory:
                 self.board.take(report)
             else:
                 self.board.forget(worker.name)
+        self.look_at_board()
+
+    def look_at_board(self) -> None:
         self.view = self.board.view()
+        self.remembered |= {report.worker: report for report in self.view.workers}
+
+    def find(self, worker: str) -> Report | None:
+        return self.remembered.get(worker)
 
     def lost(self, worker: str) -> None:
         self.view = View(tuple(each for each in self.view.workers if each.worker != worker), self.view.waiting)

@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from engines import SHIPPED_FAMILY
 from engines.manifest import Manifest
@@ -39,6 +38,7 @@ SCALE_S = 1.0
 SETTLE_S = 10.0  # in which a new controller hears of the workers, and ends none
 CALL_S = 5.0
 FOREVER = -1  # restarts
+HEAD = {"node:__internal_head__": 0.001}  # Ray's own mark of the head: the controller dies with no other machine
 
 
 class ClusterSettings(msgspec.Struct, frozen=True):
@@ -196,9 +196,8 @@ def start_worker(name: str, settings: ClusterSettings) -> Any:
 
 def start_controller(settings: ClusterSettings) -> Any:
     """The controller of the cluster that this program is connected to; the one that runs, if there is one."""
-    actor = ray.remote(num_cpus=0, max_restarts=FOREVER, max_task_retries=3)(Controller)
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    started = actor.options(name=CONTROLLER, lifetime="detached", get_if_exists=True, scheduling_strategy=here)
+    actor = ray.remote(num_cpus=0, resources=HEAD, max_restarts=FOREVER, max_task_retries=3)(Controller)
+    started = actor.options(name=CONTROLLER, lifetime="detached", get_if_exists=True)
     return started.remote(encode_settings(settings))
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
-from streamer.cluster.messages import View
+from streamer.cluster.messages import Report, View
 from streamer.cluster.nodes.ray_actors import find_controller
 from streamer.core.aio import Clock
 
 LOOK_S = 0.5
 CALL_S = 2.0
+MOST_REMEMBERED = 1_000  # workers
 HIDDEN_S = 3.0  # for which a worker that could not be reached is left out, if it is known still
 
 
@@ -25,6 +26,7 @@ class RayDirectory:
         self.stopping = asyncio.Event()
         self._clock = clock
         self._known = View()
+        self._remembered: dict[str, Report] = {}  # those seen last at the end
         self._lost: dict[str, float] = {}  # since when
         self._controller: Any = find_controller()
         self._telling: set[asyncio.Task[Any]] = set()
@@ -37,6 +39,10 @@ class RayDirectory:
         if not self._lost:
             return self._known
         return View(tuple(each for each in self._known.workers if each.worker not in self._lost), self._known.waiting)
+
+    def find(self, worker: str) -> Report | None:
+        """Where a worker is or was."""
+        return self._remembered.get(worker)
 
     def lost(self, worker: str) -> None:
         """Leave a worker out, and tell the other gateways."""
@@ -76,6 +82,11 @@ class RayDirectory:
     async def _look(self) -> None:
         if (told := await self._call("view", None)) is not None:
             self._known, stopping = msgspec.json.decode(told, type=tuple[View, bool])
+            for report in self._known.workers:
+                self._remembered.pop(report.worker, None)
+                self._remembered[report.worker] = report
+            while len(self._remembered) > max(MOST_REMEMBERED, len(self._known.workers)):
+                del self._remembered[next(iter(self._remembered))]
             if stopping:
                 self.stopping.set()
 
