@@ -170,9 +170,8 @@ class Simulation:
         slow = self._random.random() < scenario.slow
         name = f"w{self._names}"
         self._names += 1
-        self._workers[name] = _Worker(
-            name, scenario.places, scenario.places // 2 if slow else scenario.places, self._time
-        )
+        able = max(1, scenario.places // 2) if slow else scenario.places
+        self._workers[name] = _Worker(name, scenario.places, able, self._time)
         self._time.at(self._time.now() + self._random.uniform(0, REPORT_S), lambda: self._report(name))
 
     def _report(self, name: str) -> None:

@@ -1,8 +1,11 @@
-"""Seconds without a moving face when a worker dies: `python -m tests.measure.cluster_failover --kills 10`.
+"""What callers see when a machine of a cluster dies: `python -m tests.measure.cluster_failover --kills 10`.
 
-Three workers on this machine, a gateway, and two callers that do what the page does: ask the session's address once a
-second, call again a second after it is not known any more or nothing has come for three. Of the workers that have a
-caller one is killed, all its processes at once (SIGKILL); another one takes its place.
+Three nodes of Ray on this machine, each with a worker of two places, two gateways in processes of their own, and three
+callers that do what the page does (`page_caller`). All processes of a node, in which somebody talks, are killed at once
+(SIGKILL), or stopped with `--signal STOP`, as a machine that hangs and refuses no connection; another node takes its
+place. Before each kill there is a control run: as long, in which nothing is killed, and as many callers hang up and
+call again. What the callers of the other nodes miss more in the one than in the other is harm; what they miss in both
+is the load of the machine, on which all nodes and all callers are. At the end a gateway is killed under all calls.
 """
 
 from __future__ import annotations
@@ -10,164 +13,187 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import signal
 import statistics
+import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import aiohttp
-import psutil
-
-from engines import SHIPPED_FAMILY
-from streamer.cluster.gateway_server import GatewayOptions, gateway
-from streamer.cluster.nodes.worker_main import WorkerSettings
-from streamer.cluster.nodes.worker_process import WorkerProcess, new_name
-from streamer.cluster.signed import Signer
-from streamer.core.errors import SessionError
-from streamer.measure.caller import Caller
-from streamer.measure.onsets import vowels
+from streamer.cluster.nodes.ray_actors import ClusterSettings, start_controller
+from streamer.cluster.nodes.ray_directory import RayDirectory
+from streamer.cluster.scaling import Share
+from streamer.core.aio import MonotonicClock
 from streamer.server.options import ServeOptions
 from streamer.webrtc.ice import LOOPBACK, offer_only
-from tests.fakes.cluster import LocalDirectory
+from tests.families import tiny_family
+from tests.measure.lone_gateway import lone_gateway
+from tests.measure.page_caller import Loss, PageCaller, missing
+from tests.nodes import Nodes, name_of, nodes
 from tests.waiting import eventually
 
-SIGNER = Signer(b"secret")
-ASK_S, SILENT_S, RETRY_S = 1.0, 3.0, 1.0  # clients/web/call.js
-MOVING = 3  # pictures
-PATIENCE_S = 120.0
+SECRET = b"of the cluster that is measured"
+NODES, PLACES, CALLERS = 3, 2, 3
+WINDOW_S = 6.0  # of a control run, and after a kill
+SETTLE_S = 3.0  # after a node has come
+PATIENCE_S = 180.0
 
 
-class House(LocalDirectory):
-    """Real workers, and the view of them."""
+@dataclass
+class Others:
+    """What callers miss whose node was not killed: frames, and the longest time between two pictures, s."""
 
-    def __init__(self, family: Path) -> None:
-        super().__init__([])
-        self.running: list[WorkerProcess] = []
-        self._family = family
+    frames: list[int] = field(default_factory=list)
+    longest: list[float] = field(default_factory=list)
 
-    async def start(self) -> None:
-        """One worker more."""
-        options = ServeOptions(port=0, family=self._family, max_sessions=2, threads=1, photos=False)
-        settings = WorkerSettings(new_name("w"), "here", SIGNER.pass_word, options)
-        self.running.append(await asyncio.to_thread(WorkerProcess, settings))
+    def take(self, pages: Sequence[PageCaller], since: float, until: float) -> None:
+        """All of one run."""
+        found = [missing(page.pictures, since, until) for page in pages]
+        self.frames.append(sum(frames for frames, _ in found))
+        self.longest.append(max(longest for _, longest in found))
 
-    async def follow(self) -> None:
-        """Look twice a second, as a gateway does."""
-        while True:
-            for worker in list(self.running):
-                with contextlib.suppress(OSError):
-                    self.board.take(await asyncio.to_thread(worker.report))
-            self.view = self.board.view()
-            await asyncio.sleep(0.5)
+    def told(self) -> str:
+        """The last run."""
+        return f"{self.frames[-1]} frames, longest {1000 * self.longest[-1]:.0f} ms"
 
 
-class Page:
-    """A caller that calls again. `worker`: where it is; `gaps`: seconds between pictures across two calls."""
+@dataclass
+class House:
+    """The cluster that is measured."""
 
-    def __init__(self, url: str) -> None:
-        self.worker = ""
-        self.gaps: list[float] = []
-        self.repeated = 0  # pictures, by the server's count
-        self._url = url
-        self._last = 0.0
+    nodes: Nodes
+    controller: Any
+    directory: RayDirectory
+    gateways: list[tuple[str, asyncio.subprocess.Process]]
+    pages: list[PageCaller]
 
-    async def run(self) -> None:
-        """For ever."""
-        while True:
-            with contextlib.suppress(SessionError, aiohttp.ClientError):
-                async with Caller(self._url, vowels(600.0)) as caller:
-                    await self._talk(caller)
-            self.worker = ""
-            await asyncio.sleep(RETRY_S)
+    async def settled(self) -> None:
+        """Until all nodes have a worker, and all callers see a moving face."""
+        await eventually(lambda: self.ready == NODES and all(page.worker for page in self.pages), PATIENCE_S)
+        await asyncio.sleep(SETTLE_S)
 
-    async def _talk(self, caller: Caller) -> None:
-        asked = time.monotonic()
-        heard, count = asked, 0
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_S)) as http:
-            while True:
-                await asyncio.sleep(0.02)
-                found, now = len(caller.recording.pictures), time.monotonic()
-                if found > count:
-                    heard = now
-                    if count < MOVING <= found:
-                        if self._last:
-                            self.gaps.append(now - self._last)
-                        self.worker = caller.location.rpartition("/")[2].partition(".")[0]
-                    count = found
-                    if self.worker:
-                        self._last = now
-                if caller.ended or now - heard > SILENT_S:
-                    return
-                if now - asked >= ASK_S:
-                    asked = now
-                    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                        async with http.get(caller.location) as response:
-                            if response.status == 404:
-                                return
-                            self.repeated = (await response.json())["repeated"]
+    @property
+    def ready(self) -> int:
+        """Workers that take sessions."""
+        return sum(worker.open for worker in self.directory.view.workers)
 
+    def node_of(self, page: PageCaller) -> str:
+        """Of its worker."""
+        worker = self.directory.view.find(page.worker)
+        return "" if worker is None else worker.node
 
-def has_more(values: list[float], count: int) -> bool:
-    """Whether there are more than so many."""
-    return len(values) > count
-
-
-def kill(worker: WorkerProcess) -> None:
-    """Without a word, all of it."""
-    tree = psutil.Process(worker.process.pid)
-    for process in [tree, *tree.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-    worker.process.wait(10)
+    def victim(self) -> tuple[Any, list[PageCaller]]:
+        """A node in which somebody talks, not the head, and who: the node that has been there longest."""
+        for node in self.nodes.others:
+            if found := [page for page in self.pages if self.node_of(page) == name_of(node)]:
+                return node, found
+        raise SystemExit("all callers are on the head's node; run it again")
 
 
 @contextlib.asynccontextmanager
-async def running(family: Path) -> AsyncIterator[tuple[House, str]]:
-    """Three workers and a gateway."""
-    house = House(family)
-    await asyncio.gather(*(house.start() for _ in range(3)))
-    following = asyncio.create_task(house.follow())
-    try:
-        async with gateway(GatewayOptions(port=0), house, SIGNER) as url:
-            yield house, url
-    finally:
-        following.cancel()
-        for worker in house.running:
-            worker.stop()
+async def running(family: Path, callers: int = CALLERS) -> AsyncIterator[House]:
+    """Nodes, gateways, callers."""
+    with nodes(NODES, at_exit=False) as found:
+        options = ServeOptions(family=family, max_sessions=PLACES, threads=1, photos=False)
+        controller = start_controller(ClusterSettings(SECRET, Share(cores=1), options))
+        await asyncio.wait_for(controller.door.remote(), PATIENCE_S)
+        directory = RayDirectory(MonotonicClock())
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(directory.followed())
+            gateways = [await stack.enter_async_context(lone_gateway(found.address)) for _ in range(2)]
+            await eventually(lambda: sum(each.open for each in directory.view.workers) == NODES, PATIENCE_S)
+            pages = [PageCaller([url for url, _ in gateways]) for _ in range(callers)]
+            tasks = []
+            for page in pages:
+                tasks.append(asyncio.create_task(page.run()))
+                await asyncio.sleep(1.5)  # until the next sees its place taken
+            try:
+                yield House(found, controller, directory, gateways, pages)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def one_kill(house: House, how: signal.Signals, control: Others, harmed: Others) -> list[Loss]:
+    """A control run and a kill; how its callers fared."""
+    await house.settled()
+    _, again = house.victim()
+    start = time.monotonic()
+    for page in again:
+        page.call_again()
+    await asyncio.sleep(WINDOW_S)
+    control.take([page for page in house.pages if page not in again], start, time.monotonic())
+    await house.settled()
+    node, victims = house.victim()
+    others = [page for page in house.pages if page not in victims]
+    before = [len(page.losses) for page in victims]
+    start = time.monotonic()
+    await asyncio.to_thread(house.nodes.kill, node, how)
+
+    def fared() -> list[list[Loss]]:
+        return [page.losses[count:] for page, count in zip(victims, before, strict=True)]
+
+    await eventually(lambda: all(losses and losses[-1].moving for losses in fared()), PATIENCE_S)
+    await asyncio.sleep(max(0.0, start + WINDOW_S - time.monotonic()))
+    harmed.take(others, start, start + WINDOW_S)
+    found = [losses[-1] for losses in fared()]
+    for loss in found:
+        print(f"still for {loss.still_s:.2f} s: {loss.told()}; the others missed {harmed.told()}, ", end="")
+        print(f"before {control.told()}", flush=True)
+    house.nodes.others.remove(node)
+    house.nodes.others.append(await asyncio.to_thread(house.nodes.add))
+    return found
+
+
+async def gateway_killed(house: House) -> None:
+    """What callers miss when the gateway dies through which they all came."""
+    await house.settled()
+    control, harmed = Others(), Others()
+    start = time.monotonic()
+    await asyncio.sleep(WINDOW_S)
+    control.take(house.pages, start, time.monotonic())
+    counts = [len(page.losses) for page in house.pages]
+    asked, failed = (sum(getattr(page, name) for page in house.pages) for name in ("asked", "unanswered"))
+    start = time.monotonic()
+    house.gateways[0][1].kill()
+    await asyncio.sleep(WINDOW_S)
+    harmed.take(house.pages, start, time.monotonic())
+    losses = [loss.why for page, count in zip(house.pages, counts, strict=True) for loss in page.losses[count:]]
+    asked = sum(page.asked for page in house.pages) - asked
+    failed = sum(page.unanswered for page in house.pages) - failed
+    print(
+        f"gateway killed: {len(losses)} calls lost {losses}, missed {harmed.told()}, before {control.told()}; ", end=""
+    )
+    print(f"{asked} requests, of which {failed} not answered by the other gateway")
 
 
 async def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--engines", type=Path, default=SHIPPED_FAMILY)
+    parser.add_argument("--signal", choices=("KILL", "STOP"), default="KILL")
+    parser.add_argument("--engines", type=Path, help="a family (default: networks in miniature)")
     args = parser.parse_args()
     offer_only(LOOPBACK)
-    async with running(args.engines) as (house, url), asyncio.TaskGroup() as group:
-        pages = [Page(url) for _ in range(2)]
-        tasks = [group.create_task(page.run()) for page in pages]
-        gaps: list[float] = []
-        for number in range(args.kills):
-            await eventually(lambda: all(page.worker for page in pages), PATIENCE_S)
-            await asyncio.sleep(2)
-            victim, other = (pages[number % 2], pages[1 - number % 2])
-            before, repeated = len(victim.gaps), other.repeated
-            name = victim.worker
-            [worker] = [each for each in house.running if each.report().worker == name]
-            house.running.remove(worker)
-            kill(worker)
-            await eventually(partial(has_more, victim.gaps, before), PATIENCE_S)
-            gaps.append(victim.gaps[-1])
-            await asyncio.sleep(1.2)
-            print(f"{gaps[-1]:.1f} s; the other's repeated pictures: {other.repeated - repeated}", flush=True)
-            await house.start()
-        for task in tasks:
-            task.cancel()
-    print(f"{len(gaps)} kills: median {statistics.median(gaps):.1f} s, worst {max(gaps):.1f} s")
+    how = signal.Signals[f"SIG{args.signal}"]
+    with tempfile.TemporaryDirectory() as folder:
+        control, harmed, found = Others(), Others(), list[Loss]()
+        async with running(args.engines or tiny_family.build(Path(folder) / "tiny")) as house:
+            for _ in range(args.kills):
+                found += await one_kill(house, how, control, harmed)
+            await gateway_killed(house)
+    still = [loss.still_s for loss in found]
+    if still:
+        print(
+            f"{args.kills} kills, {len(still)} callers: median {statistics.median(still):.2f} s, worst {max(still):.2f}"
+        )
+        print(f"the others missed {sum(harmed.frames)} frames in all ({harmed.frames}), ", end="")
+        print(f"and {sum(control.frames)} in as many control runs ({control.frames})")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))
