@@ -21,7 +21,7 @@ export type ControlEvent =
 /** What `control` takes. */
 export type ControlMessage =
   | { type: "energy"; value: number }
-  | { type: "emotion"; value: "neutral" | "happy" | "sad" | "angry" | "surprised" | "calm"; intensity?: number }
+  | { type: "emotion"; value: "auto" | "neutral" | "happy" | "sad" | "angry" | "surprised" | "calm"; intensity?: number }
   | { type: "gaze"; at: [number, number] | "camera" | "free" }
   | { type: "gesture"; name: "nod" | "shake" | "smile" | "brows" | "ponder"; strength?: number }
   | { type: "pause" | "mute" | "listening"; on: boolean }

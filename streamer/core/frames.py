@@ -26,10 +26,13 @@ class Heard:
     """What a stretch of sound gives the stages, frame by frame.
 
     windows: float32 [n, 1, MEL_BANDS, WINDOW_MEL_FRAMES]; levels: in dB of full scale. They may be of different frames.
+    tones: (pitch, brightness) of each level's frame, see `audio.tone.Tone`, or None where it is not voiced; empty where
+    nobody listened for them.
     """
 
     windows: FloatArray
     levels: Sequence[float]
+    tones: Sequence[tuple[float, float] | None] = ()
 
 
 @dataclass(frozen=True, eq=False)

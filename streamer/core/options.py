@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NEUTRAL = "neutral"
+AUTO = "auto"  # of emotions: what the voice lets the face feel
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class FaceOptions:
     background: behind the person: `#rrggbb`, `blur` or `transparent`, which makes pictures RGBA; None is as the
         portrait has it.
     energy: how lively head, brows and gaze are, 0 (still) to MAX_ENERGY; 1 is a person in conversation.
-    emotion: what the face feels, one of EMOTIONS; intensity: how much of it is seen, 0 to MAX_INTENSITY, 1 as in
-        conversation.
+    emotion: what the face feels, one of EMOTIONS; AUTO is what the voice lets it feel; intensity: how much of it is
+        seen, 0 to MAX_INTENSITY, 1 as in conversation.
     mode: what a session shows, one of SHOWN: "crop", the head, or "full", the whole photo; None is as the avatar was
         made.
     size: pixels a side of the frames, one of FRAME_SIZES; None is LARGEST_UNASKED, on another background
@@ -41,7 +42,7 @@ class FaceOptions:
     pose_mode: str | None = None
     background: str | None = None
     energy: float = 1.0
-    emotion: str = NEUTRAL
+    emotion: str = AUTO
     intensity: float = 1.0
     mode: str | None = None
     size: int | None = None
@@ -49,7 +50,7 @@ class FaceOptions:
 
 
 MAX_ENERGY = 2.0
-EMOTIONS = (NEUTRAL, "happy", "sad", "angry", "surprised", "calm")
+EMOTIONS = (AUTO, NEUTRAL, "happy", "sad", "angry", "surprised", "calm")
 MAX_INTENSITY = 2.0
 SHOWN = ("crop", "full")
 FRAME_SIZES = (256, 384, 512, 768)

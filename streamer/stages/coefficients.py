@@ -12,6 +12,7 @@ import numpy as np
 
 from engines.runtime import Engines
 from streamer.audio.loudness import FrameLoudness
+from streamer.audio.tone import FrameTones
 from streamer.avatar.bundle import Avatar
 from streamer.core.frames import Coefficients, FloatArray, Heard, Script
 from streamer.core.options import PipelineOptions
@@ -33,6 +34,7 @@ class CoefficientSource:
         self._shape = WindowShape.of(engines["expression"].spec)
         self._windows = MelWindows(self._shape)
         self._loudness = FrameLoudness()
+        self._tones = FrameTones()
         self._expression = open_expression(engines, avatar, lookahead, options, script)
         self._pose = open_pose(engines, avatar, lookahead, options, script)
         self._start()
@@ -40,7 +42,7 @@ class CoefficientSource:
     def push(self, samples: FloatArray) -> list[Coefficients]:
         """Take float32 [n] at SAMPLE_RATE, any n; return the coefficients now known, in order."""
         self._samples += samples.size
-        self._take(Heard(self._windows.push(samples), self._loudness.push(samples)))
+        self._take(Heard(self._windows.push(samples), self._loudness.push(samples), self._tones.push(samples)))
         frames = []
         while self._ready():
             frames.append(self._pop())
@@ -48,7 +50,7 @@ class CoefficientSource:
 
     def flush(self) -> list[Coefficients]:
         """The sound has ended: coefficients of all remaining frames. `reset` before pushing again."""
-        self._take(Heard(self._windows.flush(), self._loudness.flush()))
+        self._take(Heard(self._windows.flush(), self._loudness.flush(), self._tones.flush()))
         self._poses.extend(self._pose.flush())
         total = -(-self._samples // SAMPLES_PER_FRAME)
         return [self._pop() for _ in range(self._next_frame, total)]
@@ -72,6 +74,7 @@ class CoefficientSource:
         """Forget everything: the next sample is sample 0."""
         self._windows.reset()
         self._loudness.reset()
+        self._tones.reset()
         self._expression.reset()
         self._pose.reset()
         self._start()

@@ -16,9 +16,10 @@ from engines.runtime import Binding, Engine, Engines
 from streamer.audio.loudness import SILENCE_DB
 from streamer.avatar.bundle import Avatar
 from streamer.core.frames import FloatArray, Heard, Script
-from streamer.core.options import PipelineOptions
+from streamer.core.options import AUTO, PipelineOptions
 from streamer.stages.life.idle_face import Blinks, IdleFace
 from streamer.stages.life.mood import Mood
+from streamer.stages.life.voice_mood import VoiceMood
 from streamer.stages.lookahead import Lookahead
 
 MAX_BATCH = 32  # windows at once: bounds the network's memory when a long clip is pushed in one go
@@ -75,7 +76,9 @@ class UnitExpression:
         names = manifest.coefficients.expression
         self._stage = ExpressionStage(engine.bind({}), len(names))
         self._idle = IdleFace(options.seed, names, options.face.energy, avatar.manner.blinks)
-        self._mood = Mood(options.seed, names, options.face.emotion, options.face.intensity)
+        face = options.face
+        self._mood = Mood(options.seed, names, face.emotion, face.intensity)
+        self._voice = VoiceMood(names, face.intensity if face.emotion == AUTO else 0.0)
         self._neutral = np.zeros(len(names), np.float32)
         self._lookahead = lookahead
         self._scale = np.float32(options.face.expression_scale)
@@ -84,7 +87,8 @@ class UnitExpression:
     def push(self, heard: Heard) -> list[FloatArray]:
         """The expressions now known."""
         self._spoken.extend(self._scale * self._stage.infer(heard.windows))
-        self._offsets.extend(self._idle.step(level) + self._mood.step(level) for level in heard.levels)
+        tones = heard.tones or [None] * len(heard.levels)
+        self._offsets.extend(self._life(level, tone) for level, tone in zip(heard.levels, tones, strict=True))
         known = min(len(self._spoken), len(self._offsets))
         return [np.clip(self._spoken.popleft() + self._offsets.popleft(), 0.0, 1.0) for _ in range(known)]
 
@@ -95,6 +99,7 @@ class UnitExpression:
     def set_emotion(self, emotion: str, intensity: float) -> None:
         """What the face feels from now on."""
         self._mood.feel(emotion, intensity)
+        self._voice.share = intensity if emotion == AUTO else 0.0
 
     def silent(self, window: FloatArray) -> FloatArray:
         """The expression, without idle life, in a window of silence."""
@@ -105,13 +110,19 @@ class UnitExpression:
         """Back to the first frame."""
         self._idle.reset()
         self._mood.reset()
+        self._voice.reset()
         self._start()
 
     def _start(self) -> None:
         # A lagging value is there before it is known: at rest, as before any sound.
         self._spoken = deque([self._neutral] * self._lookahead.expression_lag)
         lag = range(self._lookahead.loudness_lag)
-        self._offsets = deque(self._idle.step(SILENCE_DB) + self._mood.step(SILENCE_DB) for _ in lag)
+        self._offsets = deque(self._life(SILENCE_DB, None) for _ in lag)
+
+    def _life(self, level: float, tone: tuple[float, float] | None) -> FloatArray:
+        """What does not come from speech, of the next frame."""
+        felt = self._mood.step(level) + self._idle.energy * self._voice.step(tone, level)
+        return self._idle.step(level) + felt
 
 
 class ReferenceExpression:

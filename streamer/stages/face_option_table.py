@@ -88,7 +88,9 @@ OPTIONS = (
         "X",
         f"how lively head, brows and gaze are, 0 to {MAX_ENERGY:g} (default: 1)",
     ),
-    Option("emotion", _one_of(EMOTIONS), "|".join(EMOTIONS), "what the face feels (default: neutral)"),
+    Option(
+        "emotion", _one_of(EMOTIONS), "|".join(EMOTIONS), "what the face feels (default: auto, as the voice sounds)"
+    ),
     Option(
         "intensity",
         number(0.0, MAX_INTENSITY),

@@ -9,7 +9,15 @@ from typing import Any
 from engines.manifest import Manifest
 from streamer.avatar import background, frame_size
 from streamer.core.errors import ConfigError
-from streamer.core.options import MAX_ENERGY, MAX_EXPRESSION_SCALE, NEUTRAL, PLAIN_FACE, POSE_MODES, FaceOptions
+from streamer.core.options import (
+    AUTO,
+    MAX_ENERGY,
+    MAX_EXPRESSION_SCALE,
+    NEUTRAL,
+    PLAIN_FACE,
+    POSE_MODES,
+    FaceOptions,
+)
 from streamer.stages.face_option_table import OPTIONS
 from streamer.stages.held_view import HeldView
 from streamer.stages.pose import VAE
@@ -74,7 +82,7 @@ def check(manifest: Manifest, face: FaceOptions) -> None:
         raise ConfigError(f"energy {face.energy:g}, expected 0 to {MAX_ENERGY:g}")
     if face.energy != PLAIN_FACE.energy and pose.process == VAE:
         raise ConfigError(f"energy {face.energy:g}; the head motion of family {manifest.family} is as it was learnt")
-    if face.emotion != NEUTRAL and not feels(manifest):
+    if face.emotion not in (AUTO, NEUTRAL) and not feels(manifest):
         raise ConfigError(f"emotion {face.emotion}; the expression of family {manifest.family} has no face units")
     HeldView.of(manifest, face)
     background.check(face.background)

@@ -12,7 +12,7 @@ import numpy as np
 
 from streamer.audio.loudness import SpeechActivity
 from streamer.core.frames import FloatArray
-from streamer.core.options import EMOTIONS, NEUTRAL
+from streamer.core.options import AUTO, EMOTIONS, NEUTRAL
 
 EASE = 0.09  # share of the way in a frame: an emotion is there after about a second
 SPEAKING = 0.55  # of the mouth's part stays while it speaks: lips have their own work then
@@ -32,6 +32,7 @@ def _units(**amounts: float) -> dict[str, float]:
 
 
 MOODS: dict[str, dict[str, float]] = {
+    AUTO: {},  # see `voice_mood`
     NEUTRAL: {},
     "happy": _units(mouthSmile_=0.40, cheekSquint_=0.35, eyeSquint_=0.12, mouthDimple_=0.10, browOuterUp_=0.12),
     "sad": _units(browInnerUp=0.85, mouthFrown_=0.52, mouthShrugLower=0.22, eyeBlink_=0.16, eyeLookDown_=0.08),

@@ -36,7 +36,7 @@ class Energy(msgspec.Struct, tag="energy", frozen=True, forbid_unknown_fields=Tr
 class Emotion(msgspec.Struct, tag="emotion", frozen=True, forbid_unknown_fields=True):
     """What the face feels from now on, as `FaceOptions.emotion`."""
 
-    value: Literal["neutral", "happy", "sad", "angry", "surprised", "calm"]
+    value: Literal["auto", "neutral", "happy", "sad", "angry", "surprised", "calm"]
     intensity: Annotated[float, msgspec.Meta(ge=0.0, le=MAX_INTENSITY)] = 1.0
 
 
