@@ -23,7 +23,7 @@ from streamer.recording.recorder import Recorder
 from streamer.session.conversation import Conversation, FaceWorker, NoFace
 from streamer.session.ends import PictureSink, SoundSink, SoundSource
 from streamer.session.options import SessionOptions
-from streamer.session.playout import Playout, PlayoutStats, session_delay_ms
+from streamer.session.playout import GATHER_MS, Playout, PlayoutStats, session_delay_ms
 from streamer.session.speech.speech_port import SpeechPort
 
 LOOK_S = 1.0  # between two looks at whether the worker is back
@@ -68,11 +68,11 @@ class LocalSession:
         self._options = options
         self._worker = worker
         self._recorder = recorder
-        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, recorder)
+        self._playout = Playout(session_delay_ms(options.lookahead_ms, options.pictures), options.still, recorder)
         self._presenter = Presenter(self._playout, options.still, clock, pictures, sound, note)
         self._pacer = self._presenter.pacer
         self._face: Face | None = None  # None while the worker is not there
-        self._conversation = Conversation(NoFace(), self._playout)
+        self._conversation = Conversation(NoFace(), self._playout, gather_ms=0 if options.pictures else GATHER_MS)
         self.speech = SpeechPort(SpeechLimits(), self._conversation, clock.now())
         self._ended = asyncio.Event()
 

@@ -33,7 +33,7 @@ from streamer.session.conversation import Conversation
 from streamer.session.numbers import Numbers
 from streamer.session.pacer import Pacer
 from streamer.session.partner import Ear
-from streamer.session.playout import Playout, session_delay_ms
+from streamer.session.playout import GATHER_MS, Playout, session_delay_ms
 from streamer.session.speech.speech_line import SpeechLine
 from streamer.session.speech.speech_port import SpeechPort
 from streamer.webrtc import audio_buffer
@@ -88,10 +88,10 @@ class Session:
         self.guard = PeerGuard(clock, self._close_soon, receiver.codec_of, lambda: receiver.backlog)
         self.numbers = None if options.numbers is None else Numbers(options.numbers)
         self._recorder = None if options.record is None else options.record()
-        self._playout = Playout(session_delay_ms(options.lookahead_ms), options.still, self._recorder)
+        self._playout = Playout(session_delay_ms(options.lookahead_ms, options.pictures), options.still, self._recorder)
         self._pacer = Pacer(self._playout, clock)
         self._face = worker.open(options.avatar, options.pipeline, self, self._recorder)
-        self.conversation = Conversation(self._face, self._playout)
+        self.conversation = Conversation(self._face, self._playout, gather_ms=0 if options.pictures else GATHER_MS)
         self.speech = SpeechPort(SpeechLimits(), self.conversation, clock.now())
         self.line = SpeechLine(self.speech)
         self.shared = SharedMedia(clock)

@@ -12,8 +12,8 @@ import numpy as np
 
 from streamer.audio.decimator import FACTOR, Decimator
 from streamer.audio.format import CHANNELS, RATE, Samples
-from streamer.core.frames import AudioChunk, AvatarFrame, ByteArray
-from streamer.core.rates import SAMPLES_PER_FRAME
+from streamer.core.frames import AudioChunk, AvatarFrame, ByteArray, FloatArray
+from streamer.core.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
 from streamer.core.rungs import FULL, Rung
 from streamer.session.playout import Playout
 from streamer.session.speech.speech_queue import PushedSpeech
@@ -62,9 +62,14 @@ class NoFace:
 
 
 class Conversation:
-    """Speaks once `begin` was called. While `speech` has audio, it is heard in place of the microphone."""
+    """Speaks once `begin` was called. While `speech` has audio, it is heard in place of the microphone.
 
-    def __init__(self, worker: FaceWorker, playout: Playout, speech: PushedSpeech | None = None) -> None:
+    gather_ms: of sound that the worker gets at a time, at least.
+    """
+
+    def __init__(
+        self, worker: FaceWorker, playout: Playout, speech: PushedSpeech | None = None, gather_ms: int = 0
+    ) -> None:
         self.timeline = MicrophoneTimeline()
         self.playout = playout
         self.speech = speech or PushedSpeech()
@@ -78,6 +83,8 @@ class Conversation:
         self._generation = -1
         self._decimator = Decimator()
         self._position = 0  # of the next sample for the worker
+        self._gather = gather_ms * SAMPLE_RATE // 1000
+        self._gathered: list[FloatArray] = []  # for the worker, up to that position
 
     def begin(self, start: float) -> None:
         """Start at this moment of the machine's monotonic clock, which gives the worker its deadlines."""
@@ -114,6 +121,7 @@ class Conversation:
             self.speech.clear(self.playout.position)
             return
         self.speech.clear(self.playout.cut())
+        self._hand_over()
         self._generation += 1
         resume = -(-self.timeline.edge // (FACTOR * SAMPLES_PER_FRAME))
         self._worker.cut(self._generation, self.playout.next_frame, resume)
@@ -153,6 +161,7 @@ class Conversation:
         self._generation += 1
         self.timeline.skip_to(frame * SAMPLES_PER_FRAME * FACTOR)
         self._decimator = Decimator()
+        self._gathered.clear()
         self._position = frame * SAMPLES_PER_FRAME
         self._worker.begin(self._generation, frame, self._origin())
 
@@ -175,5 +184,15 @@ class Conversation:
             return
         self.playout.push_audio(end - len(samples), samples)
         heard = self._decimator.push(samples)
-        self._worker.push(self._generation, AudioChunk(self._position, heard))
+        self._gathered.append(heard)
         self._position += heard.size
+        if sum(part.size for part in self._gathered) >= self._gather:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the worker what was gathered."""
+        if not self._gathered:
+            return
+        sound = self._gathered[0] if len(self._gathered) == 1 else np.concatenate(self._gathered)
+        self._gathered.clear()
+        self._worker.push(self._generation, AudioChunk(self._position - sound.size, sound))

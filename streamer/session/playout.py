@@ -26,6 +26,8 @@ from streamer.session.lateness import Lateness
 from streamer.session.timeline import MARGIN_MS
 
 RENDER_MARGIN_MS = 60  # from the last sound a picture needs to the picture being in this process
+GATHER_MS = 2 * FRAME_MS  # of sound that a worker gets at a time where no picture is drawn: fewer, larger steps
+HAND_OVER_MS = 20  # from then to the numbers being in this process
 MAX_FRAMES = 2 * FPS  # finished pictures waiting for their moment; the newest is dropped, counted
 FADE_MS = 10  # in which sound that is cut off ends
 HISTORY_MS = 2_000  # sound kept beyond the delay; older sound is dropped
@@ -35,9 +37,12 @@ PAUSE_PATIENCE_MS = 3_000  # for a pause in the speech, in which a change of the
 QUIET = 500  # int16: peaks below are a pause
 
 
-def session_delay_ms(lookahead_ms: int) -> int:
-    """Delay from a sample's arrival to its playout, in whole audio packets: look-ahead and the two margins."""
-    needed = lookahead_ms + MARGIN_MS + RENDER_MARGIN_MS
+def session_delay_ms(lookahead_ms: int, pictures: bool = True) -> int:
+    """Delay from a sample's arrival to its playout, in whole audio packets: look-ahead and the two margins.
+
+    pictures: whether there is a face to be drawn.
+    """
+    needed = lookahead_ms + MARGIN_MS + (RENDER_MARGIN_MS if pictures else GATHER_MS + HAND_OVER_MS)
     return -(-needed // AUDIO_PTIME_MS) * AUDIO_PTIME_MS
 
 

@@ -69,23 +69,33 @@ class CausalPose:
         """The poses now known, float32 [P] each, in order."""
         poses = [np.zeros(self.size, np.float32)] * self._missing
         self._missing = 0
-        return poses + [self._alive(self._step(window)) for window in heard.windows]
+        at = 0
+        while at < len(heard.windows):
+            made = self._step(heard.windows[at : at + self._room])
+            poses += [self._alive(pose) for pose in made]
+            at += len(made)
+        return poses
 
     def flush(self) -> list[FloatArray]:
         """Nothing is held back."""
         return []
 
-    def _step(self, window: FloatArray) -> FloatArray:
-        """What the network makes of the next frame's window, [1, MEL_BANDS, width]."""
+    @property
+    def _room(self) -> int:
+        """How many frames the block under way still takes; where it is full, the next."""
+        return self._block - self._at % self._block
+
+    def _step(self, windows: FloatArray) -> FloatArray:
+        """What the network makes of the next frames' windows, [n, 1, MEL_BANDS, width], within one block."""
         if self._at == self._block:
             self._begin()
+        first, last = self._at, self._at + len(windows)
         start = len(self._heard) - self._block
-        self._heard[start + self._at] = window
+        self._heard[start + first : start + last] = windows
         inputs = {"mel": self._heard, "noise": self._noise, "past": self._past}
         self._made = self._binding.infer(inputs)["residual"]
-        pose: FloatArray = self._made[self._at]
-        self._at += 1
-        return pose
+        self._at = last
+        return np.asarray(self._made[first:last])
 
     def _begin(self) -> None:
         """The next block: what was heard is past, what will be is silence yet."""

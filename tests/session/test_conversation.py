@@ -46,10 +46,10 @@ class Notes:
 class Room:
     """A conversation and its heartbeat: a block of sound every 20 ms, a picture every other time."""
 
-    def __init__(self) -> None:
+    def __init__(self, gather_ms: int = 0) -> None:
         self.worker, self.speech = Notes(), PushedSpeech()
         self.playout = Playout(DELAY_MS, STILL)
-        self.conversation = Conversation(self.worker, self.playout, self.speech)
+        self.conversation = Conversation(self.worker, self.playout, self.speech, gather_ms)
         self.conversation.begin(0.0)
         self.told: list[Told] = []
         self.block = 0
@@ -91,6 +91,27 @@ def test_pushed_speech_is_heard_after_the_delay_and_the_face_hears_it_too() -> N
     assert (sound[voiced[150] : voiced[-1]] == 1000).all()
     face = np.concatenate([chunk.samples for _, chunk in room.worker.pushed])
     assert abs(np.count_nonzero(face > 0.015) - 500 * 16) <= 3 * 16
+
+
+def test_a_worker_gets_the_same_sound_in_larger_pieces_and_all_of_it_before_a_cut() -> None:
+    plain, gathered = Room(), Room(gather_ms=80)
+    for room in (plain, gathered):
+        room.live(1.0)
+        room.say(1, 3.0)
+        room.live(0.5)
+        room.conversation.interrupt()
+        room.live(0.5)
+    (few, many), cut = ([chunk for _, chunk in room.worker.pushed] for room in (gathered, plain)), 1
+    assert len(few) < len(many) / 3
+    assert [chunk.position for chunk in few[1:]] == [chunk.position + chunk.samples.size for chunk in few[:-1]]
+    end = few[-1].position + few[-1].samples.size
+    gone, wanted = (np.concatenate([chunk.samples for chunk in chunks])[:end] for chunks in (few, many))
+    np.testing.assert_array_equal(gone, wanted)
+    taken = [
+        sum(chunk.samples.size for generation, chunk in room.worker.pushed if generation < cut)
+        for room in (gathered, plain)
+    ]
+    assert taken[0] == taken[1] > 0
 
 
 def test_a_cut_is_silence_from_the_next_packet_on_and_reports_the_position() -> None:
