@@ -39,6 +39,7 @@ class Control:
     ) -> None:
         self._conversation = conversation
         self._line = line
+        line.show = self.tell
         self._read_look = read_look
         self._watchers: list[Callable[[Event], None]] = []
         self._quiet = HOLD_BLOCKS  # blocks since there was sound

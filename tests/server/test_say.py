@@ -49,6 +49,23 @@ async def test_text_is_heard(server: LaunchedServer) -> None:
         await until_heard(caller, 1000)
 
 
+async def test_who_controls_the_session_reads_what_is_said_as_it_is_heard(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller, aiohttp.ClientSession() as http:
+        async with http.ws_connect(f"{caller.location}/control") as control:
+            await control.send_json({"type": "hello", "version": 1})
+            assert await say(caller.location, b"Good morning to all of you. How are you?") == (200, {"speech": 1})
+            captions: list[dict[str, Any]] = []
+            async with asyncio.timeout(20):
+                while not (captions and captions[-1]["final"]):
+                    if (event := await control.receive_json())["type"] == "caption":
+                        captions.append(event)
+        texts = [caption["text"] for caption in captions]
+        assert texts[-1] == "Good morning to all of you. How are you?"
+        assert all(texts[-1].startswith(text) for text in texts)
+        assert len(set(texts)) > 2
+        assert {(caption["of"], caption["interrupted"]) for caption in captions} == {("face", False)}
+
+
 async def test_silence_comes_at_once_and_reports_the_position_heard(server: LaunchedServer) -> None:
     async with caller_of(server) as caller:
         saying = asyncio.create_task(say(caller.location, LONG.encode()))

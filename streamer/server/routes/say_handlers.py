@@ -11,7 +11,7 @@ from aiohttp import web
 from streamer.core.errors import SessionError
 from streamer.server.routes.text_body import read_text
 from streamer.server.routes.voice_handlers import RETRY_S, known, language_of, speech_of
-from streamer.session.speech.speech_line import LineFullError, SpeechLine
+from streamer.session.speech.speech_line import LineFullError, Piece, SpeechLine
 from streamer.voice.synthesiser import Synthesiser, sentences
 
 MOST_CHARACTERS = 2_000  # two minutes
@@ -62,10 +62,10 @@ class SayHandlers:
         return web.json_response({"heard_ms": self._find(request).line.interrupt()}, headers=NOT_KEPT)
 
 
-async def _pieces(voice: Synthesiser, text: str, language: str) -> AsyncIterator[tuple[bytes, int]]:
+async def _pieces(voice: Synthesiser, text: str, language: str) -> AsyncIterator[Piece]:
     for sentence in sentences(text):
         spoken = await speech_of(voice, sentence, language)
-        yield spoken.pcm, spoken.rate
+        yield spoken.pcm, spoken.rate, sentence.strip()
 
 
 async def _while_it_lasts(session: Speaking, saying: Coroutine[Any, Any, int | None]) -> int | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from streamer.core.errors import SessionError
+from streamer.session.control_protocol import Caption
 from streamer.session.speech.speech_format import Pcm
 from streamer.session.speech.speech_port import SpeechPort
 from streamer.session.speech.speech_protocol import Idle, Played, Told
 
 MOST_WAITING = 8  # texts that were not begun yet
+
+Piece = tuple[bytes, int, str]  # mono s16le, its rate, and the words that it says
 
 
 class LineFullError(SessionError):
@@ -18,10 +21,12 @@ class LineFullError(SessionError):
 
 
 class SpeechLine:
-    """Texts of one session, one after the other."""
+    """Texts of one session, one after the other. `show` is told what is heard of them, as it is."""
 
     def __init__(self, port: SpeechPort) -> None:
+        self.show: Callable[[Caption], None] = lambda caption: None
         self._port = port
+        self._words: dict[int, list[tuple[str, float]]] = {}  # of each utterance its pieces' words, and ms
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._taken = False  # we are the port's client
@@ -30,8 +35,8 @@ class SpeechLine:
         self._heard: dict[int, int] = {}  # ms, of each utterance since the line was idle
         self._progress = asyncio.Event()  # something was heard, so there may be room
 
-    async def say(self, pieces: AsyncIterator[tuple[bytes, int]]) -> int | None:
-        """Say mono s16le pieces of one rate each as one utterance; return its number when all is on its way.
+    async def say(self, pieces: AsyncIterator[Piece]) -> int | None:
+        """Say pieces, each of one rate, as one utterance; return its number when all is on its way.
 
         None when it was interrupted before.
 
@@ -63,10 +68,10 @@ class SpeechLine:
         self._progress.set()
         return sum(heard.values())
 
-    async def _say(self, pieces: AsyncIterator[tuple[bytes, int]], cuts: int) -> int | None:
+    async def _say(self, pieces: AsyncIterator[Piece], cuts: int) -> int | None:
         number = None
         try:
-            async for pcm, rate in pieces:
+            async for pcm, rate, words in pieces:
                 if cuts != self._cuts:
                     return None
                 sound = Pcm(rate, 1)
@@ -74,12 +79,13 @@ class SpeechLine:
                     self._take()
                     self._said += 1
                     number = self._said
-                    self._heard[number] = 0
+                    self._heard[number], self._words[number] = 0, []
                     self._port.counts.utterances += 1
                     self._port.pushed.begin(number, sound)
                 await self._room(sound.seconds(pcm), cuts)
                 if cuts != self._cuts:
                     return None
+                self._words.get(number, []).append((words, 1000 * sound.seconds(pcm)))
                 self._port.pushed.push(pcm)
             return number
         finally:
@@ -101,10 +107,27 @@ class SpeechLine:
     def _tell(self, told: Told) -> None:
         if isinstance(told, Played):
             self._heard[told.speech] = told.position_ms
+            self._caption(told)
         self._progress.set()
         if isinstance(told, Idle):
-            self._heard = {}
+            self._heard, self._words = {}, {}
             asyncio.get_running_loop().call_soon(self._leave)
+
+    def _caption(self, told: Played) -> None:
+        """Show the words heard: of the piece under way by their share of its sound, up to the end of a word."""
+        pieces, left = self._words.get(told.speech, []), float(told.position_ms)
+        complete = told.final and not told.interrupted
+        heard = []
+        for words, lasts in pieces:
+            if not complete and left < lasts:
+                heard.append(words[: int(len(words) * left / lasts)].rpartition(" ")[0])
+                break
+            heard.append(words)
+            left -= lasts
+        if (text := " ".join(filter(None, heard))) or told.final:
+            self.show(Caption("face", text, told.final, told.interrupted))
+        if told.final:
+            self._words.pop(told.speech, None)
 
     def _leave(self) -> None:
         """Give the port back, unless another text has begun meanwhile."""
