@@ -38,8 +38,11 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--access-log", action="store_true", help="log every request, its secrets left out")
 
 
-def access(args: argparse.Namespace) -> tuple[tuple[str, ...], str | None]:
-    """The public keys that tokens are checked by, and a token to be shown with the address. Raises ConfigError."""
+def access(args: argparse.Namespace, public_url: str | None = None) -> tuple[tuple[str, ...], str | None]:
+    """The public keys that tokens are checked by, and a token to be shown with the address. Raises ConfigError.
+
+    public_url: where others reach it, though it listens on this machine only.
+    """
     from streamer.access.secret import PUBLIC, public_text, read
     from streamer.access.tokens import mint
     from streamer.web.listen import is_loopback
@@ -50,7 +53,7 @@ def access(args: argparse.Namespace) -> tuple[tuple[str, ...], str | None]:
         return (), None
     if args.token is not None:
         return tuple(key if PUBLIC.fullmatch(key) else public_text(key) for key in read(args.token)), None
-    if is_loopback(args.host) and args.public_url is None:
+    if is_loopback(args.host) and public_url is None:
         return (), None
     secret = given_secret(None)
     return (public_text(secret),), mint(secret, GUEST, (TALK, WATCH, PUSH, PHOTOS), INVITED_S)

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve the page where people talk and the avatar talks with them. Stop with Ctrl-C."""
     from streamer.server.app import serve
 
-    keys, invitation = access(args)
+    keys, invitation = access(args, args.public_url)
     serve(
         ServeOptions(
             host=args.host,

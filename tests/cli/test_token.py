@@ -21,7 +21,8 @@ def no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked_for(*arguments: str) -> tuple[Verifier | None, str | None]:
-    keys, invitation = access(make_parser().parse_args(["serve", *arguments]))
+    args = make_parser().parse_args(["serve", *arguments])
+    keys, invitation = access(args, args.public_url)
     return Verifier(keys) if keys else None, invitation
 
 
@@ -34,6 +35,14 @@ def test_localhost_asks_for_no_token_and_nothing_is_made(own_home: Path) -> None
     for host in ("localhost", "127.0.0.1", "::1"):
         assert asked_for("--host", host) == (None, None)
     assert list(own_home.iterdir()) == []
+
+
+def test_a_cluster_is_open_on_localhost_and_closed_beyond(own_home: Path) -> None:
+    start = ("cluster", "start")
+    assert access(make_parser().parse_args(start)) == ((), None)
+    keys, invitation = access(make_parser().parse_args([*start, "--host", "0.0.0.0"]))
+    assert invitation is not None
+    assert Verifier(keys).check(invitation).may(TALK)
 
 
 def test_beyond_localhost_the_users_own_secret_is_asked_for_and_an_invitation_printed(own_home: Path) -> None:

@@ -23,6 +23,8 @@ from streamer.core.errors import ConfigError
 START_S = 120.0
 STOP_S = 20.0
 STORE_BYTES = 80 << 20  # Ray's object store, of which nothing here makes use
+COPY = "copy ~/.ray/auth_token of the machine that began the cluster to the same place here, or set RAY_AUTH_TOKEN"
+NO_TOKEN = f"this machine has no token for a cluster; {COPY}"
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 ENVIRONMENT = {
     "RAY_worker_niceness": "0"
@@ -31,12 +33,21 @@ ENVIRONMENT = {
 
 def make_token() -> None:
     """Make the token that lets nodes and programs into clusters, where there is none: Ray runs what they ask for."""
-    path = Path.home() / ".ray" / "auth_token"
-    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ) or path.exists():
-        return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(secrets.token_hex(32))
+    path = _token_file()
+    if not has_token():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+
+
+def has_token() -> bool:
+    """Whether this machine has a token, or needs none."""
+    given = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)
+    return bool(given) or _token_file().exists() or os.environ.get("RAY_AUTH_MODE") != "token"
+
+
+def _token_file() -> Path:
+    return Path.home() / ".ray" / "auth_token"
 
 
 @contextlib.contextmanager
@@ -52,6 +63,8 @@ def node(
     """
     if head:
         make_token()
+    elif not has_token():
+        raise ConfigError(NO_TOKEN)
     arguments = ["start", "--block", "--disable-usage-stats", "--num-cpus=0", f"--object-store-memory={STORE_BYTES}"]
     arguments += [f"--resources={json.dumps(dict(resources))}"]
     if gpus is not None:
@@ -98,9 +111,13 @@ def _connect(address: str, process: subprocess.Popen[bytes], output: IO[bytes]) 
 
 def connect(address: str) -> None:
     """Connect this program to a cluster; `auto` is that of this machine. Raises ConfigError."""
+    if not has_token():
+        raise ConfigError(NO_TOKEN)
     options: dict[str, Any] = {"address": address, "namespace": NAMESPACE, "log_to_driver": False}
     try:
         ray.init(**options, logging_level=logging.ERROR)
+    except ray.exceptions.AuthenticationError:
+        raise ConfigError(f"the cluster at {address} has another token than this machine; {COPY}") from None
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         words = " ".join(str(error).split())[:160]
         raise ConfigError(f"no Ray cluster at {address} ({words}); begin one with `avatar cluster start`") from None
