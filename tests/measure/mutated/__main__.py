@@ -163,7 +163,9 @@ def decode_all(seed: int, count: int) -> Row:
                 found += pool.submit(decoded, seed, first, min(CHUNK, count - first)).result(600)
             except BrokenProcessPool:
                 found[f"ended in {first} to {first + CHUNK}"] += 1
-    return {"door": "decoder of photos", "tried": count, "answers": dict(found.most_common())}
+    row: Row = {"door": "decoder of photos", "tried": count, "answers": dict(found.most_common())}
+    print(json.dumps(row), flush=True)
+    return row
 
 
 def main() -> None:
