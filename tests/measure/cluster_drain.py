@@ -37,6 +37,7 @@ async def main() -> None:
             page = PageCaller(gateways, f"speech=1&key={KEY}", speaks=False)
             listening = asyncio.create_task(page.run())
             await eventually(lambda: page.worker, PATIENCE_S)
+            print(f"the session is on {page.worker}", flush=True)
             upgrading = asyncio.create_task(upgraded(house))
             async with ResumingSpeech(f"{gateways[0]}session/{KEY}") as speech:
                 positions = []
@@ -60,6 +61,7 @@ async def upgraded(house: House) -> float:
         await house.controller.drain.remote(worker)
         await eventually(lambda: house.directory.view.find(worker) is None, PATIENCE_S)  # noqa: B023 - awaited here
         await eventually(lambda: house.ready == NODES, PATIENCE_S)
+        print(f"{worker} was drained and is back, {time.monotonic() - start:.0f} s after the beginning", flush=True)
     return time.monotonic() - start
 
 
