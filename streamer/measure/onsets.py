@@ -18,16 +18,17 @@ CLEAR = 2.0  # grey levels: a smaller largest change is no opening
 
 
 def vowels(seconds: float) -> Mono:
-    """A vowel every PERIOD_S, mono int16 at 48 kHz."""
-    t = np.arange(round(seconds * RATE)) / RATE
+    """A vowel every PERIOD_S, mono int16 at 48 kHz. One is computed and repeated: the caller's loop waits meanwhile."""
+    t = np.arange(round(PERIOD_S * RATE)) / RATE
     harmonics = np.arange(1, 30)[:, None] * 130
     gains = sum(np.exp(-np.abs(harmonics - formant) / 150) for formant in FORMANTS)
     period = np.arange(round(RATE / 10)) / RATE  # all harmonics of 130 Hz repeat in it
     wave = (gains * np.sin(2 * np.pi * harmonics * period)).sum(axis=0)
     wave *= 0.4 / np.abs(wave).max()
-    inside = (t - LEAD_S) % PERIOD_S
-    envelope = np.clip(np.minimum(inside, VOICED_S - inside) / 0.01, 0, 1) * (t >= LEAD_S)
-    return np.asarray(32767 * envelope * np.resize(wave, len(t)), np.int16)
+    envelope = np.clip(np.minimum(t, VOICED_S - t) / 0.01, 0, 1)
+    vowel = np.asarray(32767 * envelope * np.resize(wave, len(t)), np.int16)
+    lead, count = round(LEAD_S * RATE), round(seconds * RATE)
+    return np.concatenate([np.zeros(lead, np.int16), np.resize(vowel, max(count - lead, 0))])[:count]
 
 
 def beginnings(start: float, seconds: float) -> list[float]:

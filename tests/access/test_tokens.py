@@ -18,7 +18,8 @@ SECRET = new_secret()
 
 
 def claims(**changed: Any) -> dict[str, Any]:
-    usual = {"iss": ISSUER, "sub": "ada", "jti": "id", "scope": TALK, "exp": int(time.time()) + 60}
+    """Of a token that is good for a day: it is made when the tests are collected."""
+    usual = {"iss": ISSUER, "sub": "ada", "jti": "id", "scope": TALK, "exp": int(time.time()) + 24 * 3600}
     return {name: value for name, value in (usual | changed).items() if value is not None}
 
 

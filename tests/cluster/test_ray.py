@@ -87,6 +87,7 @@ async def status_of(caller: Caller) -> int:
 
 
 async def seen(caller: Caller, pictures: int = 10) -> None:
-    """Wait for so many more pictures."""
+    """Wait for so many more pictures of a call that goes on."""
     count = len(caller.recording.pictures) + pictures
-    await eventually(lambda: len(caller.recording.pictures) >= count, PATIENCE_S)
+    await eventually(lambda: caller.ended or len(caller.recording.pictures) >= count, PATIENCE_S)
+    assert not caller.ended

@@ -81,9 +81,10 @@ async def directory(pair: list[WorkerProcess]) -> Watched:
 
 
 async def seen(caller: Caller, pictures: int = 10) -> None:
-    """Wait for so many more pictures."""
+    """Wait for so many more pictures of a call that goes on."""
     count = len(caller.recording.pictures) + pictures
-    await eventually(lambda: len(caller.recording.pictures) >= count, 60)
+    await eventually(lambda: caller.ended or len(caller.recording.pictures) >= count, 60)
+    assert not caller.ended
 
 
 def words(*callers: Caller) -> int:
