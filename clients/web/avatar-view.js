@@ -38,6 +38,7 @@ export class AvatarView extends HTMLElement {
     query: () => this.#query(),
     voice: () => (this.hasAttribute("speech") ? null : this.#voice.stream()),
     token: () => this.#token(),
+    control: true,
     on: (event, detail) => this.#follow(event, detail),
   });
   #voice = new Voice({ call: this.#call, start: () => this.#begun(), told: () => this.#tellMicrophone() });

@@ -31,7 +31,7 @@ const GONE = 410; // of a session that another page's call has replaced
  * `query` (a function): what POST /session is asked for, as URLSearchParams. `voice` (a function): the promise of the
  * stream that is sent, or null where a program speaks. `always`: it also calls again when it was never connected. `server`:
  * its address, with a slash at the end; if left out, the page's own. `token` (a function): an access token, likewise.
- * `pictures`: whether the face is to be seen.
+ * `pictures`: whether the face is to be seen. `control`: whether there is a data channel for it.
  *
  * `on(event, detail)` hears what happens:
  *   asking, voice (stream), connecting, waiting (error: there is no room; it comes in by itself), stream (of the avatar),
@@ -39,8 +39,8 @@ const GONE = 410; // of a session that another page's call has replaced
  *   lost (error; it calls again, for ever), ended (nothing is held any more), failed (error; it does not call again).
  */
 export class Call {
-  constructor({ query, voice, always = false, on, server, token: held = token, pictures = true }) {
-    Object.assign(this, { query, voice, always, on, server, token: held, pictures });
+  constructor({ query, voice, always = false, on, server, token: held = token, pictures = true, control = false }) {
+    Object.assign(this, { query, voice, always, on, server, token: held, pictures, control });
     this.ticket = ticket(); // keeps its turn where others wait, too
     this.losses = 0; // since it was live last
     this.attempt = null; // the connection under way; all that it started ends with it
@@ -121,7 +121,7 @@ export class Call {
     if (mine.voice) mine.sender = peer.addTrack(mine.voice.getAudioTracks()[0], mine.voice);
     else peer.addTransceiver("audio", { direction: "recvonly" });
     if (this.pictures) peer.addTransceiver("video", { direction: "recvonly" });
-    const channel = peer.createDataChannel("control");
+    const channel = this.control ? peer.createDataChannel("control") : null;
     peer.addEventListener("track", ({ track }) => {
       received.addTrack(track);
       if (this.attempt === mine) this.on("stream", received);
