@@ -106,6 +106,7 @@ def test_the_head_turns_and_the_background_stays(starter: Engines, avatar: Avata
     assert all(change(turned[corner], rest[corner]) < 1.5 for corner in corners)
 
 
+@pytest.mark.slow
 def test_a_mouth_painted_in_integers_is_the_same_to_the_eye(starter: Engines, avatar: Avatar) -> None:
     held = window(starter, jawOpen=0.4, mouthUpperUpLeft=0.3, mouthUpperUpRight=0.3, mouthSmileLeft=0.3)
     ways = {"paint_decode.onnx": Way(find_cpu_backend().name, "int8", 1)}

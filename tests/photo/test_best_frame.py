@@ -39,6 +39,7 @@ def test_a_front_with_open_eyes_and_a_shut_mouth_is_chosen(worse: dict[str, floa
     assert choose(frames, np.array([sharp, 0.0, sharp, sharp])) == 0
 
 
+@pytest.mark.slow
 def test_the_sharp_picture_of_a_clip_is_found_and_made_an_avatar(
     landmarker: Landmarker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_clip_that_gives_no_portrait_is_told_in_a_line(
         read_clip(clip, landmarker)
 
 
+@pytest.mark.slow
 def test_the_person_s_manner_goes_into_the_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,7 @@ def near(engines: Engines, avatar: Avatar, points: tuple[int, int], one: ByteArr
     return float(np.abs(one[part].astype(float) - other[part]).mean())
 
 
+@pytest.mark.slow
 def test_a_prepared_photo_rests_blinks_and_speaks(own_home: Path, photo: Path, starter: Engines) -> None:
     made = prepare(MANIFEST, PrepareOptions(photo, "me"))
     (note,) = made.notes

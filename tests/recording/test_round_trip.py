@@ -104,6 +104,7 @@ async def test_how_the_face_was_held_is_played_too(
         assert performance.about.view == (face.yaw, face.pitch, face.roll)
 
 
+@pytest.mark.slow
 async def test_a_view_beside_the_coefficients_is_played_too(vae: Engines, ada: Avatar, tmp_path: Path) -> None:
     """A face model whose motion averages over more, and takes the view as an input."""
     target = tmp_path / "r.npz"

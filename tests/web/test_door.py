@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -15,6 +16,7 @@ from streamer.core.aio import MonotonicClock
 from streamer.web.descriptors import most_connections
 from streamer.web.door import Door, DoorLimits
 from streamer.web.listen import listen
+from tests.waiting import eventually
 
 PATIENCE_S = 20.0
 LIMITS = DoorLimits(connections=4, header_s=0.6, idle_s=1.2, request_s=1.5)
@@ -26,6 +28,7 @@ class House:
     def __init__(self, limits: DoorLimits) -> None:
         self.release = asyncio.Event()
         self.cancelled = asyncio.Event()
+        self.waiting = 0
         self._stack = AsyncExitStack()
         self._limits = limits
 
@@ -51,6 +54,7 @@ class House:
         return web.Response(text="here\n")
 
     async def _slow(self, request: web.Request) -> web.Response:
+        self.waiting += 1
         try:
             await self.release.wait()
         except asyncio.CancelledError:
@@ -126,13 +130,16 @@ async def test_a_speech_socket_stays(house: House) -> None:
     assert await asking == "at last\n"
 
 
-async def test_requests_under_way_are_not_dropped_for_newcomers(house: House) -> None:
+async def test_requests_under_way_are_not_dropped_for_newcomers() -> None:
+    house = House(replace(LIMITS, header_s=PATIENCE_S, request_s=PATIENCE_S))  # a busy machine takes longer than LIMITS
+    await house.open()
     asking = [asyncio.create_task(house.ask("/slow")) for _ in range(LIMITS.connections)]
-    await asyncio.sleep(0.3)
+    await eventually(lambda: house.waiting == LIMITS.connections)
     with suppress(ConnectionError):
         assert await house.ask() == ""  # there is no room
     house.release.set()
     assert [await answer for answer in asking] == ["at last\n"] * LIMITS.connections
+    await house.close()
 
 
 async def test_a_request_that_is_given_up_is_cancelled(house: House) -> None:

@@ -72,6 +72,7 @@ def copy(narrow: Path, folder: Path, *names: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_agrees_and_tells_what_does_not(
     narrow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,6 +48,7 @@ def render(folder: Path, backend: str) -> dict[str, FloatArray]:
         return engines["render"].bind(constants).infer({"driving_keypoints": DRIVING})
 
 
+@pytest.mark.slow
 def test_onnx_runtime_gives_the_networks_numbers(narrow_folder: Path, expected: Rendering) -> None:
     pytest.importorskip("onnxruntime")
     made = render(narrow_folder, "onnxruntime")

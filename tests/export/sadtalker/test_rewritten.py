@@ -42,6 +42,7 @@ def test_forms_of_a_convolution_agree(form: Form, scale: int, deep: bool) -> Non
     torch.testing.assert_close(UpsampledConv(weight, bias, scale, form)(x), plain, atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_the_rewritten_networks_agree_with_the_originals(form: Form) -> None:
     generator = narrow_networks().generator

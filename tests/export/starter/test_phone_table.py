@@ -86,6 +86,7 @@ def test_disturbed_sound_has_the_level_and_the_noise_asked_for() -> None:
     assert 10 * np.log10((sound**2).mean() / (noise**2).mean()) == pytest.approx(15, abs=0.3)
 
 
+@pytest.mark.slow
 def test_a_sound_without_its_words_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pocketsphinx", reason="the aligner is not installed")
     sound = write_wav(tmp_path / "speech.wav", speech_like(1.0))
