@@ -8,7 +8,7 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from streamer.webrtc.offer import OfferError, without_dead_ends
 from streamer.webrtc.peer_guard import PeerGuard
-from streamer.webrtc.private_parts import Transport, filter_messages, transports_of
+from streamer.webrtc.private_parts import Transport, filter_messages, is_whole, transports_of
 from streamer.webrtc.public_ip import with_announced
 from streamer.webrtc.sections import Offer
 
@@ -25,6 +25,7 @@ async def answer(peer: RTCPeerConnection, guard: PeerGuard, offer: str, messages
     taken = Offer.of(without_dead_ends(offer))
     try:
         await peer.setRemoteDescription(RTCSessionDescription(taken.text, "offer"))
+        _check_whole(peer)
         transports = transports_of(peer)  # those that are left when all is bundled
         for transport in transports:
             transport.filter_media(guard.rtp, guard.rtcp)
@@ -33,7 +34,8 @@ async def answer(peer: RTCPeerConnection, guard: PeerGuard, offer: str, messages
         if messages and peer.sctp is not None:
             filter_messages(peer.sctp, guard.messages.packet)
         await peer.setLocalDescription(await peer.createAnswer())
-    except TimeoutError:
+        _check_whole(peer)
+    except (TimeoutError, OfferError):
         raise
     except Exception as error:  # aiortc raises many kinds of exception on an unexpected offer
         raise OfferError(
@@ -46,6 +48,11 @@ async def answer(peer: RTCPeerConnection, guard: PeerGuard, offer: str, messages
     if "a=candidate:" not in sdp:
         raise OfferError("there is no address of this machine by which the call could come about")
     return sdp
+
+
+def _check_whole(peer: RTCPeerConnection) -> None:
+    if not is_whole(peer):
+        raise OfferError("the SDP offer's sections do not fit together: a=group:BUNDLE must name the a=mid of each")
 
 
 def _takes(guard: PeerGuard, transport: Transport, data: bytes, address: tuple[str, int]) -> bool:

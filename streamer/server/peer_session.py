@@ -36,7 +36,7 @@ from streamer.session.partner import Ear
 from streamer.session.playout import GATHER_MS, Playout, session_delay_ms
 from streamer.session.speech.speech_line import SpeechLine
 from streamer.session.speech.speech_port import SpeechPort
-from streamer.webrtc import audio_buffer
+from streamer.webrtc import audio_buffer, private_parts
 from streamer.webrtc.codecs import only_opus, prefer_vp8
 from streamer.webrtc.offer import OfferError
 from streamer.webrtc.peer_guard import PeerGuard
@@ -187,7 +187,7 @@ class Session:
         self._video.stop()
         try:
             async with asyncio.timeout(self._limits.close_s):
-                await self._peer.close()
+                await private_parts.close(self._peer)
         except TimeoutError:
             logger.warning("the peer connection did not close within %.1f s", self._limits.close_s)
         finally:

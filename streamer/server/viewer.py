@@ -12,6 +12,7 @@ from streamer.core.aio import Clock
 from streamer.core.limits import Limits
 from streamer.server.admission.patience import until_connected, until_over
 from streamer.server.negotiation import answer
+from streamer.webrtc import private_parts
 from streamer.webrtc.codecs import only_opus, only_vp8
 from streamer.webrtc.offer import OfferError
 from streamer.webrtc.peer_guard import PeerGuard
@@ -69,7 +70,7 @@ class Viewer:
         self._on_closed()
         try:
             async with asyncio.timeout(self._limits.close_s):
-                await self._peer.close()
+                await private_parts.close(self._peer)
         except TimeoutError:
             logger.warning("a viewer's connection did not close within %.1f s", self._limits.close_s)
 

@@ -75,9 +75,13 @@ def _parsed(text: str, limits: Limits) -> SessionDescription:
     if candidates > limits.max_candidates:
         raise OfferError(f"the SDP offer has {candidates} candidates, at most {limits.max_candidates} are accepted")
     try:
-        return SessionDescription.parse(text)
+        description = SessionDescription.parse(text)
     except Exception as error:  # the parser checks little and raises many kinds of exception
         raise OfferError(f"the SDP offer cannot be parsed ({type(error).__name__})") from error
+    mids = {section.rtp.muxId for section in description.media}
+    if not all(mids.issuperset(group.items) for group in description.group if group.semantic == "BUNDLE"):
+        raise OfferError("a=group:BUNDLE of the SDP offer names sections that there are not (a=mid)")
+    return description
 
 
 def _check_transport(*sections: MediaDescription) -> None:

@@ -170,10 +170,33 @@ def on_keyframe_request(sender: RTCRtpSender, wanted: Callable[[], None]) -> Non
 
 def transports_of(peer: RTCPeerConnection) -> list[Transport]:
     """Return the transports of a peer connection's media and data, each once."""
-    used = [transceiver.receiver.transport for transceiver in peer.getTransceivers()]
+    return [Transport(dtls) for dtls in _used(peer)]
+
+
+def is_whole(peer: RTCPeerConnection) -> bool:
+    """Whether each section has a transport: aiortc leaves some without where BUNDLE does not fit them."""
+    return all(transceiver.receiver.transport is not None for transceiver in peer.getTransceivers())
+
+
+async def close(peer: RTCPeerConnection) -> None:
+    """Close a peer connection, also one that is not whole, where aiortc's own way ends half-way."""
+    if is_whole(peer):
+        return await peer.close()
+    for transceiver in peer.getTransceivers():
+        if transceiver.receiver.transport is not None:
+            await transceiver.stop()
+    for dtls in _used(peer):
+        await dtls.stop()
+        await dtls.transport.stop()
+    peer.remove_all_listeners()
+    return None
+
+
+def _used(peer: RTCPeerConnection) -> list[RTCDtlsTransport]:
+    found = [transceiver.receiver.transport for transceiver in peer.getTransceivers()]
     if peer.sctp is not None:
-        used.append(peer.sctp.transport)
-    return [Transport(dtls) for dtls in {id(dtls): dtls for dtls in used}.values()]
+        found.append(peer.sctp.transport)
+    return list({id(dtls): dtls for dtls in found if dtls is not None}.values())
 
 
 def payload_of(packet: RtpPacket) -> bytes:

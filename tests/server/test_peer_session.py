@@ -324,3 +324,18 @@ def test_no_text_is_worse_than_a_refused_offer(lines: list[str]) -> None:
     with pytest.raises(OfferError) as refusal:
         check_offer("\r\n".join(["v=0", *lines]), Limits())
     assert str(refusal.value)
+
+
+@pytest.mark.process
+async def test_an_offer_that_bundles_what_is_not_there_is_refused_and_its_session_ends(worker: InferenceWorker) -> None:
+    """aiortc would leave its sections without a transport, and fail when it is closed."""
+    owner = Owner()
+    async with AsyncExitStack() as stack:
+        peer = await offering(stack)
+        offer = re.sub(r"a=group:BUNDLE.*", "a=group:BUNDLE nobody 0 1", peer.localDescription.sdp)
+        with pytest.raises(OfferError, match="that there are not"):
+            check_offer(offer, Limits())
+        session = open_session(worker, Limits(), owner)
+        with pytest.raises(OfferError, match="do not fit together"):
+            await session.answer(offer)
+        assert session.state is State.CLOSED
