@@ -9,6 +9,8 @@ import io
 from pathlib import Path
 from typing import BinaryIO
 
+from streamer.core.signals import called_from_c
+
 CAPTURE = b"OggS"
 HEADER = 27  # bytes before the segment table; [5] has flags, [26] the number of segments
 BEGINS = 2  # flag of the first page of a stream
@@ -59,10 +61,12 @@ class FileSpan(io.RawIOBase):
         """Return True."""
         return True
 
+    @called_from_c
     def tell(self) -> int:
         """Return the position in the span."""
         return self._at
 
+    @called_from_c
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move as in any file. Raises OSError for a place before the start."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
@@ -71,6 +75,7 @@ class FileSpan(io.RawIOBase):
         self._at = base + offset
         return self._at
 
+    @called_from_c
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes, to the end of the span if negative."""
         left = max(0, self._size - self._at)

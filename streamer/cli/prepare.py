@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import WHOLE_MODES
-from streamer.avatar.manner import USUAL, Manner
 from streamer.cli.arguments import add_family, add_photo
 from streamer.core.console import say
+
+if TYPE_CHECKING:
+    from streamer.avatar.manner import Manner
 
 EXAMPLES = (
     'avatar prepare team.jpg --face 2 --name ada --title "Ada"',
@@ -49,16 +52,17 @@ def run(args: argparse.Namespace) -> int:
     from streamer.vision.landmarks import shared_landmarker
 
     if not is_clip(args.photo):
-        return _make(args, args.photo, USUAL)
+        return _make(args, args.photo)
     args.name = args.name or name_of(args.photo)
     with still_of(args.photo, shared_landmarker()) as (still, clip):
         say(f"note: took the picture at {clip.seconds:.1f} s of the clip")
         if clip.manner is not None:
             say(f"note: {describe(clip.manner)}")
-        return _make(args, still, clip.manner or USUAL)
+        return _make(args, still, clip.manner)
 
 
-def _make(args: argparse.Namespace, photo: Path, manner: Manner) -> int:
+def _make(args: argparse.Namespace, photo: Path, manner: Manner | None = None) -> int:
+    from streamer.avatar.manner import USUAL
     from streamer.photo.prepare import PrepareOptions, prepare
 
     options = PrepareOptions(
@@ -70,7 +74,7 @@ def _make(args: argparse.Namespace, photo: Path, manner: Manner) -> int:
         matte=args.matte,
         force=args.force,
         threads=args.threads,
-        manner=manner,
+        manner=manner or USUAL,
     )
     made = prepare(Manifest.load(args.engines), options)
     for note in made.notes:
@@ -81,5 +85,5 @@ def _make(args: argparse.Namespace, photo: Path, manner: Manner) -> int:
     say(f"use it: avatar render --avatar {made.name} --audio speech.wav --out talking.mp4")
     say(f"   or:  avatar serve --avatar {made.name}")
     if args.photo_mode in WHOLE_MODES:
-        say("`avatar render` shows the whole photo; a live conversation shows the part with the head")
+        say("films and conversations with it show the whole photo")
     return 0

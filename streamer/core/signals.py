@@ -1,8 +1,8 @@
 """Ctrl-C that cannot get lost.
 
 Python raises KeyboardInterrupt wherever it happens to be. When that is a callback out of a C library (a file read for
-FFmpeg), the library may swallow it, and the program runs on. So the wish to stop is also remembered and can be asked
-for.
+FFmpeg), the library may swallow it, and the program runs on; PyAV prints it, too. So the wish to stop is remembered and
+can be asked for, and in functions marked as such callbacks nothing is raised.
 """
 
 from __future__ import annotations
@@ -13,7 +13,19 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
-from types import FrameType
+from types import CodeType, FrameType
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_CALLBACKS: set[CodeType] = set()
+
+
+def called_from_c(function: Callable[P, R]) -> Callable[P, R]:
+    """Mark a function that a C library calls: inside `interruptible`, SIGINT raises nothing in it."""
+    _CALLBACKS.add(function.__code__)
+    return function
 
 
 @contextlib.contextmanager
@@ -40,7 +52,8 @@ def interruptible() -> Iterator[Callable[[], None]]:
 
     def remember(number: int, frame: FrameType | None) -> None:
         asked.set()
-        raise KeyboardInterrupt
+        if not _in_callback(frame):
+            raise KeyboardInterrupt
 
     def check() -> None:
         if asked.is_set():
@@ -48,6 +61,14 @@ def interruptible() -> Iterator[Callable[[], None]]:
 
     with _handled(signal.SIGINT, remember):
         yield check
+
+
+def _in_callback(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code in _CALLBACKS:
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from streamer.core.signals import interruptible, terminable
+from streamer.core.signals import called_from_c, interruptible, terminable
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -22,6 +22,24 @@ def test_a_swallowed_interrupt_comes_back(number: signal.Signals) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         job()
+
+
+def test_a_callback_out_of_c_is_not_interrupted_but_what_comes_after_it_is() -> None:
+    done: list[str] = []
+
+    @called_from_c
+    def read() -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append("read")
+
+    def job() -> None:
+        with interruptible() as check:
+            read()
+            check()
+
+    with pytest.raises(KeyboardInterrupt):
+        job()
+    assert done == ["read"]
 
 
 def test_the_handler_before_is_restored() -> None:

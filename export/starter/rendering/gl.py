@@ -14,6 +14,7 @@ from PIL import Image
 
 from export.starter.rendering import shaders
 from export.starter.rendering.meshio import Floats
+from export.starter.rendering.parts import PART_NUMBERS
 from export.starter.rendering.rig import Person
 from export.starter.rendering.subdivision import DrawMesh
 
@@ -21,7 +22,6 @@ SUPERSAMPLING = 2
 SHADOW_SIZE = 1024
 SHADOW_RADIUS = 2.2  # decimetres about the head
 MAX_TEXTURE = 2048
-PART_NUMBERS = {"skin": 1, "shirt": 2, "eyes": 3, "teeth": 4, "tongue": 5, "brows": 6, "lashes": 7, "hair": 8}
 # Light inside the mouth, as a share of that before it: hand-chosen by the look of photographs of open mouths.
 GUM_SHADE = 0.3  # gums and palate lie in the lips' shadow
 TONGUE_SHADE = 0.5  # at its tip

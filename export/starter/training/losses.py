@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export.starter.rendering import points
-from export.starter.rendering.gl import PART_NUMBERS
+from export.starter.rendering.parts import PART_NUMBERS
 from export.starter.training.batches import WINDOW, Batch
 from export.starter.training.generator import FINE, SIZE, Motion, Painting, window_grid
 
