@@ -11,9 +11,11 @@ one; it may listen beyond this machine only with one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import secrets
+import signal
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -173,7 +175,7 @@ class RoomWorker:
 
 
 async def serve(worker: RoomWorker, host: str = "localhost", port: int = 8090) -> None:
-    """Listen until cancelled, then leave all rooms.
+    """Listen until cancelled, or stopped by SIGINT or SIGTERM; then leave all rooms.
 
     Raises:
         ValueError: others than this machine could ask, and the worker has no secret.
@@ -183,9 +185,13 @@ async def serve(worker: RoomWorker, host: str = "localhost", port: int = 8090) -
         raise ValueError(f"host {host} is reached from elsewhere: a secret is needed; or listen on localhost")
     runner = web.AppRunner(worker.application(), access_log=None)
     await runner.setup()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels instead
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         await web.TCPSite(runner, host, port).start()
-        await asyncio.Event().wait()
+        await stop.wait()
     finally:
         await runner.cleanup()
 

@@ -287,7 +287,8 @@ async def test_the_example_agent_speaks_through_its_face() -> None:
 
 
 @pytest.mark.process
-async def test_the_example_worker_tells_its_load_and_ends_by_a_signal() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_example_worker_tells_its_load_and_ends_by_a_signal(number: signal.Signals) -> None:
     port = free_port()
     command = [sys.executable, "examples/livekit_worker.py", "--port", str(port), "--rooms", "3"]
     worker = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -299,7 +300,7 @@ async def test_the_example_worker_tells_its_load_and_ends_by_a_signal() -> None:
                         assert await response.json() == {"rooms": 0, "most": 3, "load": 0.0}
                         break
                 await asyncio.sleep(0.1)
-            worker.send_signal(signal.SIGINT)
+            worker.send_signal(number)
             assert await worker.wait() == 0
     finally:
         with contextlib.suppress(ProcessLookupError):
