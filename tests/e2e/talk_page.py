@@ -70,6 +70,12 @@ async def heard(page: Page) -> None:
     await page.wait_for_function(energy, timeout=PATIENCE_MS)
 
 
+async def seen(page: Page) -> None:
+    """Wait until a picture has been decoded."""
+    decoded = "() => inbound().then(({ video }) => (video?.framesDecoded ?? 0) > 0)"
+    await page.wait_for_function(decoded, timeout=PATIENCE_MS)
+
+
 async def inbound(opened: Page) -> dict[str, dict[str, Any]]:
     """Statistics of what comes in, by kind."""
     found: dict[str, dict[str, Any]] = await opened.evaluate("inbound()")

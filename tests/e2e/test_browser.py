@@ -15,7 +15,7 @@ from playwright.async_api import Page
 
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests.e2e.browser import CHROMIUM, MICROPHONE, NO_MICROPHONE, Chromium, speaking
-from tests.e2e.talk_page import browsing, heard, inbound, lips_part, ready, state
+from tests.e2e.talk_page import browsing, heard, inbound, lips_part, ready, seen, state
 
 pytestmark = [
     pytest.mark.process,
@@ -48,6 +48,7 @@ async def test_a_conversation(chromium: Chromium, server: LaunchedServer, microp
         await state(opened, "live")
         await opened.fill("#volume", "50")  # browsers do not decode sound that nobody hears
         await heard(opened)
+        await seen(opened)
         before = await inbound(opened)
         await opened.evaluate("watchMouth()")
         await lips_part(opened)
