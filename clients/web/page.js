@@ -163,11 +163,12 @@ function report({ delay_ms: delay, network_ms: network, pictures_per_second: rat
   const whose = PUSHED ? "what is pushed" : agent ? "what the agent says" : "your voice";
   element("latency").textContent =
     `About ${((delay + network) / 1000).toFixed(2)} s behind ${whose}: ${delay} ms to form the face, ` +
-    `${network} ms for network and buffering. ${rate.toFixed(0)} new pictures a second.`;
+    `${network} ms for network and buffering. ${rate.toFixed(0)} new pictures a second.` +
+    (leftOut ? ` ${SLOW} ${leftOut}.` : "");
   slow = rate < SLOW_RATE ? slow + 1 : 0;
   const news = `${rate.toFixed(0)} of ${FRAME_RATE} pictures a second are new`;
-  if (leftOut) warn(`${SLOW} ${leftOut}; ${news}.`);
-  else if (slow >= SLOW_READOUTS) warn(`${SLOW} ${news}.`);
+  // Before the face only what is seen of it: pictures that are missing, at once where they are left out for a while.
+  if (slow >= (leftOut ? 1 : SLOW_READOUTS)) warn(`${SLOW} ${leftOut ? `${leftOut}; ` : ""}${news}.`);
   else if (slow === 0 && element("warning").textContent.startsWith(SLOW)) warn("");
 }
 
