@@ -19,6 +19,7 @@ from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.webrtc.turn_credentials import Turn
 from tests import ROOT
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE, Chromium
+from tests.e2e.talk_page import PATIENCE_MS
 from tests.fakes.ports import free_port, until_open
 from tests.fakes.tunnel import way_out
 
@@ -105,7 +106,7 @@ async def test_the_face_comes_through_the_relay(chromium: Chromium, relayed: Lau
     async with chromium.page(*MICROPHONE) as page:
         await page.add_init_script(RELAY_ONLY)
         await page.goto(relayed.url)
-        await page.wait_for_selector("#start:enabled")
+        await page.wait_for_selector("#start:enabled", timeout=PATIENCE_MS)
         await page.click("#start")
         await page.wait_for_function("() => document.body.dataset.state === 'live'", timeout=30_000)
         await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=20_000)
@@ -133,7 +134,7 @@ async def test_the_face_comes_where_no_udp_gets_out(
         browser = await playwright.chromium.launch(executable_path=str(wrapper), args=[*ARGUMENTS, *MICROPHONE])
         page = await browser.new_page()
         await page.goto(relayed.url)
-        await page.wait_for_selector("#start:enabled")
+        await page.wait_for_selector("#start:enabled", timeout=PATIENCE_MS)
         await page.click("#start")
         await page.wait_for_function("() => document.body.dataset.state === 'live'", timeout=60_000)
         await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=30_000)
@@ -147,7 +148,7 @@ async def test_the_page_tells_what_a_call_needs_before_there_is_one(
 ) -> None:
     async with chromium.page(*MICROPHONE) as page:
         await page.goto(relayed.url)
-        await page.wait_for_selector("#start:enabled")
+        await page.wait_for_selector("#start:enabled", timeout=PATIENCE_MS)
         await page.click("#check")
         lines = page.locator("#checks-list li")
         await expect(lines).to_have_count(4, timeout=20_000)
