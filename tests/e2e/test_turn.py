@@ -19,9 +19,10 @@ from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.webrtc.turn_credentials import Turn
 from tests import ROOT
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, MICROPHONE, Chromium
-from tests.e2e.talk_page import PATIENCE_MS
 from tests.fakes.ports import free_port, until_open
 from tests.fakes.tunnel import way_out
+
+PATIENCE_MS = 120_000  # for a page by way of a relay, out of a namespace, beside other tests
 
 COTURN = shutil.which("turnserver")
 SECRET = "a-secret-of-this-test"
