@@ -58,17 +58,17 @@ class PlayoutStats:
 
 
 class SoundListener(Protocol):
-    """Receives the sound that is played: `recorder.Recorder`."""
+    """Receives the sound that is played, and that during which the program was held up: `recorder.Recorder`."""
 
     def hear(self, start: int, samples: Samples) -> None:
-        """Sound that is handed out, int16 [n, 2] from position `start` on; negative is before the session's sound."""
+        """int16 [n, 2] from position `start` on, without a gap; negative is before the session's sound."""
 
 
 class Playout:
     """Sound and pictures in as they are ready, out by position. `still`, [H, W, 3 or 4], shows until pictures come.
 
     delay_ms: as it was at the start; `held_ms` comes on top of it.
-    listener: receives all sound that is played.
+    listener: receives all sound that is played, without the gaps of a program that was held up.
     """
 
     def __init__(self, delay_ms: int, still: ByteArray, listener: SoundListener | None = None) -> None:
@@ -144,8 +144,10 @@ class Playout:
         else:
             samples = self._sound_of(start, AUDIO_BLOCK)
         end = (block + 1) * AUDIO_BLOCK - self.delay_ms * MS - self._held
-        self.position = max(0, end)
+        skipped, self.position = self.position, max(0, end)
         if self._listener is not None:
+            if start > skipped:  # by a program that was held up: the lips have moved to it
+                self._listener.hear(skipped, self._sound_of(skipped, start - skipped))
             self._listener.hear(start, samples if end - start == AUDIO_BLOCK else self._sound_of(start, end - start))
         return samples
 

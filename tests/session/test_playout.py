@@ -249,6 +249,24 @@ def test_a_listener_gets_the_sound_as_it_was_said_whatever_the_delay() -> None:
     assert np.array_equal(recorded, said[: len(recorded)])
 
 
+def test_a_listener_gets_what_was_skipped_while_the_program_was_held_up() -> None:
+    heard: list[tuple[int, Samples]] = []
+
+    class Listener:
+        def hear(self, start: int, samples: Samples) -> None:
+            heard.append((start, samples))
+
+    playout = Playout(DELAY_MS, STILL, Listener())
+    playout.push_audio(0, count(0, DELAY_MS * MS))
+    first = DELAY_MS // AUDIO_PTIME_MS
+    for block in (first, first + 1, first + 5):
+        playout.pull_audio(block)
+    ends = [start + len(samples) for start, samples in heard]
+    assert [start for start, _ in heard] == [0, *ends[:-1]]
+    np.testing.assert_array_equal(np.concatenate([samples for _, samples in heard]), count(0, 6 * AUDIO_BLOCK))
+    assert playout.stats.underrun == 0
+
+
 def test_the_still_returns_until_the_next_picture() -> None:
     playout = Playout(DELAY_MS, STILL)
     playout.push_frame(frame(0))
