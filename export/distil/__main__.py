@@ -38,9 +38,11 @@ def main() -> int:
     start = time.monotonic()
 
     def say(message: str) -> None:
+        """Print a line with the seconds since the start."""
         print(f"[{time.monotonic() - start:4.0f} s] {message}", flush=True)
 
     def job() -> None:
+        """Teach the student. Raises AvatarError, as for what is not installed."""
         if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
             raise AvatarError(
                 f"{', '.join(missing)} not installed, and training needs it; pip install 'avatar-streamer[export]'"

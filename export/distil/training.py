@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from engines.files import replacing
 from export.distil.regions import Regions
 from export.distil.student import Student, resized
 from export.distil.teacher import Lessons, Pictures
+from export.starter.training.descent import descend
 from export.starter.training.generator import SIZE, Generator, Motion, Painting, sample, window_grid
 from export.starter.training.generator import resize as resize_grid
 from export.starter.training.losses import edges
@@ -121,14 +122,8 @@ class Trainer:
         painting, motion = course.model(self._keypoints[chosen], windows, (CROP, CROP))
         terms = losses(course.model, painting, motion, whole, windows, self._regions)
         total = torch.stack(list(terms.values())).sum()
-        course.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(course.model.parameters(), 1.0)
-        course.optimizer.step()
         course.step += 1
-        decay = min(EMA, 1 - 1 / (course.step / 8 + 2))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(course.average.parameters()), list(course.model.parameters()), 1 - decay)
+        descend(course.optimizer, course.model, course.average, total, course.step, EMA)
         return {name: float(value.detach()) for name, value in terms.items()}
 
 

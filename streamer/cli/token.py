@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"make one (the default), {LIST} those made here, or {REVOKE} some of them",
     )
     parser.add_argument("tokens", nargs="*", metavar="ID|TOKEN", help=f"what to {REVOKE}: ids of the list, or tokens")
+    _add_grant(parser)
+    _add_key(parser)
+
+
+def _add_grant(parser: argparse.ArgumentParser) -> None:
+    """What a token allows, to whom and for how long."""
     parser.add_argument(
         "--for",
         dest="owner",
@@ -70,6 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"photos that may be kept at a time, with the scope {PHOTOS} (default: {PHOTOS_KEPT})",
     )
+
+
+def _add_key(parser: argparse.ArgumentParser) -> None:
+    """What signs a token, and how it is printed."""
     parser.add_argument(
         "--url", type=server_address, metavar="URL", help="print the page's address with the token, to be sent on"
     )

@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from engines.manifest import Manifest
 from engines.runtime import Engines
-from streamer.core.frames import AudioChunk
+from streamer.core.frames import AudioChunk, ByteArray
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import SAMPLE_RATE
 from streamer.inference.faces import Face, Faces
@@ -67,11 +68,11 @@ class House:
             answers += self.reception.arrivals()
         return answers
 
-    def shown(self) -> set[int]:
-        """The sessions that get a picture."""
-        found = set()
+    def shown(self) -> dict[int, list[ByteArray]]:
+        """The pictures that sessions get, by session."""
+        found: dict[int, list[ByteArray]] = {}
         while (rendered := self.inference.step()) is not None:
-            found.add(rendered.session)
+            found.setdefault(rendered.session, []).append(rendered.frame.rgb)
         return found
 
 
@@ -88,9 +89,9 @@ def house(tiny_folder: Path, own_home: Path) -> Iterator[House]:
 def test_a_session_waits_for_its_face_while_others_go_on(house: House) -> None:
     assert house.open(1, OTHER) == house.speak(1) == []
     assert house.open(2, tiny_family.NAME) == house.speak(2) == []
-    assert house.shown() == {2}
+    assert house.shown().keys() == {2}
     assert house.arrived() == []
-    assert house.shown() == {1}
+    assert house.shown().keys() == {1}
 
 
 def test_a_face_in_memory_lets_a_session_in_at_once(house: House) -> None:
@@ -98,7 +99,7 @@ def test_a_face_in_memory_lets_a_session_in_at_once(house: House) -> None:
     house.arrived()
     assert house.open(2, OTHER) == house.speak(2) == []
     assert not house.reception.busy
-    assert house.shown() == {2}
+    assert house.shown().keys() == {2}
 
 
 def test_a_face_that_is_damaged_meanwhile_ends_the_sessions_that_wait_for_it(house: House, own_home: Path) -> None:
@@ -116,7 +117,7 @@ def test_a_session_that_is_closed_while_it_waits_is_forgotten(house: House) -> N
     house.speak(1)
     house.reception.take(Close(1))
     assert house.arrived() == []
-    assert house.shown() == set()
+    assert not house.shown()
 
 
 def test_what_a_waiting_session_sends_is_bounded(house: House) -> None:
@@ -125,15 +126,18 @@ def test_what_a_waiting_session_sends_is_bounded(house: House) -> None:
     assert answers == [SessionFailed(1, f"avatar {OTHER} took too long")]
 
 
-def test_a_session_keeps_its_face_until_the_next_is_made(house: House) -> None:
+def test_a_session_keeps_its_face_until_the_next_is_made(house: House, own_home: Path) -> None:
+    portrait = own_home / "avatars" / OTHER / "portrait.png"
+    cv2.imwrite(str(portrait), cv2.bitwise_not(np.asarray(cv2.imread(str(portrait)), np.uint8)))
     house.open(1, tiny_family.NAME)
     house.speak(1)
     house.reception.take(Steer(1, Wear(OTHER)))
     assert house.reception.busy
-    assert house.shown() == {1}
+    before = house.shown()[1][-1].astype(int)
     assert house.arrived() == []
     house.reception.take(Sound(1, 0, AudioChunk(SAMPLE_RATE, SECOND.samples)))
-    assert house.shown() == {1}
+    after = house.shown()[1][-1].astype(int)
+    assert np.abs(before + after - 255).mean() < 5  # the other one's portrait is this one's negative
 
 
 def test_a_new_face_is_told_of_when_it_is_made(house: House, own_home: Path) -> None:
@@ -141,7 +145,7 @@ def test_a_new_face_is_told_of_when_it_is_made(house: House, own_home: Path) -> 
     assert house.reception.take(Load("calm")) == []
     assert house.open(1, "calm") == house.speak(1) == []  # it may be opened already
     assert house.arrived() == [Loaded("calm")]
-    assert house.shown() == {1}
+    assert house.shown().keys() == {1}
     house.reception.take(Load("nobody"))
     (failed,) = house.arrived()
     assert "no avatar 'nobody'" in str(failed)

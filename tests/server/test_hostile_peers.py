@@ -6,44 +6,24 @@ import asyncio
 import re
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCPeerConnection
 from aiortc.rtp import RTCP_RTPFB_NACK, RtcpByePacket, RtcpRtpfbPacket
 
-from streamer.core.aio import MonotonicClock
-from streamer.core.limits import Limits
-from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
-from streamer.measure.caller import Recording, SoundTrack
-from streamer.measure.onsets import vowels
 from streamer.server.peer_session import Session
 from streamer.server.peer_state import State
-from streamer.server.session_options import PeerOptions
-from streamer.webrtc.ice import LOOPBACK, offer_only
 from streamer.webrtc.private_parts import Transport, transports_of
-from tests.families import tiny_family
-from tests.server.test_peer_session import STILL, Owner
+from tests.server.calling import PATIENCE_S, Owner, calling
 
 pytestmark = pytest.mark.process
 
-PATIENCE_S = 20.0
 OPUS = b"\xf8\xff\xfe"  # 20 ms
 OPUS_120 = bytes([0xF8 | 3, 6]) + b"\xff\xfe" * 6
 
 Send = Callable[[bytes], Awaitable[None]]
-
-
-@pytest.fixture
-async def worker(tiny_folder: Path) -> AsyncIterator[InferenceWorker]:
-    offer_only(LOOPBACK)
-    made = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE**2)
-    await made.start()
-    yield made
-    await made.stop()
-    offer_only(None)
 
 
 class Hostile:
@@ -85,17 +65,7 @@ class Hostile:
 
 @pytest.fixture
 async def hostile(worker: InferenceWorker) -> AsyncIterator[Hostile]:
-    owner = Owner()
-    async with AsyncExitStack() as stack:
-        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        stack.push_async_callback(peer.close)
-        peer.addTransceiver(SoundTrack(vowels(30.0), Recording(), MonotonicClock()), "sendrecv")
-        peer.addTransceiver("video", "recvonly")
-        session = Session(PeerOptions(tiny_family.NAME, STILL, 185), worker, Limits(), MonotonicClock(), owner)
-        stack.push_async_callback(session.close, "enough")
-        await peer.setLocalDescription(await peer.createOffer())
-        answer = await session.answer(peer.localDescription.sdp)
-        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    async with calling(worker) as (session, owner, peer):
         async with asyncio.timeout(PATIENCE_S):
             while (session.state, peer.connectionState) != (State.LIVE, "connected"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

@@ -5,24 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCDataChannel, RTCPeerConnection
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, WEBRTC_STRING, DataChunk
 
-from streamer.core.aio import MonotonicClock
-from streamer.core.limits import Limits
 from streamer.inference.worker import InferenceWorker
-from streamer.measure.caller import Recording, SoundTrack
-from streamer.measure.onsets import vowels
 from streamer.server.peer_session import Session
 from streamer.server.peer_state import State
-from streamer.server.session_options import PeerOptions
-from tests.families import tiny_family
-from tests.server.test_hostile_peers import PATIENCE_S, worker  # noqa: F401 - a fixture
-from tests.server.test_peer_session import STILL, Owner
+from tests.server.calling import PATIENCE_S, Owner, calling
 
 pytestmark = pytest.mark.process
 
@@ -50,25 +42,18 @@ class Steered:
 
 
 @pytest.fixture
-async def steered(worker: InferenceWorker) -> AsyncIterator[Steered]:  # noqa: F811
-    owner = Owner()
-    async with AsyncExitStack() as stack:
-        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        stack.push_async_callback(peer.close)
-        peer.addTransceiver(SoundTrack(vowels(30.0), Recording(), MonotonicClock()), "sendrecv")
-        peer.addTransceiver("video", "recvonly")
-        channel = peer.createDataChannel("control")
-        opened = asyncio.Event()
-        channel.on("open", opened.set)
-        options = PeerOptions(tiny_family.NAME, STILL, 185, able=("nod",))
-        session = Session(options, worker, Limits(), MonotonicClock(), owner)
-        stack.push_async_callback(session.close, "enough")
-        await peer.setLocalDescription(await peer.createOffer())
-        answer = await session.answer(peer.localDescription.sdp)
-        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+async def steered(worker: InferenceWorker) -> AsyncIterator[Steered]:
+    opened = asyncio.Event()
+    channels: list[RTCDataChannel] = []
+
+    def prepare(peer: RTCPeerConnection) -> None:
+        channels.append(peer.createDataChannel("control"))
+        channels[0].on("open", opened.set)
+
+    async with calling(worker, prepare, able=("nod",)) as (session, owner, peer):
         async with asyncio.timeout(PATIENCE_S):
             await opened.wait()
-        yield Steered(session, owner, peer, channel)
+        yield Steered(session, owner, peer, channels[0])
 
 
 async def test_a_channel_steers_tells_and_refuses_as_the_socket_does(steered: Steered) -> None:

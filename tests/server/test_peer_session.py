@@ -7,10 +7,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +19,6 @@ from streamer.audio.format import RATE
 from streamer.core.aio import MonotonicClock
 from streamer.core.errors import SessionError
 from streamer.core.limits import Limits
-from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker, WorkerState
 from streamer.server.admission.places import NoRoomError
 from streamer.server.peer_session import Session
@@ -31,40 +27,10 @@ from streamer.server.registry import Lobby
 from streamer.server.session_options import PeerOptions
 from streamer.session.speech.speech_format import Pcm
 from streamer.session.speech.speech_protocol import Idle, Played, Started, Told
-from streamer.webrtc.ice import LOOPBACK, offer_only
 from streamer.webrtc.offer import OfferError, check_offer
 from streamer.webrtc.private_parts import transports_of
 from tests.families import tiny_family
-
-STILL = np.zeros((tiny_family.SIZE, tiny_family.SIZE, 3), np.uint8)
-PATIENCE_S = 20.0
-
-
-@pytest.fixture
-async def worker(tiny_folder: Path) -> AsyncIterator[InferenceWorker]:
-    offer_only(LOOPBACK)
-    made = InferenceWorker(WorkerSettings(tiny_folder, None, 1), tiny_family.SIZE**2)
-    await made.start()
-    yield made
-    await made.stop()
-    offer_only(None)
-
-
-@dataclass
-class Owner:
-    """Who is told of a session's end."""
-
-    ended: list[Session] = field(default_factory=list)
-    told: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __call__(self, session: Session) -> None:
-        self.ended.append(session)
-        self.told.set()
-
-    async def wait(self) -> str:
-        async with asyncio.timeout(PATIENCE_S):
-            await self.told.wait()
-        return self.ended[0].reason
+from tests.server.calling import PATIENCE_S, STILL, Owner
 
 
 def open_session(worker: InferenceWorker, limits: Limits, owner: Owner) -> Session:

@@ -20,13 +20,14 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from engines.files import replacing
 from export.starter.rendering.dataset import PLAIN
 from export.starter.rendering.points import choose_points, topology
 from export.starter.rendering.rig import Person, Rig
 from export.starter.training.batches import WINDOW, Batch, BatchMaker, People
+from export.starter.training.descent import descend
 from export.starter.training.generator import CONDITIONS, FINE, Generator, crop, render_windows
 from export.starter.training.losses import (
     Critic,
@@ -126,14 +127,8 @@ def train_step(state: State, batch: Batch, rate: float, critical: bool) -> dict[
         extra, seen = _criticise(state, batch, painting.picture, target, after)
         total = total + extra
         terms |= seen
-    state.optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
-    state.optimizer.step()
     state.step += 1
-    decay = min(EMA, 1 - 1 / (state.step / 8 + 2))
-    with torch.no_grad():
-        torch._foreach_lerp_(list(state.average.parameters()), list(state.model.parameters()), 1 - decay)
+    descend(state.optimizer, state.model, state.average, total, state.step, EMA)
     return {name: value.detach() for name, value in terms.items()}
 
 
