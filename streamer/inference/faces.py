@@ -1,6 +1,6 @@
 """The faces of a family in the inference process: those used last stay in memory, any other is made when it is wanted.
 
-A face takes some 15 MB and a tenth of a second: nobody who keeps thirty photos should pay for all of them.
+A face takes some 17 MB and an eighth of a second: nobody who keeps thirty photos should pay for all of them.
 """
 
 from __future__ import annotations
