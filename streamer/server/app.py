@@ -138,6 +138,8 @@ def _checked_family(options: ServeOptions) -> Manifest:
     live_lookahead_ms(manifest, options.lookahead_ms)
     face_options.check(manifest, options.face)
     refuse_transparent(options.face.background, "the page that people talk on")
+    if options.avatar is not None:
+        find_avatar(manifest, options.avatar)
     return manifest
 
 
