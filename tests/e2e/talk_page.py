@@ -82,6 +82,13 @@ async def inbound(opened: Page) -> dict[str, dict[str, Any]]:
     return found
 
 
+async def goes_on(opened: Page, before: dict[str, dict[str, Any]]) -> None:
+    """Wait until more has been heard and seen than `before`; a page that calls again begins anew, and catches up."""
+    more = """(before) => inbound().then(({ audio, video }) =>
+        audio?.packetsReceived > before.audio.packetsReceived && video?.framesDecoded > before.video.framesDecoded)"""
+    await opened.wait_for_function(more, arg=before, timeout=PATIENCE_MS)
+
+
 async def lips_part(opened: Page) -> None:
     """Wait until the watched mouth has been seen to speak: not once, but in picture after picture.
 
