@@ -82,11 +82,18 @@ async def inbound(opened: Page) -> dict[str, dict[str, Any]]:
     return found
 
 
-async def goes_on(opened: Page, before: dict[str, dict[str, Any]]) -> None:
-    """Wait until more has been heard and seen than `before`; a page that calls again begins anew, and catches up."""
-    more = """(before) => inbound().then(({ audio, video }) =>
-        audio?.packetsReceived > before.audio.packetsReceived && video?.framesDecoded > before.video.framesDecoded)"""
-    await opened.wait_for_function(more, arg=before, timeout=PATIENCE_MS)
+async def goes_on(opened: Page, before: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Wait until more has been heard and seen than `before`; return the statistics of then.
+
+    A page that has called again begins anew, perhaps without either yet, and catches up.
+    """
+    more = """(before) => inbound().then((now) =>
+        now.audio?.packetsReceived > (before.audio?.packetsReceived ?? 0) &&
+        now.video?.framesDecoded > (before.video?.framesDecoded ?? 0) && now)"""
+    found: dict[str, dict[str, Any]] = await (
+        await opened.wait_for_function(more, arg=before, timeout=PATIENCE_MS)
+    ).json_value()
+    return found
 
 
 async def lips_part(opened: Page) -> None:

@@ -52,8 +52,7 @@ async def test_a_conversation(chromium: Chromium, server: LaunchedServer, microp
         before = await inbound(opened)
         await opened.evaluate("watchMouth()")
         await lips_part(opened)
-        await goes_on(opened, before)  # how many pictures a second: `make latency`
-        after = await inbound(opened)
+        after = await goes_on(opened, before)  # how many pictures a second: `make latency`
         await opened.click("#start")
         await state(opened, "idle")
     lost = after["audio"]["packetsLost"] + after["video"]["packetsLost"]

@@ -13,6 +13,7 @@ from streamer.core.frames import ByteArray, FloatArray, Paint
 from streamer.stages.drawing.eye_opening import Opening, as_complex, openings
 from streamer.stages.drawing.eyelids import Eyelids
 from streamer.stages.drawing.face_flow import FaceFlow
+from streamer.stages.drawing.head_outline import HeadOutline
 from streamer.stages.drawing.painted_windows import PaintedWindows, WindowPainter
 from streamer.stages.drawing.photo_canvas import PhotoCanvas
 
@@ -34,6 +35,8 @@ class PaintedFace:
         self._rasterizer = rasterizer
         self._network = avatar.constants["portrait"].shape[-1]
         self._flow = FaceFlow(engines["render"], avatar, self._network)
+        known, cells = avatar.constants, int(spec.outputs["flow"].shape[-1])
+        self._outline = HeadOutline(known["source_keypoints"][0], known["basis"], cells)
         self._painter = WindowPainter(engines["paint"], avatar, rasterizer.topology)
         self._windows = PaintedWindows(self._painter.points, self._network)
         self._eyes = _eyes(engines.manifest, avatar)
@@ -63,7 +66,7 @@ class PaintedFace:
         else:
             flow = self._flow.kept(inputs, points, come_what_may=paint is Paint.KEPT)
         canvas, lids = self._canvas_of(self._size)
-        picture = canvas.draw(flow[0], self._windows.layers(points))
+        picture = canvas.draw(self._outline.calmed(flow[0]), self._windows.layers(points))
         if lids is not None:
             lids.lay(picture, points)
         return picture, bool(due)
