@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer.core.frames import FloatArray
 from streamer.stages.drawing.head_outline import HeadOutline
@@ -24,7 +25,7 @@ def outline() -> HeadOutline:
     return HeadOutline(keypoints, basis, CELLS)
 
 
-def flow(x: FloatArray) -> FloatArray:
+def flow(x: FloatArray | NDArray[np.float64]) -> FloatArray:
     return np.stack([x, np.zeros_like(x)]).astype(np.float32)
 
 
