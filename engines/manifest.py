@@ -12,6 +12,7 @@ from engines.manifest_file import GraphEntry, ModelEntry, StageEntry, TypedTenso
 
 # What frames pass through, those that the family has; others are alternatives.
 FRAME_STAGES = ("expression", "pose", "motion", "render", "paint")
+SOUND_STAGES = FRAME_STAGES[:2]  # what sound passes through in every session, whether or not its face is drawn
 Dim = int | str
 
 

@@ -13,7 +13,7 @@ from engines.backends import tensorrt_plan
 from engines.backends.gpu import find_gpu
 from engines.chain import CompiledGraph, GraphChain, Tensor
 from engines.errors import EngineError
-from engines.manifest import GraphSpec, Manifest, StageSpec
+from engines.manifest import SOUND_STAGES, GraphSpec, Manifest, StageSpec
 
 BACKEND_VARIABLE = "AVATAR_ENGINE"
 INT8 = "int8"
@@ -200,6 +200,7 @@ def open_stage(
     """An engine for one stage, not yet active.
 
     backend: one of `engines.manifest_file.BACKENDS`; None as in `backend_for`.
+    threads: of the processor; what sound passes through is small and gets one.
     ways: of graphs for which one was chosen, by the name of their file; see `engines.tuning`.
 
     Raises:
@@ -212,7 +213,7 @@ def open_stage(
     def load(graph: GraphSpec) -> CompiledGraph:
         if (way := (ways or {}).get(graph.path.name)) is not None and chosen.name in _ON_CPU:
             return compile_way(graph, way, find_backend(way.backend))
-        return chosen.compile(graph.for_backend(chosen.name), threads)
+        return chosen.compile(graph.for_backend(chosen.name), 1 if stage in SOUND_STAGES else threads)
 
     return GraphChain(spec, load)
 

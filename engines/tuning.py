@@ -3,6 +3,9 @@
 A processor that has bfloat16 may take longer in it than in float32, and which library is faster depends on the graph.
 So every graph that a frame passes through is timed in all ways there are. One that fails, or whose results are not
 those of float32, drops out.
+
+What sound passes through is small and runs for every session, drawn or not: one thread computes it, as two that wait
+for each other take more of the processor, and its library is the quickest, whatever the others' is.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import numpy as np
 
 from engines.chain import CompiledGraph, GraphRequest, Tensor, smallest_shape
 from engines.errors import EngineError, first_line
-from engines.manifest import FRAME_STAGES, GraphSpec, Manifest, StageSpec
+from engines.manifest import FRAME_STAGES, SOUND_STAGES, GraphSpec, Manifest, StageSpec
 from engines.runtime import BACKEND_VARIABLE, INT8, Backend, Way, backend_for, compile_way, cpu_backends
 
 WARM_UPS, LEAST_ROUNDS, MOST_ROUNDS = 2, 3, 15
@@ -24,6 +27,7 @@ GRAPH_S = 0.8  # for the rounds of one graph, all ways together
 MOST_ERROR = 0.03  # root mean square, of an output's spread: 30 dB
 MOST_ERROR_INT8 = 0.2  # how near it comes on pictures was seen to when it was made; these numbers are none
 LEAST_GAIN, LEAST_GAIN_MS = 0.05, 0.25  # share of the first way's time, and milliseconds
+LEAST_GAIN_HEARD_MS = 0.05  # the same of what sound passes through: what it gains, each session does
 MIXED_GAIN = 0.1  # share of all graphs' time
 THREAD_GAIN = 1.15  # a further thread is worth this: it is missing elsewhere
 SEED = 1
@@ -66,11 +70,16 @@ def measure(
     on_cpu = {backend.name for backend in cpu_backends()}
     names = [name for name in FRAME_STAGES if name in manifest.stages and manifest.stages[name].graphs]
     stages = [manifest.stages[name] for name in names]
-    found: list[TunedGraph] = []
+    heard: list[TunedGraph] = []
+    drawn: list[TunedGraph] = []
     for stage in stages:
-        if backend_for(stage).name in on_cpu:
-            found += _tune(stage, backends, threads, progress)
-    return settle(found)
+        if backend_for(stage).name not in on_cpu:
+            continue
+        if stage.name in SOUND_STAGES:
+            heard += _tune(stage, backends, 1, progress)
+        else:
+            drawn += _tune(stage, backends, threads, progress)
+    return [*(replace(graph, chosen=choose(graph.trials, LEAST_GAIN_HEARD_MS)) for graph in heard), *settle(drawn)]
 
 
 def settle(tuned: Sequence[TunedGraph]) -> list[TunedGraph]:
@@ -187,14 +196,14 @@ def _time(running: Mapping[Way, GraphRequest]) -> dict[Way, float]:
     return {way: 1000 * min(taken) for way, taken in times.items()}
 
 
-def choose(trials: Sequence[Trial]) -> Way:
+def choose(trials: Sequence[Trial], least_gain_ms: float = LEAST_GAIN_MS) -> Way:
     """The first way, which is float32, or the fastest where that gains more than chance; further threads count extra.
 
     Float32 is among the trials of every number of threads and library, so nothing slower than it is chosen.
     """
     first, best = trials[0], min(trials, key=_cost)
     gain = _cost(first) - _cost(best)
-    return best.way if gain > max(LEAST_GAIN * _cost(first), LEAST_GAIN_MS) else first.way
+    return best.way if gain > max(LEAST_GAIN * _cost(first), least_gain_ms) else first.way
 
 
 def _cost(trial: Trial) -> float:

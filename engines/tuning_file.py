@@ -23,6 +23,7 @@ from engines.runtime import Way
 from engines.tuning import TunedGraph
 
 FORMAT = 1
+RULES = 2  # by which ways are chosen: what was chosen by others is measured anew
 MOST_ENTRIES = 16
 LIBRARIES = ("openvino", "onnxruntime")
 
@@ -55,6 +56,7 @@ def key_of(manifest: Manifest, threads: int) -> str:
     """What a measurement depends on, as one word."""
     limits = [f"{name}={os.environ[name]}" for name in ("ONEDNN_MAX_CPU_ISA",) if name in os.environ]
     parts = [
+        f"rules {RULES}",
         *(processor(), _from_cpuinfo("flags"), str(os.cpu_count()), *limits),
         *(f"{name} {_version(name)}" for name in LIBRARIES),
         hashlib.sha256((manifest.folder / FILE_NAME).read_bytes()).hexdigest(),

@@ -87,13 +87,15 @@ class CausalPose:
 
     def _step(self, windows: FloatArray) -> FloatArray:
         """What the network makes of the next frames' windows, [n, 1, MEL_BANDS, width], within one block."""
-        if self._at == self._block:
+        begins = self._at == self._block
+        if begins:
             self._begin()
         first, last = self._at, self._at + len(windows)
         start = len(self._heard) - self._block
         self._heard[start + first : start + last] = windows
-        inputs = {"mel": self._heard, "noise": self._noise, "past": self._past}
-        self._made = self._binding.infer(inputs)["residual"]
+        if begins or not (windows == -LIMIT).all():  # silence is what the network was given for what is to come
+            inputs = {"mel": self._heard, "noise": self._noise, "past": self._past}
+            self._made = self._binding.infer(inputs)["residual"]
         self._at = last
         return np.asarray(self._made[first:last])
 

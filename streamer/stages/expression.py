@@ -21,6 +21,7 @@ from streamer.stages.life.idle_face import Blinks, IdleFace
 from streamer.stages.life.mood import Mood
 from streamer.stages.life.voice_mood import VoiceMood
 from streamer.stages.lookahead import Lookahead
+from streamer.stages.mel import LIMIT
 
 MAX_BATCH = 32  # windows at once: bounds the network's memory when a long clip is pushed in one go
 BLINK, REFERENCE = "blink", "reference_expression"  # inputs of an expression stage, beside "mel"
@@ -55,9 +56,17 @@ class ExpressionStage:
     def __init__(self, binding: Binding, width: int) -> None:
         self._binding = binding
         self._width = width
+        self._silence: FloatArray | None = None  # what it makes of nothing at all, [1, E]
 
     def infer(self, windows: FloatArray, blink: FloatArray | None = None) -> FloatArray:
         """float32 [n, 1, MEL_BANDS, width] and, where it is an input, blink [n, 1]; any n -> [n, E]."""
+        if blink is None and (windows == -LIMIT).all():
+            if self._silence is None:
+                self._silence = self._infer(np.full((1, *windows.shape[1:]), -LIMIT, np.float32), None)
+            return np.repeat(self._silence, len(windows), axis=0)
+        return self._infer(windows, blink)
+
+    def _infer(self, windows: FloatArray, blink: FloatArray | None) -> FloatArray:
         results = [np.zeros((0, self._width), np.float32)]
         for start in range(0, len(windows), MAX_BATCH):
             inputs = {"mel": windows[start : start + MAX_BATCH]}
