@@ -32,24 +32,24 @@ class MonoMix:
     def push(self, stereo: FloatArray) -> FloatArray:
         """Take float32 [n, 2], any n; return the mono float32 [n]."""
         mono = np.empty(len(stereo), np.float32)
+        both = np.ascontiguousarray(stereo.T)
         start = 0
         while start < len(stereo):
-            part = stereo[start : start + self._left]
-            mono[start : start + len(part)] = self._mixed(part)
-            left, right = np.asarray(part[:, 0], np.float64), np.asarray(part[:, 1], np.float64)
+            left, right = both[:, start : start + self._left]
+            stop = start + len(left)
+            mono[start:stop] = self._mixed(left, right)
             self._products += left @ left, right @ right, left @ right
-            self._left -= len(part)
-            start += len(part)
+            self._left -= len(left)
+            start = stop
             if not self._left:
                 self._judge()
         return mono
 
-    def _mixed(self, part: FloatArray) -> NDArray[np.float32]:
-        left, right = part[:, 0], part[:, 1]
+    def _mixed(self, left: FloatArray, right: FloatArray) -> NDArray[np.float32]:
         if self._sign == self._target == 1.0:
             return np.asarray((left + right) * np.float32(0.5), np.float32)
         done = self._block - self._left
-        way = np.arange(done + 1, done + len(part) + 1, dtype=np.float32) / np.float32(self._block)
+        way = np.arange(done + 1, done + len(left) + 1, dtype=np.float32) / np.float32(self._block)
         sign = np.float32(self._sign) + (np.float32(self._target) - np.float32(self._sign)) * way
         return np.asarray((left + right * sign) * np.float32(0.5), np.float32)
 

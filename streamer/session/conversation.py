@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 
 from streamer.audio.decimator import FACTOR, Decimator
-from streamer.audio.format import CHANNELS, RATE, Samples
-from streamer.core.frames import AudioChunk, AvatarFrame, ByteArray, FloatArray
-from streamer.core.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
+from streamer.audio.format import CHANNELS, MS, RATE, Samples
+from streamer.core.frames import AudioChunk, AvatarFrame, ByteArray
+from streamer.core.rates import SAMPLES_PER_FRAME
 from streamer.core.rungs import FULL, Rung
 from streamer.session.playout import Playout
 from streamer.session.speech.speech_queue import PushedSpeech
@@ -83,8 +83,8 @@ class Conversation:
         self._generation = -1
         self._decimator = Decimator()
         self._position = 0  # of the next sample for the worker
-        self._gather = gather_ms * SAMPLE_RATE // 1000
-        self._gathered: list[FloatArray] = []  # for the worker, up to that position
+        self._gather = gather_ms * MS
+        self._gathered: list[Samples] = []  # for the worker, from that position on
 
     def begin(self, start: float) -> None:
         """Start at this moment of the machine's monotonic clock, which gives the worker its deadlines."""
@@ -183,16 +183,15 @@ class Conversation:
         if not len(samples):
             return
         self.playout.push_audio(end - len(samples), samples)
-        heard = self._decimator.push(samples)
-        self._gathered.append(heard)
-        self._position += heard.size
-        if sum(part.size for part in self._gathered) >= self._gather:
+        self._gathered.append(samples)
+        if sum(map(len, self._gathered)) >= self._gather:
             self._hand_over()
 
     def _hand_over(self) -> None:
         """Give the worker what was gathered."""
         if not self._gathered:
             return
-        sound = self._gathered[0] if len(self._gathered) == 1 else np.concatenate(self._gathered)
+        sound = self._decimator.push(np.concatenate(self._gathered))
         self._gathered.clear()
-        self._worker.push(self._generation, AudioChunk(self._position - sound.size, sound))
+        self._worker.push(self._generation, AudioChunk(self._position, sound))
+        self._position += sound.size

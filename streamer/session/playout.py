@@ -118,8 +118,10 @@ class Playout:
         self._clear(self._end, position)
         samples = samples[-len(self._sound) :]
         self._end = max(self._end, position)
-        where = np.arange(self._end, self._end + len(samples)) % len(self._sound)
-        self._sound[where] = samples
+        first = self._end % len(self._sound)
+        before_wrap = len(self._sound) - first
+        self._sound[first : first + len(samples)] = samples[:before_wrap]
+        self._sound[: max(0, len(samples) - before_wrap)] = samples[before_wrap:]
         self._end += len(samples)
 
     def push_frame(self, frame: AvatarFrame) -> None:
@@ -172,6 +174,9 @@ class Playout:
 
     def _sound_of(self, start: int, length: int) -> Samples:
         """int16 [length, 2] from position `start` on; what is not known is silence, and counted."""
+        first, oldest = start % len(self._sound), max(0, self._end - len(self._sound))
+        if oldest <= start <= self._end - length and first + length <= len(self._sound):
+            return self._sound[first : first + length].copy()  # all of it is there, in one piece
         positions = np.arange(start, start + length)
         known = (positions >= max(0, self._end - len(self._sound))) & (positions < self._end)
         self.stats.underrun += int(np.count_nonzero(~known & (positions >= self.position)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 from aiohttp import WSCloseCode, web
 
 from streamer.core.aio import Clock, until_first
@@ -160,7 +161,7 @@ def greeting(names: NumberNames, query: NumbersQuery, delay_ms: int) -> dict[str
 
 def rendered(names: NumberNames, query: NumbersQuery, time_ms: float, values: FloatArray) -> dict[str, Any]:
     """A frame's message."""
-    rounded = [round(float(value), DIGITS) for value in values]
+    rounded: list[float] = np.round(values.astype(np.float64), DIGITS).tolist()
     units = len(names.expression)
     expression, head = rounded[:units], rounded[units:]
     found: dict[str, Any] = {"type": "frame", "time_ms": round(time_ms, 2)}

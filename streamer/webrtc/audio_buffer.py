@@ -70,24 +70,24 @@ def distance(origin: int, number: int) -> int:
 class MicrophoneBuffer:
     """A `ReorderBuffer` behind the interface of aiortc's JitterBuffer.
 
-    That interface returns at most one frame per packet; what else is ready goes to the decoder through `deliver`.
+    That interface returns at most one frame per packet; here all that is ready goes to `decode`.
     """
 
-    def __init__(self, deliver: Callable[[RtpPacket, JitterFrame], None], arrivals: Arrivals | None = None) -> None:
+    def __init__(self, decode: Callable[[RtpPacket, JitterFrame], None], arrivals: Arrivals | None = None) -> None:
         self.order = ReorderBuffer()
-        self._deliver = deliver
+        self._decode = decode
         self._arrivals = arrivals
 
-    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
-        """Take one packet whose payload is parsed; return (never a picture loss, the frame to decode)."""
+    def add(self, packet: RtpPacket) -> tuple[bool, None]:
+        """Take one packet whose payload is parsed; return (no picture lost, no frame left to decode)."""
         if self._arrivals is not None:
             self._arrivals.note(packet.timestamp)
         ready = self.order.push(packet)
-        for earlier in ready[:-1]:
-            self._deliver(earlier, _frame(earlier))
+        for packet in ready:
+            self._decode(packet, _frame(packet))
         if ready and self._arrivals is not None:
             self._arrivals.count_from(ready[0].timestamp)
-        return False, _frame(ready[-1]) if ready else None
+        return False, None
 
 
 def _frame(packet: RtpPacket) -> JitterFrame:
@@ -101,6 +101,6 @@ def install(receiver: RTCRtpReceiver, arrivals: Arrivals | None = None) -> Micro
         SessionError: this version of aiortc keeps its receiver in another way.
     """
     inside = Receiver(receiver)
-    buffer = MicrophoneBuffer(inside.deliver, arrivals)
+    buffer = MicrophoneBuffer(inside.decode, arrivals)
     inside.replace_buffer(buffer)
     return buffer

@@ -14,8 +14,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCSctpTransport
+from aiortc.codecs import get_decoder
+from aiortc.codecs.base import Decoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
+from av import FFmpegError
 
 from streamer.core.errors import SessionError
 from streamer.webrtc.data_guard import Held
@@ -37,14 +40,32 @@ class Receiver:
     def __init__(self, receiver: RTCRtpReceiver) -> None:
         self._receiver = receiver
         self._codecs: dict[int, Any] = self._private("codecs")
-        self._decoder: queue.Queue[Any] = self._private("decoder_queue")
         self._mapper = self._private("timestamp_mapper")
+        self._decoder: queue.Queue[Any] = self._private("decoder_queue")
+        self._decoders: dict[str, Decoder] = {}  # by codec
         self._private("jitter_buffer")
 
     def deliver(self, packet: RtpPacket, frame: JitterFrame) -> None:
-        """Have a frame decoded whose codec is that of the packet."""
+        """Have a frame decoded, in aiortc's thread, whose codec is that of the packet."""
         frame.timestamp = self._mapper.map(frame.timestamp)
         self._decoder.put((self._codecs[packet.payload_type], frame))
+
+    def decode(self, packet: RtpPacket, frame: JitterFrame) -> None:
+        """Decode a frame here and give it to who reads the track: for sound, which a thread is not worth.
+
+        Handing 20 ms of sound to a thread and back takes several times as long as decoding them.
+        """
+        frame.timestamp = self._mapper.map(frame.timestamp)
+        codec = self._codecs[packet.payload_type]
+        if codec.mimeType not in self._decoders:
+            self._decoders[codec.mimeType] = get_decoder(codec)
+        try:
+            decoded = self._decoders[codec.mimeType].decode(frame)
+        except FFmpegError as error:
+            logger.debug("a packet cannot be decoded: %s", error)
+            return
+        for sound in decoded:
+            self._unread.put_nowait(sound)
 
     def replace_buffer(self, buffer: object) -> None:
         """Put this in place of the jitter buffer."""
@@ -58,9 +79,12 @@ class Receiver:
     @property
     def backlog(self) -> int:
         """Frames that wait to be decoded, and decoded ones that wait to be read."""
-        track = self._receiver.track
-        unread = 0 if track is None else _get(track, "_queue", "RemoteStreamTrack").qsize()
-        return self._decoder.qsize() + int(unread)
+        return self._decoder.qsize() + (0 if self._receiver.track is None else self._unread.qsize())
+
+    @property
+    def _unread(self) -> asyncio.Queue[Any]:
+        unread: asyncio.Queue[Any] = _get(self._receiver.track, "_queue", "RemoteStreamTrack")
+        return unread
 
     def _private(self, name: str) -> Any:
         return _get(self._receiver, _mangled(name), "RTCRtpReceiver", f"__{name}")

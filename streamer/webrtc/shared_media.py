@@ -15,17 +15,17 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from streamer.audio.format import AUDIO_BLOCK, RATE, Samples
+from streamer.audio.format import Samples
 from streamer.core.aio import Clock
 from streamer.core.frames import ByteArray
 from streamer.core.pictures import has_alpha
 from streamer.core.rates import FPS
 from streamer.webrtc.alpha import side_by_side
 from streamer.webrtc.codecs import START_BITRATE
+from streamer.webrtc.opus_encoder import OpusEncoder
 from streamer.webrtc.tracks import VIDEO_CLOCK, VIDEO_STEP, FedTrack
 
 KEYFRAME_GAP_S = 0.5
-OPUS_BITRATE = 64_000
 MOST_WAITING = 12  # packets of one who watches; then it misses some
 # As aiortc's own encoder (codecs/vpx.py), without its adapting to one peer's network.
 VP8 = {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0", "static-thresh": "1", "undershoot-pct": "100"}
@@ -68,7 +68,7 @@ class SharedMedia:
         self._clock = clock
         self._watching: list[tuple[PacketTrack, PacketTrack]] = []
         self._encoder: VideoCodecContext | None = None
-        self._opus: Any = None
+        self._opus: OpusEncoder | None = None
         self._encoding: asyncio.Task[None] | None = None
         self._keyframe_wanted = False
         self._keyframe_at = clock.now() - KEYFRAME_GAP_S
@@ -107,11 +107,8 @@ class SharedMedia:
         if not self._watching:
             return
         if self._opus is None:
-            self._opus = _opus_encoder()
-        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")
-        frame.sample_rate = RATE
-        for packet in self._opus.encode(frame):  # one for each block
-            packet.pts, packet.time_base = block * AUDIO_BLOCK, Fraction(1, RATE)
+            self._opus = OpusEncoder()
+        for packet in self._opus.encode(block, samples):
             for sound, _ in self._watching:
                 sound.put(packet)
 
@@ -155,11 +152,4 @@ def _vp8_encoder(width: int, height: int) -> VideoCodecContext:
     encoder.qmin, encoder.qmax, encoder.thread_count = 2, 56, 1
     rate = str(START_BITRATE)
     encoder.options = VP8 | {"bufsize": rate, "minrate": rate, "maxrate": rate}
-    return encoder
-
-
-def _opus_encoder() -> Any:
-    encoder: Any = av.CodecContext.create("libopus", "w")
-    encoder.sample_rate, encoder.layout, encoder.format = RATE, "stereo", "s16"
-    encoder.bit_rate, encoder.options = OPUS_BITRATE, {"application": "voip"}
     return encoder

@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from fractions import Fraction
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame, VideoFrame
+from av import VideoFrame
 
-from streamer.audio.format import AUDIO_BLOCK, RATE, Samples
+from streamer.audio.format import Samples
 from streamer.core.frames import ByteArray
 from streamer.core.pictures import has_alpha
 from streamer.core.rates import FPS, exact_div
 from streamer.webrtc.alpha import side_by_side
+from streamer.webrtc.opus_encoder import OpusEncoder
 
 VIDEO_CLOCK = 90_000  # Hz, of video in RTP
 VIDEO_STEP = exact_div(VIDEO_CLOCK, FPS)  # aiortc's own helper is fixed at 30 fps
@@ -64,25 +65,24 @@ class FedTrack(MediaStreamTrack, Generic[Item]):
 
 
 class AvatarAudioTrack(FedTrack[tuple[int, Samples]]):
-    """Opus-sized blocks of 48 kHz stereo."""
+    """Blocks of 48 kHz stereo, encoded when they are read."""
 
     kind = "audio"
 
     def __init__(self) -> None:
         super().__init__(MOST_BLOCKS)
+        self._opus = OpusEncoder()
 
     def play(self, block: int, samples: Samples) -> None:
         """Take the session's `block`-th packet, int16 [AUDIO_BLOCK, 2]."""
         self._put((block, samples))
 
-    async def recv(self) -> AudioFrame:
-        """Return the next block."""
-        block, samples = await self._next()
-        frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")
-        frame.sample_rate = RATE
-        frame.pts = block * AUDIO_BLOCK
-        frame.time_base = Fraction(1, RATE)
-        return frame
+    async def recv(self) -> Any:
+        """Return the next block in Opus, as `av.Packet`. Raises MediaStreamError when the track was stopped."""
+        while True:
+            block, samples = await self._next()
+            for packet in self._opus.encode(block, samples):
+                return packet
 
 
 class AvatarVideoTrack(FedTrack[tuple[int, ByteArray]]):

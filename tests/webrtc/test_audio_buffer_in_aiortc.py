@@ -23,7 +23,7 @@ def packet(number: int) -> RtpPacket:
     return made
 
 
-def delays_ms(buffer: JitterBuffer | MicrophoneBuffer, delivered: list[RtpPacket]) -> list[int]:
+def delays_ms(buffer: JitterBuffer | MicrophoneBuffer, decoded: list[RtpPacket]) -> list[int]:
     """A minute of packets, one in a hundred lost: how long after its arrival each was handed to the decoder."""
     rng = random.Random(3)
     delays: list[int] = []
@@ -31,16 +31,16 @@ def delays_ms(buffer: JitterBuffer | MicrophoneBuffer, delivered: list[RtpPacket
         if rng.random() < 0.01:
             continue
         _, frame = buffer.add(packet(number))
-        stamps = [item.timestamp for item in delivered] + ([frame.timestamp] if frame else [])
-        delivered.clear()
+        stamps = [item.timestamp for item in decoded] + ([frame.timestamp] if frame else [])
+        decoded.clear()
         delays += [(number * 960 - stamp) // 48 for stamp in stamps]
     return delays
 
 
 def test_one_percent_loss_costs_no_delay() -> None:
     """No packet waits for longer than one packet, and only what comes just behind a lost one waits at all."""
-    delivered: list[RtpPacket] = []
-    delays = delays_ms(MicrophoneBuffer(lambda ready, frame: delivered.append(ready)), delivered)
+    decoded: list[RtpPacket] = []
+    delays = delays_ms(MicrophoneBuffer(lambda ready, frame: decoded.append(ready)), decoded)
     assert max(delays) == PTIME_MS
     assert sum(delay > 0 for delay in delays) <= 2 * (PACKETS - len(delays))
     assert sum(delays) / len(delays) < 1.0

@@ -13,6 +13,7 @@ from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import AudioStreamTrack
 from aiortc.rtp import RtpPacket, is_rtcp
+from av import AudioFrame
 
 from streamer.core.errors import SessionError
 from streamer.webrtc.ice import LOOPBACK, offer_only
@@ -170,9 +171,16 @@ async def test_a_frame_is_delivered_to_the_decoder_beside_the_buffer(pair: Pair)
     receiver = Receiver(pair.other.getReceivers()[0])
     packet = RtpPacket(payload_type=96, sequence_number=1, timestamp=960)
     await until(lambda: receiver.codec_of(96) == "audio/opus")
+    track = pair.other.getReceivers()[0].track
     receiver.deliver(packet, JitterFrame(b"\xf8\xff\xfe", 960))
-    frame = await asyncio.wait_for(pair.other.getReceivers()[0].track.recv(), PATIENCE_S)
+    frame = await asyncio.wait_for(track.recv(), PATIENCE_S)
     assert frame.pts == 0  # counted from the first
+    receiver.decode(packet, JitterFrame(b"\xff", 1920))  # nothing that Opus knows: dropped
+    receiver.decode(packet, JitterFrame(b"\xf8\xff\xfe", 2880))
+    assert receiver.backlog == 1
+    frame = await asyncio.wait_for(track.recv(), PATIENCE_S)
+    assert isinstance(frame, AudioFrame)
+    assert (frame.pts, frame.samples) == (1920, 960)
 
 
 def test_a_parsed_payload_is_known() -> None:

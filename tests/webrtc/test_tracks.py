@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame, VideoFrame
+from av import CodecContext, VideoFrame
 
-from streamer.audio.format import AUDIO_BLOCK
+from streamer.audio.format import AUDIO_BLOCK, RATE
 from streamer.core.frames import AvatarFrame, ByteArray
 from streamer.session.pacer import Pacer
 from streamer.session.playout import Playout
@@ -18,6 +20,8 @@ from tests.fakes.clock import FakeClock
 
 DELAY_MS = 300
 PICTURE = np.zeros((16, 16, 3), np.uint8)
+_WAVE = 9_000 * np.sin(2 * np.pi * 500 * np.arange(AUDIO_BLOCK) / RATE)
+TONE = np.repeat(_WAVE.astype(np.int16)[:, None], 2, axis=1)
 
 
 class Sent:
@@ -31,18 +35,18 @@ class Sent:
         self.clock = FakeClock()
         self.ticks: list[float] = []
         self.positions: list[int] = []
-        self.sound: list[tuple[float, AudioFrame]] = []
+        self.sound: list[tuple[float, Any]] = []
         self.pictures: list[tuple[float, VideoFrame]] = []
         self.playout = Playout(DELAY_MS, picture)
         self.pacer = Pacer(self.playout, self.clock)
         self.audio, self.video = AvatarAudioTrack(), AvatarVideoTrack()
 
     def _tick(self, now: float) -> None:
-        """A microphone whose n-th packet of 20 ms holds n, and pictures as they are made."""
+        """A microphone with a tone in every fifth packet, and pictures as they are made."""
         block = len(self.ticks)
         if self.every is not None and block % (2 * self.every) == 0:
             self.playout.push_frame(AvatarFrame(block // 2, PICTURE.copy(), 0))
-        self.playout.push_audio(block * AUDIO_BLOCK, np.full((AUDIO_BLOCK, 2), block, np.int16))
+        self.playout.push_audio(block * AUDIO_BLOCK, TONE if block % 5 == 0 else np.zeros_like(TONE))
         self.ticks.append(now)
 
     async def run(self, seconds: float, readers: bool = True) -> None:
@@ -86,11 +90,19 @@ async def test_pictures_leave_25_times_a_second_with_timestamps_to_match(sent: S
 
 async def test_sound_leaves_50_times_a_second_as_it_was_given(sent: Sent) -> None:
     assert len(sent.sound) == pytest.approx(101, abs=1)
-    delay = DELAY_MS // 20
-    for block, (moment, frame) in enumerate(sent.sound):
+    decoder: Any = CodecContext.create("libopus", "r")
+    decoder.format, decoder.layout, decoder.sample_rate = "s16", "stereo", RATE
+    levels = []
+    for block, (moment, packet) in enumerate(sent.sound):
         assert moment == pytest.approx(block * 0.020, abs=1e-6)
-        assert (frame.pts, frame.sample_rate, frame.samples) == (block * AUDIO_BLOCK, 48_000, AUDIO_BLOCK)
-        assert (frame.to_ndarray() == max(0, block - delay)).all()
+        assert (packet.pts, packet.time_base) == (block * AUDIO_BLOCK, Fraction(1, RATE))
+        (frame,) = decoder.decode(packet)
+        assert (frame.sample_rate, frame.samples) == (RATE, AUDIO_BLOCK)
+        levels.append(float(np.abs(frame.to_ndarray()).max()))
+    delay = DELAY_MS // 20
+    assert max(levels[:delay]) < 100
+    loud = {block for block, level in enumerate(levels) if level > 6_000}  # Opus spreads a tone over two packets
+    assert {block for block in loud if block - 1 not in loud} == set(range(delay, len(levels), 5))
 
 
 async def test_a_picture_and_its_first_sample_leave_at_the_same_moment(sent: Sent) -> None:
