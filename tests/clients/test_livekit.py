@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -46,14 +46,15 @@ LOUD = 4000  # of 32767; the speech has twice as much
 class Workplace:
     """A worker that listens, and the rooms that its faces enter: one for each agent."""
 
-    def __init__(self, secret: str = "", most: int = 2) -> None:
+    def __init__(self, secret: str = "", most: int = 2, source: Callable[[], FaceSource] = LevelFace) -> None:
+        self._source = source
         self.houses: dict[str, House] = {}
         self.asked: list[str | None] = []
         self.worker = RoomWorker(self._face, most, secret, self._enter)
 
     def _face(self, avatar: str | None) -> FaceSource:
         self.asked.append(avatar)
-        return LevelFace()
+        return self._source()
 
     async def _enter(self, url: str, token: str) -> Any:
         claims = api.TokenVerifier(KEY, SECRET).verify(token)

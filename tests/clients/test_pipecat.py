@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -98,10 +99,13 @@ class Note(FrameProcessor):
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[Frame] = []
+        self.loud_at = 0.0  # when speech came last
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         self.seen.append(frame)
+        if isinstance(frame, SpeechOutputAudioRawFrame) and loud_ms(frame):
+            self.loud_at = time.monotonic()
         await self.push_frame(frame, direction)
 
     def kinds(self, *kinds: type[Frame]) -> list[type[Frame]]:
