@@ -76,6 +76,8 @@ export class AvatarView extends HTMLElement {
   readonly active: boolean;
   readonly session: string | null;
   readonly video: HTMLVideoElement;
+  /** On which a face with `background="transparent"` is drawn. */
+  readonly canvas: HTMLCanvasElement;
   /** Of the microphone, 0 to 1. */
   readonly level: number;
   microphoneMuted: boolean;

@@ -12,11 +12,13 @@ import { Keeper } from "./keeper.js";
 import { adjust, play } from "./loudspeaker.js";
 import { list } from "./microphone.js";
 import { numbersOf } from "./numbers-line.js";
+import { overlay } from "./overlay.js";
 import { showPortrait } from "./portrait.js";
 import { readout } from "./readout.js";
 import { interrupt, say } from "./saying.js";
 import { explain, sentence } from "./server.js";
-import { steering } from "./steering.js";
+import { ground, steering } from "./steering.js";
+import { build, showJoined } from "./view-parts.js";
 import { Voice } from "./voice.js";
 
 const OF_THE_FACE = ["energy", "emotion", "intensity", "still", "pose-style", "expression-scale", "yaw", "pitch", "roll"];
@@ -25,12 +27,6 @@ const OF_THE_PORTRAIT = ["server", "token", "avatar", "background"];
 const OF_THE_CALL = ["server", "token", "avatar", "background", "mode", "size", "energy", "emotion", "intensity"];
 const OF_THE_PAGE = ["alt", "microphone", "muted", "volume"];
 const REFUSED_MS = 3_000; // in which the server refuses what it was steered to
-
-const style = new CSSStyleSheet(); // which a page's policy for styles lets pass
-style.replaceSync(`
-  :host { display: inline-block; position: relative; aspect-ratio: 1; overflow: hidden; }
-  video, img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
-  video { opacity: 0; } :host([state="live"]) video { opacity: 1; }`);
 
 export class AvatarView extends HTMLElement {
   static observedAttributes = [...new Set([...OF_THE_PORTRAIT, ...OF_THE_CALL, ...OF_THE_PAGE])];
@@ -53,8 +49,8 @@ export class AvatarView extends HTMLElement {
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [style];
-    root.innerHTML = `<img part="portrait" id="portrait" alt="" crossorigin="anonymous"><video part="video" playsinline autoplay aria-label="The avatar"></video>`;
+    build(root);
+    overlay(this.video, this.canvas, () => this.#layout, (where) => showJoined(root, where === "canvas"));
   }
 
   connectedCallback() {
@@ -97,6 +93,11 @@ export class AvatarView extends HTMLElement {
 
   get video() {
     return this.shadowRoot.querySelector("video");
+  }
+
+  /** On which a face without a background is drawn, over what lies behind the element. */
+  get canvas() {
+    return this.shadowRoot.querySelector("canvas");
   }
 
   /** How loud the microphone is, 0 to 1. */
@@ -162,6 +163,11 @@ export class AvatarView extends HTMLElement {
     this.#control.send(message);
   }
 
+  /** Of the pictures; null where they are as usual. */
+  get #layout() {
+    return (this.active && this.#call.session?.layout) || null;
+  }
+
   get #image() {
     return this.shadowRoot.querySelector("img");
   }
@@ -181,6 +187,7 @@ export class AvatarView extends HTMLElement {
     const query = new URLSearchParams(this.hasAttribute("speech") ? { speech: "1" } : {});
     if (this.hasAttribute("numbers")) query.set("pictures", "0");
     for (const name of OF_THE_SESSION) if (this.getAttribute(name)) query.set(name, this.getAttribute(name));
+    if (query.has("background")) query.set("background", ground(query.get("background")));
     return query;
   }
 
@@ -190,7 +197,7 @@ export class AvatarView extends HTMLElement {
   }
 
   #showPortrait() {
-    const [name, background] = [this.getAttribute("avatar"), this.getAttribute("background")];
+    const [name, background] = [this.getAttribute("avatar"), ground(this.getAttribute("background"))];
     showPortrait(this.#image, { server: this.#server(), token: this.#token(), name, background });
   }
 
@@ -246,7 +253,7 @@ export class AvatarView extends HTMLElement {
       case "live":
         this.#control.open(this.#call.session, this.#token());
         if (this.hasAttribute("numbers")) this.#listen();
-        if (this.hasAttribute("keep") && Keeper.kind) this.#keeper ??= new Keeper(this.video.srcObject);
+        if (this.hasAttribute("keep") && Keeper.kind && !this.#layout) this.#keeper ??= new Keeper(this.video.srcObject);
         return this.#enter("live", "Live.");
       case "weak":
         return this.#enter("connecting", "The connection is weak …");

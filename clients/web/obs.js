@@ -7,15 +7,14 @@
 import { ask, showPicture } from "./access.js";
 import { Call } from "./call.js";
 import { open } from "./microphone.js";
+import { overlay } from "./overlay.js";
 import { at, explain, passes, refusal, within } from "./server.js";
-import { Joiner } from "./matte.js";
 
 const OF_THE_PAGE = ["fit", "sound"];
 const OF_THE_SESSION = ["avatar", "background", "speech", "key", "lookahead"];
 const OF_THE_FACE = ["mode", "size", "still", "energy", "emotion", "intensity", "pose-style", "expression-scale", "yaw", "pitch", "roll"];
 const NAMES = [...OF_THE_PAGE, ...OF_THE_SESSION, ...OF_THE_FACE];
 const KEY = /^[A-Za-z0-9_-]{16,128}$/;
-const PACKED = "colour+matte";
 const LOAD_TIMEOUT_MS = 10_000;
 const RETRY_MS = 2_000; // of the portrait, while the server is loading
 const MICROPHONE_MS = 10_000; // until one that was missing is asked for again
@@ -71,7 +70,6 @@ function query() {
 // ---- what is seen
 
 const call = new Call({ query, voice: () => (pushed() ? null : open("")), always: true, on: follow });
-let joiner = null; // made when it is needed
 let live = false;
 let outage = null; // a timer, while something is amiss that may pass
 
@@ -101,17 +99,9 @@ async function showPortrait() {
 }
 
 /** Each picture as it comes; the first one takes the portrait's place. */
-function paint() {
-  video.requestVideoFrameCallback(paint);
-  if (call.active && call.session) {
-    const joined = call.session.layout === PACKED;
-    if (joined) {
-      joiner ??= new Joiner(element("joined"));
-      joiner.draw(video);
-      document.body.dataset.painter = joiner.kind;
-    }
-    if (live) document.body.dataset.shown = joined ? "canvas" : "video";
-  }
+function seen(where, painter) {
+  if (painter) document.body.dataset.painter = painter;
+  if (live && call.active && call.session) document.body.dataset.shown = where;
 }
 
 function follow(event, detail) {
@@ -172,7 +162,7 @@ function failed(error) {
 async function begin() {
   document.body.dataset.fit = asked.get("fit") ?? "contain";
   video.muted = (asked.get("sound") ?? (pushed() ? "1" : "0")) === "0"; // your own voice, late, is no help to you
-  video.requestVideoFrameCallback(paint);
+  overlay(video, element("joined"), () => (call.active ? call.session?.layout : null), seen);
   window.addEventListener("pagehide", () => call.stop());
   await showPortrait();
   call.start();

@@ -40,6 +40,19 @@ PAGE = """<!doctype html><title>Another site</title>
 """
 
 
+ALPHAS = """
+window.alphas = [];
+const pen = new OffscreenCanvas(64, 64).getContext("2d", { willReadFrequently: true });
+const look = () => { // after the element has: it asked first
+  view.video.requestVideoFrameCallback(look);
+  pen.clearRect(0, 0, 64, 64);
+  pen.drawImage(view.canvas, 0, 0, 64, 64);
+  alphas = [...pen.getImageData(0, 0, 64, 64).data].filter((_, at) => at % 4 === 3);
+};
+view.video.requestVideoFrameCallback(look);
+"""
+
+
 @dataclass(frozen=True)
 class Site:
     """A server, and a listener for the pages of the site that it lets use it."""
@@ -108,6 +121,23 @@ async def test_it_lives_on_another_site(chromium: Chromium, site: Site) -> None:
         await opened.evaluate("view.remove()")
         await opened.wait_for_function("view.state === 'idle' && view.session === null")
         assert (await opened.evaluate("states"))[:2] == ["connecting", "live"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_face_without_a_background_lies_over_the_page(chromium: Chromium, site: Site) -> None:
+    async with page(chromium, site, site.listener) as opened:
+        await opened.wait_for_function("Boolean(customElements.get('avatar-view'))")
+        await opened.evaluate("window.view = document.querySelector('avatar-view')")
+        await opened.evaluate("view.setAttribute('background', 'transparent'); view.start()")
+        patience = 60_000  # two calls, and WebGL in software
+        await opened.wait_for_function("getComputedStyle(view.canvas).opacity === '1'", timeout=patience)
+        await opened.wait_for_function("view.canvas.width > 0 && 2 * view.canvas.width === view.video.videoWidth")
+        assert await opened.evaluate("getComputedStyle(view.video).opacity") == "0"
+        await opened.evaluate(ALPHAS)
+        await opened.wait_for_function("alphas.includes(0) && alphas.includes(255)", timeout=patience)
+        await opened.evaluate("view.setAttribute('background', '#00ff00')")  # which is another call
+        await opened.wait_for_function("getComputedStyle(view.video).opacity === '1'", timeout=patience)
+        assert await opened.evaluate("getComputedStyle(view.canvas).opacity") == "0"
 
 
 @pytest.mark.skipif(FIREFOX is None, reason="NO FIREFOX: its side is not tested on this machine")

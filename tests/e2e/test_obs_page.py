@@ -143,7 +143,7 @@ async def test_the_face_speaks_over_nothing(
             await opened.evaluate(
                 "document.getElementById('joined').getContext('webgl2').getExtension('WEBGL_lose_context').loseContext()"
             )
-            await opened.wait_for_function("() => document.body.dataset.painter === '2d'", timeout=10_000)
+            await opened.wait_for_function("() => document.body.dataset.painter === '2d'", timeout=1000 * PATIENCE_S)
             assert is_face_over_nothing(await screenshot(opened))
     assert is_face_over_nothing(picture)
     assert (corners.max(), middles.min()) == (0, 255)  # in every picture: nothing shimmers
