@@ -45,13 +45,21 @@ class Nodes:
         how: SIGSTOP is a machine that hangs, until `stop`: its connections are not refused.
         """
         [raylet] = node.all_processes["raylet"]
-        tree = psutil.Process(raylet.process.pid)
-        for process in [tree, *tree.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-                os.kill(process.pid, how)
-                self._stopped += [process] * (how == signal.SIGSTOP)
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ends by itself where the others have given it up
+            tree = psutil.Process(raylet.process.pid)
+            for process in [tree, *tree.children(recursive=True)]:
+                with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                    os.kill(process.pid, how)
+                    self._stopped += [process] * (how == signal.SIGSTOP)
         if how == signal.SIGKILL:
             self._cluster.remove_node(node, allow_graceful=False)
+
+    def revive(self, node: Any) -> None:
+        """Let a node go on that was stopped."""
+        for process in self._stopped:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+        self._stopped.clear()
 
     def stop(self) -> None:
         """End them all."""

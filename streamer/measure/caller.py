@@ -6,6 +6,7 @@ It has no playout buffer: what it notes is the earliest moment at which a browse
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import TracebackType
@@ -134,6 +135,15 @@ class Caller:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._call.__aexit__(kind, error, trace)
+
+    def watch_packets(self, take: Callable[[float, bytes], None]) -> None:
+        """Once it is called: hand each RTP packet to `take` as it comes, with its moment."""
+
+        def noted(data: bytes) -> bool:
+            take(self._clock.now(), data)
+            return True
+
+        Transport(self._call.audio.receiver.transport).filter_media(noted, lambda data: data)
 
     async def vanish(self) -> None:
         """Leave without a word, as a machine does that loses its network: nothing is sent any more."""

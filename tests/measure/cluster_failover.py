@@ -3,9 +3,12 @@
 Three nodes of Ray on this machine, each with a worker of two places, two gateways in processes of their own, and three
 callers that do what the page does (`page_caller`). All processes of a node, in which somebody talks, are killed at once
 (SIGKILL), or stopped with `--signal STOP`, as a machine that hangs and refuses no connection; another node takes its
-place. Before each kill there is a control run: as long, in which nothing is killed, and as many callers hang up and
-call again. What the callers of the other nodes miss more in the one than in the other is harm; what they miss in both
-is the load of the machine, on which all nodes and all callers are. At the end a gateway is killed under all calls.
+place. Stopped ones go on after their callers have called again (SIGCONT): nobody is to have two sessions then.
+
+Before each kill there is a control run: as long, in which nothing is killed, and as many callers hang up and call
+again. Of the callers of the other nodes it is told, for both, from a second before to five seconds after: packets lost
+on the way, packets of sound and pictures that their servers left out (`rtp_log`). Losses are harm; what is left out
+in both alike is the load of the machine, on which all nodes and all callers are. At the end a gateway is killed.
 """
 
 from __future__ import annotations
@@ -31,33 +34,40 @@ from streamer.server.options import ServeOptions
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from tests.families import tiny_family
 from tests.measure.lone_gateway import lone_gateway
-from tests.measure.page_caller import Loss, PageCaller, missing
+from tests.measure.page_caller import Loss, PageCaller
+from tests.measure.rtp_log import Gaps
 from tests.nodes import Nodes, name_of, nodes
 from tests.waiting import eventually
 
 SECRET = b"of the cluster that is measured"
 NODES, PLACES, CALLERS = 3, 2, 3
-WINDOW_S = 6.0  # of a control run, and after a kill
+BEFORE_S, WINDOW_S = 1.0, 5.0  # of a control run, and of a kill: before and after its moment
 SETTLE_S = 3.0  # after a node has come
+REVIVED_S = 15.0  # after which a session whose caller has gone must have ended (`Limits.gone_s`)
 PATIENCE_S = 180.0
 
 
 @dataclass
 class Others:
-    """What callers miss whose node was not killed: frames, and the longest time between two pictures, s."""
+    """What callers miss whose node was not killed, of each run."""
 
-    frames: list[int] = field(default_factory=list)
-    longest: list[float] = field(default_factory=list)
+    runs: list[Gaps] = field(default_factory=list)
 
-    def take(self, pages: Sequence[PageCaller], since: float, until: float) -> None:
+    def take(self, pages: Sequence[PageCaller], moment: float) -> None:
         """All of one run."""
-        found = [missing(page.pictures, since, until) for page in pages]
-        self.frames.append(sum(frames for frames, _ in found))
-        self.longest.append(max(longest for _, longest in found))
+        self.runs.append(sum((page.packets.gaps(moment - BEFORE_S, moment + WINDOW_S) for page in pages), Gaps()))
 
     def told(self) -> str:
         """The last run."""
-        return f"{self.frames[-1]} frames, longest {1000 * self.longest[-1]:.0f} ms"
+        run = self.runs[-1]
+        return f"{run.lost} lost, {run.sound}+{run.pictures} left out, longest {1000 * run.longest_s:.0f} ms"
+
+    def summed(self) -> str:
+        """All runs."""
+        pictures = sorted(run.pictures for run in self.runs)
+        sound = sum(run.sound for run in self.runs)
+        text = f"{sum(run.lost for run in self.runs)} packets lost, {sound} packets of sound and {sum(pictures)} "
+        return text + f"pictures left out (each run: {pictures}, median {statistics.median(pictures)})"
 
 
 @dataclass
@@ -126,7 +136,7 @@ async def one_kill(house: House, how: signal.Signals, control: Others, harmed: O
     for page in again:
         page.call_again()
     await asyncio.sleep(WINDOW_S)
-    control.take([page for page in house.pages if page not in again], start, time.monotonic())
+    control.take([page for page in house.pages if page not in again], start)
     await house.settled()
     node, victims = house.victim()
     others = [page for page in house.pages if page not in victims]
@@ -139,14 +149,27 @@ async def one_kill(house: House, how: signal.Signals, control: Others, harmed: O
 
     await eventually(lambda: all(losses and losses[-1].moving for losses in fared()), PATIENCE_S)
     await asyncio.sleep(max(0.0, start + WINDOW_S - time.monotonic()))
-    harmed.take(others, start, start + WINDOW_S)
+    harmed.take(others, start)
     found = [losses[-1] for losses in fared()]
     for loss in found:
-        print(f"still for {loss.still_s:.2f} s: {loss.told()}; the others missed {harmed.told()}, ", end="")
-        print(f"before {control.told()}", flush=True)
+        print(f"still for {loss.still_s:.2f} s: {loss.told()}")
+    print(f"  of the others: {harmed.told()}; in the control run: {control.told()}", flush=True)
+    if how == signal.SIGSTOP:
+        await revived(house, node)
     house.nodes.others.remove(node)
     house.nodes.others.append(await asyncio.to_thread(house.nodes.add))
     return found
+
+
+async def revived(house: House, node: Any) -> None:
+    """A node that hung goes on: what becomes of its worker, and how many sessions there are for all callers."""
+    await asyncio.to_thread(house.nodes.revive, node)
+    await asyncio.sleep(REVIVED_S)
+    there = [worker for worker in house.directory.view.workers if worker.node == name_of(node)]
+    sessions = sum(worker.sessions for worker in house.directory.view.workers)
+    state = f"{there[0].sessions} sessions, open: {there[0].open}" if there else "gone"
+    print(f"  after {REVIVED_S:.0f} s of going on: its worker {state}; {sessions} sessions, {len(house.pages)} callers")
+    await asyncio.to_thread(house.nodes.kill, node)
 
 
 async def gateway_killed(house: House) -> None:
@@ -155,18 +178,19 @@ async def gateway_killed(house: House) -> None:
     control, harmed = Others(), Others()
     start = time.monotonic()
     await asyncio.sleep(WINDOW_S)
-    control.take(house.pages, start, time.monotonic())
+    control.take(house.pages, start)
     counts = [len(page.losses) for page in house.pages]
     asked, failed = (sum(getattr(page, name) for page in house.pages) for name in ("asked", "unanswered"))
     start = time.monotonic()
     house.gateways[0][1].kill()
     await asyncio.sleep(WINDOW_S)
-    harmed.take(house.pages, start, time.monotonic())
+    harmed.take(house.pages, start)
     losses = [loss.why for page, count in zip(house.pages, counts, strict=True) for loss in page.losses[count:]]
     asked = sum(page.asked for page in house.pages) - asked
     failed = sum(page.unanswered for page in house.pages) - failed
     print(
-        f"gateway killed: {len(losses)} calls lost {losses}, missed {harmed.told()}, before {control.told()}; ", end=""
+        f"gateway killed: {len(losses)} calls lost {losses}; {harmed.told()}; in the control run: {control.told()}; ",
+        end="",
     )
     print(f"{asked} requests, of which {failed} not answered by the other gateway")
 
@@ -191,8 +215,8 @@ async def main() -> None:
         print(
             f"{args.kills} kills, {len(still)} callers: median {statistics.median(still):.2f} s, worst {max(still):.2f}"
         )
-        print(f"the others missed {sum(harmed.frames)} frames in all ({harmed.frames}), ", end="")
-        print(f"and {sum(control.frames)} in as many control runs ({control.frames})")
+        print(f"of the others: {harmed.summed()}")
+        print(f"in as many control runs: {control.summed()}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from streamer.core.errors import SessionError
-from streamer.core.rates import FPS
 from streamer.measure.caller import Caller, Heard, Seen
 from streamer.measure.onsets import vowels
+from tests.measure.rtp_log import RtpLog
 
 LOOK_S = 0.25  # between two looks at what has come
 QUIET_LOOKS = 2  # without a packet: the session's address is asked, at once
@@ -67,7 +66,8 @@ class PageCaller:
         """`speaks`: into a microphone; else a program does, for which the query asks."""
         self.worker = ""
         self.losses: list[Loss] = []
-        self.pictures: list[Seen] = []  # of the call there is
+        self.pictures: list[Seen] = []  # of the call there is ...
+        self.packets = RtpLog()  # ... likewise
         self.sound: list[Heard] = []  # of all calls
         self.asked = self.unanswered = 0  # how often the session's address was asked
         self._again = False
@@ -97,6 +97,8 @@ class PageCaller:
     async def _talk(self, caller: Caller) -> Found:
         """Until the session is lost; what its address said last."""
         self.pictures = caller.recording.pictures
+        self.packets = RtpLog()
+        caller.watch_packets(self.packets.take)
         taken = 0
         count, quiet, looks, asked = 0, 0, 0, 0
         path = urlsplit(caller.location).path
@@ -137,13 +139,3 @@ class PageCaller:
                 self._gateways.append(self._gateways.pop(0))  # as a load balancer leaves out what does not answer
         self.unanswered += 1
         return Found.NOTHING
-
-
-def missing(pictures: Sequence[Seen], since: float, until: float) -> tuple[int, float]:
-    """How many frames were not received between two moments, and the longest time between two pictures, s."""
-    found = [each for each in pictures if since - 0.5 <= each.moment <= until]
-    pairs = [(one, other) for one, other in itertools.pairwise(found) if other.moment >= since]
-    lost = sum(max(0, other.frame - one.frame - 1) for one, other in pairs)
-    if not pairs:
-        return round((until - since) * FPS), until - since
-    return lost, max(other.moment - one.moment for one, other in pairs)
