@@ -87,7 +87,7 @@ class Gallery:
         Raises:
             BundleError: one of them is not there or has no readable picture.
         """
-        return cls([_portrait(manifest, name) for name in names], default)
+        return cls([read_portrait(manifest, name) for name in names], default)
 
     def only(self, seen: Callable[[Portrait], bool]) -> Gallery:
         """Those that somebody sees. The default is the first where they do not see the server's."""
@@ -105,8 +105,13 @@ class Gallery:
 
     def add(self, manifest: Manifest, name: str) -> dict[str, object]:
         """An avatar that has come to be, or is called something else; as it is listed. Raises BundleError."""
-        self._portraits[name] = portrait = _portrait(manifest, name)
+        portrait = read_portrait(manifest, name)
+        self.take(portrait)
         return self.listed(portrait)
+
+    def take(self, portrait: Portrait) -> None:
+        """Show one more, or another in place of one of the same name."""
+        self._portraits[portrait.name] = portrait
 
     def remove(self, name: str) -> None:
         """An avatar is no more."""
@@ -139,7 +144,8 @@ class Gallery:
         }
 
 
-def _portrait(manifest: Manifest, name: str) -> Portrait:
+def read_portrait(manifest: Manifest, name: str) -> Portrait:
+    """One avatar as the page sees it. Raises BundleError when it is not there or has no readable picture."""
     info = find_avatar(manifest, name)
     path = portrait_file(info.folder)
     png = read_bytes(path)

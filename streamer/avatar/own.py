@@ -19,6 +19,19 @@ def is_own(info: AvatarInfo) -> bool:
     return info.folder.parent == home_folder() / "avatars"
 
 
+def retitled(manifest: Manifest, name: str, title: str) -> AvatarInfo:
+    """What an avatar would say of itself under another title.
+
+    Raises:
+        ConfigError: an impossible title.
+        BundleError: no such avatar, or not the user's own.
+    """
+    title = " ".join(title.split())
+    if not (title.isprintable() and 0 < len(title) <= MOST_TITLE):
+        raise ConfigError(f"a title of {len(title)} characters; use one line of 1 to {MOST_TITLE}")
+    return replace(_own(manifest, name), title=title)
+
+
 def rename_avatar(manifest: Manifest, name: str, title: str) -> AvatarInfo:
     """Give an avatar another title; `--avatar` takes the title as well as the name, which stays.
 
@@ -26,12 +39,9 @@ def rename_avatar(manifest: Manifest, name: str, title: str) -> AvatarInfo:
         ConfigError: an impossible title, or one that another has.
         BundleError: no such avatar, not the user's own, or it cannot be written.
     """
-    title = " ".join(title.split())
-    if not (title.isprintable() and 0 < len(title) <= MOST_TITLE):
-        raise ConfigError(f"a title of {len(title)} characters; use one line of 1 to {MOST_TITLE}")
-    info = _own(manifest, name)
+    info = retitled(manifest, name, title)
     try:
-        write_info(replace(info, title=title), manifest.family)
+        write_info(info, manifest.family)
     except OSError as error:
         raise BundleError(f"{info.folder}: cannot be written ({error.strerror})") from None
     return find_avatar(manifest, info.name)

@@ -155,11 +155,14 @@ def run(args: argparse.Namespace) -> int:
             lookahead_ms=args.lookahead,
             threads=args.threads,
             max_sessions=args.sessions,
-            photos=False,
+            photos=args.shelf is not None and bool(keys),
+            photo_days=args.photo_days,
             voice=args.voice,
             allowed_origins=tuple(args.allow_origin),
             token_keys=keys,
         )
+        if args.shelf is not None:
+            commands.check_shelf(args.shelf, args.engines)
         if invitation is not None:
             say(f"avatar: to open it once: add #token={invitation}")
         share = Share(args.worker_cores, args.worker_gpus)

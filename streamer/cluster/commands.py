@@ -101,6 +101,11 @@ def publish(url: str, family: Path | None, name: str) -> str:
     return Shelf(url, manifest.family).put(manifest, name)
 
 
+def check_shelf(url: str, family: Path | None) -> None:
+    """Look whether a shelf can be read, before a cluster is begun with it. Raises AvatarError."""
+    Shelf(url, Manifest.load(family or SHIPPED_FAMILY).family).check()
+
+
 def stop(cluster: str) -> None:
     """End all workers; the programs that began and joined the cluster end with them."""
     with _visitor(cluster) as controller:

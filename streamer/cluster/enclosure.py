@@ -4,6 +4,7 @@ GET  /cluster/report                  the worker's `Report`, as JSON
 POST /cluster/reserve?key=&owner=     200 and a reservation's name, 409 where there is no place
 POST /cluster/holds?key=&owner=       200 where the session with this key is here, else 404
 POST /cluster/forget?key=&owner=      the session with this key has been opened anew on another worker
+POST /cluster/photos?owner=           a photo of this owner's has come, or gone, or is called something else
 POST /cluster/drain                   no new sessions; those there are move on when they are silent
 
 A key is one of its owner's: two who choose the same have two sessions.
@@ -11,6 +12,7 @@ A key is one of its owner's: two who choose the same have two sessions.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from collections.abc import Awaitable, Callable
 
@@ -23,9 +25,11 @@ from streamer.cluster.messages import Report
 from streamer.cluster.nodes.drain import Drain
 from streamer.cluster.reservations import Reservations
 from streamer.core.aio import Clock
+from streamer.core.errors import StoreError
 from streamer.core.rates import FRAME_MS
 from streamer.server.peer_session import Session
 from streamer.server.registry import Lobby
+from streamer.server.shared_photos import SharedPhotos
 from streamer.session.lateness import worst_of
 
 PASS_HEADER = "Avatar-Cluster"
@@ -40,10 +44,13 @@ DRAINED = "another worker has taken over this session"
 class Enclosure:
     """Of one worker's server."""
 
-    def __init__(self, worker: str, node: str, pass_word: str, lobby: Lobby, clock: Clock) -> None:
+    def __init__(
+        self, worker: str, node: str, pass_word: str, lobby: Lobby, clock: Clock, photos: SharedPhotos | None = None
+    ) -> None:
         self._worker, self._node = worker, node
         self._pass = pass_word.encode()
         self._lobby = lobby
+        self._photos = photos
         self._reservations = Reservations(lambda: lobby.most_sessions, lobby.sessions, clock)
         self._drain = Drain(lobby, clock)
 
@@ -69,6 +76,7 @@ class Enclosure:
             ("POST", "/cluster/reserve"): self._reserve,
             ("POST", "/cluster/holds"): self._holds,
             ("POST", "/cluster/forget"): self._forget,
+            ("POST", "/cluster/photos"): self._look_at_photos,
             ("POST", "/cluster/drain"): self._begin_drain,
         }
 
@@ -112,6 +120,12 @@ class Enclosure:
     async def _forget(self, request: web.Request) -> web.Response:
         if (session := self._meant(request)) is not None:
             await session.close(DRAINED)
+        return web.Response()
+
+    async def _look_at_photos(self, request: web.Request) -> web.Response:
+        if self._photos is not None:
+            with contextlib.suppress(StoreError):  # it looks again when its owner comes
+                await self._photos.heard(request.query.get("owner", ""))
         return web.Response()
 
     def _meant(self, request: web.Request) -> Session | None:

@@ -19,19 +19,21 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from streamer.access.tokens import TokenError, Verifier
-from streamer.cluster.admission import Admission, Directory
+from streamer.cluster.admission import PATIENCE_S, Admission, Directory
 from streamer.cluster.enclosure import CALLER_HEADER, OPENING, PASS_HEADER, RESERVATION_HEADER
 from streamer.cluster.messages import Report
 from streamer.cluster.placement import STICKY, by_key
-from streamer.cluster.proxy import answer_headers, forward, passed_on
+from streamer.cluster.proxy import CONNECT_S, MADE_S, answer_headers, bounded, forward, passed_on
 from streamer.cluster.routing import ToAny, ToKey, ToWorker, bearer_of, route
 from streamer.cluster.signed import Signer
 from streamer.cluster.socket_proxy import forward_socket
+from streamer.core.aio import Clock, MonotonicClock
 from streamer.core.limits import Limits
 from streamer.server.admission.places import NoRoomError
 from streamer.server.admission.waiting_line import TICKET
 from streamer.server.assets import ASSETS, WEB
 from streamer.server.routes.session_handlers import NO_SESSION, WATCH_HEADER, unavailable
+from streamer.server.shared_photos import OWNER_HEADER
 from streamer.web.access import grant_of, token_of
 from streamer.web.throttle import address_of, forwarded_for
 
@@ -39,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 RESERVE = aiohttp.ClientTimeout(total=2.0)  # the next worker is asked then: one may hang
 HOLDS = aiohttp.ClientTimeout(total=5.0)
+CHANGE = aiohttp.ClientTimeout(total=MADE_S, sock_connect=CONNECT_S)
+CHANGES = ("POST", "PATCH", "DELETE")  # of photos
 OFFER = aiohttp.ClientTimeout(total=20.0)
 TRIES = 3  # workers that an offer is sent to, where the first ones die or are full nonetheless
 SILENT = "the worker does not answer; try again in a moment\n"
@@ -61,15 +65,19 @@ class Gateway:
         limits: Limits,
         random: Random,
         verifier: Verifier | None = None,
+        clock: Clock | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        """`verifier`: of visitors' tokens; None where none are asked for, and a bearer token is a session's key."""
+        """`verifier`: of visitors' tokens; None where none are asked for, and a bearer token is a session's key.
+        `patience_s`: see `Admission`.
+        """
         self._verifier = verifier
         self.opened = self.refused = self.passed = 0
         self._directory = directory
         self._signer = signer
         self._http = http
         self._limits = limits
-        self._admission = Admission(directory, self._reserve, random)
+        self._admission = Admission(directory, self._reserve, random, clock or MonotonicClock(), patience_s)
         self._tidying: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[web.RouteDef]:
@@ -148,6 +156,8 @@ class Gateway:
         try:
             if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
                 return await forward_socket(self._http, request, url, headers)
+            if request.method in CHANGES and request.path.startswith("/avatars"):
+                return await self._change_photos(request, url, headers)
             return await forward(self._http, request, url, headers, lambda found: self._sign(worker, found))
         except aiohttp.ClientConnectorError:
             self._directory.lost(worker.worker)
@@ -155,6 +165,17 @@ class Gateway:
         except Unreachable as error:
             logger.info("worker %s: %s", worker.worker, error)
             raise web.HTTPBadGateway(text=SILENT) from None
+
+    async def _change_photos(self, request: web.Request, url: str, headers: Mapping[str, str]) -> web.Response:
+        """Have a worker add, rename or remove a photo, and all others know before the answer is given."""
+        body = bounded(request) if request.body_exists else None
+        async with self._http.request(request.method, url, headers=headers, data=body, timeout=CHANGE) as response:
+            text = await response.read()
+            answer = web.Response(status=response.status, body=text, headers=answer_headers(response))
+        if (owner := answer.headers.popone(OWNER_HEADER, None)) is not None:
+            asked = (self._ask(worker, "photos", {"owner": owner}) for worker in self._directory.view.workers)
+            await asyncio.gather(*asked, return_exceptions=True)  # who does not answer looks when it is asked
+        return answer
 
     async def _offer(
         self, request: web.Request, worker: Report, reservation: str, offer: bytes

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from streamer.access.tokens import Verifier
-from streamer.cluster.admission import Directory
+from streamer.cluster.admission import PATIENCE_S, Directory
 from streamer.cluster.enclosure import OPENING
 from streamer.cluster.gateway import Gateway
 from streamer.cluster.gateway_metrics import metrics_of
@@ -43,13 +43,16 @@ class GatewayRates:
 
 @dataclass(frozen=True)
 class GatewayOptions:
-    """Where a gateway listens, whose pages may use it beside its own, and what tokens are checked by."""
+    """Where a gateway listens, whose pages may use it beside its own, what tokens are checked by, and how long a caller
+    is held while no worker can be asked (`Admission`).
+    """
 
     host: str = "localhost"
     port: int = 8080
     allowed_origins: tuple[str, ...] = ()
     token_keys: tuple[str, ...] = ()
     rates: GatewayRates = GatewayRates()
+    patience_s: float = PATIENCE_S
 
 
 class _Opening(dict[tuple[str, str], tuple[str, ...]]):
@@ -79,7 +82,7 @@ async def gateway(options: GatewayOptions, directory: Directory, signer: Signer)
     requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, clock)
     async with connections() as http:
         verifier = Verifier(options.token_keys) if options.token_keys else None
-        handlers = Gateway(directory, signer, http, limits, SystemRandom(), verifier)
+        handlers = Gateway(directory, signer, http, limits, SystemRandom(), verifier, clock, options.patience_s)
         guarded = guard(options.host, "/obs", Origins(options.allowed_origins))
         tokens = asking_for_tokens(options.token_keys, RateLimits(), _Opening())
         middlewares = [door.middleware(), guarded, throttled(requests), tokens]

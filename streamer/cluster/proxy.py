@@ -9,7 +9,8 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 CONNECT_S = 2.0  # a worker that does not take a connection by then is not there
-ANSWER_S = 60.0  # between two pieces of an answer; to a photo it takes longest
+ANSWER_S = 60.0  # between two pieces of an answer ...
+MADE_S = 180.0  # ... to a photo, which arrives, waits for its turn and is made
 MOST_BODY = 32 << 20  # of a request; the worker has its own, smaller limits
 PIECE = 64 << 10
 # RFC 9110, 7.6.1: what belongs to one connection is not passed on.
@@ -59,7 +60,7 @@ async def forward(
     Raises:
         aiohttp.ClientError, OSError, TimeoutError: the worker cannot be reached, or stops in the middle.
     """
-    body = _bounded(request) if request.body_exists else None
+    body = bounded(request) if request.body_exists else None
     async with http.request(request.method, url, headers=headers, data=body, allow_redirects=False) as response:
         return await passed_back(request, response, alter)
 
@@ -82,7 +83,8 @@ async def passed_back(
     return answer
 
 
-async def _bounded(request: web.Request) -> AsyncIterator[bytes]:
+async def bounded(request: web.Request) -> AsyncIterator[bytes]:
+    """A request's body. Raises HTTPRequestEntityTooLarge beyond MOST_BODY."""
     taken = 0
     async for piece in request.content.iter_any():
         taken += len(piece)

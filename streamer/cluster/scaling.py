@@ -65,7 +65,7 @@ class Scaler:
         ready = [worker for worker in view.workers if worker.open]
         sessions = sum(worker.sessions for worker in view.workers)
         each = sum(worker.places for worker in ready) / len(ready) if ready else 0.0
-        needed = self._least
+        needed = max(self._least, min(1, view.waiting))  # how many each holds is known once there is one
         if each:
             needed = math.ceil((sessions + view.waiting) * (1 + SPARE) / each - 1e-9)
         needed = max(self._least, min(self._most, needed))

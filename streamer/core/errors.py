@@ -9,6 +9,7 @@ AvatarError                  (engines.errors) shown to the person as one line
   ├─ PhotoError              a photo that no avatar can be made of
   ├─ DeviceError             a camera, microphone or loudspeaker that is not there, or its driver
   ├─ SessionError            a peer or a session that cannot go on
+  ├─ StoreError              files that machines share, and that cannot be had
   ├─ VoiceError              a text that is not spoken
   └─ SpeechError             (streamer.session.speech.speech_protocol) a message that the speech protocol does not allow
 """
@@ -27,6 +28,7 @@ __all__ = [
     "MediaError",
     "PhotoError",
     "SessionError",
+    "StoreError",
     "VoiceError",
 ]
 
@@ -53,6 +55,10 @@ class DeviceError(AvatarError):
 
 class SessionError(AvatarError):
     """A peer or a session that cannot go on."""
+
+
+class StoreError(AvatarError):
+    """Files that several machines share cannot be read or written."""
 
 
 class VoiceError(AvatarError):

@@ -79,6 +79,7 @@ class PhotoLimits:
     make_s: float = 60.0  # it takes one or two seconds on a quiet machine
     load_s: float = 30.0  # for the inference process to have it ready
     avatars: int = 100  # each is loaded when the server starts
+    each: int = 100  # of one visitor
     kept_days: int = 30  # a visitor's, unless the server is told otherwise
 
 

@@ -66,12 +66,16 @@ class Faces:
 
     def add(self, name: str, face: Face) -> None:
         """Keep a face in memory, and offer it; those not used for longest leave."""
-        if name not in self.names:
-            self.names.append(name)
+        self.offer(name)
         self._avatars[name], self.renderers[name] = face
         self.use(name)
         for oldest in list(self.renderers)[:-KEPT]:
             self._drop(oldest)
+
+    def offer(self, name: str) -> None:
+        """Let sessions be opened with a face that is on the disk."""
+        if name not in self.names:
+            self.names.append(name)
 
     def use(self, name: str) -> bool:
         """Whether a face is in memory, where it then stays the longest."""

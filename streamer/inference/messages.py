@@ -102,6 +102,13 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Announce:
+    """An avatar has come to be, which is made when a session wants it."""
+
+    avatar: str
+
+
+@dataclass(frozen=True)
 class Unload:
     """Let go of a removed avatar; sessions that show it go on."""
 
@@ -113,7 +120,7 @@ class Stop:
     """The worker ends."""
 
 
-ToWorker = Open | Begin | Sound | Cut | Postpone | Steer | Close | Load | Unload | Stop
+ToWorker = Open | Begin | Sound | Cut | Postpone | Steer | Close | Load | Announce | Unload | Stop
 
 
 @dataclass(frozen=True)

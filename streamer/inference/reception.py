@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from streamer.core.errors import AvatarError
 from streamer.inference.faces import Face, Faces
 from streamer.inference.messages import (
+    Announce,
     Begin,
     Close,
     Cut,
@@ -48,12 +49,14 @@ class Reception:
         """Whether a face is being made."""
         return bool(self._making)
 
-    def take(self, message: ToSession | Load | Unload) -> list[Answer]:
+    def take(self, message: ToSession | Load | Announce | Unload) -> list[Answer]:
         """Take a message, and give the answers to it that there are at once."""
         match message:
             case Load():
                 self._asked.add(message.avatar)
                 self._make(message.avatar, anew=True)
+            case Announce():
+                self._faces.offer(message.avatar)
             case Unload():
                 self._faces.remove(message.avatar)
                 if self._making.pop(message.avatar, None):

@@ -13,6 +13,7 @@ from streamer.core.limits import WorkerLimits
 from streamer.core.options import PipelineOptions
 from streamer.inference.link import Incoming, Picture, WorkerLink
 from streamer.inference.messages import (
+    Announce,
     Close,
     Failed,
     Load,
@@ -141,6 +142,10 @@ class InferenceWorker:
             self._loading.pop(avatar, None)
         if failure is not None:
             raise BundleError(failure)
+
+    def announce(self, avatar: str) -> None:
+        """Let sessions be opened with an avatar that has come to be; a process that begins later finds it itself."""
+        self._send(Announce(avatar))
 
     def unload(self, avatar: str) -> None:
         """Let go of an avatar that was removed; sessions that show it go on."""

@@ -39,6 +39,7 @@ from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
 from streamer.server.routes.handlers import Handlers
 from streamer.server.routes.scopes import SCOPES
+from streamer.server.shared_photos import PhotoStore, SharedPhotos
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.access import Scopes, access, audit
@@ -68,23 +69,24 @@ HTTP: dict[str, Any] = {
 }
 PLAIN = " (a browser gives the microphone to https pages only)"
 
-Enclose = Callable[[Lobby], Middleware]
+Enclose = Callable[[Lobby, SharedPhotos | None], Middleware]
 
 
-def serve(options: ServeOptions, enclose: Enclose | None = None) -> None:
+def serve(options: ServeOptions, enclose: Enclose | None = None, store: PhotoStore | None = None) -> None:
     """Serve until SIGINT or SIGTERM.
 
     enclose: makes what stands in front of all routes where the server is one of several, behind a gateway.
+    store: where these keep visitors' photos together; None is each for itself.
 
     Raises:
         ConfigError: an option that cannot work; the port is taken.
         AvatarError: the family or the avatar cannot be used.
     """
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=loop_factory(options.udp_ports)) as runner:
-        runner.run(_serve(options, enclose))
+        runner.run(_serve(options, enclose, store))
 
 
-async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
+async def _serve(options: ServeOptions, enclose: Enclose | None, store: PhotoStore | None) -> None:
     options = replace(options, face=replace(options.face, badge=options.shows_badge))
     manifest = _checked_family(options)
     certificate = certificate_of(options)
@@ -98,12 +100,14 @@ async def _serve(options: ServeOptions, enclose: Enclose | None) -> None:
     requests = Throttles(rates.requests_each, rates.requests, rates.patience_s, clock)
     door = _door(options, proxies, certificate, behind_gateway=enclose is not None, protocol=lambda: protocol())
     log = RequestLog(clock, options.access_log)
-    handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings, log)
-    enclosing = [] if enclose is None else [enclose(lobby)]
+    shared = None if store is None else SharedPhotos(store, manifest, worker, lambda: handlers.gallery, clock)
+    handlers = Handlers(manifest, worker, lobby, limits, options, door, requests, recordings, log, photos=shared)
+    enclosing = [] if enclose is None else [enclose(lobby, shared)]
+    looking = [] if shared is None else [shared.middleware()]
     guarded = guard(options.host, "/obs", Origins(options.allowed_origins), public)
     tokens = asking_for_tokens(options.token_keys, rates)
     checks = [proxies.middleware(), log.middleware(), guarded, throttled(requests), tokens]
-    middlewares = [door.middleware(), *enclosing, *checks, public.middleware()]
+    middlewares = [door.middleware(), *enclosing, *checks, public.middleware(), *looking]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())
     runner = web.AppRunner(app, access_log=None, **HTTP)
@@ -196,7 +200,9 @@ async def _warm_up(
     starting = asyncio.create_task(worker.start())
     stopping = asyncio.create_task(stop.wait())
     try:
-        handlers.gallery = portraits = await asyncio.to_thread(_portraits, manifest, default)
+        portraits = await asyncio.to_thread(_portraits, manifest, default)
+        if portraits is not None:
+            handlers.show(portraits)
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
             return False
@@ -206,9 +212,9 @@ async def _warm_up(
         stopping.cancel()
         await asyncio.gather(starting, stopping, return_exceptions=True)
     if portraits is None:
-        handlers.gallery = Gallery.load(manifest, ready.avatars, ready.default_avatar)
+        handlers.show(Gallery.load(manifest, ready.avatars, ready.default_avatar))
     else:
-        handlers.gallery = portraits.only(lambda portrait: portrait.name in ready.avatars)
+        handlers.show(portraits.only(lambda portrait: portrait.name in ready.avatars))
     give_back()  # what the reading of pictures took
     return True
 

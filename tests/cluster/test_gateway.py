@@ -22,7 +22,7 @@ from tests.fakes.cluster import FakeWorker, LocalDirectory, refreshed, workers
 
 SDP = {"Content-Type": "application/sdp"}
 SIGNER = Signer(b"secret")
-OPTIONS = GatewayOptions(port=0)
+OPTIONS = GatewayOptions(port=0, patience_s=0.5)
 
 
 @dataclass
@@ -165,6 +165,29 @@ async def test_a_session_is_found_on_a_worker_of_which_nothing_was_heard_lately(
     house.directory.refresh()
     assert (await house.ask("GET", "healthz"))[0] == 503
     assert (await house.ask("GET", headers["Location"]))[0] == 200
+
+
+async def test_who_calls_before_a_worker_is_ready_is_held_until_one_is(house: House) -> None:
+    for worker in house.workers:
+        worker.lobby.ready = False
+    house.directory.refresh()
+    assert (await house.ask("GET", "healthz"))[0] == 503
+    status, headers, text = await house.open(1, "ticket=the-first-in-the-line")  # for a while, and then stands in line
+    assert (status, headers["Avatar-Place"], text) == (503, "1", "no worker is ready; you are number 1 in line\n")
+    async with gateway(replace(OPTIONS, patience_s=60), house.directory, SIGNER) as url:
+        patient = House(url, house.workers, house.directory, house.http)
+        house.directory.board.line.leave("the-first-in-the-line")
+        house.directory.refresh()
+        asked = [asyncio.create_task(patient.open(caller)) for caller in range(3)]
+        await asyncio.sleep(0.1)
+        assert not any(task.done() for task in asked)
+        for worker in house.workers:
+            worker.lobby.ready = worker.hangs = True
+        await asyncio.sleep(0.1)
+        assert not any(task.done() for task in asked)  # those that are too busy to answer are waited for, too
+        for worker in house.workers:
+            worker.hangs = False
+        assert [status for status, _, _ in await asyncio.gather(*asked)] == [201] * 3
 
 
 async def test_the_address_of_a_session_whose_worker_has_died_says_so_at_once(house: House) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from clients.resuming_speech import ResumingSpeech
+from engines.manifest import Manifest
 from streamer.access.grant import PUSH, TALK
 from streamer.access.secret import new_secret, public_text
 from streamer.access.tokens import mint
@@ -21,6 +24,7 @@ from streamer.cluster.gateway_server import GatewayOptions, gateway
 from streamer.cluster.messages import Report
 from streamer.cluster.nodes.worker_main import WorkerSettings
 from streamer.cluster.nodes.worker_process import WorkerProcess, new_name
+from streamer.cluster.photo_shelf import PhotoShelf
 from streamer.cluster.signed import Signer
 from streamer.core.errors import EngineError, SessionError
 from streamer.measure.caller import Caller
@@ -28,6 +32,7 @@ from streamer.measure.onsets import LOUD, vowels
 from streamer.server.options import ServeOptions
 from streamer.webrtc.call import bearer
 from tests.fakes.cluster import LocalDirectory
+from tests.families import tiny_family
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("loopback")]
@@ -37,19 +42,33 @@ SECRET = new_secret()
 ADA, BOB = (mint(SECRET, owner, (TALK, PUSH), 3600) for owner in ("ada", "bob"))
 OPTIONS = GatewayOptions(port=0, token_keys=(public_text(SECRET),))
 KEY = "a-key-of-the-speakers-own"
+PHOTO = "photo-of-ada"
 PLACES = 1  # each caller decodes its pictures in this process
 
 
-def start(family: Path, node: str) -> WorkerProcess:
+def start(family: Path, node: str, shelf: str | None = None) -> WorkerProcess:
     keys = OPTIONS.token_keys
-    options = ServeOptions(port=0, family=family, max_sessions=PLACES, threads=1, photos=False, token_keys=keys)
-    return WorkerProcess(WorkerSettings(new_name(node), node, SIGNER.pass_word, options))
+    options = ServeOptions(port=0, family=family, max_sessions=PLACES, threads=1, token_keys=keys)
+    return WorkerProcess(WorkerSettings(new_name(node), node, SIGNER.pass_word, options, shelf))
 
 
 @pytest.fixture
-def pair(tiny_folder: Path) -> Iterator[list[WorkerProcess]]:
+def shelf(tiny_folder: Path, own_home: Path, tmp_path: Path) -> str:
+    """Where a face of ada's is, which a worker has made that is no more."""
+    url, folder = f"file://{tmp_path}/shelf", own_home / "avatars" / PHOTO
+    shutil.copytree(tiny_folder / "avatars" / tiny_family.NAME, folder)
+    about = json.loads((folder / "avatar.json").read_text()) | {"owner": "ada"}
+    (folder / "avatar.json").write_text(json.dumps(about))
+    made = PhotoShelf(url, Manifest.load(tiny_folder), own_home)
+    made.put(PHOTO)
+    made.let_go(PHOTO)
+    return url
+
+
+@pytest.fixture
+def pair(tiny_folder: Path, shelf: str) -> Iterator[list[WorkerProcess]]:
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda node: start(tiny_folder, node), ("one", "two")))
+        found = list(pool.map(lambda node: start(tiny_folder, node, shelf), ("one", "two")))
     yield found
     for worker in found:
         worker.stop()
@@ -117,8 +136,11 @@ async def outlive_their_gateway(url: str, directory: Watched) -> None:
     async with contextlib.AsyncExitStack() as calls:
         async with gateway(OPTIONS, directory, SIGNER) as first:
             callers = []
-            for token in (ADA, BOB):
-                call = Caller(first, vowels(20.0), f"key={KEY}", token=token)
+            with pytest.raises(SessionError, match="404: no avatar 'photo-of-ada'"):
+                async with Caller(first, None, f"speech=1&avatar={PHOTO}", token=BOB):
+                    pass
+            for token, face in ((ADA, PHOTO), (BOB, tiny_family.NAME)):
+                call = Caller(first, vowels(20.0), f"key={KEY}&avatar={face}", token=token)
                 callers.append(await calls.enter_async_context(call))
                 reports = await directory.look()
             assert [report.sessions for report in reports] == [PLACES, PLACES]
@@ -146,8 +168,8 @@ async def asked(method: str, address: str, token: str | None) -> int:
 
 
 async def lose_no_word(url: str, directory: Watched, pair: list[WorkerProcess]) -> None:
-    """Who speaks while its worker is drained is heard to the end, then moves, and goes on speaking."""
-    query, sound = f"speech=1&key={KEY}", vowels(5.0)  # two words
+    """Who speaks while its worker is drained is heard to the end, then moves and goes on, with the same face."""
+    query, sound = f"speech=1&key={KEY}&avatar={PHOTO}", vowels(5.0)  # two words
     async with (
         Caller(url, None, query, token=ADA) as before,
         ResumingSpeech(f"{url}session/{KEY}", token=ADA) as speech,

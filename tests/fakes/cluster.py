@@ -108,7 +108,7 @@ class FakeWorker:
                 web.post("/echo", self.echo),
             ]
         )
-        self.runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self.runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)  # as servers do
         await self.runner.setup()
         site = web.TCPSite(self.runner, "127.0.0.1", 0)
         await site.start()

@@ -28,7 +28,7 @@ from streamer.cluster.scaling import Scaler, Share, actor_of, fitting, too_many
 from streamer.cluster.shelf import Shelf
 from streamer.cluster.signed import Signer
 from streamer.core.aio import MonotonicClock
-from streamer.core.errors import ConfigError
+from streamer.core.errors import ConfigError, StoreError
 from streamer.server.options import ServeOptions
 
 NAMESPACE = "avatar"
@@ -43,8 +43,8 @@ HEAD = {"node:__internal_head__": 0.001}  # Ray's own mark of the head: the cont
 
 class ClusterSettings(msgspec.Struct, frozen=True):
     """What the controller is told. `elastic`: the least and the most workers; None is as many as fit on the
-    nodes. `shelf`: where avatars are shared (`shelf`). `host`: where workers listen, None for their nodes'
-    addresses.
+    nodes. `shelf`: where avatars are shared (`shelf`), and visitors' photos (`photo_shelf`) where `options` takes any.
+    `host`: where workers listen, None for their nodes' addresses.
     """
 
     secret: bytes
@@ -155,10 +155,10 @@ class Worker:
     def __init__(self, name: str, settings: bytes, pass_word: str) -> None:
         cluster = decode_settings(settings)
         if cluster.shelf is not None:
-            manifest = Manifest.load(cluster.options.family or SHIPPED_FAMILY)
-            Shelf(cluster.shelf, manifest.family).fetch(home_folder())
+            fetch_avatars(cluster.shelf, cluster.options)
         options = replace(cluster.options, host=cluster.host or node_address(), port=0)
-        self._process = WorkerProcess(WorkerSettings(new_name(name), node_name(), pass_word, options))
+        shelf = cluster.shelf if options.photos else None
+        self._process = WorkerProcess(WorkerSettings(new_name(name), node_name(), pass_word, options, shelf))
         threading.Thread(target=self._watch, daemon=True).start()
 
     def url(self) -> str:
@@ -183,6 +183,15 @@ class Worker:
                 print(f"worker: {error}", flush=True)  # noqa: T201 - Ray keeps it in the actor's log
         self._process.stop()
         os._exit(1)  # Ray starts it anew, under another name
+
+
+def fetch_avatars(shelf: str, options: ServeOptions) -> None:
+    """Have the shelf's avatars on this machine; where it does not answer, those that were there before."""
+    manifest = Manifest.load(options.family or SHIPPED_FAMILY)
+    try:
+        Shelf(shelf, manifest.family).fetch(home_folder())
+    except StoreError as error:
+        print(f"worker: {error}", flush=True)  # noqa: T201 - Ray keeps it in the actor's log
 
 
 def start_worker(name: str, settings: ClusterSettings) -> Any:

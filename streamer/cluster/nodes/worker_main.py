@@ -16,6 +16,9 @@ from typing import Any
 import msgspec
 from aiohttp.typedefs import Middleware
 
+from engines import SHIPPED_FAMILY
+from engines.manifest import Manifest
+from streamer.avatar.catalogue import home_folder
 from streamer.cluster.enclosure import Enclosure
 from streamer.core.aio import MonotonicClock
 from streamer.core.console import note
@@ -23,15 +26,19 @@ from streamer.core.errors import AvatarError
 from streamer.server.app import serve
 from streamer.server.options import ServeOptions
 from streamer.server.registry import Lobby
+from streamer.server.shared_photos import PhotoStore, SharedPhotos
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
-    """What a worker is told. `pass_word`: what its gateways show (`signed.Signer`)."""
+    """What a worker is told. pass_word: what its gateways show (`signed.Signer`). shelf: where visitors' photos are
+    kept, where any are.
+    """
 
     worker: str
     node: str
     pass_word: str
     options: ServeOptions
+    shelf: str | None = None
 
     def encode(self) -> bytes:
         """As one line."""
@@ -55,15 +62,25 @@ def main() -> int:
     settings = WorkerSettings.decode(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
 
-    def enclose(lobby: Lobby) -> Middleware:
-        return Enclosure(settings.worker, settings.node, settings.pass_word, lobby, MonotonicClock()).middleware()
+    def enclose(lobby: Lobby, photos: SharedPhotos | None) -> Middleware:
+        told = settings.worker, settings.node, settings.pass_word
+        return Enclosure(*told, lobby, MonotonicClock(), photos).middleware()
 
     try:
-        serve(settings.options, enclose)
+        serve(settings.options, enclose, _store(settings))
     except AvatarError as error:
         note(str(error))
         return 2
     return 0
+
+
+def _store(settings: WorkerSettings) -> PhotoStore | None:
+    """Where visitors' photos are kept. Raises AvatarError."""
+    if settings.shelf is None:
+        return None
+    from streamer.cluster.photo_shelf import PhotoShelf  # it needs fsspec
+
+    return PhotoShelf(settings.shelf, Manifest.load(settings.options.family or SHIPPED_FAMILY), home_folder())
 
 
 def _end_with_input() -> None:

@@ -53,8 +53,8 @@ from streamer.server import metrics
 from streamer.server.assets import ASSETS, WEB
 from streamer.server.openapi import document
 from streamer.server.options import ServeOptions
+from streamer.server.own_photos import OwnPhotos, Photos
 from streamer.server.registry import Lobby
-from streamer.server.retention import expire
 from streamer.server.routes.ice_handlers import IceHandlers
 from streamer.server.routes.photo_handlers import PhotoHandlers
 from streamer.server.routes.say_handlers import SayHandlers
@@ -91,10 +91,12 @@ class Handlers:
         recordings: Recordings | None = None,
         log: RequestLog | None = None,
         rates: RateLimits = RATES,
+        photos: Photos | None = None,
     ) -> None:
         """`options`: what sessions have that do not choose; `recordings`: where they are recorded.
 
         door, requests, log: what stands in front of all routes, for its counts. rates: of what costs more than most.
+        photos: keeps those of visitors; None is this machine's disk.
 
         Raises ConfigError for a voice that is not there, or a TURN server that cannot be.
         """
@@ -107,7 +109,8 @@ class Handlers:
         self._worker = worker
         self._lobby = lobby
         self._limits = limits
-        self._photos = PhotoHandlers(manifest, worker, options.local, options.photos)
+        self._kept = photos or OwnPhotos(manifest, worker, lambda: self.gallery)
+        self._photos = PhotoHandlers(manifest, worker, self._kept, options.local, options.photos)
         self._ice = IceHandlers(read_turn(options.turn, options.turn_secret), limits)
         self._photo_days = options.photo_days
         self._stills = Stills()
@@ -130,7 +133,11 @@ class Handlers:
 
     async def expire_photos(self) -> None:
         """Remove visitors' photos that are kept no longer, for ever."""
-        await expire(self._manifest, self._worker, lambda: self.gallery, self._photo_days)
+        await self._kept.expire(self._photo_days)
+
+    def show(self, gallery: Gallery) -> None:
+        """Offer the faces that there are when the server begins."""
+        self.gallery = self._kept.begin(gallery)
 
     def routes(self) -> list[web.RouteDef]:
         """All routes of the interface."""

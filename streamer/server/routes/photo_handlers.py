@@ -10,21 +10,22 @@ another port than ours, or by running as a user of their own.
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11, web
 
 from engines.manifest import Manifest
 from streamer.access.grant import PHOTOS
-from streamer.avatar.gallery import Gallery
-from streamer.avatar.own import remove_avatar, rename_avatar
-from streamer.core.errors import BundleError, ConfigError, PhotoError, SessionError
-from streamer.core.limits import PhotoLimits
+from streamer.avatar.gallery import Gallery, Portrait
+from streamer.core.errors import BundleError, ConfigError, PhotoError, SessionError, StoreError
 from streamer.inference.worker import InferenceWorker
+from streamer.server.own_photos import Photos
 from streamer.server.photo_desk import ChooseFaceError, PhotoDesk
 from streamer.web.access import grant_of, is_asked_for
 from streamer.web.neighbour import is_another_users
+
+logger = logging.getLogger(__name__)
 
 ELSEWHERE = (
     "photos are taken on the server's own machine only, from the user who runs it; "
@@ -39,10 +40,11 @@ RETRY_S = "2"
 class PhotoHandlers:
     """The handler of one server. `local`: it is for its own machine only. `wanted`: it takes photos."""
 
-    def __init__(self, manifest: Manifest, worker: InferenceWorker, local: bool, wanted: bool) -> None:
+    def __init__(self, manifest: Manifest, worker: InferenceWorker, photos: Photos, local: bool, wanted: bool) -> None:
         self._manifest = manifest
         self._worker = worker
-        self._limits = PhotoLimits()
+        self._photos = photos
+        self._limits = photos.limits
         self._desk = PhotoDesk(manifest, self._limits)
         self._taken = wanted and "coefficients" in manifest.stages
         self._local = local
@@ -50,7 +52,8 @@ class PhotoHandlers:
     def takes(self, request: web.Request) -> bool:
         """Return whether the sender of this request may send photos."""
         if is_asked_for(request):
-            return self._taken and grant_of(request).may(PHOTOS)
+            grant = grant_of(request)
+            return self._taken and grant.may(PHOTOS) and self._photos.takes_of(grant.owner)
         return self._taken and self._local and not passed_on(request)
 
     async def add(self, request: web.Request, gallery: Gallery) -> web.Response:
@@ -58,8 +61,10 @@ class PhotoHandlers:
         if not self.takes(request):
             raise web.HTTPForbidden(text=CLOSED if is_asked_for(request) else ELSEWHERE)
         owner, most_photos = grant_of(request).owner, grant_of(request).photos
-        if most_photos is not None and gallery.owned(owner) >= most_photos:
-            raise web.HTTPConflict(text=f"the token keeps {most_photos} photos; remove one first\n")
+        if most_photos is None and owner:
+            most_photos = self._limits.each
+        if most_photos is not None and gallery.owned(owner) >= min(most_photos, self._limits.each):
+            raise web.HTTPConflict(text=f"{min(most_photos, self._limits.each)} photos are kept; remove one first\n")
         if self._desk.busy:
             raise web.HTTPServiceUnavailable(
                 text="another photo is being worked on; try again in a moment\n", headers={"Retry-After": RETRY_S}
@@ -76,6 +81,7 @@ class PhotoHandlers:
             title = request.query.get("title", "")
             number = None if face is None else int(face)
             made = await self._desk.make(request.content.iter_any(), title, number, owner)
+            await self._photos.keep(made.name, owner)
             await self._worker.load(made.name, self._limits.load_s)
             listed = gallery.add(self._manifest, made.name)
         except ChooseFaceError as error:
@@ -84,33 +90,41 @@ class PhotoHandlers:
             raise web.HTTPUnprocessableEntity(text=f"{error}\n") from None
         except (BundleError, SessionError) as error:
             raise web.HTTPServiceUnavailable(text=f"{error}\n", headers={"Retry-After": RETRY_S}) from None
-        return web.json_response({"avatar": listed, "notes": made.notes}, status=201)
+        except StoreError as error:
+            raise _not_kept(error) from None
+        found = {"avatar": listed, "notes": made.notes}
+        return web.json_response(found, status=201, headers=self._photos.told(owner))
 
     async def rename(self, request: web.Request, gallery: Gallery) -> web.Response:
         """Call an avatar something else: ?title=."""
-        name = self._of_own(request, gallery)
+        portrait = self._of_own(request, gallery)
         try:
-            await asyncio.to_thread(rename_avatar, self._manifest, name, request.query.get("title", ""))
-            return web.json_response(gallery.add(self._manifest, name))
+            await self._photos.rename(portrait.name, portrait.owner, request.query.get("title", ""))
+            listed = gallery.add(self._manifest, portrait.name)
+            return web.json_response(listed, headers=self._photos.told(portrait.owner))
         except ConfigError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         except BundleError as error:
             raise web.HTTPConflict(text=f"{error}\n") from None
+        except StoreError as error:
+            raise _not_kept(error) from None
 
     async def remove(self, request: web.Request, gallery: Gallery) -> web.Response:
         """Remove an avatar for good. Sessions that show it go on."""
-        name = self._of_own(request, gallery)
-        if name == gallery.default:
+        portrait = self._of_own(request, gallery)
+        if portrait.name == gallery.default:
             raise web.HTTPConflict(text="the server was started with this avatar; it stays until the server ends\n")
         try:
-            await asyncio.to_thread(remove_avatar, self._manifest, name)
+            await self._photos.remove(portrait.name, portrait.owner)
         except BundleError as error:
             raise web.HTTPConflict(text=f"{error}\n") from None
-        gallery.remove(name)
-        self._worker.unload(name)
-        return web.Response(text="removed\n")
+        except StoreError as error:
+            raise _not_kept(error) from None
+        gallery.remove(portrait.name)
+        self._worker.unload(portrait.name)
+        return web.Response(text="removed\n", headers=self._photos.told(portrait.owner))
 
-    def _of_own(self, request: web.Request, gallery: Gallery) -> str:
+    def _of_own(self, request: web.Request, gallery: Gallery) -> Portrait:
         if not (is_asked_for(request) or self.takes(request)):  # a visitor's own goes, whatever is taken now
             raise web.HTTPForbidden(text=ELSEWHERE)
         grant = grant_of(request)
@@ -121,7 +135,14 @@ class PhotoHandlers:
             raise web.HTTPNotFound(text=f"{error}\n") from None
         if not (portrait.own and grant.owns(portrait.owner)):
             raise web.HTTPForbidden(text=f"{portrait.name} comes with the server; only your own faces can be altered\n")
-        return portrait.name
+        return portrait
+
+
+def _not_kept(error: StoreError) -> web.HTTPServiceUnavailable:
+    """The answer where the store of photos fails; its address is not for visitors."""
+    logger.error("%s", error)
+    text = "photos cannot be kept or altered at the moment; try again later\n"
+    return web.HTTPServiceUnavailable(text=text, headers={"Retry-After": RETRY_S})
 
 
 def passed_on(request: web.Request) -> bool:
