@@ -6,19 +6,12 @@ Nobody is called: who waits asks again every few seconds, with the same ticket, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from streamer.core.aio import Clock
 
 TICKET = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 PATIENCE_S = 12.0  # since it asked last
 MOST, MOST_EACH = 64, 8  # tickets, and those of one address
-
-
-@dataclass
-class _Ticket:
-    address: str
-    asked: float
 
 
 class WaitingLine:
@@ -28,8 +21,8 @@ class WaitingLine:
         """`most`: tickets."""
         self._clock = clock
         self._most = most
-        self._earliest = clock.now()  # no ticket was asked with longer ago
-        self._waiting: dict[str, _Ticket] = {}  # in the order of their coming
+        self._waiting: dict[str, str] = {}  # addresses by ticket, in the order of their coming
+        self._asked: dict[str, float] = {}  # when each asked last, in that order
 
     def __len__(self) -> int:
         self._forget()
@@ -46,25 +39,22 @@ class WaitingLine:
     def wait(self, ticket: str, address: str) -> int | None:
         """Take or keep a place in the line: return its number, from 1; None where the line is too long."""
         self._forget()
-        if ticket in self._waiting:
-            self._waiting[ticket].asked = self._clock.now()
-        else:
-            own = sum(waiting.address == address for waiting in self._waiting.values())
+        if ticket not in self._waiting:
+            own = sum(waiting == address for waiting in self._waiting.values())
             if own >= MOST_EACH or len(self._waiting) >= self._most:
                 return None
-            self._waiting[ticket] = _Ticket(address, self._clock.now())
+            self._waiting[ticket] = address
+        self._asked.pop(ticket, None)
+        self._asked[ticket] = self._clock.now()
         return self.ahead_of(ticket) + 1
 
     def leave(self, ticket: str | None) -> None:
         """Whoever has come in, or will not, waits no more."""
         if ticket is not None:
             self._waiting.pop(ticket, None)
+            self._asked.pop(ticket, None)
 
     def _forget(self) -> None:
         least = self._clock.now() - PATIENCE_S
-        if least <= self._earliest:
-            return  # nobody has been silent for so long
-        for ticket, waiting in list(self._waiting.items()):
-            if waiting.asked < least:
-                del self._waiting[ticket]
-        self._earliest = min((waiting.asked for waiting in self._waiting.values()), default=self._clock.now())
+        while self._asked and self._asked[first := next(iter(self._asked))] < least:
+            self.leave(first)
