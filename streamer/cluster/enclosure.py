@@ -23,6 +23,7 @@ from aiohttp.typedefs import Handler, Middleware
 from streamer.access.grant import Grant
 from streamer.cluster.messages import Report
 from streamer.cluster.nodes.drain import Drain
+from streamer.cluster.nodes.standstill import Standstill
 from streamer.cluster.reservations import Reservations
 from streamer.core.aio import Clock
 from streamer.core.errors import StoreError
@@ -53,6 +54,7 @@ class Enclosure:
         self._photos = photos
         self._reservations = Reservations(lambda: lobby.most_sessions, lobby.sessions, clock)
         self._drain = Drain(lobby, clock)
+        self._standstill = Standstill(lobby, clock)
 
     @property
     def report(self) -> Report:
@@ -95,6 +97,7 @@ class Enclosure:
         return enclosed
 
     async def _open(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._standstill.begin()
         reservation = request.headers.get(RESERVATION_HEADER, "")
         if not self._reservations.begin(reservation):
             raise web.HTTPConflict(text=LAPSED)

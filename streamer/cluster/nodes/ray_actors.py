@@ -37,6 +37,7 @@ REPORT_S = 0.5  # between two reports of a worker
 SCALE_S = 1.0
 SETTLE_S = 10.0  # in which a new controller hears of the workers, and ends none
 CALL_S = 5.0
+HUNG_S = 20.0  # without a report: the worker's process is ended, and another begun
 FOREVER = -1  # restarts
 HEAD = {"node:__internal_head__": 0.001}  # Ray's own mark of the head: the controller dies with no other machine
 
@@ -166,14 +167,13 @@ class Worker:
         return self._process.url
 
     def _watch(self) -> None:
-        failures = 0
-        while self._process.alive and failures * REPORT_S < CALL_S:
+        heard = time.monotonic()
+        while self._process.alive and time.monotonic() - heard < HUNG_S:
             time.sleep(REPORT_S)
             try:
                 report = self._process.report()
-                failures = 0
+                heard = time.monotonic()
             except OSError:
-                failures += 1
                 continue
             try:
                 controller = ray.get_actor(CONTROLLER, NAMESPACE)
