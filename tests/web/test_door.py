@@ -7,25 +7,27 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 
 import pytest
 from aiohttp import web
 
-from streamer.core.aio import MonotonicClock
 from streamer.web.descriptors import most_connections
 from streamer.web.door import Door, DoorLimits
 from streamer.web.listen import listen
+from tests.fakes.clock import FakeClock
 from tests.waiting import eventually
 
-PATIENCE_S = 20.0
-LIMITS = DoorLimits(connections=4, header_s=0.6, idle_s=1.2, request_s=1.5)
+PATIENCE_S = 60.0
+LIMITS = DoorLimits(connections=4, header_s=10.0, idle_s=30.0, request_s=180.0)
+SOON_S = 1.0  # after a limit, it has been noticed
 
 
 class House:
-    """A server behind a door: / answers at once, /slow when it is told to, /speech like a socket that stays."""
+    """A server behind a door, whose time stands still unless it is moved: / answers at once, /slow when it is told to,
+    /speech like a socket that stays."""
 
     def __init__(self, limits: DoorLimits) -> None:
+        self.clock = FakeClock()
         self.release = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.waiting = 0
@@ -33,7 +35,7 @@ class House:
         self._limits = limits
 
     async def open(self) -> None:
-        door = self.door = Door(lambda: protocol(), self._limits, MonotonicClock())
+        door = self.door = Door(lambda: protocol(), self._limits, self.clock)
         app = web.Application(middlewares=[door.middleware()])
         app.add_routes([web.get("/", self._at_once), web.get("/slow", self._slow), web.get("/speech", self._slow)])
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
@@ -95,12 +97,17 @@ async def test_countless_half_requests_block_no_caller(house: House) -> None:
     for _ in range(5):
         assert await house.ask() == "here\n"
     assert house.door.refused >= 16
+    await house.clock.advance(LIMITS.header_s + SOON_S)
     for reader, _ in held:
         await is_closed(reader)
 
 
 async def test_a_header_that_does_not_come_is_not_waited_for_for_long(house: House) -> None:
     reader, writer = await house.connect("GET / HTTP/1.1\r\n")
+    await eventually(lambda: house.door.connections == 1)
+    await house.clock.advance(LIMITS.header_s - SOON_S)
+    assert house.door.connections == 1
+    await house.clock.advance(2 * SOON_S)
     await is_closed(reader)
     assert house.door.timed_out == 1
     writer.close()
@@ -110,28 +117,34 @@ async def test_a_connection_that_asks_nothing_more_is_closed(house: House) -> No
     reader, _ = await house.connect("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     async with asyncio.timeout(PATIENCE_S):
         assert b"here" in await reader.readuntil(b"here\n")
+    await house.clock.advance(LIMITS.header_s + SOON_S)
+    assert house.door.connections == 1
+    await house.clock.advance(LIMITS.idle_s)
     await is_closed(reader)
 
 
 async def test_an_answer_is_waited_for_longer_than_a_header_and_not_for_ever(house: House) -> None:
     asking = asyncio.create_task(house.ask("/slow"))
-    await asyncio.sleep(2 * LIMITS.header_s)
-    assert not asking.done()
+    await eventually(lambda: house.waiting == 1)
+    await house.clock.advance(2 * LIMITS.header_s)
+    assert house.door.connections == 1
+    await house.clock.advance(LIMITS.request_s)
     with suppress(ConnectionError):
         assert await asking == ""
-    assert house.cancelled.is_set()
+    await asyncio.wait_for(house.cancelled.wait(), PATIENCE_S)
 
 
 async def test_a_speech_socket_stays(house: House) -> None:
     asking = asyncio.create_task(house.ask("/speech"))
-    await asyncio.sleep(LIMITS.request_s + 1.5)
-    assert not asking.done()
+    await eventually(lambda: house.waiting == 1)
+    await house.clock.advance(2 * LIMITS.request_s)
+    assert house.door.connections == 1
     house.release.set()
     assert await asking == "at last\n"
 
 
 async def test_requests_under_way_are_not_dropped_for_newcomers() -> None:
-    house = House(replace(LIMITS, header_s=PATIENCE_S, request_s=PATIENCE_S))  # a busy machine takes longer than LIMITS
+    house = House(LIMITS)
     await house.open()
     asking = [asyncio.create_task(house.ask("/slow")) for _ in range(LIMITS.connections)]
     await eventually(lambda: house.waiting == LIMITS.connections)
@@ -144,7 +157,7 @@ async def test_requests_under_way_are_not_dropped_for_newcomers() -> None:
 
 async def test_a_request_that_is_given_up_is_cancelled(house: House) -> None:
     _, writer = await house.connect("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    await asyncio.sleep(0.2)
+    await eventually(lambda: house.waiting == 1)
     writer.close()
     await asyncio.wait_for(house.cancelled.wait(), PATIENCE_S)
 
