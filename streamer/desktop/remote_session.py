@@ -23,6 +23,7 @@ from streamer.core.frames import ByteArray
 from streamer.core.pictures import has_alpha, opaque
 from streamer.desktop.presenter import Note, Presenter
 from streamer.desktop.remote_sync import Reception
+from streamer.desktop.silence import Silence
 from streamer.desktop.uplink import Uplink, UplinkTrack
 from streamer.session.ends import PictureSink, SoundSink, SoundSource
 from streamer.session.playout import Playout, PlayoutStats
@@ -83,7 +84,7 @@ class RemoteSession:
         self._server_ms = 0
         self._live = asyncio.Event()  # the first call has come about
         self._heard = self._seen = False  # anything of the present call
-        self._gone = 0.0  # the moment at which the server is given up, if nothing comes until then
+        self._silence = Silence(clock)
 
     @property
     def delay_ms(self) -> int:
@@ -146,22 +147,18 @@ class RemoteSession:
         video_buffer.install(call.video.receiver, pictures)
         self._reception.begin(sound, pictures)
         async with call:
-            self._gone = self._clock.now() + CONNECT_S
+            self._silence.heard(CONNECT_S)
             self._server_ms = call.delay_ms
             self._on_call(call)
-            await until_first(call.ended.wait(), self._silence())
+            await until_first(call.ended.wait(), self._silence.too_long())
             if not call.ended.is_set():
                 raise SessionError(f"{self._options.url}: nothing comes from it any more")
-
-    async def _silence(self) -> None:
-        while self._clock.now() < self._gone:
-            await self._clock.sleep_until(self._gone)
 
     async def _take(self, track: MediaStreamTrack) -> None:
         with contextlib.suppress(MediaStreamError):
             while True:
                 frame = await track.recv()
-                self._gone = self._clock.now() + GONE_S
+                self._silence.heard(GONE_S)
                 if isinstance(frame, AudioFrame) and frame.sample_rate == RATE:
                     self._hear(frame)
                 elif isinstance(frame, VideoFrame) and max(frame.width, frame.height) <= LARGEST_SIDE:
