@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 PATIENCE_S = 30.0  # of a machine that carries ten times its load
 
@@ -32,3 +33,8 @@ async def eventually(condition: Callable[[], object], seconds: float = PATIENCE_
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s"
         await asyncio.sleep(0.01)
+
+
+def until_grown(folder: Path, pattern: str, size: int) -> None:
+    """Wait until a file of this name has so many bytes, as one does that another program writes."""
+    until(lambda: any(found.stat().st_size >= size for found in folder.glob(pattern)), 2 * PATIENCE_S)

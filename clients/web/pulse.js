@@ -1,11 +1,14 @@
 // Whether anything comes by a connection. Browsers take half a minute to notice that a server has gone; sound comes 50
 // times a second, silence too.
 
+const MOST_MS = 1_000; // that a look counts: what lies between two looks of a page that was held up may yet be read
+
 export class Pulse {
   #peer;
   #sign = ""; // another one whenever something was shown or played since: cheap, and enough while all is well
   #packets = null;
-  #heard = performance.now();
+  #looked = performance.now();
+  #quiet = 0;
 
   constructor(peer) {
     this.#peer = peer;
@@ -13,19 +16,22 @@ export class Pulse {
 
   /** Look, several times a second: milliseconds for which no packet has come. */
   async quiet() {
+    const now = performance.now();
+    this.#quiet += Math.min(now - this.#looked, MOST_MS);
+    this.#looked = now;
     const sign = this.#peer
       .getReceivers()
       .flatMap((receiver) => receiver.getSynchronizationSources?.() ?? [])
       .map(({ timestamp }) => timestamp)
       .join(" ");
     if (sign !== this.#sign) {
-      [this.#sign, this.#packets, this.#heard] = [sign, null, performance.now()];
+      [this.#sign, this.#packets, this.#quiet] = [sign, null, 0];
       return 0;
     }
     const { packets } = summary(await this.#peer.getStats()); // a page that plays nothing receives nonetheless
-    if (this.#packets !== null && packets !== this.#packets) this.#heard = performance.now();
+    if (this.#packets !== null && packets !== this.#packets) this.#quiet = 0;
     this.#packets = packets;
-    return performance.now() - this.#heard;
+    return this.#quiet;
   }
 }
 

@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Page, Playwright, async_playwright
+from playwright.async_api import Browser, Page, Playwright, async_playwright, expect
+
+PATIENCE_MS = 60_000  # for whatever a page is to show: a busy machine takes seconds for what takes none
+expect.set_options(timeout=PATIENCE_MS)
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = [
@@ -42,9 +45,12 @@ class Chromium:
         of `Browser.new_context`."""
         browser = self._running.get(key := (*base, *arguments))
         if browser is None:
-            browser = await self._playwright.chromium.launch(executable_path=CHROMIUM, args=list(key))
+            browser = await self._playwright.chromium.launch(
+                executable_path=CHROMIUM, args=list(key), timeout=2 * PATIENCE_MS
+            )
             self._running[key] = browser
         own = await browser.new_context(**context)
+        own.set_default_timeout(PATIENCE_MS)
         try:
             yield await own.new_page()
         finally:

@@ -23,8 +23,8 @@ import aiohttp
 from tests.fakes.ports import free_port
 
 FIREFOX = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
-START_S = 60.0
-COMMAND_S = 60.0
+START_S = 120.0
+COMMAND_S = 120.0
 POLL_S = 0.1
 # A microphone that hums, no questions, and nothing that looks for a network.
 PREFERENCES: dict[str, bool | int | str] = {
@@ -190,4 +190,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(10)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(10)
+        process.wait(60)

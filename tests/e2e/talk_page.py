@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
-from playwright.async_api import Page
+from playwright.async_api import ConsoleMessage, Page
 
-from tests.e2e.browser import Chromium
+from tests.e2e.browser import PATIENCE_MS, Chromium
 
-PATIENCE_MS = 30_000
 WIDE = (1280, 720)
 # Lets the test ask the page's connection for its statistics, and keeps what the mouth looked like: one row of grey
-# values each 100 ms while the page is watched.
+# values each 100 ms while the page is watched; and the texts of elements that are noted.
 SPY = """
 (() => {
   const Peer = window.RTCPeerConnection;
@@ -39,6 +38,17 @@ SPY = """
       const pixels = pen.getImageData(0, 0, 32, 32).data;
       window.mouths.push(Array.from({ length: 1024 }, (_, i) => pixels[4 * i + 1]));
     }, 100);
+  };
+  const texts = {};
+  window.note = (selector) => {
+    const [element, kept] = [document.querySelector(selector), (texts[selector] = [])];
+    const options = { childList: true, characterData: true, subtree: true };
+    new MutationObserver(() => kept.push(element.textContent)).observe(element, options);
+  };
+  window.wereSaid = (selector, wanted) => {
+    let found = 0;
+    for (const text of texts[selector]) if (text.includes(wanted[found])) found += 1;
+    return found === wanted.length;
   };
 })();
 """
@@ -64,10 +74,10 @@ async def state(page: Page, wanted: str) -> str:
     return await page.inner_text("#status")
 
 
-async def heard(page: Page) -> None:
-    """Wait until the avatar has been heard to speak."""
-    energy = "() => inbound().then(({ audio }) => (audio?.totalAudioEnergy ?? 0) > 0.005)"
-    await page.wait_for_function(energy, timeout=PATIENCE_MS)
+async def heard(page: Page, energy: float = 0.005) -> None:
+    """Wait until the avatar has been heard to speak: until so much energy of sound has come."""
+    enough = "energy => inbound().then(({ audio }) => (audio?.totalAudioEnergy ?? 0) > energy)"
+    await page.wait_for_function(enough, arg=energy, timeout=PATIENCE_MS)
 
 
 async def seen(page: Page) -> None:
@@ -82,18 +92,52 @@ async def inbound(opened: Page) -> dict[str, dict[str, Any]]:
     return found
 
 
-async def goes_on(opened: Page, before: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Wait until more has been heard and seen than `before`; return the statistics of then.
+def complaints(opened: Page) -> list[str]:
+    """Errors that the page meets from now on. That a session has ended is none: a busy page calls again."""
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
 
-    A page that has called again begins anew, perhaps without either yet, and catches up.
+    def take(line: ConsoleMessage) -> None:
+        if line.type == "error" and "/session" not in line.location.get("url", ""):
+            errors.append(line.text)
+
+    opened.on("console", take)
+    return errors
+
+
+async def note(opened: Page, *selectors: str) -> None:
+    """Keep every text that these elements have from now on: some stand there for a moment only."""
+    for selector in selectors:
+        await opened.evaluate("selector => note(selector)", selector)
+
+
+async def were_said(opened: Page, selector: str, *texts: str) -> None:
+    """Wait until a noted element has had these texts, in this order."""
+    said = "([selector, texts]) => wereSaid(selector, texts)"
+    await opened.wait_for_function(said, arg=[selector, list(texts)], timeout=PATIENCE_MS)
+
+
+async def goes_on(opened: Page) -> None:
+    """Wait until a stretch of sound and pictures has come of which no packet was lost.
+
+    A machine that is held up drops some, and a page that calls again counts anew: either begins another stretch.
     """
-    more = """(before) => inbound().then((now) =>
-        now.audio?.packetsReceived > (before.audio?.packetsReceived ?? 0) &&
-        now.video?.framesDecoded > (before.video?.framesDecoded ?? 0) && now)"""
-    found: dict[str, dict[str, Any]] = await (
-        await opened.wait_for_function(more, arg=before, timeout=PATIENCE_MS)
-    ).json_value()
-    return found
+    more = """({ packets, pictures }) => inbound().then(({ audio, video }) =>
+        audio?.packetsReceived >= packets && video?.framesDecoded >= pictures)"""
+    async with asyncio.timeout(2 * PATIENCE_MS / 1000):
+        while True:
+            packets, pictures, lost = _counts(await inbound(opened))
+            wanted = {"packets": packets + 25, "pictures": pictures + 5}
+            await opened.wait_for_function(more, arg=wanted, timeout=PATIENCE_MS)
+            if _counts(await inbound(opened))[2] == lost:
+                return
+
+
+def _counts(found: dict[str, dict[str, Any]]) -> tuple[int, int, int]:
+    """Packets of sound, pictures, and lost packets of either."""
+    sound, video = found.get("audio", {}), found.get("video", {})
+    lost = sound.get("packetsLost", 0) + video.get("packetsLost", 0)
+    return sound.get("packetsReceived", 0), video.get("framesDecoded", 0), lost
 
 
 async def lips_part(opened: Page) -> None:

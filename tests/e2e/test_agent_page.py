@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.browser import CHROMIUM, Chromium, speaking
-from tests.e2e.talk_page import PATIENCE_MS, browsing, heard, ready
+from tests.e2e.talk_page import browsing, heard, note, ready, were_said
 from tests.fakes.realtime_backend import SPOKEN, TRANSCRIPT, RealtimeBackend
 from tests.fakes.sound import speech_like, write_wav
 from tests.server.test_realtime import agent
@@ -31,10 +31,8 @@ async def test_who_speaks_on_the_page_is_answered_and_reads_it(
     async with agent(backend, tiny_folder) as server, browsing(chromium, *speaking(voice)) as page:
         await ready(page, server.url)
         await expect(page.locator("h1")).to_have_text("Talk with a face that answers")
+        await note(page, "#caption", "#status")
         await page.click("#start")
-        caption, status = page.locator("#caption"), page.locator("#status")
-        await expect(caption).to_have_text(SPOKEN, timeout=PATIENCE_MS)
-        await expect(status).to_have_text("It speaks.", timeout=PATIENCE_MS)
         await heard(page)
-        await expect(caption).to_have_text(TRANSCRIPT, timeout=PATIENCE_MS)
-        await expect(status).to_have_text("Say something.", timeout=PATIENCE_MS)
+        await were_said(page, "#caption", SPOKEN, TRANSCRIPT)
+        await were_said(page, "#status", "It speaks.", "Say something.")

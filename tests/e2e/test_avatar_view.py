@@ -109,7 +109,7 @@ async def test_it_lives_on_another_site(chromium: Chromium, site: Site) -> None:
         async with SpeechClient(location) as speech:
             await speech.say(steps([0.5] * 3), SAMPLE_RATE)
             await opened.wait_for_function("heard.some(({ type, state }) => type === 'state' && state === 'speaking')")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await speech.idle()
         await opened.evaluate("view.control({ type: 'gesture', name: 'nod' })")
         await opened.evaluate("view.control({ type: 'mute', on: true })")
@@ -144,10 +144,10 @@ async def test_a_face_without_a_background_lies_over_the_page(chromium: Chromium
 async def test_it_lives_in_firefox(site: Site) -> None:
     async with pages(site, site.listener) as url, firefox() as tab:
         await tab.goto(url)
-        await tab.until("Boolean(customElements.get('avatar-view'))", 30)
+        await tab.until("Boolean(customElements.get('avatar-view'))", 60)
         await tab.evaluate("(document.querySelector('avatar-view').start(), 1)")
         await tab.until("document.querySelector('avatar-view').video.videoWidth > 0", 60)
-        await tab.until("heard.some(({ type }) => type === 'statistics')", 30)
+        await tab.until("heard.some(({ type }) => type === 'statistics')", 60)
         assert await tab.evaluate("errors") == []
 
 

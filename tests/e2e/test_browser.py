@@ -15,7 +15,7 @@ from playwright.async_api import Page
 
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests.e2e.browser import CHROMIUM, MICROPHONE, NO_MICROPHONE, Chromium, speaking
-from tests.e2e.talk_page import browsing, goes_on, heard, inbound, lips_part, ready, seen, state
+from tests.e2e.talk_page import browsing, complaints, goes_on, heard, lips_part, ready, seen, state
 
 pytestmark = [
     pytest.mark.process,
@@ -34,10 +34,8 @@ def server() -> Iterator[LaunchedServer]:
 @asynccontextmanager
 async def page(chromium: Chromium, url: str, *arguments: str) -> AsyncIterator[tuple[Page, list[str]]]:
     """The page, ready, and the errors it met."""
-    errors: list[str] = []
     async with browsing(chromium, *arguments) as opened:
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        errors = complaints(opened)
         await ready(opened, url)
         yield opened, errors
 
@@ -49,14 +47,11 @@ async def test_a_conversation(chromium: Chromium, server: LaunchedServer, microp
         await opened.fill("#volume", "50")  # browsers do not decode sound that nobody hears
         await heard(opened)
         await seen(opened)
-        before = await inbound(opened)
         await opened.evaluate("watchMouth()")
         await lips_part(opened)
-        after = await goes_on(opened, before)  # how many pictures a second: `make latency`
+        await goes_on(opened)  # how many pictures a second: `make latency`
         await opened.click("#start")
         await state(opened, "idle")
-    lost = after["audio"]["packetsLost"] + after["video"]["packetsLost"]
-    assert lost == 0
     assert errors == []
 
 
@@ -80,7 +75,7 @@ async def test_a_server_that_is_lost_is_reported(chromium: Chromium, tiny_folder
     with launch(["--engines", str(tiny_folder), "--threads", "1", "--sessions", "4"]) as short_lived:
         async with page(chromium, short_lived.url, *MICROPHONE) as (opened, _):
             short_lived.process.terminate()
-            await asyncio.to_thread(short_lived.process.wait, 10)
+            await asyncio.to_thread(short_lived.process.wait, 60)
             await opened.click("#start")
             assert "cannot be reached" in await state(opened, "failed")
 
@@ -90,10 +85,9 @@ async def test_nothing_lies_beside_the_screen(chromium: Chromium, server: Launch
     async with page(chromium, server.url) as (opened, errors):
         await opened.set_viewport_size({"width": width, "height": 740})
         assert await opened.evaluate("document.documentElement.scrollWidth") <= width
-        portrait = await opened.evaluate(
-            "document.querySelector('avatar-view').shadowRoot.querySelector('img').naturalWidth"
+        await opened.wait_for_function(
+            "document.querySelector('avatar-view').shadowRoot.querySelector('img').naturalWidth > 0"
         )
-        assert portrait > 0
         unnamed = await opened.evaluate(
             "[...document.querySelectorAll('button, input')]"
             ".filter(e => !e.textContent && !e.labels?.length && !e.ariaLabel).map(e => e.id)"

@@ -6,7 +6,6 @@ import errno
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import av
@@ -17,6 +16,7 @@ from streamer.cli.main import main
 from tests.fakes.sound import speech_like, write_wav
 from tests.families import tiny_family, tiny_vae_family
 from tests.modules import loaded_modules
+from tests.waiting import until
 
 SECONDS = 1.5
 FRAMES = 38
@@ -177,9 +177,7 @@ def test_a_stop_is_quiet_and_leaves_nothing(tiny_folder: Path, tmp_path: Path, n
     sound = write_wav(tmp_path / "long.wav", np.tile(speech_like(10), 60))
     command = [sys.executable, "-m", "streamer", "render", "--engines", str(tiny_folder), "--audio", str(sound)]
     with subprocess.Popen([*command, "--out", str(tmp_path / "out.mp4")], stderr=subprocess.PIPE, text=True) as process:
-        give_up = time.monotonic() + 60
-        while not list(tmp_path.glob(".out.*")) and time.monotonic() < give_up:
-            time.sleep(0.05)
+        until(lambda: list(tmp_path.glob(".out.*")), 60)
         process.send_signal(number)
         _, told = process.communicate(timeout=60)
     assert process.returncode == status

@@ -14,7 +14,7 @@ from tests.e2e.firefox import FIREFOX, Firefox, firefox
 from tests.fakes.ports import free_port
 from tests.fakes.sound import speech_like
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 KEY = "a-secret-of-the-stage"
 SAMPLE_RATE = 16_000
 # Keeps the page's connection for its statistics.

@@ -43,20 +43,20 @@ def _line(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
 def test_the_face_is_on_a_page_and_ctrl_c_ends(running: subprocess.Popen[str]) -> None:
     page = _line(running, r"the face is at (http://localhost:\d+/)")[1]
     _line(running, "Dot speaks with the sound of .*speech.wav, 320 ms after it")
-    with urllib.request.urlopen(f"{page}picture", timeout=30) as stream:
+    with urllib.request.urlopen(f"{page}picture", timeout=60) as stream:
         start = stream.read(20_000)
     assert start.count(b"Content-Type: image/jpeg") >= 2
     assert b"\xff\xd8\xff" in start
     running.send_signal(signal.SIGINT)
     _line(running, r"\d+ pictures, \d+ of them the one before")
-    assert running.wait(20) == 0
+    assert running.wait(60) == 0
 
 
 @pytest.mark.process
 def test_ctrl_c_ends_while_the_engines_are_loaded(running: subprocess.Popen[str]) -> None:
     _line(running, "loading the engines")
     running.send_signal(signal.SIGINT)
-    assert running.wait(20) == 0
+    assert running.wait(60) == 0
 
 
 def test_command_line_mistakes_are_named(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from playwright.async_api import async_playwright
 
 from streamer.measure.launched_server import launch
-from tests.e2e.browser import ARGUMENTS, CHROMIUM, speaking
+from tests.e2e.browser import CHROMIUM, PATIENCE_MS, Chromium, speaking
 
 PACKAGE = "whip-whep@1.2.0"  # by RFC 9725's author
 INSTALL_S = 60
-PATIENCE_MS = 60_000
 KEY = "the-stream-key-of-a-page"
 PAGE = """<!doctype html><title>A studio</title><video muted autoplay playsinline></video>
 <script type="module">
@@ -42,6 +40,7 @@ PAGE = """<!doctype html><title>A studio</title><video muted autoplay playsinlin
 
 pytestmark = [
     pytest.mark.process,
+    pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: the browser's side is not tested on this machine"),
     pytest.mark.skipif(shutil.which("npm") is None, reason="NO NPM: other people's WHIP clients are not tested"),
 ]
@@ -60,7 +59,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "node_modules" / "whip-whep"
 
 
-async def test_a_voice_is_published_and_its_face_watched(package: Path, tiny_folder: Path, microphone: Path) -> None:
+async def test_a_voice_is_published_and_its_face_watched(
+    chromium: Chromium, package: Path, tiny_folder: Path, microphone: Path
+) -> None:
     async def index(request: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html")
 
@@ -74,11 +75,7 @@ async def test_a_voice_is_published_and_its_face_watched(package: Path, tiny_fol
         origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
         arguments = ["--engines", str(tiny_folder), "--sessions", "1", "--threads", "1", "--allow-origin", origin]
         with launch(arguments) as server:
-            async with async_playwright() as playwright:
-                chromium = await playwright.chromium.launch(
-                    executable_path=CHROMIUM, args=[*ARGUMENTS, *speaking(microphone)]
-                )
-                page = await chromium.new_page()
+            async with chromium.page(*speaking(microphone)) as page:
                 errors: list[str] = []
                 page.on("pageerror", lambda error: errors.append(str(error)))
                 await page.goto(origin)
@@ -90,5 +87,4 @@ async def test_a_voice_is_published_and_its_face_watched(package: Path, tiny_fol
                 await page.evaluate("whep.stop()")
                 await page.evaluate("whip.stop()")
                 assert errors == []
-                await chromium.close()
         await runner.cleanup()

@@ -21,8 +21,8 @@ from streamer.measure.caller import Caller
 from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.measure.onsets import vowels
 from tests import ROOT
-from tests.e2e.browser import CHROMIUM, MICROPHONE, NO_MICROPHONE, Chromium, speaking
-from tests.e2e.talk_page import PATIENCE_MS, WIDE, browsing, heard, inbound, lips_part, ready, state
+from tests.e2e.browser import CHROMIUM, MICROPHONE, NO_MICROPHONE, PATIENCE_MS, Chromium, speaking
+from tests.e2e.talk_page import WIDE, browsing, heard, inbound, lips_part, note, ready, state, were_said
 from tests.fakes.ports import free_port
 from tests.fakes.sound import write_wav
 from tests.families import tiny_family
@@ -80,7 +80,7 @@ async def test_a_page_calls_again_for_as_long_as_it_takes(chromium: Chromium, ti
             await ready(page, first.url)
             await page.click("#start")
             await state(page, "live")
-        async with asyncio.timeout(2 * PATIENCE_MS / 1000):
+        async with asyncio.timeout(3 * PATIENCE_MS / 1000):
             while "calling again in 10 s" not in await page.inner_text("#status"):  # the tries that come soon are over
                 await page.evaluate("dispatchEvent(new Event('online'))")  # which are hurried here
                 await page.wait_for_timeout(50)
@@ -131,9 +131,8 @@ async def test_typed_text_is_spoken_to_a_page_without_a_microphone(chromium: Chr
         )
         output, _ = await example.communicate(b"The sun is up, and the birds are singing.\n")
         assert (example.returncode, output) == (0, b"")
-        spoken = (await inbound(page))["audio"]["totalAudioEnergy"]
+        await heard(page, silent + 0.01)
         await lips_part(page)
-    assert spoken > silent + 0.01
 
 
 async def test_a_silent_microphone_is_reported_and_a_key_mutes_it(
@@ -253,19 +252,21 @@ async def test_another_face_is_put_on_within_a_call(chromium: Chromium, server: 
         await page.evaluate("window.view = document.querySelector('avatar-view')")
         await page.click("#start")
         await state(page, "live")
-        session = await page.evaluate("view.session")
         events = "window.told = []; view.addEventListener('avatar-event', ({ detail }) => told.push(detail.type))"
         await page.evaluate(events)
+        states = "window.states = []; view.addEventListener('avatar-state', ({ detail }) => states.push(detail.state))"
+        await page.evaluate(states)
+        session = await page.evaluate("view.session")
         await page.check("#faces input[value=face-7]", force=True)
         await page.check("#swatches input[value='00b140']", force=True)
         await page.wait_for_function("() => told.includes('statistics')", timeout=PATIENCE_MS)
-        assert await page.evaluate("view.session") == session
+        kept, states = await page.evaluate("[view.session, states]")
+        assert kept == session or "lost" in states  # a page that a busy machine holds up calls again
         assert "error" not in await page.evaluate("told")
         assert sockets == []  # it is steered by the call's data channel
         await page.evaluate("view.setAttribute('mode', 'crop')")  # what a call is begun with: another one is made
-        await page.wait_for_function(
-            "before => view.session && view.session !== before", arg=session, timeout=PATIENCE_MS
-        )
+        another = "before => view.session && view.session !== before"
+        await page.wait_for_function(another, arg=kept, timeout=PATIENCE_MS)
         await state(page, "live")
 
 
@@ -273,16 +274,17 @@ async def test_addresses_are_copied(chromium: Chromium, server: LaunchedServer) 
     async with browsing(chromium, *NO_MICROPHONE) as page:
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         await ready(page, f"{server.url}?avatar=face-3&background=blur&speech=1")
+        await note(page, "#share", "#share-obs", "#copy-address")
         for button, path in (("#share", ""), ("#share-obs", "obs")):
+            label = await page.inner_text(button)
             await page.click(button)
-            await expect(page.locator(button)).to_have_text("Copied")
+            await were_said(page, button, "Copied", label)
             copied = await page.evaluate("navigator.clipboard.readText()")
             assert copied == f"{server.url}{path}?avatar=face-3&background=blur&speech=1"
-            await expect(page.locator(button)).not_to_have_text("Copied")
         await page.click("#start")
         await state(page, "live")
         await page.click("#copy-address")
-        await expect(page.locator("#copy-address")).to_have_text("Copied")
+        await were_said(page, "#copy-address", "Copied")
         assert f"{server.url}session/" in await page.evaluate("navigator.clipboard.readText()")
 
 
@@ -300,3 +302,22 @@ async def test_the_microphone_is_changed_within_a_call(chromium: Chromium, serve
         await state(page, "live")
         await page.fill("#volume", "50")
         await heard(page)  # the fake devices beep
+
+
+async def test_a_page_that_was_held_up_does_not_take_it_for_silence(chromium: Chromium, server: LaunchedServer) -> None:
+    """It looks every 250 ms for packets: after four seconds without a look, it may not have read what came."""
+    looks = """async () => {
+      const { Pulse } = await import(new URL("pulse.js", document.baseURI));
+      let now = 0;
+      performance.now = () => now;
+      const pulse = new Pulse({ getReceivers: () => [], getStats: async () => new Map() });
+      const found = [];
+      for (const passed of [250, 250, 4_000, 250, 1_000]) {
+        now += passed;
+        found.push(await pulse.quiet());
+      }
+      return found;
+    }"""
+    async with chromium.page() as page:
+        await page.goto(server.url)
+        assert await page.evaluate(looks) == [250, 500, 1_500, 1_750, 2_750]

@@ -40,6 +40,7 @@ from tests.waiting import attempts
 pyvirtualcam = pytest.importorskip("pyvirtualcam")  # it has no wheel for some processors
 
 SECONDS = 2.0
+ATTEMPTS = 4  # at a performance that a busy machine does not disturb
 SIZE = (96, 64)
 
 
@@ -99,31 +100,40 @@ class Cable:
     def play(self, block: int, samples: Samples) -> None:
         self.got[block] = samples.copy()
 
+    def sound(self) -> Samples:
+        """Everything, each packet in its place."""
+        whole = np.zeros((max(self.got) + 1, AUDIO_BLOCK, 2), np.int16)
+        for block, samples in self.got.items():
+            whole[block] = samples
+        return whole.reshape(-1, 2)
+
 
 @pytest.mark.process
 async def test_camera_and_sound_device_get_the_same_moments(
     tiny_folder: Path, tiny: Engines, dot: Avatar, speech: Path, driver: type[Driver]
 ) -> None:
     """Lips belong to the sound that left with them: the pictures are those that the pipeline makes of that sound."""
-    sessions: list[LocalSession] = []
-    cable, size = Cable(), tiny_family.SIZE
-    with VirtualCamera(Fit(size, size), backend="fake") as camera:
-        numbered = Numbered(camera)
-        source = FileSource(speech, MonotonicClock())
-        choice = FaceChoice(tiny_folder, threads=1)
-        await converse(Manifest.load(tiny_folder), choice, source, numbered, cable, sessions.append)
-    assert len(driver.got) == len(numbered.frames) - camera.dropped
-    session = numbered.frames[numbered.frames.index(min(numbered.frames)) :]  # before it, the portrait
-    assert session == sorted(set(session))
-    assert driver.closed == 1
-
-    stats, delay = sessions[0].stats, sessions[0].delay_ms * MS
-    assert stats.shown >= SECONDS * 25
-    whole = np.zeros((max(cable.got) + 1, AUDIO_BLOCK, 2), np.int16)
-    for block, samples in cable.got.items():
-        whole[block] = samples
-    left = whole.reshape(-1, 2)[delay:]
     said = np.concatenate(list(read_stereo(speech)))
+    for attempt in range(1, ATTEMPTS + 1):
+        sessions: list[LocalSession] = []
+        cable, size = Cable(), tiny_family.SIZE
+        driver.got = []
+        with VirtualCamera(Fit(size, size), backend="fake") as camera:
+            numbered = Numbered(camera)
+            source = FileSource(speech, MonotonicClock())
+            choice = FaceChoice(tiny_folder, threads=1)
+            await converse(Manifest.load(tiny_folder), choice, source, numbered, cable, sessions.append)
+        assert len(driver.got) == len(numbered.frames) - camera.dropped
+        session = numbered.frames[numbered.frames.index(min(numbered.frames)) :]  # before it, the portrait
+        assert session == sorted(set(session))
+        assert driver.closed == attempt
+        stats, left = sessions[0].stats, cable.sound()[sessions[0].delay_ms * MS :]
+        whole = len(cable.got) == max(cable.got) + 1 and np.count_nonzero(left) >= 0.99 * np.count_nonzero(said)
+        if whole and not camera.dropped and stats.shown - stats.repeated > SECONDS * 25 / 2:
+            break
+    else:
+        pytest.fail("the machine was too busy to tell anything")
+    assert stats.shown >= SECONDS * 25
     starts = np.lib.stride_tricks.sliding_window_view(left[:, 0], 400) == said[RATE // 2 : RATE // 2 + 400, 0]
     (place,) = np.flatnonzero(starts.all(axis=1))
     np.testing.assert_array_equal(left[place : place + RATE], said[RATE // 2 : RATE // 2 + RATE])
@@ -135,9 +145,8 @@ async def test_camera_and_sound_device_get_the_same_moments(
         (frame, rgb) for frame, rgb in zip(numbered.frames, driver.got, strict=False) if 0 <= frame < len(expected)
     ]
     wrong = sum(np.abs(rgb.astype(int) - expected[frame].rgb).max() > 1 for frame, rgb in pairs)
-    assert camera.dropped == 0
     assert wrong <= stats.repeated
-    assert len(pairs) - stats.repeated >= 10  # else the machine was too busy to tell anything
+    assert len(pairs) - stats.repeated >= 10
     assert len({rgb.tobytes() for _, rgb in pairs}) > 10
 
 
