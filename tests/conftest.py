@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,16 @@ def ada(vae: Engines) -> Avatar:
 def landmarker() -> Landmarker:
     """The landmark models, loaded once."""
     return shared_landmarker()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a module all of whose tests are deselected by `-m "not ..."`: some import large frameworks."""
+    unwanted = re.fullmatch(r"not (\w+)(?: and not (\w+))*", config.option.markexpr)
+    if unwanted is None or collection_path.suffix != ".py":
+        return None
+    marks = re.search(r"^pytestmark = (\[.*?^\]|.*?$)", collection_path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    of_all = re.findall(r"pytest\.mark\.(\w+)", marks[1]) if marks else []
+    return True if set(of_all) & set(unwanted[0].split()[1::3]) else None
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -110,4 +110,4 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait(STOP_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(STOP_S)
+        process.wait(START_S)

@@ -131,7 +131,7 @@ def test_a_pipe_is_read_as_a_file(tmp_path: Path) -> None:
         writer = threading.Thread(target=write)
         writer.start()
         heard = Heard(path)
-        writer.join(10)
+        writer.join(60)
         np.testing.assert_allclose(heard.samples, SPEECH, atol=1e-4)
     os.close(reading)
 

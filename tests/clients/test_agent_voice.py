@@ -74,7 +74,7 @@ async def test_pieces_of_one_format_are_one_utterance() -> None:
         numbers += [await voice.push(tone(0.1), RATE // 2)]
         assert await voice.end() == 2
         assert await voice.end() is None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await voice.idle()
         await eventually(lambda: len(agent.ends()) == 2)
     assert numbers == [1, 1, 2]

@@ -182,7 +182,8 @@ async def test_an_interruption_silences_the_face_and_reports_the_position_heard(
             heard_s = len(watcher.loud) / 100
             (event,) = agent.finished
             assert event.interrupted
-            assert abs(event.playback_position - heard_s) < 0.25
+            lasted_s = watcher.loud[-1] - watcher.loud[0]  # longer, where the machine was held up
+            assert heard_s - 0.25 < event.playback_position < lasted_s + 0.25
             await agent.say(0.4)
             await eventually(lambda: len(agent.finished) > 1)
         assert (agent.finished[1].playback_position, agent.finished[1].interrupted) == (0.4, False)

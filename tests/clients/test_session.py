@@ -25,7 +25,7 @@ def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
 
 
 async def until(session: SessionClient, kind: str, **fields: Any) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for event in session.events():
             if event["type"] == kind and fields.items() <= event.items():
                 return event
@@ -45,7 +45,7 @@ async def test_a_face_is_steered_until_its_session_ends(server: LaunchedServer) 
             assert await session.interrupt() == 0
             async with aiohttp.ClientSession() as http, http.delete(caller.location) as response:
                 assert response.status == 200
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 async for _ in session.events():
                     pass
             with pytest.raises(SessionClientError, match="the client left"):

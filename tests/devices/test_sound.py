@@ -150,7 +150,7 @@ class Library:
     InputStream = OutputStream = _open
 
     def wait_until_closed(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.streams:
             assert time.monotonic() < deadline, "still open"
             time.sleep(0.005)
@@ -168,7 +168,7 @@ def library() -> Library:
 
 
 async def _opened(library: Library) -> Stream:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not library.streams:  # noqa: ASYNC110 - the library tells nobody
             await asyncio.sleep(0.005)
     return library.streams[0]
@@ -363,7 +363,7 @@ async def test_a_microphone_of_another_rate_only_is_converted(library: Library, 
         stream.callback(block[:, None], len(block), None, None)
         await asyncio.sleep(0)
     got = [await first]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(got) < 20:
             got.append(await anext(blocks))
     sound_heard = np.concatenate([block.samples for block in got])

@@ -43,6 +43,14 @@ def about(found: int, milliseconds: int, recording: Recording, within: int = 30)
     return milliseconds - max(0, missing) - within <= found <= milliseconds + within
 
 
+async def until_silent(caller: Caller, above: float = AUDIBLE) -> None:
+    """Until the last 400 ms that came back are no louder, and are new: what was said has come, however late."""
+    packets = caller.recording.sound
+    wanted = len(packets) + 20
+    while len(packets) < wanted or max(packet.level.max() for packet in packets[-20:]) > above:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+
+
 async def until_heard(caller: Caller, milliseconds: int) -> None:
     """Until so much voice came back; 0: anything at all."""
     recording = caller.recording

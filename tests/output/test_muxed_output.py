@@ -8,6 +8,7 @@ import multiprocessing
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -123,7 +124,7 @@ def _show_on(sink: MuxedOutput, frames: Iterator[int]) -> None:
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(30)
+        server.settimeout(60)
         yield server
 
 
@@ -132,7 +133,7 @@ def address(listener: socket.socket) -> str:
 
 
 def received(connection: socket.socket) -> bytes:
-    connection.settimeout(30)
+    connection.settimeout(60)
     with connection:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -193,7 +194,7 @@ def _push_until_dropped(sink: MuxedOutput) -> None:
     """However much the system's own buffers hold; noise, so that they are soon full."""
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     sink.begin(0)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     for frame in itertools.count():
         sink.play(2 * frame, packet())
         sink.show(frame, noise)
@@ -222,9 +223,11 @@ def test_udp_needs_no_receiver_and_a_late_one_sees_it() -> None:
             late.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
             late.bind(("127.0.0.1", port))
             late.settimeout(1.0)
+            over = threading.Event()
             with ThreadPoolExecutor() as pool:
-                packets = pool.submit(lambda: list(_datagrams(late)))
+                packets = pool.submit(lambda: list(_datagrams(late, over)))
                 session(sink)
+                over.set()
                 got = packets.result()
     assert {len(packet) % 188 for packet in got} == {0}
     assert max(map(len, got)) <= 1316
@@ -233,10 +236,15 @@ def test_udp_needs_no_receiver_and_a_late_one_sees_it() -> None:
     assert in_step(seen)
 
 
-def _datagrams(receiver: socket.socket) -> Iterator[bytes]:
-    with contextlib.suppress(TimeoutError):
-        while True:
+def _datagrams(receiver: socket.socket, over: threading.Event) -> Iterator[bytes]:
+    """Until nothing has come for a second since it is over."""
+    while True:
+        last = over.is_set()
+        try:
             yield receiver.recv(65536)
+        except TimeoutError:
+            if last:
+                return
 
 
 RTMP_RECEIVER = """
@@ -258,7 +266,7 @@ def test_rtmp(tmp_path: Path) -> None:
     with receiver, _opened(url) as sink:
         session(sink)
         sink.close()
-        assert receiver.wait(30) == 0
+        assert receiver.wait(60) == 0
     seen = look(tmp_path / "got.mkv")
     assert seen.codecs == ("h264", "aac")
     assert len(seen.times) == FRAMES + DELAY_MS // 40

@@ -20,7 +20,7 @@ from streamer.server.session_options import PeerOptions
 from tests.families import tiny_family
 
 STILL = np.zeros((tiny_family.SIZE, tiny_family.SIZE, 3), np.uint8)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass

@@ -21,7 +21,7 @@ from streamer.core.errors import SessionError
 from streamer.measure.caller import Caller
 from streamer.measure.launched_server import LaunchedServer, launch
 from tests import ROOT
-from tests.fakes.spoken import SAMPLE_RATE, caller_of, steps, until_heard, voiced
+from tests.fakes.spoken import SAMPLE_RATE, caller_of, steps, until_heard, until_silent, voiced
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("loopback")]
 
@@ -45,7 +45,7 @@ class Remote:
 
     async def until(self, kind: str, **fields: Any) -> dict[str, Any]:
         """The next event of a kind that has these fields."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 event = json.loads(await self.socket.receive_str())
                 if event["type"] == kind and fields.items() <= event.items():
@@ -80,6 +80,7 @@ async def test_speech_is_reported_paused_and_interrupted(server: LaunchedServer)
         await control.until("started", speech=1)
         await control.send(type="pause", on=True)
         await control.until("state", state="idle", paused=True)
+        await until_silent(caller)
         before = len(voiced(caller.recording))
         await asyncio.sleep(0.5)
         assert len(voiced(caller.recording)) == before
@@ -171,7 +172,7 @@ async def test_a_message_that_is_not_taken_is_one_error_and_changes_nothing(
 async def test_a_client_that_does_not_greet_is_disconnected(server: LaunchedServer, first: str, reason: str) -> None:
     async with caller_of(server) as caller, remote(caller, greet=False) as control:
         await control.socket.send_str(first)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             closing = await control.socket.receive()
         assert (closing.type, closing.data) == (aiohttp.WSMsgType.CLOSE, 1008)
         assert re.search(reason, str(closing.extra))
@@ -181,7 +182,7 @@ async def test_a_flood_and_endless_mistakes_end_a_connection_and_nothing_else(se
     async with caller_of(server) as caller, remote(caller) as other:
         for message in ('{"type": "gesture", "name": "nod"}', "?"):
             async with remote(caller) as control:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     for _ in range(200):
                         await control.socket.send_str(message)
                     while (event := await control.socket.receive()).type is aiohttp.WSMsgType.TEXT:

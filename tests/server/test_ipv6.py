@@ -43,5 +43,5 @@ def only_ipv6() -> Iterator[None]:
 async def test_a_call_comes_about_over_ipv6(tiny_folder: Path) -> None:
     with launch(["--host", "::1", "--engines", str(tiny_folder), "--threads", "1", "--sessions", "1"]) as server:
         assert re.fullmatch(r"http://\[::1\]:\d+/", server.url)
-        async with asyncio.timeout(PATIENCE_S), Caller(server.url, vowels(30.0)) as caller:
+        async with asyncio.timeout(3 * PATIENCE_S), Caller(server.url, vowels(30.0)) as caller:
             await eventually(lambda: len(caller.recording.sound) > 25 and len(caller.recording.pictures) > 5)

@@ -80,7 +80,7 @@ async def test_a_peer_of_which_nothing_comes_any_more_is_gone(worker: InferenceW
         answer = await session.answer(peer.localDescription.sdp)
         await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         async with asyncio.timeout(PATIENCE_S):
-            while peer.connectionState != "connected":  # noqa: ASYNC110
+            while peer.connectionState != "connected" and not owner.ended:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         (transport,) = transports_of(peer)
         await transport.drop_network()

@@ -66,7 +66,7 @@ async def test_a_photo_becomes_a_face_that_speaks(server: LaunchedServer) -> Non
     (mine,) = [avatar for avatar in (await listing(server))["avatars"] if avatar["title"] == "--me"]
     async with aiohttp.ClientSession() as http, http.get(server.url + mine["picture"][1:]) as response:
         assert response.content_type == "image/png"
-    async with Caller(server.url, vowels(60), f"avatar={mine['name']}") as caller, asyncio.timeout(60):
+    async with Caller(server.url, vowels(60), f"avatar={mine['name']}") as caller, asyncio.timeout(120):
         while not _speaks(caller):  # noqa: ASYNC110 - pictures come from another process
             await asyncio.sleep(0.2)
 

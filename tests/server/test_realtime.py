@@ -54,7 +54,7 @@ async def test_a_microphone_is_answered_by_the_agent_and_interrupts_it(tiny_fold
     async with agent(backend, tiny_folder) as server, caller_of(server, words(1.0, 5.0), "") as caller:
         events: list[dict[str, object]] = []
         listening = asyncio.create_task(events_of(caller, events))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await until_heard(caller, 300)
             await eventually(lambda: backend.truncated, 60)
         (cut_ms,) = backend.truncated.values()

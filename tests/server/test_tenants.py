@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
@@ -161,7 +162,7 @@ async def test_speech_and_control_take_a_token(server: LaunchedServer) -> None:
         ):
             assert socket.protocol == SUBPROTOCOL
             await socket.send_json({"type": "hello", "version": 1})
-            assert (await socket.receive_json(timeout=10))["type"] == "hello"
+            assert (await socket.receive_json(timeout=60))["type"] == "hello"
     with pytest.raises(SessionError, match="a microphone needs the scope talk"):
         async with talking(server, token("ada", "push")):
             pass
@@ -202,9 +203,10 @@ async def test_a_token_may_name_the_faces(server: LaunchedServer) -> None:
 
 async def test_a_session_ends_when_its_minutes_are_used_up(server: LaunchedServer) -> None:
     short = token("ada", minutes=0.02)
-    async with talking(server, short) as path, asyncio.timeout(20):
-        while (await ask(server, "GET", path, short)).status == 200:  # noqa: ASYNC110 - it ends in another process
-            await asyncio.sleep(0.1)
+    with contextlib.suppress(SessionError):  # used up before it came about, where the machine is held up
+        async with talking(server, short) as path, asyncio.timeout(60):
+            while (await ask(server, "GET", path, short)).status == 200:  # noqa: ASYNC110 - it ends in another process
+                await asyncio.sleep(0.1)
     with pytest.raises(SessionError, match="minutes are used up"):
         async with talking(server, short):
             pass
@@ -246,8 +248,8 @@ async def test_the_page_takes_a_token_from_its_address_or_asks_for_one(server: L
         shown = "() => document.querySelector('avatar-view').shadowRoot.querySelector('img').naturalWidth > 0"
         await page.wait_for_function(shown)
         await page.click("#start")
-        await page.wait_for_function("() => document.body.dataset.state === 'live'", timeout=20_000)
-        await expect(page.locator("#latency")).to_contain_text("new pictures", timeout=20_000)
+        await page.wait_for_function("() => document.body.dataset.state === 'live'")
+        await expect(page.locator("#latency")).to_contain_text("new pictures")
         await page.click("#start")
         await page.wait_for_function("() => document.body.dataset.state === 'idle'")
         await other.goto(server.url)

@@ -82,13 +82,17 @@ def program(folder: Path, body: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "words"),
-    [("sleep 60", 503, "not spoken within"), ("exit 1", 422, "does not speak"), ("yes", 200, "RIFF")],
+    ("body", "patience_s", "status", "words"),
+    [
+        ("sleep 60", 0.5, 503, "not spoken within"),
+        ("exit 1", 60, 422, "does not speak"),
+        ("yes", 60, 200, "RIFF"),
+    ],
 )
 async def test_a_synthesiser_that_hangs_fails_or_never_ends_is_ended(
-    tmp_path: Path, body: str, status: int, words: str
+    tmp_path: Path, body: str, patience_s: float, status: int, words: str
 ) -> None:
-    handlers = VoiceHandlers(Espeak(program(tmp_path, body), speak_s=0.5, most_bytes=1 << 20))
+    handlers = VoiceHandlers(Espeak(program(tmp_path, body), speak_s=patience_s, most_bytes=1 << 20))
     app = web.Application()
     app.add_routes([web.post("/voice", handlers.speak)])
     runner = web.AppRunner(app)

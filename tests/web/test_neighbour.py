@@ -35,7 +35,7 @@ def test_a_peer_that_is_elsewhere_is_not_known() -> None:
 @pytest.mark.parametrize("host", LOOPBACKS)
 def test_a_program_of_another_user_is_reported(host: str) -> None:
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
-        listener.settimeout(20)
+        listener.settimeout(60)
         command = ["/usr/bin/python3", "-c", CONNECT, host, str(listener.getsockname()[1])]
         with subprocess.Popen(command, stdin=subprocess.PIPE, user=65534, cwd="/") as other:
             accepted, peer = listener.accept()

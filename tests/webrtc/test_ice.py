@@ -104,7 +104,7 @@ async def test_two_ends_on_this_machine_meet() -> None:
     for candidate in ours.local_candidates:
         await theirs.add_remote_candidate(Candidate.from_sdp(candidate.to_sdp()))
     await theirs.add_remote_candidate(None)  # ours is told of none: it learns them from the checks
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(ours.connect(), theirs.connect())
         await theirs.send(b"hello")
         assert await ours.recv() == b"hello"

@@ -19,7 +19,7 @@ from streamer.core.errors import SessionError
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from streamer.webrtc.private_parts import Receiver, Transport, payload_of, transports_of
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Pair:

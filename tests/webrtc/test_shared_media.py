@@ -40,7 +40,7 @@ class Show:
 
 
 async def taken(track: Any, count: int) -> list[Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [await track.recv() for _ in range(count)]
 
 
