@@ -23,7 +23,7 @@ SPY = """
   };
   window.inbound = async () => {
     const found = {};
-    for (const stat of (await window.thePeer.getStats()).values())
+    for (const stat of (await window.thePeer?.getStats())?.values() ?? [])
       if (stat.type === "inbound-rtp") found[stat.kind] = stat;
     return found;
   };
