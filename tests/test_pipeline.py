@@ -53,6 +53,7 @@ def test_a_frame_comes_no_later_than_the_dial_says(tiny: Engines, dot: Avatar, m
         assert ready >= (end - lookahead) // SAMPLES_PER_FRAME + 1
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(cut=st.integers(1, 30_000), dial=st.sampled_from(DIALS))
 def test_later_sound_never_changes_an_earlier_frame(tiny: Engines, dot: Avatar, cut: int, dial: int | None) -> None:

@@ -94,6 +94,7 @@ def test_a_pause_that_was_never_sent_is_as_long_as_it_was(tmp_path: Path, suffix
     assert any("no sound from 1.0" in line for line in heard.said)
 
 
+@pytest.mark.slow
 def test_whole_files_are_read_without_a_word(tmp_path: Path) -> None:
     for suffix, codec in {"mp3": "libmp3lame", "m4a": "aac", "ogg": "libopus", "flac": "flac", "mkv": "aac"}.items():
         heard = Heard(encoded(tmp_path / f"a.{suffix}", codec, np.repeat(SPEECH, 3), rate=48_000))

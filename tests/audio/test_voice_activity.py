@@ -26,6 +26,7 @@ def chunks(samples: FloatArray) -> list[FloatArray]:
     return [samples[start : start + CHUNK] for start in range(0, len(samples) - CHUNK, CHUNK)]
 
 
+@pytest.mark.slow
 def test_speech_is_told_from_noise_and_silence(speech: FloatArray) -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=2 * 16_000).astype(np.float32) * 0.05

@@ -32,6 +32,7 @@ def spoken(starter: Engines, avatar: Avatar, posture: dict[str, float]) -> tuple
     return points, float(np.linalg.norm(points[CORNERS[0], :2] - points[CORNERS[1], :2]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHARACTERS)
 def test_lips_open_as_far_on_every_face(starter: Engines, name: str) -> None:
     points, width = spoken(starter, Avatar.load(starter, name), OPEN)

@@ -44,6 +44,7 @@ reports = st.builds(
 several = st.lists(reports, unique_by=lambda report: report.worker, max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(several, st.none() | st.text(min_size=1), st.integers())
 def test_only_workers_that_take_sessions_are_asked_each_once_and_not_too_many(

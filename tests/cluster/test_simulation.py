@@ -61,6 +61,7 @@ def test_the_dead_are_left_and_their_callers_see_a_face_again() -> None:
     assert max(result.moved) < 10
 
 
+@pytest.mark.slow
 def test_two_choices_leave_slow_workers_alone_and_make_no_herd() -> None:
     scenario = Scenario(workers=60, callers=1_500, places=20, lasts_s=100, talk_s=100, slow=0.2, seed=3)
     chosen, herd, chance = (simulated(scenario, policy) for policy in (two_choices, least_burdened, any_of_them))

@@ -39,6 +39,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
+@pytest.mark.slow
 def test_render_writes_a_video_and_the_coefficients(
     tiny_folder: Path, sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -257,6 +257,7 @@ def test_by_default_its_performer_plays_it(tiny_folder: Path, speech: Path, own_
     assert not alike(tmp_path / "dot.mp4", tmp_path / "live.mp4")
 
 
+@pytest.mark.slow
 def test_without_a_sound_it_says_so(
     tiny_folder: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -305,6 +306,7 @@ def test_another_familys_performance_is_refused(
     assert "was performed with family tiny, whose coefficients are not tiny-vae's" in refused(capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sound", [b"", b"no sound at all", b"fLaC" + bytes(100)])
 def test_a_damaged_sound_is_reported_by_the_recordings_name(
     sound: bytes, tiny_folder: Path, speech: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

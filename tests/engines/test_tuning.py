@@ -158,6 +158,7 @@ def test_a_damaged_file_is_measured_anew(tmp_path: Path, content: str) -> None:
     assert tuning_file.read(path, "any") is None
 
 
+@pytest.mark.slow
 def test_the_first_start_measures_and_the_next_does_not(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(tuned_engines.TUNING_VARIABLE)
     manifest, told = Manifest.load(tiny_folder), list[str]()

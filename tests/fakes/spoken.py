@@ -44,7 +44,7 @@ def about(found: int, milliseconds: int, recording: Recording, within: int = 30)
 
 
 async def until_silent(caller: Caller, above: float = AUDIBLE) -> None:
-    """Until the last 400 ms that came are no louder, and are new: all that was said has come. Or until the call ends."""
+    """Until the last 400 ms that came are no louder, and are new: what was said has come. Or until the call ends."""
     packets = caller.recording.sound
     wanted = len(packets) + 20
     while len(packets) < wanted or max(packet.level.max() for packet in packets[-20:]) > above:

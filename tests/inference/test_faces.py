@@ -42,6 +42,7 @@ def test_a_face_is_made_after_what_makes_it_was_released(faces: Faces) -> None:
     assert faces.renderers["able"].render(windows[:1])[0].rgb.any()
 
 
+@pytest.mark.slow
 def test_faces_used_last_stay_in_memory(faces: Faces) -> None:
     for name in OWN[:KEPT]:
         faces.add(name, faces.make(name))

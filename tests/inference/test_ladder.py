@@ -118,6 +118,7 @@ def test_shed_work_resumes_when_there_is_time() -> None:
     assert talk.rate(4) == 25
 
 
+@pytest.mark.slow
 def test_a_rung_that_does_not_hold_is_tried_ever_less() -> None:
     """Two sessions of 23 ms: the pictures all painted take 46 ms of 40, every second 32."""
     talk = Talk(0.023, sessions=2)

@@ -29,6 +29,7 @@ def test_one_face_is_taken_without_a_word(landmarker: Landmarker, tmp_path: Path
     assert max(abs(yaw), abs(roll)) < 3
 
 
+@pytest.mark.slow
 def test_two_people_are_counted_and_can_be_chosen(landmarker: Landmarker, tmp_path: Path) -> None:
     path = faces.save(tmp_path / "us.png", faces.side_by_side(faces.portrait("mina"), faces.portrait("kofi")))
     with pytest.raises(

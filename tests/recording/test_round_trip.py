@@ -146,6 +146,7 @@ def names(performance: Performance) -> tuple[str, ...]:
     return performance.about.expression_names
 
 
+@pytest.mark.slow
 async def test_another_view_may_be_asked_for(tiny: Engines, dot: Avatar, tmp_path: Path) -> None:
     target = tmp_path / "r.npz"
     scene = Scene(InProcess(tiny, dot), tiny.manifest, dot.name, target, FaceOptions(yaw=5.0))

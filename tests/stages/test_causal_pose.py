@@ -51,6 +51,7 @@ def moved(engines: Engines, windows: FloatArray, cuts: int = FRAMES, **options: 
     return np.stack([pose for part in parts for pose in part])
 
 
+@pytest.mark.slow
 def test_however_sound_is_cut_the_head_moves_the_same(engines: Engines, windows: FloatArray, track: FloatArray) -> None:
     np.testing.assert_array_equal(moved(engines, windows, cuts=7), track)
 

@@ -45,6 +45,7 @@ def heard(sound: FloatArray) -> FloatArray:
     return clip_windows(sound, WindowShape.of(Manifest.load(SHIPPED_FAMILY).stage("expression")))
 
 
+@pytest.mark.slow
 def test_lips_are_in_time(heard: FloatArray, lips: FloatArray) -> None:
     score = shared_expert().judge(heard, lips)
     assert abs(score.offset_ms) <= 80

@@ -81,6 +81,7 @@ def test_typing_in_a_still_room_does_not_open_the_gain() -> None:
     assert abs(loudest(first) - loudest(second)) < 3 / UNIT_DB
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 200), max_size=12))
 def test_any_cut_gives_the_same_frames_and_none_depends_on_a_later_one(sizes: list[int]) -> None:

@@ -71,6 +71,7 @@ def served(client: TestClient[web.Request, web.Application]) -> set[tuple[str, s
     return {(route.method, route.resource.canonical) for route in routes if route.method not in ("HEAD", "OPTIONS")}
 
 
+@pytest.mark.slow
 async def test_the_document_is_valid_and_names_every_route(client: TestClient[web.Request, web.Application]) -> None:
     async with client.get("/openapi.json") as response:
         found = await response.json()
@@ -80,6 +81,7 @@ async def test_the_document_is_valid_and_names_every_route(client: TestClient[we
     assert "security" not in found["paths"]["/session"]["post"]
 
 
+@pytest.mark.slow
 def test_the_document_says_which_scopes_are_needed() -> None:
     found = document(tokens=True)
     OpenAPIV31SpecValidator(found).validate()

@@ -158,6 +158,7 @@ def test_no_more_waits_than_may() -> None:
     assert ready.state is State.READY
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60) | st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=8)).map(json.dumps))
 def test_no_text_is_worse_than_a_refusal(text: str) -> None:
     protocol = at(State.SPEAKING)

@@ -128,6 +128,7 @@ def test_the_head_never_jumps_whatever_it_hears(name: str) -> None:
     assert np.abs(np.diff(poses[:, :3], 2, axis=0)).max() < MOST_BEND
 
 
+@pytest.mark.slow
 def test_the_head_is_alive_in_silence_and_moves_more_in_speech() -> None:
     quiet, loud = head(6, [QUIET] * 5000), head(6, ([LOUD] * 6 + [-35.0] * 4) * 500)
     assert quiet[:, 1].std() > 0.4

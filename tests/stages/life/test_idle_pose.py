@@ -58,6 +58,7 @@ def test_the_first_frames_are_near_the_portrait() -> None:
     assert np.abs(np.diff(poses[:5], axis=0)).max() < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["silence", "speech"])
 def test_the_head_looks_up_rather_than_down(name: str) -> None:
     """A face that looks down for long looks stern."""
@@ -85,12 +86,14 @@ def test_the_microphones_gain_does_not_matter() -> None:
     assert np.allclose(motion(speech), motion([level - 12 for level in speech]), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_same_seed_and_sound_give_the_same_motion_and_another_seed_another() -> None:
     speech = LOUDNESS["speech"]
     assert np.array_equal(motion(speech, seed=5), motion(speech, seed=5))
     assert not np.allclose(motion(speech, seed=5), motion(speech, seed=6), atol=0.1)
 
 
+@pytest.mark.slow
 def test_energy_scales_the_motion_and_none_is_a_still_head() -> None:
     def spread(energy: float) -> float:
         head = HeadPose(4, energy)

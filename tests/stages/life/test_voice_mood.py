@@ -94,6 +94,7 @@ def test_it_eases_in_and_out() -> None:
     assert np.max(made[-25:]) > 0.05
 
 
+@pytest.mark.slow
 def test_a_stream_hears_the_voice_only_where_no_emotion_was_asked_for(starter: Engines) -> None:
     names = starter.manifest.coefficients.expression
     brow, sound = names.index("browOuterUpLeft"), np.concatenate([speech_like(3.0), 3 * speech_like(2.0, seed=2)])
