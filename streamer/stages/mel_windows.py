@@ -34,7 +34,7 @@ class WindowShape:
     """How much an expression network sees of one video frame; the default is what SadTalker's does.
 
     width: mel frames.
-    ahead: how many of them lie behind the end of SadTalker's window.
+    ahead: how many of them lie behind the end of SadTalker's window; below 0, by how many it ends earlier.
     levelled: whether they are of speech at one level, less its noise (see `mel_levelling`).
     """
 
@@ -44,8 +44,8 @@ class WindowShape:
 
     @classmethod
     def of(cls, stage: StageSpec) -> WindowShape:
-        """What a manifest's expression stage takes: as wide as its input, as far ahead as whole hops of the look-ahead
-        that it states go beyond SadTalker's, and levelled where its process says so.
+        """What a manifest's expression stage takes: as wide as its input, as far ahead of SadTalker's as there are
+        whole hops between that one's look-ahead and the one it states, and levelled where its process says so.
 
         Raises:
             ManifestError: a process that this version does not have.
@@ -53,7 +53,7 @@ class WindowShape:
         if stage.process not in (None, LEVELLED):
             raise ManifestError(f"{stage.name} process {stage.process}; this version has {LEVELLED}, or none")
         beyond = ms_to_samples(stage.lookahead_ms) - EXPRESSION_LOOKAHEAD
-        return cls(int(stage.inputs["mel"].shape[3]), max(0, beyond // MEL_HOP), stage.process == LEVELLED)
+        return cls(int(stage.inputs["mel"].shape[3]), beyond // MEL_HOP, stage.process == LEVELLED)
 
     @property
     def reach(self) -> int:

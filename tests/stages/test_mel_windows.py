@@ -81,7 +81,7 @@ def test_later_sound_never_changes_an_earlier_window(cut: int, seed: int) -> Non
     np.testing.assert_allclose(MelWindows().push(other)[: len(early)], early, atol=1e-5)
 
 
-@pytest.mark.parametrize("ahead", [0, 3])
+@pytest.mark.parametrize("ahead", [0, 3, -2])
 def test_a_window_waits_for_its_own_last_sample_and_no_other(ahead: int) -> None:
     """Feeding sample by sample, each window comes with the sample that ends its last STFT frame."""
     shape = WindowShape(16 + ahead, ahead)
@@ -119,6 +119,8 @@ def test_a_stage_says_whether_its_windows_are_levelled() -> None:
     graph = GraphSpec(Path("x.onnx"), "fp32", {"mel": TensorSpec(("n", 1, 80, 32))}, {})
     stage = StageSpec("expression", (graph,), lookahead_ms=185)
     assert WindowShape.of(stage) == WindowShape(32, 3)
+    assert WindowShape.of(replace(stage, lookahead_ms=145)) == WindowShape(32, 0)
+    assert WindowShape.of(replace(stage, lookahead_ms=120)) == WindowShape(32, -2)
     assert WindowShape.of(replace(stage, process="levelled-mel")) == WindowShape(32, 3, levelled=True)
     with pytest.raises(ManifestError, match="expression process cepstra; this version has levelled-mel"):
         WindowShape.of(replace(stage, process="cepstra"))

@@ -66,19 +66,19 @@ from export.starter.rendering.dataset import PLAIN
 from export.starter.rendering.people import CHARACTERS
 from export.starter.rendering.points import PointSet, choose_points, topology
 from export.starter.rendering.rig import Person, Rig
-from export.starter.training.expression_net import WINDOW, export_expression, read_expression
+from export.starter.training.expression_net import AHEAD, WINDOW, export_expression, read_expression, unheard_by
 from export.starter.training.generator import FINE, Generator
 from export.starter.training.pose_net import BLOCK, HEARD, LATENT, PAST
 from export.starter.training.weights import load_weights
 from streamer.avatar.bundle_files import ARRAYS, MATTE, SHIPPED_PORTRAIT, portrait_file
 from streamer.avatar.catalogue import ABOUT
-from streamer.core.rates import FPS, MEL_BANDS, SAMPLE_RATE
+from streamer.core.rates import EXPRESSION_LOOKAHEAD, FPS, MEL_BANDS, MEL_HOP, SAMPLE_RATE, ms_to_samples
 from streamer.stages.mel_windows import LEVELLED
 from streamer.stages.pose import CAUSAL, IDLE
 
 FAMILY, VERSION = "starter", "0"
 POSE_GRAPH = "pose.onnx"
-EXPRESSION_LOOKAHEAD_MS = 185  # SadTalker's 145, and AHEAD hops rounded up
+STEP_MS = 5  # to which look-aheads are rounded up
 MOTION_LOOKAHEAD_MS = 40
 PICTURE_STAGES = ("appearance", "render", "paint")
 POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
@@ -87,10 +87,12 @@ POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
 def expression_stage(folder: Path, units: int, process: str | None = LEVELLED) -> StageEntry:
     """Describe the folder's expression graph for the manifest. Raises FileNotFoundError if it is missing."""
     path = folder / "expression.onnx"
-    onnx.checker.check_model(onnx.load(path), full_check=True)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
     inputs: dict[str, Shape | TypedTensor] = {"mel": ("n", 1, MEL_BANDS, WINDOW)}
     graph = GraphEntry(path.name, sha256(path), "fp32", inputs, {"expression": ("n", units)})
-    return StageEntry(EXPRESSION_LOOKAHEAD_MS, (graph,), process=process)
+    samples = EXPRESSION_LOOKAHEAD + (AHEAD - unheard_by(model)) * MEL_HOP  # from SadTalker's
+    return StageEntry(-(-samples // ms_to_samples(STEP_MS)) * STEP_MS, (graph,), process=process)
 
 
 def replace_expression(folder: Path) -> None:

@@ -19,7 +19,8 @@ from export.starter.voices.visemes import FIELDS, REACHED, units, unsided
 from streamer.core.rates import MEL_BANDS
 
 WINDOW = 32  # mel frames: 0.4 s, of which the last 16 are SadTalker's window; the past tells the speaker and the room
-AHEAD = 3  # mel frames that it ends later than SadTalker's
+AHEAD = 3  # mel frames that it ends later than SadTalker's, less those that a student does without
+UNHEARD = "unheard"  # the graph's metadata: how many those are
 FRONT_LOSES = 10  # mel frames, to convolutions without padding
 # What is reached is all or nothing, but the mean of uncertain guesses is neither: this much certainty counts as not,
 # and as reached; smooth between. A dental is hardly heard, and a tongue that shows too often does no harm.
@@ -44,10 +45,14 @@ class FieldNet(nn.Module):
 
     The front part does not pad or stride in time, so that in training it runs once over a stretch of speech in which
     many windows overlap, with exactly the values that single windows give.
+
+    unheard: mel frames of the end that it does without. Its windows lie as much earlier, and it does not look at so
+    many of their first frames, so that its weights mean the same as those of a network that hears all.
     """
 
-    def __init__(self, dropout: float = 0.1) -> None:
+    def __init__(self, unheard: int = 0, dropout: float = 0.1) -> None:
         super().__init__()
+        self.unheard = unheard
         self.front = nn.Sequential(  # bands x mel frames: 80 x 32
             _down(1, 32, (5, 5), (2, 1), (2, 0)),  # 40 x 28
             _down(32, 48, (3, 3), (2, 1), (1, 0)),  # 20 x 26
@@ -68,16 +73,20 @@ class FieldNet(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """[n, 1, 80, WINDOW] -> [n, len(FIELDS)]."""
-        fields: Tensor = self.head(self.back(self.front(mel / 4)))
+        fields: Tensor = self.head(self.back(self.to_the_end(self.front(mel[..., self.unheard :] / 4))))
         return fields
+
+    def to_the_end(self, seen: Tensor) -> Tensor:
+        """Repeat the last of the front's features [n, channels, bands, t] for the mel frames that are not heard."""
+        return torch.cat([seen, *[seen[..., -1:]] * self.unheard], dim=-1) if self.unheard else seen
 
     def forward_runs(self, mel: Tensor, starts: Tensor) -> Tensor:
         """mel [n, 1, 80, t], starts [n, run] of windows in it -> [n, run, len(FIELDS)]; as `forward` of each window."""
         shared = self.front(mel / 4)
-        at = starts[..., None] + torch.arange(WINDOW - FRONT_LOSES)
+        at = starts[..., None] + torch.arange(self.unheard, WINDOW - FRONT_LOSES)
         row = torch.arange(len(mel))[:, None, None]
         windows = shared.permute(0, 3, 1, 2)[row, at].flatten(0, 1).permute(0, 2, 3, 1)
-        fields: Tensor = self.head(self.back(windows)).unflatten(0, starts.shape)
+        fields: Tensor = self.head(self.back(self.to_the_end(windows))).unflatten(0, starts.shape)
         return fields
 
 
@@ -112,15 +121,21 @@ class ExpressionNet(nn.Module):
         return torch.cat(list(units(field).values()), dim=1) @ self.spread
 
 
+def unheard_by(model: onnx.ModelProto) -> int:
+    """Return how many mel frames of the end of the full window a graph does without (see `FieldNet`)."""
+    return next((int(entry.value) for entry in model.metadata_props if entry.key == UNHEARD), 0)
+
+
 def read_expression(path: Path, names: Sequence[str]) -> ExpressionNet:
     """Read a graph written by `export_expression`, to export it with other `units`.
 
     Raises:
         ValueError: the graph is not of this network.
     """
-    arrays = {entry.name: torch.tensor(to_array(entry)) for entry in onnx.load(path).graph.initializer}
+    model = onnx.load(path)
+    arrays = {entry.name: torch.tensor(to_array(entry)) for entry in model.graph.initializer}
     convolutions = [array for name, array in arrays.items() if name.startswith("onnx::Conv")]
-    fields = FieldNet()
+    fields = FieldNet(unheard_by(model))
     state = fields.state_dict()
     steps = [f"{part}.{k}" for part in ("front", "back") for k in range(len(getattr(fields, part)))]
     if len(convolutions) != 2 * len(steps) or not {"rest", "gain", "fields.head.1.weight"} <= arrays.keys():
@@ -142,9 +157,10 @@ def renormalise(fields: FieldNet, mel: Tensor) -> None:
 
     Its outputs do not change.
     """
-    x = mel / 4
-    for convolution, norm, activation in (*fields.front, *fields.back):  # type: ignore[misc]
-        x = convolution(x)
+    x = mel[..., fields.unheard :] / 4
+    for step in (*fields.front, *fields.back):
+        convolution, norm, activation = step  # type: ignore[misc]
+        x = convolution(fields.to_the_end(x) if step is fields.back[0] else x)
         mean, variance = x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3))
         shift = norm.bias - norm.running_mean * norm.weight / (norm.running_var + norm.eps).sqrt()
         scale = norm.weight / (norm.running_var + norm.eps).sqrt()
@@ -185,3 +201,7 @@ def export_expression(net: ExpressionNet, path: Path) -> None:
             opset_version=17,
             dynamo=False,
         )
+        if net.fields.unheard:
+            model = onnx.load(str(partial))
+            onnx.helper.set_model_props(model, {UNHEARD: str(net.fields.unheard)})
+            onnx.save(model, str(partial))

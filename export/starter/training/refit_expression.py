@@ -33,7 +33,7 @@ BATCH = 2000  # windows
 @torch.no_grad()
 def heard(fields: FieldNet, mel: Tensor) -> Tensor:
     """Compute the last layer's input for windows [n, 1, 80, WINDOW], with a 1 for its bias: [n, features + 1]."""
-    seen = fields.head[:-1](fields.back(fields.front(mel / 4)))
+    seen = fields.head[:-1](fields.back(fields.to_the_end(fields.front(mel[..., fields.unheard :] / 4))))
     return torch.cat([seen, torch.ones(len(seen), 1)], dim=1)
 
 

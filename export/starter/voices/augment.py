@@ -67,6 +67,11 @@ def coloured_noise(rng: np.random.Generator, count: int) -> Sound:
     return noise.astype(np.float32)
 
 
+def white_noise(rng: np.random.Generator, count: int) -> Sound:
+    """Make noise with the same power at all frequencies."""
+    return rng.standard_normal(count).astype(np.float32)
+
+
 def hum(rng: np.random.Generator, count: int) -> Sound:
     """Make mains hum: 50 or 60 Hz and its harmonics, with slight hiss."""
     time = np.arange(count) / SAMPLE_RATE
@@ -178,5 +183,29 @@ def channel(rng: np.random.Generator, sound: Sound, babble: Sound | None = None)
     if rng.random() < 0.06:
         sound = np.clip(sound * rng.uniform(1.5, 4), -0.9, 0.9).astype(np.float32)
     if rng.random() < 0.2:
+        sound = through_opus(sound, int(rng.choice([12000, 16000, 24000, 32000])))
+    return sound
+
+
+def disturb(rng: np.random.Generator, sound: Sound, babble: Sound | None = None) -> Sound:
+    """Put `sound` into a room, before a microphone, into noise: harder than `channel`, and white noise above all."""
+    sound = vary_effort(rng, sound)
+    if rng.random() < 0.5:
+        sound = equalise(rng, sound)
+    if rng.random() < 0.35:
+        sound = reverberate(rng, sound)
+    kind = rng.random()
+    if kind < 0.4:
+        sound = add_noise(sound, white_noise(rng, len(sound)), rng.uniform(3, 32))
+    elif kind < 0.7:
+        sound = add_noise(sound, NOISES[int(rng.integers(len(NOISES)))](rng, len(sound)), rng.uniform(3, 35))
+    elif kind < 0.82 and babble is not None:
+        sound = add_noise(sound, babble, rng.uniform(6, 30))
+    if rng.random() < 0.1:
+        sound = band_limit(rng, sound)
+    sound = to_peak(sound, -36 * rng.beta(1.0, 2.0))
+    if rng.random() < 0.05:
+        sound = np.clip(sound * rng.uniform(1.5, 4), -0.9, 0.9).astype(np.float32)
+    if rng.random() < 0.05:
         sound = through_opus(sound, int(rng.choice([12000, 16000, 24000, 32000])))
     return sound

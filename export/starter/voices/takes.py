@@ -71,8 +71,15 @@ class TakeMaker:
     leaves out the channel. `bank` holds the neural voices.
     """
 
-    def __init__(self, seed: int, held_out: bool = False, clean: bool = False, bank: VoiceBank | None = None) -> None:
-        self._bank = bank
+    def __init__(
+        self,
+        seed: int,
+        held_out: bool = False,
+        clean: bool = False,
+        bank: VoiceBank | None = None,
+        vowels: float = VOWEL_SHARE,
+    ) -> None:
+        self._bank, self._vowels = bank, vowels
         self._rng = np.random.default_rng(seed)
         self._espeak = shared_espeak()
         self._held_out = held_out
@@ -86,9 +93,15 @@ class TakeMaker:
             count = int(rng.uniform(2, 5) * SAMPLE_RATE)
             return self._finish(np.zeros(count, np.float32), [Phone(SILENCE, 0.0, count / SAMPLE_RATE)], [1.0])
         sound, phones, effort = self._speak()
-        factor = float(rng.uniform(0.82, 1.22))
-        sound, exact = augment.shift_voice(augment.to_peak(sound, -1.0), factor)
+        sound, exact = self._shifted(sound)
         return self._finish(sound, [Phone(p.symbol, p.start / exact, p.end / exact) for p in phones], effort)
+
+    def spoken(self) -> augment.Sound:
+        """Make the sound alone of one take of speech."""
+        return self._shifted(self._speak()[0])[0]
+
+    def _shifted(self, sound: augment.Sound) -> tuple[augment.Sound, float]:
+        return augment.shift_voice(augment.to_peak(sound, -1.0), float(self._rng.uniform(0.82, 1.22)))
 
     def _speak(self) -> tuple[augment.Sound, list[Phone], list[float]]:
         """Speak one to three lines in one voice with pauses around them."""
@@ -127,9 +140,9 @@ class TakeMaker:
         choice = rng.random()
         if self._bank is not None and (self._held_out or choice < NEURAL_SHARE):
             return self._bank.lines(rng, count)
-        if not self._held_out and choice > 1 - VOWEL_SHARE:
+        if not self._held_out and choice > 1 - self._vowels:
             return [say_vowels(rng) for _ in range(count)]
-        if rng.random() < FLITE_SHARE / (1 - NEURAL_SHARE - VOWEL_SHARE):
+        if rng.random() < FLITE_SHARE / (1 - NEURAL_SHARE - self._vowels):
             voice = HELD_OUT_FLITE if self._held_out else str(rng.choice(FLITE_VOICES))
             stretch = float(rng.uniform(0.7, 1.3))
             pitch = FLITE_PITCH.get(voice, 105.0) * float(rng.uniform(0.85, 1.3))

@@ -40,9 +40,10 @@ from streamer.stages.mel_levelling import levelled  # noqa: E402
 from tests.fakes.sound import speech_like  # noqa: E402
 
 
-def test_a_stretch_of_speech_gives_what_its_single_windows_give() -> None:
+@pytest.mark.parametrize("unheard", [0, 5])
+def test_a_stretch_of_speech_gives_what_its_single_windows_give(unheard: int) -> None:
     torch.manual_seed(0)
-    net = FieldNet().eval()
+    net = FieldNet(unheard).eval()
     mel, starts = torch.randn(2, 1, 80, WINDOW + 12), torch.tensor([[0, 3, 6, 12], [0, 4, 7, 10]])
     together = net.forward_runs(mel, starts)
     for row, run in enumerate(starts.tolist()):
@@ -69,6 +70,18 @@ def test_runs_of_frames_lie_where_serving_has_their_windows(tmp_path: Path) -> N
     for column in range(8):
         at = int(starts[0, column])
         torch.testing.assert_close(stretch[:, ..., at : at + WINDOW], windows.windows(torch.tensor([37 + column]))[0])
+
+
+def test_windows_of_what_is_not_heard_do_not_change_what_is_made() -> None:
+    """A student's windows lie 5 mel frames earlier here; of their first frames, which its teacher has not, it takes
+    none."""
+    torch.manual_seed(0)
+    net, mel = FieldNet(5).eval(), torch.randn(3, 1, 80, WINDOW)
+    other = mel.clone()
+    other[..., :5] += 1
+    assert torch.equal(net(other), net(mel))
+    other[..., -1] += 1
+    assert not torch.equal(net(other), net(mel))
 
 
 def last_layer(net: FieldNet) -> Any:
@@ -113,12 +126,14 @@ def test_a_shard_gives_back_its_takes(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.onnx.export
-def test_a_network_that_is_read_back_computes_the_same_and_learns_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unheard", [0, 5])
+def test_a_network_that_is_read_back_computes_the_same_and_learns_on(unheard: int, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    net = ExpressionNet(FieldNet(dropout=0.0), ["jawOpen", "eyeWideLeft"], torch.ones(len(FIELDS)))
+    net = ExpressionNet(FieldNet(unheard, dropout=0.0), ["jawOpen", "eyeWideLeft"], torch.ones(len(FIELDS)))
     export_expression(net, tmp_path / "net.onnx")
     mel = torch.randn(64, 1, 80, WINDOW)
     fields = read_expression(tmp_path / "net.onnx", ["jawOpen", "eyeWideLeft"]).fields
+    assert fields.unheard == unheard
     before = fields.eval()(mel).detach()
     torch.testing.assert_close(before, net.fields(mel), atol=1e-5, rtol=1e-4)
     renormalise(fields, mel)
