@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from fractions import Fraction
 
 from streamer.audio.format import AUDIO_PTIME_MS, Samples
 from streamer.core.aio import Clock
@@ -77,13 +76,13 @@ class Pacer:
 
     async def show(self, show: Callable[[int, ByteArray], None]) -> None:
         """Hand out pictures, for ever: `show` takes the frame's number (negative: before the first) and the picture."""
-        delay_s = Fraction(self._playout.delay_ms, 1000)
+        delay_s = self._playout.delay_ms / 1000
         while True:
             tick = self.schedule.next_tick(self.now())
             await self.sleep_until(self.schedule.due(tick))
             picture = self._playout.pull_frame(self.schedule.frame_of(tick))
             # By the moment, for those who go by numbers: the schedule may have been moved against the sound's.
-            show(round((Fraction(self.schedule.due(tick)) - delay_s) * FPS), picture)
+            show(round((self.schedule.due(tick) - delay_s) * FPS), picture)
 
     async def _take_what_came(self) -> None:
         """Let packets that came while the program was held up be taken before time passes: they are not late."""
