@@ -100,13 +100,13 @@ class Note(FrameProcessor):
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[Frame] = []
-        self.loud_at = 0.0  # when speech came last
+        self.spoken: list[float] = []  # moments at which speech came
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         self.seen.append(frame)
         if isinstance(frame, SpeechOutputAudioRawFrame) and loud_ms(frame):
-            self.loud_at = time.monotonic()
+            self.spoken.append(time.monotonic())
         await self.push_frame(frame, direction)
 
     def kinds(self, *kinds: type[Frame]) -> list[type[Frame]]:
