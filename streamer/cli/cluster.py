@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 import sys
+from pathlib import Path
 
 from streamer.cli.access_arguments import access, add_access
 from streamer.cli.arguments import add_avatar, add_family, argument, number, port, whole
@@ -42,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     drain.add_argument("--wait", action="store_true", help="end when nobody talks there any more")
     publish = actions.add_parser("publish", help="put an avatar of yours where all machines find it")
     publish.add_argument("name", metavar="AVATAR", help="its name; `avatar avatars` lists them")
-    publish.add_argument("--shelf", required=True, metavar="URL", help="as of `avatar cluster start`")
+    publish.add_argument(
+        "--shelf", type=whole_address, required=True, metavar="URL", help="as of `avatar cluster start`"
+    )
     add_family(publish, threads=False)
     stop = actions.add_parser("stop", help="end the cluster")
     for visitor in (status, drain, stop):
@@ -60,7 +63,10 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         "--attach", metavar="HOST:PORT", help="use the Ray cluster whose head listens there, such as KubeRay's"
     )
     parser.add_argument(
-        "--shelf", metavar="URL", help="shared avatars: a folder, s3://BUCKET/PATH or what else fsspec knows"
+        "--shelf",
+        type=whole_address,
+        metavar="URL",
+        help="shared avatars, and visitors' photos: a folder, s3://BUCKET/PATH or what else fsspec knows",
     )
     _add_gateway(parser)
     parser.add_argument(
@@ -118,6 +124,11 @@ def _add_gateway(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-origin", action="append", default=[], metavar="SITE", help="let pages of another site use it"
     )
+
+
+def whole_address(text: str) -> str:
+    """A reader of `--shelf`: a folder's path from the root, as workers run elsewhere."""
+    return text if "://" in text else str(Path(text).expanduser().resolve())
 
 
 def read_range(text: str) -> tuple[int, int]:

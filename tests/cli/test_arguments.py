@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
+from streamer.cli import cluster
 from streamer.cli.arguments import add_face_options, face_options, port, server_address
 from streamer.cli.main import main
 from streamer.core.options import FaceOptions
@@ -65,3 +67,13 @@ def test_a_server_address_ends_with_one_slash() -> None:
 
 def test_port_0_lets_the_system_choose() -> None:
     assert port("0") == 0
+
+
+def test_a_shelf_in_a_folder_is_the_same_wherever_a_worker_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    cluster.add_arguments(parser)
+    for given, found in (("shelf", f"{tmp_path.resolve()}/shelf"), ("s3://faces/all", "s3://faces/all")):
+        assert parser.parse_args(["start", "--shelf", given]).shelf == found
