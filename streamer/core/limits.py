@@ -13,7 +13,7 @@ class Limits:
     """What a client may ask of the server, and how long the server waits for it."""
 
     max_sdp_bytes: int = 64 * 1024  # an audio+video offer of a browser is 4-8 kB; refused before it is parsed
-    max_sdp_lines: int = 1_000  # lines and media sections are parsed one by one in Python
+    max_sdp_lines: int = 500  # a browser's has 100 to 250; each takes 0.03 ms to be parsed
     max_media_sections: int = 8
     max_candidates: int = 64  # each remote candidate costs connectivity checks
     negotiate_s: float = 10.0  # answering an offer; gathering loopback candidates takes milliseconds
@@ -41,10 +41,14 @@ class RateLimits:
 
     requests_each: tuple[float, int] = (40.0, 80)  # from one address, for any route
     requests: tuple[float, int] = (60.0, 160)  # from all
+    offers_each: tuple[float, int] = (4.0, 8)  # that are parsed, whatever comes of it: up to 20 ms
+    offers: tuple[float, int] = (8.0, 16)
     sessions_each: tuple[float, int] = (2.0, 8)  # that get as far as being opened; each costs keys, sockets, a stream
     sessions: tuple[float, int] = (4.0, 16)
     pictures_each: tuple[float, int] = (6.0, 24)  # portraits on a background that is not remembered: 5 ms
     pictures: tuple[float, int] = (10.0, 40)
+    figures_each: tuple[float, int] = (4.0, 8)  # GET /metrics: 7 ms
+    figures: tuple[float, int] = (6.0, 8)
     wrong_tokens_each: tuple[float, int] = (1.0, 10)  # tokens that are not accepted; checking one costs 0.2 ms
     wrong_tokens: tuple[float, int] = (20.0, 100)
     patience_s: float = 4.0  # for a turn

@@ -64,6 +64,7 @@ HTTP: dict[str, Any] = {
     "auto_decompress": False,  # bodies are taken as they come: nothing that a client compressed is unpacked
     "handler_cancellation": True,  # an aborted request is cancelled and frees its resources
     "keepalive_timeout": 15.0,
+    "read_bufsize": 4096,  # bytes of a body, or of a WebSocket, before they are wanted
     "lingering_time": 2.0,  # for a body that nobody wants
     "shutdown_timeout": 0.1,
 }

@@ -1,7 +1,7 @@
 """A photo that the page sends becomes an avatar, without the server being started anew.
 
-The photo is a stranger's file. Its size is bounded while it arrives; a child process (`photo.child`) decodes it, one at
-a time, with a time-out. This process only moves bytes.
+The photo is a stranger's file. Its size is bounded while it arrives, some beside each other; a child process
+(`photo.child`) decodes it, one at a time, with a time-out. This process only moves bytes.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ import msgspec
 
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import list_avatars
+from streamer.core.aio import MonotonicClock
 from streamer.core.errors import BundleError, PhotoError
 from streamer.core.limits import PhotoLimits
 from streamer.core.names import plain_name
 from streamer.core.priority import stand_back
 from streamer.photo.messages import Answer, MakeAvatar, Refused
+from streamer.server.arrivals import Arrivals
 
 NAME = "photo"  # of an avatar whose title has no plain letters; then photo-2, ...
+BUSY = "another photo is being worked on; try again in a moment"
 LONGEST_TITLE = 60  # as `avatar prepare` takes
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ class PhotoDesk:
         self._manifest = manifest
         self._limits = limits
         self._busy = asyncio.Lock()
+        self._arrivals = Arrivals(MonotonicClock())
 
     @property
     def busy(self) -> bool:
@@ -74,13 +78,15 @@ class PhotoDesk:
             PhotoError: too many bytes, or too slow; no avatar can be made of it. The message is for the sender.
             BundleError: there are too many avatars, or the disk does not take another.
         """
-        async with self._busy:
-            known = list_avatars(self._manifest)
-            if len(known) >= self._limits.avatars:
-                raise BundleError("there are as many avatars as are kept; remove some first")
-            with tempfile.TemporaryDirectory(prefix="avatar-") as folder:
-                path = Path(folder) / "photo"
-                await self._save(photo, path)
+        with tempfile.TemporaryDirectory(prefix="avatar-") as folder:
+            path = Path(folder) / "photo"
+            await self._save(photo, path)
+            if self.busy:
+                raise BundleError(BUSY)
+            async with self._busy:
+                known = list_avatars(self._manifest)
+                if len(known) >= self._limits.avatars:
+                    raise BundleError("there are as many avatars as are kept; remove some first")
                 title = plain_title(title)
                 name = next(name for name in _names(title, owner) if name not in known)
                 return await self._prepare(path, name, title or _spoken(name, owner), face, owner)
@@ -88,15 +94,16 @@ class PhotoDesk:
     async def _save(self, photo: AsyncIterable[bytes], path: Path) -> None:
         size = 0
         try:
-            async with asyncio.timeout(self._limits.arrive_s):
+            async with self._arrivals.one(self._limits.arrive_s) as arrival:
                 with path.open("wb") as file:
                     async for piece in photo:
                         size += len(piece)
+                        arrival.bytes = size
                         if size > self._limits.bytes:
                             raise PhotoError(f"the photo is larger than the {self._limits.bytes >> 20} MiB taken")
                         file.write(piece)
         except TimeoutError:
-            raise PhotoError(f"the photo did not arrive within {self._limits.arrive_s:.0f} s") from None
+            raise PhotoError("the photo did not arrive in time") from None
         except OSError as error:
             raise BundleError(f"the photo cannot be kept ({error.strerror})") from None
         if not size:

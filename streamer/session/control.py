@@ -46,6 +46,7 @@ class Control:
         self._attention: Literal["listening", "thinking"] | None = None
         self._manner = Manner(conversation.steer, seed)
         self._manner.on = lively
+        self.clients = 0  # connections that it is steered over
         self.pausing = False  # who is listened to is between two phrases
 
     @property

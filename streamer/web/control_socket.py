@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -10,10 +9,12 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from streamer.core.aio import MonotonicClock, until_first
 from streamer.session.control_client import ControlClient, Controlled, Refused
 from streamer.web.access import SUBPROTOCOL
+from streamer.web.client_messages import ClientMessages
 
 HEARTBEAT_S = 15.0
 MOST_BYTES = 8 * 1024  # of a message, refused when it is announced
 MOST_REASON = 120
+MOST_CLIENTS = 8  # of a session
 
 
 async def serve_control(session: Controlled, request: web.Request, able: Sequence[str]) -> web.StreamResponse:
@@ -23,13 +24,31 @@ async def serve_control(session: Controlled, request: web.Request, able: Sequenc
     """
     if not web.WebSocketResponse().can_prepare(request).ok:
         raise web.HTTPUpgradeRequired(text="control comes by WebSocket; see docs/control.md\n")
+    control = session.control
+    if control.clients >= MOST_CLIENTS:
+        raise web.HTTPServiceUnavailable(text=f"{MOST_CLIENTS} clients control this session already\n")
     socket = web.WebSocketResponse(
-        max_msg_size=MOST_BYTES, compress=False, heartbeat=HEARTBEAT_S, timeout=1.0, protocols=(SUBPROTOCOL,)
+        max_msg_size=MOST_BYTES,
+        compress=False,
+        heartbeat=HEARTBEAT_S,
+        timeout=1.0,
+        autoping=False,
+        protocols=(SUBPROTOCOL,),
     )
+    control.clients += 1
+    try:
+        return await _served(session, request, socket, able)
+    finally:
+        control.clients -= 1
+
+
+async def _served(
+    session: Controlled, request: web.Request, socket: web.WebSocketResponse, able: Sequence[str]
+) -> web.WebSocketResponse:
     await socket.prepare(request)
     client = ControlClient(session, able, MonotonicClock())
     try:
-        await until_first(_read(socket, client), client.serve(socket.send_str))
+        await until_first(_read(request, socket, client), client.serve(socket.send_str))
         code, reason = WSCloseCode.GOING_AWAY, session.reason
     except Refused as error:
         code, reason = WSCloseCode.POLICY_VIOLATION, str(error)
@@ -37,7 +56,7 @@ async def serve_control(session: Controlled, request: web.Request, able: Sequenc
     return socket
 
 
-async def _read(socket: web.WebSocketResponse, client: ControlClient) -> None:
-    while (message := await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
-        await asyncio.sleep(0)  # `receive` does not wait for what is there: a flood would hold up all others
+async def _read(request: web.Request, socket: web.WebSocketResponse, client: ControlClient) -> None:
+    messages = ClientMessages(request, socket, MonotonicClock())
+    while (message := await messages.next()) is not None:
         client.take(message.data if message.type is WSMsgType.TEXT else None)

@@ -20,14 +20,17 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from streamer.core.aio import Clock, Tasks
-from streamer.web.throttle import Throttle, is_local
+from streamer.web.reading import Measured, ReadingTime
+from streamer.web.throttle import Throttle, is_local, network_of
 
 logger = logging.getLogger(__name__)
 
 LOOK_S = 0.5  # between two looks at what has waited too long
 MOST_GREETINGS = 64  # TLS handshakes at a time; each is over within `header_s`
 AGAIN_S = 0.2  # after an accept that failed
-LONGEST = frozenset({"/speech", "/control", "/say"})  # ends of paths whose requests last as long as a session
+LONGEST = frozenset(
+    {"/speech", "/control", "/numbers", "/say"}
+)  # ends of paths whose requests last as long as a session
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class DoorLimits:
     connections_each: int = 32  # of one address that is not this machine's
     rate: tuple[float, int] = (100.0, 200)  # an accepted connection costs 0.2 ms
     header_s: float = 10.0  # from the connection to the first request's being whole
+    body_s: float = 1.5  # for a request's body to be whole; then its connection is kept only while there is room
     idle_s: float = 30.0  # from an answer to the next request, or for an answer to be read
     request_s: float = 180.0  # an answer to a photo takes longest
 
@@ -48,6 +52,12 @@ class _Connection:
         self.served = False  # a request has come
         self.lasting = False
         self.busy = 0
+        self.request: web.Request | None = None  # the one that is answered now
+
+    def waits(self, body_s: float, now: float) -> bool:
+        """Whether nothing is done for it: it has no request, or one whose body has not come in `body_s`."""
+        late = self.request is not None and not self.request.content.is_eof() and now - self.since > body_s
+        return not self.busy or late
 
 
 class Door:
@@ -65,6 +75,7 @@ class Door:
         self.refused = 0  # connections that found no room
         self.timed_out = 0
         self._protocol = protocol
+        self._reading = ReadingTime()
         self._limits = limits
         self._clock = clock
         self._tls, self._is_proxy = tls, is_proxy
@@ -116,11 +127,13 @@ class Door:
             return
         found.served, found.since = True, self._clock.now()
         found.busy += 1
+        found.request = request
         found.lasting = any(request.path.endswith(end) for end in LONGEST)
         try:
             yield
         finally:
             found.busy -= 1
+            found.request = None
             found.lasting = False
             found.since = self._clock.now()
 
@@ -141,15 +154,19 @@ class Door:
         try:
             accepted.setblocking(False)
             transport, _ = await loop.connect_accepted_socket(
-                self._protocol, accepted, ssl=self._tls, ssl_handshake_timeout=patience
+                self._measured, accepted, ssl=self._tls, ssl_handshake_timeout=patience
             )
         except OSError:  # TLS errors are OSErrors, too
             accepted.close()
             return
-        self._open[id(transport)] = _Connection(transport, address, self._clock.now())
+        self._open[id(transport)] = _Connection(transport, network_of(address), self._clock.now())
+
+    def _measured(self) -> asyncio.BaseProtocol:
+        inner = self._protocol()
+        return Measured(inner, self._reading) if isinstance(inner, asyncio.Protocol) else inner
 
     def _make_room(self, address: str) -> bool:
-        own = [known for known in self._open.values() if known.address == address]
+        own = [known for known in self._open.values() if known.address == network_of(address)]
         if not self._is_proxy(address) and len(own) >= self._limits.connections_each:
             return self._drop_longest_waiting(own)
         if len(self._greeting) >= MOST_GREETINGS:
@@ -157,7 +174,8 @@ class Door:
         return self.connections < self._limits.connections or self._drop_longest_waiting(list(self._open.values()))
 
     def _drop_longest_waiting(self, among: list[_Connection]) -> bool:
-        waiting = [known for known in among if not known.busy]
+        now = self._clock.now()
+        waiting = [known for known in among if known.waits(self._limits.body_s, now)]
         if not waiting:
             return False
         # Who never sent a request goes first.

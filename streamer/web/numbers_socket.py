@@ -19,6 +19,7 @@ from streamer.core.frames import FloatArray
 from streamer.core.rates import FPS, FRAME_MS
 from streamer.session.numbers import NumberNames, Numbers, NumbersFrame
 from streamer.web.access import SUBPROTOCOL
+from streamer.web.client_messages import ClientMessages
 
 VERSION = 1
 HEARTBEAT_S = 15.0
@@ -92,13 +93,19 @@ class NumbersSocket:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Until the client or the session ends."""
         socket = web.WebSocketResponse(
-            max_msg_size=MOST_BYTES, compress=False, heartbeat=HEARTBEAT_S, timeout=1.0, protocols=(SUBPROTOCOL,)
+            max_msg_size=MOST_BYTES,
+            compress=False,
+            heartbeat=HEARTBEAT_S,
+            timeout=1.0,
+            autoping=False,
+            protocols=(SUBPROTOCOL,),
         )
         await socket.prepare(request)
         tell = self._tell
         self._numbers.watch(tell)
+        said = ClientMessages(request, socket, self._clock).next()
         try:
-            await until_first(socket.receive(), self._write(socket), self._session.ended(), self._unread.wait())
+            await until_first(said, self._write(socket), self._session.ended(), self._unread.wait())
         finally:
             self._numbers.unwatch(tell)
         code, reason = WSCloseCode.GOING_AWAY, self._session.reason

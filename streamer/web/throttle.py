@@ -80,7 +80,11 @@ def address_of(request: web.Request) -> str:
 
     A proxy on this machine names its client last in X-Forwarded-For; from anywhere else the header is not believed.
     """
-    address = forwarded_for(request) or request.remote or ""
+    return network_of(forwarded_for(request) or request.remote or "")
+
+
+def network_of(address: str) -> str:
+    """Return whose an address is: itself, for IPv6 its network of 64 bits, all of which one machine may have."""
     try:
         known = ipaddress.ip_address(address.split("%")[0])
     except ValueError:

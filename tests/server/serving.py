@@ -27,7 +27,16 @@ from tests.families import tiny_family
 
 FREELY = (1e6, 1_000_000)
 UNBOUNDED = RateLimits(
-    requests_each=FREELY, requests=FREELY, sessions_each=FREELY, sessions=FREELY, pictures_each=FREELY, pictures=FREELY
+    requests_each=FREELY,
+    requests=FREELY,
+    offers_each=FREELY,
+    offers=FREELY,
+    sessions_each=FREELY,
+    sessions=FREELY,
+    pictures_each=FREELY,
+    pictures=FREELY,
+    figures_each=FREELY,
+    figures=FREELY,
 )
 
 

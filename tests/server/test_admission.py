@@ -12,6 +12,7 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
 from streamer.avatar.bundle_files import MATTE
+from streamer.core.limits import RATES
 from streamer.measure.caller import Caller
 from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.measure.onsets import vowels
@@ -133,3 +134,15 @@ async def test_a_flood_of_requests_is_held_back_and_in_part_refused(server: Laun
     assert set(answers) == {500, 429}  # 500: the damaged matte, so these had their turn
     assert answers[500] >= 24
     assert answers[429] >= 10
+
+
+async def test_offers_are_read_at_a_rate(server: LaunchedServer) -> None:
+    """What is no offer takes up to 20 ms to be found out."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        answers = Counter(
+            status for status, _ in await asyncio.gather(*(post(http, server, "session", "v=0") for _ in range(40)))
+        )
+        async with http.get(server.url + "healthz") as response:
+            assert response.status == 200
+    assert set(answers) == {400, 429}
+    assert answers[400] >= RATES.offers_each[1]

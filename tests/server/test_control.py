@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from clients.speech import SpeechClient
 from streamer.core.errors import SessionError
 from streamer.measure.caller import Caller
 from streamer.measure.launched_server import LaunchedServer, launch
+from streamer.web.control_socket import MOST_CLIENTS
 from tests import ROOT
 from tests.fakes.spoken import SAMPLE_RATE, caller_of, steps, until_heard, until_silent, voiced
 
@@ -215,3 +216,25 @@ async def test_a_missing_session_cannot_be_controlled(server: LaunchedServer) ->
         async with caller_of(server) as caller, http.get(caller.location + "/control") as response:
             assert response.status == 426
             assert "docs/control.md" in await response.text()
+
+
+async def test_a_flood_of_pings_or_of_sockets_ends_no_session(server: LaunchedServer) -> None:
+    async with caller_of(server) as caller, remote(caller) as steering, aiohttp.ClientSession() as http:
+        await steering.until("hello")
+        url = caller.location + "/control"
+        async with http.ws_connect(url, autoping=False) as socket:
+            await socket.send_str(json.dumps(HELLO))
+            with suppress(ConnectionError):
+                for _ in range(200):
+                    await socket.ping()
+            async with asyncio.timeout(20):
+                while not socket.closed:
+                    await socket.receive()
+        async with AsyncExitStack() as stack:
+            for _ in range(MOST_CLIENTS - 1):
+                await stack.enter_async_context(http.ws_connect(url))
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                await http.ws_connect(url)
+        await steering.send(type="mute", on=True)
+        await steering.until("state", muted=True)
+        assert not caller.ended

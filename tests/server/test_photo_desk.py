@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,8 +83,10 @@ async def test_photos_are_worked_on_one_at_a_time(server: LaunchedServer) -> Non
 
 
 async def pieces(size: int) -> Any:
+    """So many bytes, the last of them alone: what is refused has been sent."""
     for _ in range(size >> 20):
         yield bytes(1 << 20)
+    yield bytes(size % (1 << 20))
 
 
 @pytest.mark.process
@@ -106,9 +107,9 @@ async def test_an_unsupported_photo_is_refused(
 ) -> None:
     before = await listing(server)
     if data == "pieces":
-        data = pieces(PhotoLimits().bytes + (2 << 20))
+        data = pieces(PhotoLimits().bytes + 1)
     elif data == "announced":
-        data = io.BytesIO(bytes(PhotoLimits().bytes + 1))
+        data, headers = pieces(1), {"Content-Length": str(PhotoLimits().bytes + 1)}
     found, text = await send(server, data, **headers)
     assert (found, text.count("\n")) == (status, 1), text
     assert words in text

@@ -23,8 +23,8 @@ SOON_S = 1.0  # after a limit, it has been noticed
 
 
 class House:
-    """A server behind a door, whose time stands still unless it is moved: / answers at once, /slow when it is told to,
-    /speech like a socket that stays."""
+    """A server behind a door, whose time stands still unless it is moved: / answers at once, or when a body has come,
+    /slow when it is told to, /speech like a socket that stays."""
 
     def __init__(self, limits: DoorLimits) -> None:
         self.clock = FakeClock()
@@ -37,7 +37,8 @@ class House:
     async def open(self) -> None:
         door = self.door = Door(lambda: protocol(), self._limits, self.clock)
         app = web.Application(middlewares=[door.middleware()])
-        app.add_routes([web.get("/", self._at_once), web.get("/slow", self._slow), web.get("/speech", self._slow)])
+        app.add_routes([web.get("/", self._at_once), web.post("/", self._when_whole)])
+        app.add_routes([web.get("/slow", self._slow), web.get("/speech", self._slow)])
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -54,6 +55,10 @@ class House:
 
     async def _at_once(self, request: web.Request) -> web.Response:
         return web.Response(text="here\n")
+
+    async def _when_whole(self, request: web.Request) -> web.Response:
+        self.waiting += 1
+        return web.Response(text=f"{len(await request.read())} bytes\n")
 
     async def _slow(self, request: web.Request) -> web.Response:
         self.waiting += 1
@@ -153,6 +158,15 @@ async def test_requests_under_way_are_not_dropped_for_newcomers() -> None:
     house.release.set()
     assert [await answer for answer in asking] == ["at last\n"] * LIMITS.connections
     await house.close()
+
+
+async def test_bodies_that_do_not_come_keep_nobody_out(house: House) -> None:
+    for _ in range(LIMITS.connections):
+        await house.connect("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx")
+    await eventually(lambda: house.waiting == LIMITS.connections)
+    await house.clock.advance(LIMITS.body_s + SOON_S)
+    assert await house.ask() == "here\n"
+    assert house.door.refused == 1
 
 
 async def test_a_request_that_is_given_up_is_cancelled(house: House) -> None:

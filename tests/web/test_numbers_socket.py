@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import numpy as np
@@ -87,6 +87,26 @@ async def test_a_client_that_talks_or_does_not_read_is_disconnected_and_others_g
                 messages.append(await socket.receive())
             assert messages[-1].extra == "numbers are not read"
         assert session.numbers is not None
+
+
+async def test_pings_are_answered_and_a_flood_of_them_ends_the_connection_without_a_word() -> None:
+    session = Session()
+    async with client_of(session) as client, client.ws_connect("/numbers") as other:
+        await other.receive()
+        async with client.ws_connect("/numbers", autoping=False) as socket:
+            await socket.receive()
+            for _ in range(3):
+                await socket.ping(b"there?")
+                assert (await socket.receive()).data == b"there?"
+            with suppress(ConnectionError):
+                for _ in range(200):
+                    await socket.ping()
+            async with asyncio.timeout(PATIENCE_S):
+                while (await socket.receive()).type is aiohttp.WSMsgType.PONG:
+                    pass
+            assert socket.closed
+        session.show(0, 0.5)
+        assert json.loads(await other.receive_str())["type"] == "frame"
 
 
 async def test_what_cannot_be_served_is_one_line() -> None:

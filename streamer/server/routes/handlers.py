@@ -115,12 +115,18 @@ class Handlers:
         self._photo_days = options.photo_days
         self._stills = Stills()
         self._drawings = Throttles(rates.pictures_each, rates.pictures, rates.patience_s, MonotonicClock())
+        self._figures = Throttles(rates.figures_each, rates.figures, rates.patience_s, MonotonicClock())
         self._recordings = recordings
         self._sessions = SessionHandlers(
             manifest, lobby, limits, options, self._stills, self._seen_gallery, recordings, rates
         )
         self._whep = WhepHandlers(
-            lobby.watched, self._sessions.read_offer, self._sessions.turn, limits, MonotonicClock()
+            lobby.watched,
+            self._sessions.read_offer,
+            self._sessions.turn_to_read,
+            self._sessions.turn,
+            limits,
+            MonotonicClock(),
         )
         self._synthesiser = open_voice(options.voice)
         self._voice = VoiceHandlers(self._synthesiser)
@@ -232,7 +238,8 @@ class Handlers:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """All counts."""
-        stats = self._worker.stats
+        await self._figures.turn(address_of(request))
+        stats, refusing = self._worker.stats, (self._requests, self._drawings, self._figures)
         server = metrics.ServerCounts(
             ready=self._worker.state is WorkerState.READY,
             open_sessions=self._lobby.open_sessions,
@@ -245,7 +252,7 @@ class Handlers:
             pictures_overwritten=stats.pictures_overwritten,
             speech_clients=self._lobby.speech_clients,
             displaced=self._lobby.displaced,
-            requests_refused=sum(rates.refused for rates in (self._requests, self._sessions.openings, self._drawings)),
+            requests_refused=self._sessions.too_fast + sum(rates.refused for rates in refusing),
             connections=self._door.connections,
             connections_refused=self._door.refused,
             connections_timed_out=self._door.timed_out,

@@ -21,7 +21,7 @@ from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.errors import BundleError, ConfigError, PhotoError, SessionError, StoreError
 from streamer.inference.worker import InferenceWorker
 from streamer.server.own_photos import Photos
-from streamer.server.photo_desk import ChooseFaceError, PhotoDesk
+from streamer.server.photo_desk import BUSY, ChooseFaceError, PhotoDesk
 from streamer.web.access import grant_of, is_asked_for
 from streamer.web.neighbour import is_another_users
 
@@ -66,9 +66,7 @@ class PhotoHandlers:
         if most_photos is not None and gallery.owned(owner) >= min(most_photos, self._limits.each):
             raise web.HTTPConflict(text=f"{min(most_photos, self._limits.each)} photos are kept; remove one first\n")
         if self._desk.busy:
-            raise web.HTTPServiceUnavailable(
-                text="another photo is being worked on; try again in a moment\n", headers={"Retry-After": RETRY_S}
-            )
+            raise web.HTTPServiceUnavailable(text=f"{BUSY}\n", headers={"Retry-After": RETRY_S})
         if (request.content_length or 0) > self._limits.bytes:
             most = self._limits.bytes >> 20
             raise web.HTTPRequestEntityTooLarge(

@@ -82,7 +82,8 @@ class SessionHandlers:
         rates: RateLimits,
     ) -> None:
         """`options`: what sessions have that do not choose; `recordings`: where they are recorded."""
-        self.openings = Throttles(rates.sessions_each, rates.sessions, rates.patience_s, MonotonicClock())
+        self._openings = Throttles(rates.sessions_each, rates.sessions, rates.patience_s, MonotonicClock())
+        self._readings = Throttles(rates.offers_each, rates.offers, rates.patience_s, MonotonicClock())
         self.refused = 0
         self._lobby = lobby
         self._limits = limits
@@ -189,6 +190,7 @@ class SessionHandlers:
             address = address_of(request)
             self._lobby.check_room(address, key, ticket, grant.owner)
             offer = await self.read_offer(request)
+            await self.turn_to_read(request)
             if published:
                 check_published(offer, self._limits)
                 offer, options = without_video(offer), replace(options, microphone=True, shown=False)
@@ -197,7 +199,7 @@ class SessionHandlers:
                 offer = without_video(offer)
             else:
                 check_offer(offer, self._limits, options.microphone)
-            await self.openings.turn(address)
+            await self._openings.turn(address)
             prepare = partial(self._query.prepare, portrait, replace(options, able=self._able))
             replaces = key is not None and self._lobby.find(key, grant) is not None
             with self._quotas.session(grant, replaces, partial(until_revoked, request)) as holding:
@@ -223,9 +225,18 @@ class SessionHandlers:
             headers[VIDEO_HEADER] = LAYOUT
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
 
+    @property
+    def too_fast(self) -> int:
+        """How many came too fast."""
+        return self._openings.refused + self._readings.refused
+
+    async def turn_to_read(self, request: web.Request) -> None:
+        """Wait for the caller's turn to have an offer parsed. Raises HTTPTooManyRequests."""
+        await self._readings.turn(address_of(request))
+
     async def turn(self, request: web.Request) -> None:
         """Wait for the caller's turn to have something opened. Raises HTTPTooManyRequests."""
-        await self.openings.turn(address_of(request))
+        await self._openings.turn(address_of(request))
 
     async def read_offer(self, request: web.Request) -> str:
         """SDP, or a fragment of it, as the body of a request. Raises HTTPException."""

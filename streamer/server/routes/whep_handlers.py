@@ -49,20 +49,22 @@ class WhepHandlers:
     """The handlers of one server.
 
     find: a session by what a path calls it, None where whoever asks has none. read_offer: a request's body.
-    turn: waits for the caller's turn. All but the first raise HTTPException.
+    turn_to_read, turn: wait for the caller's turn to have an offer parsed, and answered. All but the first raise
+    HTTPException.
     """
 
     def __init__(
         self,
         find: Callable[[str, Grant], Session | None],
         read_offer: Callable[[web.Request], Awaitable[str]],
+        turn_to_read: Callable[[web.Request], Awaitable[None]],
         turn: Callable[[web.Request], Awaitable[None]],
         limits: Limits,
         clock: Clock,
     ) -> None:
         self._find = find
         self._read_offer = read_offer
-        self._turn = turn
+        self._turn_to_read, self._turn = turn_to_read, turn
         self._limits = limits
         self._clock = clock
         self._watching: dict[str, _Watching] = {}
@@ -113,6 +115,7 @@ class WhepHandlers:
                 headers={"Retry-After": str(self._limits.retry_after_s)},
             )
         offer = await self._read_offer(request)
+        await self._turn_to_read(request)
         try:
             check_offer(offer, self._limits, microphone=False)
             await self._turn(request)

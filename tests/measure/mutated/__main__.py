@@ -4,7 +4,8 @@
 
 The server asks for tokens unless --open; requests come with one of four, from four addresses, as fast as it takes
 them. What it turns away (429, 503) is not counted. Harm is: a status 500, no answer, a traceback in the log, a server
-that has ended; sessions' ends are listed with their reasons. One case can be had again by its seed, door and number.
+that has ended. Sessions' ends are listed with their reasons, and how the call beside it fared. One case can be had
+again by its seed, door and number.
 --photos sends so many altered pictures to a server with the shipped family (a second each), after --count of them were
 decoded in a child.
 """
@@ -13,17 +14,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import re
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -40,6 +38,7 @@ from streamer.webrtc.ice import LOOPBACK, offer_only
 from tests.families import tiny_family
 from tests.measure.mutated import doors
 from tests.measure.mutated.attack import Attack
+from tests.measure.mutated.beside import canary
 from tests.measure.mutated.doors import DOORS, Door
 from tests.measure.mutated.exchange import Target
 from tests.measure.mutated.mutator import Mutator
@@ -48,53 +47,7 @@ SCOPES = (TALK, PUSH, WATCH, PHOTOS)
 TOKENS = 4
 SETTLE_S = 12.0  # for sessions whose callers have gone
 CHUNK = 250
-HEARD = 45  # packets of a second that is as it should be, of 50
 Row = dict[str, object]
-
-
-class Canary:
-    """A caller beside the attack."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.seconds: list[dict[str, int]] = []
-        self._process = process
-
-    async def listen(self) -> None:
-        """Note what it tells, until it ends."""
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            self.seconds.append(json.loads(line))
-
-    def told(self, since: int) -> Row:
-        """How it fared from a second on."""
-        found = self.seconds[since:] or [{"packets": 0, "audible": 0, "pictures": 0, "ended": True}]
-        well = sum(second["packets"] >= HEARD for second in found)
-        return {
-            "seconds": len(found),
-            "packets": round(sum(second["packets"] for second in found) / len(found), 1),
-            "seconds_with_sound": f"{100 * well / len(found):.0f} %",
-            "new_pictures": round(sum(second["pictures"] for second in found) / len(found), 1),
-            "alive": self._process.returncode is None and not found[-1]["ended"],
-        }
-
-
-@asynccontextmanager
-async def canary(url: str, token: str | None) -> AsyncIterator[Canary]:
-    """One that has been heard already."""
-    command = [sys.executable, "-m", "tests.measure.mutated.canary", url, *([] if token is None else [token])]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    found = Canary(process)
-    listening = asyncio.create_task(found.listen())
-    try:
-        async with asyncio.timeout(60):
-            while not any(second["audible"] for second in found.seconds):  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
-        yield found
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # it has ended by itself, which is told
-            process.terminate()
-        await process.wait()
-        await listening
 
 
 async def at_doors(server: LaunchedServer, chosen: Sequence[Door], args: argparse.Namespace, secret: str) -> list[Row]:
@@ -104,9 +57,9 @@ async def at_doors(server: LaunchedServer, chosen: Sequence[Door], args: argpars
     async with canary(server.url, token) as bird:
         await spoken_into(server.url, tokens, Attack(DOORS["routes"], Target(server.url), -1), CHUNK)  # made once: now
         await asyncio.sleep(SETTLE_S)
-        print(json.dumps({"before": bird.told(-int(SETTLE_S))}), flush=True)
+        print(json.dumps({"before": bird.told(time.monotonic() - SETTLE_S)}), flush=True)
         for door in chosen:
-            since, begun, memory = len(bird.seconds), time.monotonic(), server.usage()[1]
+            begun, memory = time.monotonic(), server.usage()[1]
             attack = Attack(door, Target(server.url), args.seed)
             count = args.photos if door is doors.PHOTOS else args.count
             again = await spoken_into(server.url, tokens, attack, count)
@@ -116,7 +69,7 @@ async def at_doors(server: LaunchedServer, chosen: Sequence[Door], args: argpars
                 {"door": door.name, "tried": attack.count, "answers": dict(attack.tried.most_common()),
                  "seconds": seconds, "harm": attack.harm, "server_alive": server.process.poll() is None,
                  "sessions_spoken_into": again, "grown_mb": round(server.usage()[1] - memory, 1),
-                 "canary": bird.told(since)}
+                 "canary": bird.told(begun)}
             )  # fmt: skip
             print(json.dumps(rows[-1]), flush=True)
     return rows
