@@ -118,12 +118,12 @@ def landmarker() -> Landmarker:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out a module all of whose tests are deselected by `-m "not ..."`: some import large frameworks."""
-    unwanted = re.fullmatch(r"not (\w+)(?: and not (\w+))*", config.option.markexpr)
-    if unwanted is None or collection_path.suffix != ".py":
+    expression = config.option.markexpr
+    if collection_path.suffix != ".py" or not re.fullmatch(r"not \w+( and not \w+)*", expression):
         return None
-    marks = re.search(r"^pytestmark = (\[.*?^\]|.*?$)", collection_path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    marks = re.search(r"^pytestmark = (\[\n(?: .*\n)*\]|.*)$", collection_path.read_text("utf-8"), re.MULTILINE)
     of_all = re.findall(r"pytest\.mark\.(\w+)", marks[1]) if marks else []
-    return True if set(of_all) & set(unwanted[0].split()[1::3]) else None
+    return True if set(of_all) & set(re.findall(r"not (\w+)", expression)) else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
