@@ -18,13 +18,13 @@ LOSS ?= 0
 MINUTES ?= 10
 AUDIO ?= tests/data/speech.ogg
 CARD ?= build/score
-LIVE ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? 1 : n / 2)))
+LIVE ?= 2
 # Else each of the hundreds of programs that tests start would compile our modules anew, where the environment says so.
 unexport PYTHONDONTWRITEBYTECODE
-# Each two cores run one file of live tests at a time (LIVE in all), a server and a browser, in the order in which they are
-# found: the longest come first. Tests without a process take what is left: live sound and video idle for half of the time.
+# Live sound and video leave the processor idle for half of the time: LIVE files of tests that start a process run at a
+# time, in the order in which they are found (the longest come first), and those without a process take what is left.
 define RUN_TESTS
-@quick=$$(mktemp); nice -n 10 $(BIN)/python -m pytest -m "not process" -p no:cacheprovider >$$quick 2>&1 & pid=$$!; \
+@quick=$$(mktemp); nice -n 19 $(BIN)/python -m pytest -m "not process" -p no:cacheprovider >$$quick 2>&1 & pid=$$!; \
 trap 'kill $$pid 2>/dev/null; rm -f $$quick' EXIT; trap 'exit 130' INT TERM; \
 $(BIN)/python -m pytest -m process --numprocesses $(LIVE) --dist loadfile --no-loadscope-reorder; live=$$?; \
 wait $$pid; rest=$$?; pid=; cat $$quick; exit $$((live + rest))

@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from streamer.avatar.catalogue import HOME_VARIABLE
 from streamer.measure.caller import Caller
@@ -28,6 +28,7 @@ from tests.fakes.sound import write_wav
 from tests.families import tiny_family
 
 MANY = 30
+KEY = "0123456789abcdef"
 PHONE = (390, 844)
 
 pytestmark = [
@@ -58,6 +59,27 @@ def silence(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A microphone that hears nothing."""
     path = tmp_path_factory.mktemp("microphone") / "silence.wav"
     return write_wav(path, np.zeros(48_000 * 4, np.float32), rate=48_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"), [("", "#start:enabled"), ("obs?speech=1&key=0123456789abcdef", "[data-shown]")]
+)
+async def test_a_page_that_came_in_part_is_loaded_again(
+    chromium: Chromium, server: LaunchedServer, path: str, wanted: str
+) -> None:
+    """A network that changes breaks off what is on its way; without one module, none of them runs."""
+    broken: list[Route] = []
+
+    async def break_off(route: Route) -> None:
+        broken.append(route)
+        await (route.abort("connectionreset") if len(broken) < 3 else route.continue_())
+
+    async with browsing(chromium, *NO_MICROPHONE) as page:
+        await page.route("**/voice.js", break_off)
+        await page.route("**/overlay.js", break_off)
+        await page.goto(server.url + path)
+        await page.wait_for_selector(wanted, timeout=PATIENCE_MS)
+    assert len(broken) >= 3
 
 
 async def test_a_caller_without_a_place_waits_in_line_and_is_admitted(chromium: Chromium, tiny_folder: Path) -> None:

@@ -42,8 +42,10 @@ window.RTCPeerConnection = class extends Usual {
 """
 
 # All that leads out of its network namespace are two TCP ports; its network card has nobody on the other end.
+# It gets no address of IPv6: that comes seconds later, and a browser breaks off loading when its network changes.
 CARD = (
     "ip link set lo up && ip link add v0 type veth peer name v1 && ip addr add 198.51.100.2/24 dev v0 && "
+    "ip link set v0 addrgenmode none && ip link set v1 addrgenmode none && "
     "ip link set v0 up && ip link set v1 up && ip route add default via 198.51.100.1"
 )
 WITHOUT_UDP = """#!/bin/sh
