@@ -45,6 +45,7 @@ from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.access import Scopes, access, audit
 from streamer.web.descriptors import door_limits
 from streamer.web.door import Door
+from streamer.web.floods import Floods
 from streamer.web.guard import guard
 from streamer.web.listen import addresses, is_loopback, listen
 from streamer.web.origins import Origins
@@ -107,7 +108,7 @@ async def _serve(options: ServeOptions, enclose: Enclose | None, store: PhotoSto
     looking = [] if shared is None else [shared.middleware()]
     guarded = guard(options.host, "/obs", Origins(options.allowed_origins), public)
     tokens = asking_for_tokens(options.token_keys, rates)
-    checks = [proxies.middleware(), log.middleware(), guarded, throttled(requests), tokens]
+    checks = [proxies.middleware(), log.middleware(), guarded, throttled(requests), Floods(clock).middleware(), tokens]
     middlewares = [door.middleware(), *enclosing, *checks, public.middleware(), *looking]
     app = web.Application(middlewares=middlewares, client_max_size=limits.max_sdp_bytes)
     app.add_routes(handlers.routes())

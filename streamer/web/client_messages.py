@@ -8,6 +8,7 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from streamer.core.aio import Clock
 from streamer.session.speech.speech_protocol import Allowance
+from streamer.web.floods import FLOODED
 
 SEND_S = 5.0  # for a pong to be taken
 PINGS_PER_S, BURST = 2.0, 20.0  # a client library sends one in 20 s
@@ -38,6 +39,7 @@ class ClientMessages:
                 return None
 
     def _break_off(self) -> None:
+        self._request[FLOODED] = True
         if self._request.transport is not None:
             self._request.transport.abort()
 
