@@ -16,6 +16,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engines.runtime import Engines
 from streamer.audio.decimator import Decimator
@@ -80,6 +81,21 @@ def follows_the_sound(tiny: Engines, dot: Avatar, found: Performance, sound: Sam
     assert compared > 15
 
 
+def found_again(live: NDArray[np.float64], played: NDArray[np.float64]) -> list[float]:
+    """How alike each 0.1 s of what was heard live and what is played at most 0.2 s from there are, 1 being the same.
+
+    Live, a program that is held up skips what the recording has.
+    """
+    live, played, piece, apart = live[::4], played[::4], RATE // 40, RATE // 20
+    found = []
+    for start in range(apart, min(len(live), len(played)) - piece - apart, piece):
+        said, about = live[start : start + piece], played[start - apart : start + piece + apart]
+        energy = np.convolve(about**2, np.ones(piece), "valid") * (said @ said)
+        if energy.min() > 0:
+            found.append(float((np.correlate(about, said, "valid") / np.sqrt(energy)).max()))
+    return found
+
+
 @pytest.mark.process
 def test_a_microphone_is_recorded_until_the_program_ends(
     tiny_folder: Path, tiny: Engines, dot: Avatar, tmp_path: Path
@@ -118,8 +134,7 @@ def test_a_microphone_is_recorded_until_the_program_ends(
     length = min(len(shown), len(played))
     assert np.abs(shown[:length].astype(int) - played[:length]).mean() < 3.0
     loud, heard = (np.concatenate(list(read_stereo(path)))[:, 0].astype(float) for path in (live, video))
-    same = min(len(loud), len(heard))
-    assert np.corrcoef(loud[:same], heard[:same])[0, 1] > 0.98
+    assert np.median(found_again(loud, heard)) > 0.98
 
 
 @pytest.mark.process
