@@ -27,6 +27,7 @@ const OF_THE_PORTRAIT = ["server", "token", "avatar", "background"];
 const OF_THE_CALL = ["server", "token", "avatar", "background", "mode", "size", "energy", "emotion", "intensity"];
 const OF_THE_PAGE = ["alt", "microphone", "muted", "volume"];
 const REFUSED_MS = 3_000; // in which the server refuses what it was steered to
+const GREETING_MS = 8_000; // of a call's control line, whose greeting says what a face can be steered to
 
 export class AvatarView extends HTMLElement {
   static observedAttributes = [...new Set([...OF_THE_PORTRAIT, ...OF_THE_CALL, ...OF_THE_PAGE])];
@@ -202,12 +203,16 @@ export class AvatarView extends HTMLElement {
   }
 
   /** Do as the attributes say now: within the call where the face can be steered to it, else by another call. */
-  #settle() {
+  #settle(late = false) {
     const changed = [...this.#changed];
     this.#changed.clear();
     if (!this.isConnected) return;
     if (changed.some((name) => OF_THE_PORTRAIT.includes(name))) this.#showPortrait();
     if (!this.active) return;
+    if (this.#state === "live" && this.#control.awaited && !late) {
+      for (const name of changed) this.#changed.add(name); // until it is known what can be done within the call
+      return void setTimeout(() => this.#changed.size && this.#settle(true), GREETING_MS);
+    }
     const messages = this.#state === "live" ? steering(this, changed, this.#control.can) : null;
     if (!messages) {
       this.#call.stop();
@@ -287,6 +292,7 @@ export class AvatarView extends HTMLElement {
   }
 
   #take(event) {
+    if (event.type === "hello" && this.#changed.size) this.#settle();
     if (event.type === "error" && performance.now() - this.#steered < REFUSED_MS) {
       this.#steered = -Infinity;
       this.#call.stop();

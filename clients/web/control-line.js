@@ -19,6 +19,11 @@ export class ControlLine {
     return this.#can;
   }
 
+  /** Whether it is open or opens, and the server has not greeted yet. */
+  get awaited() {
+    return this.#carrier !== null && !this.#can.length;
+  }
+
   /** `session`: of a call, `token`: for its server. */
   open({ location, channel }, token) {
     if (this.#carrier) return;
