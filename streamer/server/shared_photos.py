@@ -82,9 +82,7 @@ class _Visitor:
 class SharedPhotos:
     """Of one server. See `own_photos.Photos`."""
 
-    limits = replace(
-        PhotoLimits(), avatars=10_000, each=MOST_EACH
-    )  # a machine's disk has those of many; KEPT are loaded
+    limits = replace(PhotoLimits(), avatars=10_000, each=MOST_EACH)  # a disk has those of many; KEPT are loaded
 
     def __init__(
         self,
@@ -151,6 +149,7 @@ class SharedPhotos:
 
         @web.middleware
         async def looked(request: web.Request, handler: Handler) -> web.StreamResponse:
+            """Where the store does not answer, go on with what was known before."""
             grant = grant_of(request)
             if request.path in OPENING and request.method == hdrs.METH_POST:
                 self._of(self._store.visitor(grant.owner))

@@ -8,15 +8,30 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from streamer.core.aio import Clock
 from streamer.session.speech.speech_protocol import Allowance
+from streamer.web.access import SUBPROTOCOL
 from streamer.web.floods import FLOODED
 
+HEARTBEAT_S = 15.0  # a client that does not answer a ping within half of it is gone
 SEND_S = 5.0  # for a pong to be taken
 PINGS_PER_S, BURST = 2.0, 20.0  # a client library sends one in 20 s
 DATA = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
+def plain_socket(most_bytes: int) -> web.WebSocketResponse:
+    """A socket whose messages are not compressed, so that their announced size, `most_bytes` at most, is the real one;
+    pings are for its reader to count and answer."""
+    return web.WebSocketResponse(
+        max_msg_size=most_bytes,
+        compress=False,
+        heartbeat=HEARTBEAT_S,
+        timeout=1.0,
+        autoping=False,
+        protocols=(SUBPROTOCOL,),
+    )
+
+
 class ClientMessages:
-    """Reads a socket that was made with `autoping=False`."""
+    """Reads a `plain_socket`."""
 
     def __init__(self, request: web.Request, socket: web.WebSocketResponse, clock: Clock) -> None:
         self._request, self._socket, self._clock = request, socket, clock

@@ -8,10 +8,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from streamer.core.aio import MonotonicClock, until_first
 from streamer.session.control_client import ControlClient, Controlled, Refused
-from streamer.web.access import SUBPROTOCOL
-from streamer.web.client_messages import ClientMessages
+from streamer.web.client_messages import ClientMessages, plain_socket
 
-HEARTBEAT_S = 15.0
 MOST_BYTES = 8 * 1024  # of a message, refused when it is announced
 MOST_REASON = 120
 MOST_CLIENTS = 8  # of a session
@@ -27,14 +25,7 @@ async def serve_control(session: Controlled, request: web.Request, able: Sequenc
     control = session.control
     if control.clients >= MOST_CLIENTS:
         raise web.HTTPServiceUnavailable(text=f"{MOST_CLIENTS} clients control this session already\n")
-    socket = web.WebSocketResponse(
-        max_msg_size=MOST_BYTES,
-        compress=False,
-        heartbeat=HEARTBEAT_S,
-        timeout=1.0,
-        autoping=False,
-        protocols=(SUBPROTOCOL,),
-    )
+    socket = plain_socket(MOST_BYTES)
     control.clients += 1
     try:
         return await _served(session, request, socket, able)

@@ -27,6 +27,7 @@ class Floods:
 
         @web.middleware
         async def watched(request: web.Request, handler: Handler) -> web.StreamResponse:
+            """Raises HTTPTooManyRequests."""
             if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
                 return await handler(request)
             address = address_of(request)

@@ -18,11 +18,9 @@ from streamer.core.aio import Clock, until_first
 from streamer.core.frames import FloatArray
 from streamer.core.rates import FPS, FRAME_MS
 from streamer.session.numbers import NumberNames, Numbers, NumbersFrame
-from streamer.web.access import SUBPROTOCOL
-from streamer.web.client_messages import ClientMessages
+from streamer.web.client_messages import ClientMessages, plain_socket
 
 VERSION = 1
-HEARTBEAT_S = 15.0
 SEND_S = 5.0
 MOST_WAITING = 2 * FPS  # frames that a client did not read
 RATES = (FPS, 30, 50, 60)  # Hz
@@ -92,14 +90,7 @@ class NumbersSocket:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Until the client or the session ends."""
-        socket = web.WebSocketResponse(
-            max_msg_size=MOST_BYTES,
-            compress=False,
-            heartbeat=HEARTBEAT_S,
-            timeout=1.0,
-            autoping=False,
-            protocols=(SUBPROTOCOL,),
-        )
+        socket = plain_socket(MOST_BYTES)
         await socket.prepare(request)
         tell = self._tell
         self._numbers.watch(tell)

@@ -30,11 +30,10 @@ from streamer.session.speech.speech_protocol import (
     render_error,
     render_hello,
 )
-from streamer.web.access import SUBPROTOCOL
+from streamer.web.client_messages import plain_socket
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_S = 15.0  # a client that does not answer a ping within half of it is gone
 MOST_REASON = 120  # bytes of a reason in a close frame, which holds 123
 SEND_S = 5.0  # for one event to be taken
 
@@ -87,15 +86,7 @@ class SpeechSocket:
         Raises:
             SessionError: another client speaks for this session.
         """
-        # No compression: the announced size is the real one. Pings are answered here, where they are counted.
-        socket = web.WebSocketResponse(
-            max_msg_size=self._limits.message_bytes,
-            compress=False,
-            heartbeat=HEARTBEAT_S,
-            timeout=1.0,
-            autoping=False,
-            protocols=(SUBPROTOCOL,),
-        )
+        socket = plain_socket(self._limits.message_bytes)
         self._session.speech.attach(self._tell)
         try:
             await socket.prepare(request)

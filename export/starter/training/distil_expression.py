@@ -14,9 +14,8 @@ from __future__ import annotations
 import argparse
 import copy
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from export.starter.training.expression_net import (
     renormalise,
 )
 from export.starter.training.hearings import Hearing, HearingPool, Hearings
-from export.starter.training.train_expression import NORM_WINDOWS, follow, loss_of
+from export.starter.training.train_expression import NORM_WINDOWS, Progress, Training, follow, learn, loss_of
 from export.starter.voices.visemes import FIELDS
 
 STEPS, UNHEARD, SHARE = 1250, 3, 0.5
@@ -49,28 +48,24 @@ CLEAN_SHARE = 2 / 3  # of the runs
 RATE, FRONT_SHARE, WARM_UP = 2e-4, 0.25, 100
 SMOOTH_AVERAGE = 0.997  # of the weights, per step
 REACHED_WEIGHT = 0.5  # of what is shown of the fields that are reached or not
-REPORT_EVERY, SAVE_EVERY = 100, 250  # steps
-
+SAVE_EVERY = 250  # steps
 
 _KEPT = ("net", "average", "begun", "optimiser")
 
 
 @dataclass
-class Distillation:
+class Distillation(Training):
     """A student under way: `net` learns, `average` follows and is what comes of it."""
 
-    net: FieldNet
-    average: FieldNet
-    begun: FieldNet  # with the teacher's weights
-    optimiser: torch.optim.Optimizer
-    step: int = 0
+    begun: FieldNet = field(kw_only=True)  # with the teacher's weights
 
     @classmethod
     def of(cls, teacher: FieldNet, unheard: int) -> Distillation:
         """Begin with the teacher's weights."""
         net = FieldNet(unheard).eval()
         net.load_state_dict(teacher.state_dict())
-        return cls(net, copy.deepcopy(net), copy.deepcopy(net), torch.optim.AdamW(cls._groups(net), weight_decay=0.0))
+        optimiser = torch.optim.AdamW(cls._groups(net), weight_decay=0.0)
+        return cls(net, copy.deepcopy(net), optimiser, begun=copy.deepcopy(net))
 
     @staticmethod
     def _groups(net: FieldNet) -> list[dict[str, Any]]:
@@ -116,7 +111,7 @@ def distil(
     Norms keep their statistics, and nothing is dropped out: the copy is to be the same network.
     """
     rng, weights = np.random.default_rng(seed), field_weights()
-    began, first, running = time.monotonic(), state.step, 0.0
+    progress = Progress(state.step, steps)
     while state.step < steps:
         if state.step % FRESH_EVERY == 0:
             pool.add(next(fresh))
@@ -127,17 +122,8 @@ def distil(
         mel = batch.mel.to(memory_format=torch.channels_last)  # half again as fast on a CPU
         predicted = state.net.forward_runs(mel, batch.starts)
         loss = loss_of(predicted, batch.target, weights) + REACHED_WEIGHT * reached_loss(predicted, batch.target)
-        state.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        state.optimiser.step()
-        state.step += 1
-        follow(state.average, state.net, min(SMOOTH_AVERAGE, state.step / (state.step + 20)))
-        running += loss.item()
-        if state.step % REPORT_EVERY == 0:
-            pace = (time.monotonic() - began) / (state.step - first)
-            print(f"step {state.step}/{steps}  loss {running / REPORT_EVERY:.4f}  {pace * 1000:.0f} ms a step, "
-                  f"{(steps - state.step) * pace / 60:.0f} min left", file=sys.stderr, flush=True)  # fmt: skip
-            running = 0.0
+        learn(state, loss, SMOOTH_AVERAGE)
+        progress.note(state.step, loss.item())
         if state.step % SAVE_EVERY == 0 or state.step == steps:
             state.save(save_to)
 

@@ -92,29 +92,46 @@ def _error(predicted: Tensor, target: Tensor) -> Tensor:
 
 def train(state: Training, batches: Iterator[Batch], steps: int, rate: float, checkpoint: Path) -> None:
     """Train to `steps` with a one-cycle learning rate, saving and reporting regularly."""
-    weights, began, first, running = field_weights(), time.monotonic(), state.step, 0.0
+    weights, progress = field_weights(), Progress(state.step, steps)
     state.net.train()
     while state.step < steps:
         mel, starts, target = next(batches)
-        progress = state.step / steps
+        fall = 0.5 + 0.5 * np.cos(np.pi * state.step / steps)
         for group in state.optimiser.param_groups:
-            group["lr"] = float(rate * min(1.0, state.step / 200) * (0.5 + 0.5 * np.cos(np.pi * progress)) + 1e-6)
+            group["lr"] = float(rate * min(1.0, state.step / 200) * fall + 1e-6)
         varied = vary_features(mel).to(memory_format=torch.channels_last)  # half again as fast on a CPU
         loss = loss_of(state.net.forward_runs(varied, starts), target, weights)
-        state.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        state.optimiser.step()
-        state.step += 1
-        follow(state.average, state.net, min(SMOOTH_AVERAGE, state.step / (state.step + 20)))
-        running += loss.item()
-        if state.step % REPORT_EVERY == 0:
-            pace = (time.monotonic() - began) / (state.step - first)
-            left = (steps - state.step) * pace / 60
-            print(f"step {state.step}/{steps}  loss {running / REPORT_EVERY:.4f}  {pace * 1000:.0f} ms a step, "
-                  f"{left:.0f} min left", file=sys.stderr, flush=True)  # fmt: skip
-            running = 0.0
+        learn(state, loss, SMOOTH_AVERAGE)
+        progress.note(state.step, loss.item())
         if state.step % SAVE_EVERY == 0 or state.step == steps:
             state.save(checkpoint)
+
+
+def learn(state: Training, loss: Tensor, memory: float) -> None:
+    """Make one step to lower a loss; the average keeps `memory` of itself, and less in the first steps."""
+    state.optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.optimiser.step()
+    state.step += 1
+    follow(state.average, state.net, min(memory, state.step / (state.step + 20)))
+
+
+class Progress:
+    """Says every REPORT_EVERY steps how training goes, and how long it will take."""
+
+    def __init__(self, first: int, steps: int) -> None:
+        self._first, self._steps = first, steps
+        self._began, self._sum = time.monotonic(), 0.0
+
+    def note(self, step: int, loss: float) -> None:
+        """One more step is done."""
+        self._sum += loss
+        if step % REPORT_EVERY:
+            return
+        pace = (time.monotonic() - self._began) / (step - self._first)
+        left = f"{pace * 1000:.0f} ms a step, {(self._steps - step) * pace / 60:.0f} min left"
+        print(f"step {step}/{self._steps}  loss {self._sum / REPORT_EVERY:.4f}  {left}", file=sys.stderr, flush=True)
+        self._sum = 0.0
 
 
 @torch.no_grad()

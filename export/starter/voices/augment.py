@@ -179,12 +179,7 @@ def channel(rng: np.random.Generator, sound: Sound, babble: Sound | None = None)
         sound = add_noise(sound, babble, rng.uniform(12, 30))
     if rng.random() < 0.12:
         sound = band_limit(rng, sound)
-    sound = to_peak(sound, -30 * rng.beta(1.0, 2.2))
-    if rng.random() < 0.06:
-        sound = np.clip(sound * rng.uniform(1.5, 4), -0.9, 0.9).astype(np.float32)
-    if rng.random() < 0.2:
-        sound = through_opus(sound, int(rng.choice([12000, 16000, 24000, 32000])))
-    return sound
+    return _sent(rng, to_peak(sound, -30 * rng.beta(1.0, 2.2)), clipped=0.06, coded=0.2)
 
 
 def disturb(rng: np.random.Generator, sound: Sound, babble: Sound | None = None) -> Sound:
@@ -203,9 +198,13 @@ def disturb(rng: np.random.Generator, sound: Sound, babble: Sound | None = None)
         sound = add_noise(sound, babble, rng.uniform(6, 30))
     if rng.random() < 0.1:
         sound = band_limit(rng, sound)
-    sound = to_peak(sound, -36 * rng.beta(1.0, 2.0))
-    if rng.random() < 0.05:
+    return _sent(rng, to_peak(sound, -36 * rng.beta(1.0, 2.0)), clipped=0.05, coded=0.05)
+
+
+def _sent(rng: np.random.Generator, sound: Sound, clipped: float, coded: float) -> Sound:
+    """Clip and encode, each with that probability."""
+    if rng.random() < clipped:
         sound = np.clip(sound * rng.uniform(1.5, 4), -0.9, 0.9).astype(np.float32)
-    if rng.random() < 0.05:
+    if rng.random() < coded:
         sound = through_opus(sound, int(rng.choice([12000, 16000, 24000, 32000])))
     return sound
