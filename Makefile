@@ -23,11 +23,12 @@ LIVE ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 # Live sound and video leave the processor idle for half of the time: LIVE files of tests that start a process run at a
 # time, in the order in which they are found (the longest come first), and those without a process take what is left.
+# Once the others are through these yield no longer (where that is allowed): beside busy programs nothing would be left.
 define RUN_TESTS
 @quick=$$(mktemp); nice -n 19 $(BIN)/python -m pytest -m "not process" -p no:cacheprovider >$$quick 2>&1 & pid=$$!; \
 trap 'kill $$pid 2>/dev/null; rm -f $$quick' EXIT; trap 'exit 130' INT TERM; \
 $(BIN)/python -m pytest -m process --numprocesses $(LIVE) --dist loadfile --no-loadscope-reorder; live=$$?; \
-wait $$pid; rest=$$?; pid=; cat $$quick; exit $$((live + rest))
+renice -n $$(nice) -g $$(ps -o pgid= -p $$pid) >/dev/null 2>&1; wait $$pid; rest=$$?; pid=; cat $$quick; exit $$((live + rest))
 endef
 
 .DEFAULT_GOAL := help

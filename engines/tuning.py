@@ -94,8 +94,8 @@ def _all_by(backend: str, tuned: Sequence[TunedGraph]) -> list[TunedGraph] | Non
     """The same graphs, each in the best way of one library; None where it cannot compute one of them."""
     found = []
     for graph in tuned:
-        trials = [trial for trial in graph.trials if trial.way.backend == backend and trial.fault is None]
-        if not trials:
+        trials = [trial for trial in graph.trials if trial.way.backend == backend]
+        if all(trial.fault for trial in trials):
             return None
         found.append(replace(graph, chosen=choose(trials)))
     return found
@@ -199,9 +199,11 @@ def _time(running: Mapping[Way, GraphRequest]) -> dict[Way, float]:
 def choose(trials: Sequence[Trial], least_gain_ms: float = LEAST_GAIN_MS) -> Way:
     """The first way, which is float32, or the fastest where that gains more than chance; further threads count extra.
 
-    Float32 is among the trials of every number of threads and library, so nothing slower than it is chosen.
+    Float32 is among the trials of every number of threads and library, so nothing slower than it is chosen. A way
+    that dropped out has no time, and is none of those to choose from.
     """
-    first, best = trials[0], min(trials, key=_cost)
+    usable = [trial for trial in trials if trial.fault is None]
+    first, best = usable[0], min(usable, key=_cost)
     gain = _cost(first) - _cost(best)
     return best.way if gain > max(LEAST_GAIN * _cost(first), least_gain_ms) else first.way
 

@@ -69,6 +69,13 @@ def test_a_small_gain_counts_where_it_is_had_in_every_session() -> None:
     assert [str(choose(trials)), str(choose(trials, 0.05))] == ["ov fp32 x1", "ort fp32 x1"]
 
 
+def test_what_dropped_out_is_not_chosen_for_taking_no_time() -> None:
+    fault = replace(trial("lacking fp32 1", 0.0), fault="this processor lacks something")
+    for least_gain_ms in (0.0, 0.05):
+        assert str(choose([trial("ov fp32 1", 1.0), fault], least_gain_ms)) == "ov fp32 x1"
+        assert str(choose([fault, trial("ov fp32 1", 1.0)], least_gain_ms)) == "ov fp32 x1"
+
+
 @pytest.mark.parametrize(
     ("graphs", "chosen"),
     [
