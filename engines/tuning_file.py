@@ -1,7 +1,8 @@
 """What was measured on this machine, kept for the next start.
 
 The file holds a few entries, each for one processor, the libraries' versions, one family as it is and a number of
-threads. A file that cannot be read is measured anew, and written over.
+threads. A file that cannot be read is measured anew, and written over. What was measured while other programs held the
+processors is used, and measured again the next time, a few times at most.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from engines.runtime import Way
 from engines.tuning import TunedGraph
 
 FORMAT = 1
-RULES = 2  # by which ways are chosen: what was chosen by others is measured anew
+RULES = 3  # by which ways are chosen: what was chosen by others is measured anew
 MOST_ENTRIES = 16
+MOST_DISTURBED = 3  # times in a row: a machine that is always busy keeps what it has
 LIBRARIES = ("openvino", "onnxruntime")
 
 
@@ -40,6 +42,7 @@ class _Entry(msgspec.Struct):
     family: str
     processor: str
     graphs: dict[str, _Way]
+    disturbed: int = 0  # times in a row that the measurement was, up to this one
 
 
 class _File(msgspec.Struct):
@@ -66,19 +69,21 @@ def key_of(manifest: Manifest, threads: int) -> str:
 
 
 def read(path: Path, key: str) -> dict[str, Way] | None:
-    """The ways kept under a key, by graph; None where there are none."""
-    for entry in _entries(path):
-        if entry.key == key:
-            return {name: Way(way.backend, way.precision, way.threads) for name, way in entry.graphs.items()}
-    return None
+    """The ways kept under a key, by graph; None where there are none, or they are worth another measurement."""
+    entry = _entry(path, key)
+    if entry is None or 0 < entry.disturbed < MOST_DISTURBED:
+        return None
+    return {name: Way(way.backend, way.precision, way.threads) for name, way in entry.graphs.items()}
 
 
-def write(path: Path, key: str, manifest: Manifest, tuned: Sequence[TunedGraph]) -> None:
-    """Keep what was measured; the oldest of too many entries goes. Raises OSError."""
+def write(path: Path, key: str, manifest: Manifest, tuned: Sequence[TunedGraph], *, disturbed: bool = False) -> None:
+    """Keep what was measured; the oldest of too many entries goes. disturbed: beside busy programs. Raises OSError."""
+    before = _entry(path, key)
+    times = 1 + (before.disturbed if before else 0) if disturbed else 0
     graphs = {graph.name: _kept(graph) for graph in tuned}
     others = [entry for entry in _entries(path) if entry.key != key][-MOST_ENTRIES + 1 :]
     path.parent.mkdir(parents=True, exist_ok=True)
-    entry = _Entry(key, manifest.family, processor(), graphs)
+    entry = _Entry(key, manifest.family, processor(), graphs, times)
     json_file.write(path, _File(FORMAT, (*others, entry)))
 
 
@@ -90,6 +95,10 @@ def ways_of(tuned: Sequence[TunedGraph]) -> Mapping[str, Way]:
 def _kept(graph: TunedGraph) -> _Way:
     ms = next(trial.ms for trial in graph.trials if trial.way == graph.chosen)
     return _Way(graph.chosen.backend, graph.chosen.precision, graph.chosen.threads, round(ms, 3))
+
+
+def _entry(path: Path, key: str) -> _Entry | None:
+    return next((entry for entry in _entries(path) if entry.key == key), None)
 
 
 def _entries(path: Path) -> tuple[_Entry, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from engines.runtime import Backend, Engines, Way, cpu_backends
 from engines.tuning import Trial, TunedGraph, choose, measure, settle
 from streamer.avatar import tuned_engines
 from streamer.cli.main import main
+from streamer.core.bystanders import Bystanders
 from tests.families import tiny_family
 
 
@@ -158,6 +160,35 @@ def test_a_measurement_is_kept_for_its_family_and_number_of_threads(tiny_folder:
     assert tuning_file.read(path, f"key {2 * tuning_file.MOST_ENTRIES - 1}") is not None
 
 
+def test_what_was_measured_beside_busy_programs_is_measured_again_a_few_times(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    manifest, path = Manifest.load(tiny_folder), tmp_path / "tuning.json"
+    tuned = measure(manifest, 1, lambda _: None)
+    chosen = {graph.name: graph.chosen for graph in tuned}
+    for _ in range(tuning_file.MOST_DISTURBED - 1):
+        tuning_file.write(path, "key", manifest, tuned, disturbed=True)
+        assert tuning_file.read(path, "key") is None
+    tuning_file.write(path, "key", manifest, tuned, disturbed=True)
+    assert tuning_file.read(path, "key") == chosen  # it is never quiet here
+    tuning_file.write(path, "key", manifest, tuned)
+    tuning_file.write(path, "key", manifest, tuned, disturbed=True)
+    assert tuning_file.read(path, "key") is None
+    tuning_file.write(path, "key", manifest, tuned)
+    assert tuning_file.read(path, "key") == chosen
+
+
+@pytest.mark.parametrize(("taken", "again"), [(0.0, False), (0.2, False), (64.0, True)])
+def test_a_machine_is_measured_again_where_the_processors_were_taken(
+    tiny_folder: Path, taken: float, again: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = Manifest.load(tiny_folder)
+    tuned_engines.tune(manifest, os.cpu_count() or 1, others=lambda: Bystanders(lambda: taken))
+    known = tuning_file.read(tuned_engines.tuning_path(), tuning_file.key_of(manifest, os.cpu_count() or 1))
+    assert (known is None) == again
+    assert ("other programs held 6" in caplog.text) == again
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"format": 99}', '{"format": 1, "entries": [{"key": 1}]}'])
 def test_a_damaged_file_is_measured_anew(tmp_path: Path, content: str) -> None:
     path = tmp_path / "tuning.json"
@@ -170,7 +201,9 @@ def test_the_first_start_measures_and_the_next_does_not(tiny_folder: Path, monke
     monkeypatch.delenv(tuned_engines.TUNING_VARIABLE)
     manifest, told = Manifest.load(tiny_folder), list[str]()
     results = []
-    for _ in range(2):
+    for start in range(2):
+        if start:  # as it is kept on a quiet machine
+            tuned_engines.tune(manifest, 1, others=lambda: Bystanders(lambda: 0.0))
         with tuned_engines.open_engines(manifest, 1, tell=told.append) as engines:
             mel = np.zeros(smallest_shape(manifest.stage("expression").inputs["mel"]), np.float32)
             results.append(engines["expression"].infer({"mel": mel})["expression"])
