@@ -63,8 +63,8 @@ lint: dev  ## check style, layers of imports, and types
 bench: setup  ## measure live conversations; JSON=bench.json SESSIONS=1,2|auto SIZES=256,512 SECONDS_EACH=20 LOSS=0,1
 	$(BIN)/avatar bench --sessions $(SESSIONS) --size $(SIZES) --seconds $(SECONDS_EACH) --loss $(LOSS) --json $(JSON)
 
-latency: dev  ## microphone to picture and to sound in a real browser (Chromium, headless)
-	$(BIN)/python -m tests.measure.browser_latency
+latency: dev  ## microphone to picture and to sound in a real browser (headless); BROWSERS="chromium firefox"
+	$(BIN)/python -m tests.measure.browser_latency $(addprefix --browser ,$(BROWSERS))
 
 media: dev  ## make the moving picture of the README anew, from the shipped characters
 	$(BIN)/python -m tests.measure.media

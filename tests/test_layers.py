@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("streamer", "engines", "export", "clients")
 EXPORT_MAY_IMPORT = {"core", "audio", "vision", "avatar", "stages", "pipeline"}
+
+
+MOST_MODULES = 20  # of one folder
 
 
 @pytest.fixture
@@ -101,3 +105,9 @@ def test_every_package_is_allowed_or_forbidden_to_export() -> None:
         if not path.stem.startswith("_") and (path.suffix == ".py" or (path / "__init__.py").is_file())
     }
     assert forbidden == packages - EXPORT_MAY_IMPORT
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_folder_has_more_modules_than_are_read_at_once(package: str) -> None:
+    modules = Counter(path.parent for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py")
+    assert {str(folder.relative_to(ROOT)): n for folder, n in modules.items() if n > MOST_MODULES} == {}

@@ -9,7 +9,7 @@ import io
 from pathlib import Path
 from typing import BinaryIO
 
-from streamer.core.signals import called_from_c
+from streamer.core.system.signals import called_from_c
 
 CAPTURE = b"OggS"
 HEADER = 27  # bytes before the segment table; [5] has flags, [26] the number of segments

@@ -18,7 +18,7 @@ from engines.runtime import Engines, Way
 from engines.tuning import TunedGraph
 from streamer.avatar.bundle import PREPARING
 from streamer.avatar.catalogue import home_folder
-from streamer.core.bystanders import Bystanders
+from streamer.core.system.bystanders import Bystanders
 
 TUNING_VARIABLE, OFF = "AVATAR_TUNING", "off"
 FREE = 0.3  # processors that may be missing to those that the engines want

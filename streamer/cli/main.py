@@ -18,7 +18,7 @@ from streamer.cli import settings
 from streamer.core import log
 from streamer.core.console import note, show_anything
 from streamer.core.errors import AvatarError
-from streamer.core.signals import terminable
+from streamer.core.system.signals import terminable
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143  # by SIGINT, by SIGTERM: the shells' convention

@@ -21,13 +21,13 @@ from streamer.cluster.nodes.ray_actors import ClusterSettings, find_controller, 
 from streamer.cluster.nodes.ray_directory import RayDirectory
 from streamer.cluster.nodes.ray_nodes import connect, node
 from streamer.cluster.scaling import CORES
-from streamer.cluster.shelf import Shelf
+from streamer.cluster.shelves.shelf import Shelf
 from streamer.cluster.signed import Signer
 from streamer.cluster.table import table
 from streamer.core.aio import MonotonicClock, until_first
 from streamer.core.console import say
 from streamer.core.errors import ConfigError
-from streamer.core.signals import stop_event
+from streamer.core.system.signals import stop_event
 
 CALL_S = 10.0
 LOOK_S = 1.0

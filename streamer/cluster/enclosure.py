@@ -29,8 +29,8 @@ from streamer.core.aio import Clock
 from streamer.core.errors import StoreError
 from streamer.core.rates import FRAME_MS
 from streamer.server.peer_session import Session
+from streamer.server.photos.shared_photos import SharedPhotos
 from streamer.server.registry import Lobby
-from streamer.server.shared_photos import SharedPhotos
 from streamer.session.lateness import worst_of
 
 PASS_HEADER = "Avatar-Cluster"

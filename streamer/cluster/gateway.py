@@ -32,8 +32,8 @@ from streamer.core.limits import Limits
 from streamer.server.admission.places import NoRoomError
 from streamer.server.admission.waiting_line import TICKET
 from streamer.server.assets import ASSETS, WEB
+from streamer.server.photos.shared_photos import OWNER_HEADER
 from streamer.server.routes.session_handlers import NO_SESSION, WATCH_HEADER, unavailable
-from streamer.server.shared_photos import OWNER_HEADER
 from streamer.web.access import grant_of, token_of
 from streamer.web.throttle import address_of, forwarded_for
 

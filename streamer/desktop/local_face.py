@@ -23,7 +23,7 @@ from streamer.core.frames import ByteArray
 from streamer.core.letterbox import Fit
 from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions, RecordOptions, any_seed
 from streamer.core.rates import FPS
-from streamer.core.signals import stop_event
+from streamer.core.system.signals import stop_event
 from streamer.desktop.local_session import LocalSession
 from streamer.desktop.recorded_video import RecordedVideo
 from streamer.desktop.sources import FileSource, NoMicrophone

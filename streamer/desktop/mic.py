@@ -11,7 +11,7 @@ from streamer.core.aio import MonotonicClock
 from streamer.core.console import say, show
 from streamer.core.letterbox import Fit
 from streamer.core.options import NOTHING, RecordOptions
-from streamer.core.signals import stop_event
+from streamer.core.system.signals import stop_event
 from streamer.desktop.ends import Ends
 from streamer.desktop.local_face import (
     FaceChoice,

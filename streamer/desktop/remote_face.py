@@ -21,7 +21,7 @@ from streamer.core.console import say
 from streamer.core.errors import BundleError, SessionError
 from streamer.core.frames import ByteArray
 from streamer.core.options import PLAIN_FACE, FaceOptions
-from streamer.core.signals import stop_event
+from streamer.core.system.signals import stop_event
 from streamer.desktop.ends import Ends
 from streamer.desktop.presenter import Note
 from streamer.desktop.remote_session import LARGEST_SIDE, RemoteOptions, RemoteSession

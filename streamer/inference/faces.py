@@ -12,8 +12,8 @@ from streamer.avatar.catalogue import default_name, find_avatar, list_avatars
 from streamer.avatar.frame_size import LIVE_PIXELS
 from streamer.avatar.matte import matte_of
 from streamer.core.errors import BundleError
-from streamer.core.memory import give_back
 from streamer.core.options import PipelineOptions
+from streamer.core.system.memory import give_back
 from streamer.pipeline import CoefficientStream, Engines, FaceRenderer
 
 KEPT = 3  # in memory; sessions keep what they show whatever leaves it

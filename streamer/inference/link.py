@@ -20,7 +20,7 @@ from typing import Protocol
 
 from streamer.core.frames import ByteArray
 from streamer.core.limits import WorkerLimits
-from streamer.core.signals import sigint_blocked
+from streamer.core.system.signals import sigint_blocked
 from streamer.inference.frame_ring import FrameRing
 from streamer.inference.messages import FrameReady, FromWorker, Sound, Stop, ToWorker, WorkerSettings
 from streamer.inference.process import run

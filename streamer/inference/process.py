@@ -23,7 +23,7 @@ from streamer.core.errors import AvatarError
 from streamer.core.frames import CoefficientWindow
 from streamer.core.options import PipelineOptions
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME
-from streamer.core.signals import leave_to_the_program
+from streamer.core.system.signals import leave_to_the_program
 from streamer.inference.bare_face import BareFace
 from streamer.inference.faces import Faces
 from streamer.inference.frame_ring import FrameRing

@@ -7,7 +7,7 @@ import multiprocessing
 import pickle
 
 from streamer.core.errors import MediaError
-from streamer.core.signals import sigint_blocked
+from streamer.core.system.signals import sigint_blocked
 from streamer.output.muxer import MuxerJob
 from streamer.output.process import Ended, FromMuxer, Opened, ToMuxer, run
 

@@ -17,7 +17,7 @@ from types import FrameType
 from streamer.audio.format import Samples
 from streamer.core.errors import MediaError
 from streamer.core.frames import ByteArray
-from streamer.core.signals import leave_to_the_program
+from streamer.core.system.signals import leave_to_the_program
 from streamer.output.muxer import Muxer, MuxerJob
 
 TERMINATED_S = 5.0  # from SIGTERM on, in which the program is waited for

@@ -21,7 +21,7 @@ from streamer.core.errors import MediaError
 from streamer.core.frames import Coefficients, CoefficientWindow, FloatArray
 from streamer.core.options import FaceOptions
 from streamer.core.rates import FPS
-from streamer.core.signals import interruptible
+from streamer.core.system.signals import interruptible
 from streamer.photo.prepare import named_or_photo
 from streamer.pipeline import Avatar
 from streamer.recording.performance import Performance

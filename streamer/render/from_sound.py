@@ -18,7 +18,7 @@ from streamer.core.console import remark, say, show
 from streamer.core.errors import ConfigError
 from streamer.core.frames import CoefficientWindow, FloatArray
 from streamer.core.options import PipelineOptions
-from streamer.core.signals import interruptible
+from streamer.core.system.signals import interruptible
 from streamer.photo.prepare import named_or_photo
 from streamer.pipeline import CoefficientStream
 from streamer.recording.performance import About, Performance

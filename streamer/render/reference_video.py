@@ -14,7 +14,7 @@ from streamer.core.errors import ConfigError, MediaError
 from streamer.core.frames import ByteArray, FloatArray, Script
 from streamer.core.options import DEFAULT_THREADS
 from streamer.core.rates import FPS
-from streamer.core.signals import interruptible
+from streamer.core.system.signals import interruptible
 from streamer.photo.make_avatar import read_coefficients
 from streamer.photo.sadtalker_crop import Box, crop_box
 from streamer.stages.smoothing import SavitzkyGolay

@@ -28,18 +28,18 @@ from streamer.core.aio import SWITCH_INTERVAL_S, MonotonicClock, until_first
 from streamer.core.console import note, say
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.limits import Limits, RateLimits
-from streamer.core.memory import give_back
 from streamer.core.options import RecordOptions
-from streamer.core.signals import stop_event
+from streamer.core.system.memory import give_back
+from streamer.core.system.signals import stop_event
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
 from streamer.recording.recorder import Recordings
 from streamer.server.admission.capacity import MOST_SESSIONS
 from streamer.server.options import ServeOptions
+from streamer.server.photos.shared_photos import PhotoStore, SharedPhotos
 from streamer.server.registry import Lobby
 from streamer.server.routes.handlers import Handlers
 from streamer.server.routes.scopes import SCOPES
-from streamer.server.shared_photos import PhotoStore, SharedPhotos
 from streamer.stages import face_options
 from streamer.stages.lookahead import live_lookahead_ms
 from streamer.web.access import Scopes, access, audit

@@ -24,7 +24,7 @@ from streamer.cluster.gateway_server import GatewayOptions, gateway
 from streamer.cluster.messages import Report
 from streamer.cluster.nodes.worker_main import WorkerSettings
 from streamer.cluster.nodes.worker_process import WorkerProcess, new_name
-from streamer.cluster.photo_shelf import PhotoShelf
+from streamer.cluster.shelves.photo_shelf import PhotoShelf
 from streamer.cluster.signed import Signer
 from streamer.core.errors import EngineError, SessionError
 from streamer.measure.caller import Caller

@@ -18,7 +18,7 @@ from engines.runtime import Backend, Engines, Way, cpu_backends
 from engines.tuning import Trial, TunedGraph, choose, measure, settle
 from streamer.avatar import tuned_engines
 from streamer.cli.main import main
-from streamer.core.bystanders import Bystanders
+from streamer.core.system.bystanders import Bystanders
 from tests.families import tiny_family
 
 

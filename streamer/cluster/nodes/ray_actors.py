@@ -25,7 +25,7 @@ from streamer.cluster.messages import Report, View
 from streamer.cluster.nodes.worker_main import WorkerSettings, read_path
 from streamer.cluster.nodes.worker_process import WorkerProcess, new_name
 from streamer.cluster.scaling import Scaler, Share, actor_of, fitting, too_many
-from streamer.cluster.shelf import Shelf
+from streamer.cluster.shelves.shelf import Shelf
 from streamer.cluster.signed import Signer
 from streamer.core.aio import MonotonicClock
 from streamer.core.errors import ConfigError, StoreError

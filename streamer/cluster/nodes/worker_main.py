@@ -25,8 +25,8 @@ from streamer.core.console import note
 from streamer.core.errors import AvatarError
 from streamer.server.app import serve
 from streamer.server.options import ServeOptions
+from streamer.server.photos.shared_photos import PhotoStore, SharedPhotos
 from streamer.server.registry import Lobby
-from streamer.server.shared_photos import PhotoStore, SharedPhotos
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ def _store(settings: WorkerSettings) -> PhotoStore | None:
     """Where visitors' photos are kept. Raises AvatarError."""
     if settings.shelf is None:
         return None
-    from streamer.cluster.photo_shelf import PhotoShelf  # it needs fsspec
+    from streamer.cluster.shelves.photo_shelf import PhotoShelf  # it needs fsspec
 
     return PhotoShelf(settings.shelf, Manifest.load(settings.options.family or SHIPPED_FAMILY), home_folder())
 

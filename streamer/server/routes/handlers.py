@@ -53,7 +53,7 @@ from streamer.server import metrics
 from streamer.server.assets import ASSETS, WEB
 from streamer.server.openapi import document
 from streamer.server.options import ServeOptions
-from streamer.server.own_photos import OwnPhotos, Photos
+from streamer.server.photos.own_photos import OwnPhotos, Photos
 from streamer.server.registry import Lobby
 from streamer.server.routes.ice_handlers import IceHandlers
 from streamer.server.routes.photo_handlers import PhotoHandlers

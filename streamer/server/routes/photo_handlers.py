@@ -20,8 +20,8 @@ from streamer.access.grant import PHOTOS
 from streamer.avatar.gallery import Gallery, Portrait
 from streamer.core.errors import BundleError, ConfigError, PhotoError, SessionError, StoreError
 from streamer.inference.worker import InferenceWorker
-from streamer.server.own_photos import Photos
-from streamer.server.photo_desk import BUSY, ChooseFaceError, PhotoDesk
+from streamer.server.photos.own_photos import Photos
+from streamer.server.photos.photo_desk import BUSY, ChooseFaceError, PhotoDesk
 from streamer.web.access import grant_of, is_asked_for
 from streamer.web.neighbour import is_another_users
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from streamer.core.priority import LAST, stand_back
+from streamer.core.system.priority import LAST, stand_back
 
 
 @pytest.mark.process

@@ -25,7 +25,7 @@ from streamer.core.aio import MonotonicClock
 from streamer.core.errors import BundleError, PhotoError
 from streamer.core.limits import PhotoLimits
 from streamer.core.names import plain_name
-from streamer.core.priority import stand_back
+from streamer.core.system.priority import stand_back
 from streamer.photo.messages import Answer, MakeAvatar, Refused
 from streamer.server.arrivals import Arrivals
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from streamer.core.bystanders import LEAST_S, Bystanders
+from streamer.core.system.bystanders import LEAST_S, Bystanders
 
 
 def _work(seconds: float) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import NAME_PATTERN, find_avatar
 from streamer.avatar.own import is_own
-from streamer.cluster.bundles import DIGEST, MOST_BYTES, digest_of, forget, leads_to, pack, point, unpack
-from streamer.cluster.store import Store
+from streamer.cluster.shelves.bundles import DIGEST, MOST_BYTES, digest_of, forget, leads_to, pack, point, unpack
+from streamer.cluster.shelves.store import Store
 from streamer.core.errors import ConfigError
 
 MOST_AVATARS = 1_000

@@ -14,8 +14,8 @@ import pytest
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import list_avatars
 from streamer.avatar.gallery import Gallery
-from streamer.cluster.bundles import pack
-from streamer.cluster.shelf import Shelf
+from streamer.cluster.shelves.bundles import pack
+from streamer.cluster.shelves.shelf import Shelf
 from streamer.core.errors import BundleError, ConfigError
 
 

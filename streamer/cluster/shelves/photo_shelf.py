@@ -22,10 +22,10 @@ from pathlib import Path
 from engines.manifest import Manifest
 from streamer.avatar.catalogue import AvatarInfo, find_avatar, write_info
 from streamer.avatar.own import retitled
-from streamer.cluster.bundles import digest_of, forget, leads_to, pack, point, unpack
-from streamer.cluster.store import Store
+from streamer.cluster.shelves.bundles import digest_of, forget, leads_to, pack, point, unpack
+from streamer.cluster.shelves.store import Store
 from streamer.core.errors import BundleError, StoreError
-from streamer.server.shared_photos import MOST_EACH
+from streamer.server.photos.shared_photos import MOST_EACH
 
 MOST_BYTES = 64 << 20  # of one photo's bundle
 MOST_SEEN = 50  # visitors, by who sees all

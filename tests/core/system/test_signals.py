@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from streamer.core.signals import called_from_c, interruptible, terminable
+from streamer.core.system.signals import called_from_c, interruptible, terminable
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -17,7 +17,7 @@ from streamer.avatar.catalogue import list_avatars
 from streamer.avatar.gallery import Gallery
 from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
-from streamer.server.retention import expire
+from streamer.server.photos.retention import expire
 from tests.families import tiny_family
 from tests.waiting import eventually
 

@@ -11,7 +11,7 @@ from streamer.avatar.gallery import Gallery
 from streamer.avatar.own import remove_avatar, rename_avatar
 from streamer.core.limits import PhotoLimits
 from streamer.inference.worker import InferenceWorker
-from streamer.server.retention import expire
+from streamer.server.photos.retention import expire
 
 
 class Photos(Protocol):

@@ -11,8 +11,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from streamer.cluster import store as stores
-from streamer.cluster.store import Store
+from streamer.cluster.shelves import store as stores
+from streamer.cluster.shelves.store import Store
 from streamer.core.errors import ConfigError, StoreError
 from tests.cluster.s3 import BUCKET, MISSING, s3_server
 

@@ -24,7 +24,7 @@ from streamer.avatar.catalogue import list_avatars
 from streamer.avatar.gallery import Gallery
 from streamer.cluster.enclosure import Enclosure
 from streamer.cluster.gateway_server import GatewayOptions, gateway
-from streamer.cluster.photo_shelf import PhotoShelf
+from streamer.cluster.shelves.photo_shelf import PhotoShelf
 from streamer.cluster.signed import Signer
 from streamer.core.aio import MonotonicClock
 from streamer.core.errors import BundleError, StoreError
@@ -33,9 +33,9 @@ from streamer.inference.messages import WorkerSettings
 from streamer.inference.worker import InferenceWorker
 from streamer.server.app import asking_for_tokens
 from streamer.server.options import ServeOptions
+from streamer.server.photos.shared_photos import SharedPhotos
 from streamer.server.registry import Lobby
 from streamer.server.routes.handlers import Handlers
-from streamer.server.shared_photos import SharedPhotos
 from streamer.web.descriptors import door_limits
 from streamer.web.door import Door
 from streamer.web.throttle import Throttles

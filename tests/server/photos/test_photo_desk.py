@@ -25,7 +25,7 @@ from streamer.measure.launched_server import LaunchedServer, launch
 from streamer.measure.onsets import vowels
 from streamer.photo.child import make
 from streamer.photo.messages import Made, MakeAvatar, Refused
-from streamer.server.photo_desk import notes_of, plain_title
+from streamer.server.photos.photo_desk import notes_of, plain_title
 from streamer.webrtc.ice import LOOPBACK, offer_only
 from tests import ROOT
 from tests.e2e.browser import CHROMIUM, chromium_started

@@ -1,0 +1,1 @@
+"""What all machines of a cluster share: avatars and visitors' faces, in one store."""

@@ -1,0 +1,1 @@
+"""Visitors' photos: made into avatars, listed, renamed, removed, shared between servers."""
