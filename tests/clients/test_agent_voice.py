@@ -67,6 +67,7 @@ def ends() -> tuple[Screen, Ear]:
     return Screen(clock), Ear(clock)
 
 
+@pytest.mark.slow
 async def test_pieces_of_one_format_are_one_utterance() -> None:
     agent = Agent()
     async with LevelFace().open(*ends()) as showing, AgentVoice(showing.address, agent.note) as voice:
@@ -81,6 +82,7 @@ async def test_pieces_of_one_format_are_one_utterance() -> None:
     assert agent.ends() == [(1, 200, False), (2, 200, False)]
 
 
+@pytest.mark.slow
 async def test_after_a_lost_connection_the_next_words_are_heard_and_the_last_have_an_end() -> None:
     agent, face = Agent(), LevelFace()
     async with (
@@ -100,6 +102,7 @@ async def test_after_a_lost_connection_the_next_words_are_heard_and_the_last_hav
     assert 0 < heard_ms < 5000
 
 
+@pytest.mark.slow
 async def test_a_face_that_is_not_there_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clients.agent_voice.RECONNECT_S", 0.1)
     with pytest.raises(SpeechClientError, match="localhost:9"):

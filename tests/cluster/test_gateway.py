@@ -94,6 +94,7 @@ async def test_strangers_do_not_speak_to_workers_past_the_gateway(house: House) 
         assert got.status == 201  # the gateway's own word counts
 
 
+@pytest.mark.slow
 async def test_the_last_place_is_given_once_and_the_others_stand_in_line(house: House) -> None:
     """200 offers at once for six places, decided on views that are a moment old."""
     asked = (house.open(caller, f"ticket=ticket-of-caller-{caller:04}") for caller in range(200))
@@ -143,6 +144,7 @@ async def test_offers_go_round_a_worker_that_has_died_since_it_was_seen(house: H
     assert [status for status, _, _ in answers] == [201] * 4
 
 
+@pytest.mark.slow
 async def test_a_worker_that_hangs_is_passed_over_and_those_who_talk_there_are_not_given_up(house: House) -> None:
     opened = [(await house.open(caller))[1]["Location"] for caller in range(3)]
     name = opened[0].split("/")[2].split(".")[0]
@@ -173,6 +175,7 @@ async def test_a_session_is_found_on_a_worker_of_which_nothing_was_heard_lately(
     assert (await house.ask("GET", headers["Location"]))[0] == 200
 
 
+@pytest.mark.slow
 async def test_who_calls_before_a_worker_is_ready_is_held_until_one_is(house: House) -> None:
     for worker in house.workers:
         worker.lobby.ready = False
@@ -196,6 +199,7 @@ async def test_who_calls_before_a_worker_is_ready_is_held_until_one_is(house: Ho
         assert [status for status, _, _ in await asyncio.gather(*asked)] == [201] * 3
 
 
+@pytest.mark.slow
 async def test_the_address_of_a_session_whose_worker_has_died_says_so_at_once(house: House) -> None:
     _, headers, _ = await house.open()
     for worker in house.workers:
@@ -306,6 +310,7 @@ async def test_a_speech_socket_passes_through_with_its_close(house: House) -> No
     assert refused.value.status == 409
 
 
+@pytest.mark.slow
 async def test_a_reader_that_stops_holds_up_its_writer_and_not_the_gateway(house: House) -> None:
     """What is sent and not read fills the buffers between, and then the sender waits."""
     _, headers, _ = await house.open()

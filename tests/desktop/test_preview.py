@@ -83,6 +83,7 @@ async def test_a_page_that_reads_nothing_delays_no_other(web: aiohttp.ClientSess
             assert (await _Parts(other.content).picture()).shape == (256, 256, 3)
 
 
+@pytest.mark.slow
 async def test_a_page_that_is_closed_is_no_error(web: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture) -> None:
     preview = Preview()
     async with preview.served(0) as page:

@@ -163,6 +163,7 @@ def test_a_path_that_changes_moves_both() -> None:
     assert np.abs(late).max() <= 0.06
 
 
+@pytest.mark.slow
 async def test_the_uplink_keeps_the_sources_count_over_a_pause_and_says_that_it_is_there() -> None:
     clock = FakeClock()
     uplink = Uplink(clock)

@@ -78,6 +78,7 @@ def speech(seconds: float, level: float = LEVEL) -> bytes:
     return np.full(round(seconds * RATE), level * 32767, "<i2").tobytes()
 
 
+@pytest.mark.slow
 async def test_a_client_that_only_pings_does_not_keep_the_word() -> None:
     stage = Stage(MonotonicClock())
     stage.session.speech.limits = replace(stage.session.speech.limits, greet_s=0.5)
@@ -104,6 +105,7 @@ async def _push_tenfold(client: SpeechClient, seconds: float) -> None:
     await client.end()
 
 
+@pytest.mark.slow
 async def test_speech_pushed_ten_times_as_fast_reaches_the_device_whole_and_moves_the_face() -> None:
     stage, events = Stage(MonotonicClock()), list[dict[str, Any]]()
     async with stage.served() as address, SpeechClient(address, events.append) as client:
@@ -116,6 +118,7 @@ async def test_speech_pushed_ten_times_as_fast_reaches_the_device_whole_and_move
     assert max(grey for _, _, grey in stage.screen.shown if grey < 255) == pytest.approx(100, abs=2)
 
 
+@pytest.mark.slow
 async def test_what_is_cleared_is_silent_and_the_position_is_what_the_device_got() -> None:
     stage = Stage(MonotonicClock())
     async with stage.served() as address, SpeechClient(address) as client:
@@ -175,6 +178,7 @@ async def test_the_next_speaker_gets_no_report_about_the_one_before() -> None:
     assert told == [Started(1), Played(1, 200, True), Idle()]
 
 
+@pytest.mark.slow
 async def test_one_client_at_a_time_and_no_page_of_another_site() -> None:
     stage = Stage(MonotonicClock())
     async with stage.served() as address, aiohttp.ClientSession() as http:
@@ -195,6 +199,7 @@ async def test_one_client_at_a_time_and_no_page_of_another_site() -> None:
 HELLO, BEGIN = '{"type": "hello", "version": 1}', '{"type": "begin", "sample_rate": 24000}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "code", "closed"),
     [

@@ -38,11 +38,17 @@ driver = test_virtual_camera.driver  # a camera without a driver, for every test
 SECONDS = 1.0
 
 
+@pytest.fixture(scope="module", autouse=True)
+def every_address() -> Iterator[None]:
+    """The command, in this process, offers to servers of this machine the loopback addresses alone from then on."""
+    yield
+    offer_only(None)
+
+
 @pytest.fixture(scope="module")
 def server(tiny_folder: Path) -> Iterator[LaunchedServer]:
     with launch(["--engines", str(tiny_folder), "--threads", "1"]) as launched:
         yield launched
-    offer_only(None)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +231,7 @@ def answering(answers: dict[str, bytes | None], certificate: Path | None = None)
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"{'https' if certificate else 'http'}://localhost:{server.server_port}/"

@@ -165,6 +165,7 @@ def test_the_command_sends_a_file_to_the_camera(
     assert driver.closed == 1
 
 
+@pytest.mark.slow
 def test_a_camera_that_goes_away_is_reported_and_reopened(driver: type[Driver]) -> None:
     picture = np.zeros((8, 8, 3), np.uint8)
     with VirtualCamera(Fit(*SIZE), backend="fake") as camera:

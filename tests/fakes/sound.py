@@ -28,11 +28,11 @@ def _spoken(seconds: float, seed: int) -> FloatArray:
     t = np.arange(n) / SAMPLE_RATE
     phase = 2 * np.pi * np.cumsum(120 + 15 * np.sin(2 * np.pi * 0.7 * t)) / SAMPLE_RATE
     syllable = (t * 4).astype(int)
-    vowel = np.array(VOWELS)[rng.integers(0, len(VOWELS), syllable.max(initial=0) + 1)][syllable]
+    vowel = rng.integers(0, len(VOWELS), syllable.max(initial=0) + 1)[syllable]
     sound = np.zeros(n)
     for harmonic in range(1, 30):
-        distance = np.abs(vowel - 120 * harmonic).min(axis=1)
-        sound += np.exp(-distance / 150) * np.sin(harmonic * phase)
+        distance = np.abs(np.array(VOWELS) - 120 * harmonic).min(axis=1)
+        sound += np.exp(-distance / 150)[vowel] * np.sin(harmonic * phase)
     envelope = np.clip(1.4 * np.sin(np.pi * (t * 4 % 1)), 0, 1) * (syllable % 5 != 4)
     return np.asarray(0.1 * envelope * sound + 1e-4 * rng.normal(size=n), np.float32)
 

@@ -17,6 +17,8 @@ from streamer.pipeline import CoefficientStream, FaceRenderer
 from streamer.stages.motion import MotionStage
 from tests.fakes import faces
 
+pytestmark = pytest.mark.slow
+
 STARTER = Path(engines.__file__).parent / "starter"
 LIPS, RIGHT_LIDS, LEFT_LIDS = (13, 14), (159, 145), (386, 374)  # keypoints: upper and lower
 AVATARS = ("mina", "kofi")
@@ -106,7 +108,6 @@ def test_the_head_turns_and_the_background_stays(starter: Engines, avatar: Avata
     assert all(change(turned[corner], rest[corner]) < 1.5 for corner in corners)
 
 
-@pytest.mark.slow
 def test_a_mouth_painted_in_integers_is_the_same_to_the_eye(starter: Engines, avatar: Avatar) -> None:
     held = window(starter, jawOpen=0.4, mouthUpperUpLeft=0.3, mouthUpperUpRight=0.3, mouthSmileLeft=0.3)
     ways = {"paint_decode.onnx": Way(find_cpu_backend().name, "int8", 1)}

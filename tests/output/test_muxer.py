@@ -37,6 +37,7 @@ def film(muxer: Muxer, frames: int = FRAMES, sound_first: bool = False) -> None:
             muxer.picture(moment, picture(frame == FLASH))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("sound_first", [False, True])
 def test_every_kind_of_file_has_every_picture_at_its_moment_with_its_sound(

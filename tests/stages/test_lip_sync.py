@@ -20,6 +20,8 @@ from streamer.vision.lip_expert import shared_expert
 from streamer.vision.lip_shapes import lip_shapes
 from tests import DATA
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 5
 
 
@@ -45,7 +47,6 @@ def heard(sound: FloatArray) -> FloatArray:
     return clip_windows(sound, WindowShape(32, 3, levelled=True))  # what the lip expert was taught on
 
 
-@pytest.mark.slow
 def test_lips_are_in_time(heard: FloatArray, lips: FloatArray) -> None:
     score = shared_expert().judge(heard, lips)
     assert abs(score.offset_ms) <= 80

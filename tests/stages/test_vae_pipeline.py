@@ -25,6 +25,8 @@ from tests.fakes.sound import chunks, speech_like
 from tests.families import tiny_family, tiny_vae_family
 from tests.families.tiny_vae_family import BLOCK, EXPRESSION, NOISE, PAST, REST, STYLES, WIDTH
 
+pytestmark = pytest.mark.slow
+
 DIALS = [None, 400, 265, 145, 120, 40, 0]
 CLIP = speech_like(4.21)
 ANOTHER = np.float32(0.8) * speech_like(2.0, seed=5)
@@ -122,7 +124,6 @@ def test_chunked_equals_whole(vae: Engines, ada: Avatar, dial: int | None, mode:
     np.testing.assert_allclose(values(cut), values(whole), atol=1e-5)
 
 
-@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(cut=st.integers(1, 60_000), dial=st.sampled_from(DIALS), mode=st.sampled_from(MODES))
 def test_later_sound_never_changes_an_earlier_frame(
@@ -192,7 +193,6 @@ def test_style_and_seed_choose_the_head_s_motion(vae: Engines, ada: Avatar, mode
     assert np.abs(pose(0, 2) - pose(0, 1)).max() > 0.02
 
 
-@pytest.mark.slow
 def test_blinks_have_the_reference_s_shape_and_gaps(vae: Engines, ada: Avatar) -> None:
     """Seen through the network: two runs that differ in nothing but blinks."""
     minute = np.zeros(60 * 16_000, np.float32)

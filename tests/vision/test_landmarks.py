@@ -14,6 +14,8 @@ from streamer.vision.landmarks import LEFT_IRIS, POINTS, RIGHT_IRIS, Face, Landm
 from tests.conftest import BACKENDS
 from tests.fakes import faces
 
+pytestmark = pytest.mark.slow
+
 INNER = [33, 133, 159, 145, 362, 263, 386, 374, 61, 291, 13, 14, 0, 17, 4, RIGHT_IRIS, LEFT_IRIS]
 
 
@@ -63,7 +65,6 @@ def test_a_picture_without_a_face_has_none(landmarker: Landmarker, picture: Byte
     assert landmarker.find(picture) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", landmarks.MODELS)
 def test_both_engines_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     results = []

@@ -1,5 +1,6 @@
 """The microphone's packets come out in order and at once, and a lost one delays nothing after it."""
 
+import pytest
 from aiortc.rtp import RtpPacket
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +45,7 @@ def test_a_sender_that_starts_anew_is_followed() -> None:
     assert numbers(ReorderBuffer(), [10, 11, 30_000, 30_001]) == [[10], [11], [30_000], [30_001]]
 
 
+@pytest.mark.slow
 @given(st.lists(st.booleans(), min_size=20, max_size=200))
 def test_whatever_is_lost_the_rest_comes_in_order_and_never_late(lost: list[bool]) -> None:
     buffer = ReorderBuffer()

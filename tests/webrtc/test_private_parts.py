@@ -66,6 +66,7 @@ async def until(done: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 async def test_every_packet_of_media_and_reports_passes_the_filters(pair: Pair) -> None:
     media: list[bytes] = []
     reports: list[bytes] = []
@@ -93,6 +94,7 @@ async def test_unread_sound_is_a_backlog(pair: Pair) -> None:
     await until(lambda: receiver.backlog > 10)
 
 
+@pytest.mark.slow
 async def test_what_aiortc_fails_on_does_not_end_the_transport(pair: Pair) -> None:
     media: list[bytes] = []
 
@@ -150,6 +152,7 @@ async def test_sending_can_be_replaced_and_the_network_dropped(pair: Pair) -> No
     await until(lambda: pair.one.connectionState in ("failed", "closed"))
 
 
+@pytest.mark.slow
 async def test_what_data_channels_send_can_be_left_untaken(pair: Pair) -> None:
     opened: list[RTCDataChannel] = []
     pair.other.on("datachannel", opened.append)

@@ -75,6 +75,7 @@ async def test_a_viewer_that_falls_behind_restarts_at_a_keyframe() -> None:
     assert first.pts >= MOST_WAITING * 3600
 
 
+@pytest.mark.slow
 async def test_keyframes_are_not_made_as_often_as_they_are_asked_for() -> None:
     show = Show()
     _, pictures = show.media.join()

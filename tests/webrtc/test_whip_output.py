@@ -53,6 +53,7 @@ async def feed(output: WhipOutput, enough: Callable[[], object], lost: bool = Fa
             await asyncio.sleep(0.04)
 
 
+@pytest.mark.slow
 async def test_pictures_and_sound_arrive_where_a_redirection_leads_and_the_session_is_ended() -> None:
     async with whip_endpoint() as endpoint:
         output = await opened(endpoint, "/elsewhere")
@@ -91,6 +92,7 @@ async def test_nobody_there_is_told() -> None:
         await opened(endpoint)
 
 
+@pytest.mark.slow
 async def test_a_stream_that_is_lost_is_published_again() -> None:
     async with whip_endpoint() as endpoint:
         output = await opened(endpoint)

@@ -11,6 +11,8 @@ pytest.importorskip("ray", reason="THE CLUSTER ON RAY ITSELF IS NOT TESTED: ther
 from streamer.cluster.nodes.ray_nodes import connect, has_token, make_token, node
 from streamer.core.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -73,6 +73,7 @@ def test_the_pose_networks_encoder_may_come_from_wav2lip(older: Path, tmp_path: 
         load(folder)
 
 
+@pytest.mark.slow
 def test_loaded_networks_are_ready_to_run(current: Path) -> None:
     networks = load(current).networks
     for network in vars(networks).values():

@@ -58,6 +58,7 @@ def test_onnx_runtime_gives_the_networks_numbers(narrow_folder: Path, expected: 
     np.testing.assert_array_equal(made["frame"], (made["image"] * 255).round().transpose(0, 2, 3, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_every_other_stage_gives_the_networks_numbers(narrow_folder: Path, backend: str) -> None:
     """Batches of another size than the graphs were traced with; a view that is on replaces the head's turn."""

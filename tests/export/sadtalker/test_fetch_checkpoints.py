@@ -80,7 +80,7 @@ def server() -> Iterator[Server]:
     behaviour = Behaviour(contents)
     handler = type("Handler", (_Handler,), {"behaviour": behaviour})
     http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=http.serve_forever)
+    thread = threading.Thread(target=http.serve_forever, args=(0.02,))
     thread.start()
     yield Server(f"http://127.0.0.1:{http.server_port}/release", behaviour)
     http.shutdown()

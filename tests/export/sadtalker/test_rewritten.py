@@ -30,6 +30,7 @@ def _seed() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["phases", "transposed"])
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("deep", [False, True])
@@ -125,6 +126,7 @@ def test_operations_are_counted() -> None:
     assert multiply_accumulates(_convolution()) == 10 * 12 * 4 * 2 * 9
 
 
+@pytest.mark.slow
 def test_rounding_is_what_halves_do() -> None:
     """Weights, the input and every result are rounded; what is too large becomes infinite."""
     module = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1, bias=False), torch.nn.Conv2d(1, 1, 1, bias=False))

@@ -25,14 +25,17 @@ UNHEARD = 3
 @pytest.fixture(scope="module")
 def teacher() -> FieldNet:
     torch.manual_seed(0)
-    return FieldNet().eval()
+    network = FieldNet()
+    network.eval()
+    return network
 
 
 @pytest.fixture(scope="module")
 def heard(teacher: FieldNet) -> Hearing:
     sound = speech_like(SECONDS)
     noise = 0.05 * np.random.default_rng(0).standard_normal(len(sound)).astype(np.float32)
-    return hearing(teacher, sound, sound + noise, warm=False)
+    found: Hearing = hearing(teacher, sound, sound + noise, warm=False)
+    return found
 
 
 def pool_of(*hearings: Hearing, most: int = 3) -> HearingPool:
@@ -42,6 +45,7 @@ def pool_of(*hearings: Hearing, most: int = 3) -> HearingPool:
     return pool
 
 
+@pytest.mark.slow
 def test_the_copy_comes_to_make_in_noise_what_its_teacher_makes_without(
     teacher: FieldNet, heard: Hearing, tmp_path: Path
 ) -> None:

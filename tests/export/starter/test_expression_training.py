@@ -88,6 +88,7 @@ def last_layer(net: FieldNet) -> Any:
     return net.head[-1]
 
 
+@pytest.mark.slow
 def test_the_last_layer_is_fitted_to_other_targets_as_far_as_the_pull_lets_it() -> None:
     torch.manual_seed(0)
     fields = FieldNet().eval()
@@ -125,6 +126,7 @@ def test_a_shard_gives_back_its_takes(tmp_path: Path) -> None:
     assert read[1].fields()[:, FIELDS.index("tuck")].max() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.onnx.export
 @pytest.mark.parametrize("unheard", [0, 5])
 def test_a_network_that_is_read_back_computes_the_same_and_learns_on(unheard: int, tmp_path: Path) -> None:
@@ -189,6 +191,7 @@ def test_a_breath_is_broad_noise_without_a_voice_that_swells_and_ebbs() -> None:
     assert max(np.abs(air[:400]).mean(), np.abs(air[-400:]).mean()) < 0.5 * np.abs(air).mean()
 
 
+@pytest.mark.slow
 def test_held_vowels_lie_where_their_phones_say_and_lips_close_for_m_and_b() -> None:
     rng, heard = np.random.default_rng(3), {"closed": 0.0, "open": 0.0}
     for _ in range(6):

@@ -55,6 +55,7 @@ def test_widths_are_of_rest_and_rows_tell_how_many_phones() -> None:
     assert sum("none" in row for row in table.rows()) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("avatar", ["mina", "kofi"])
 def test_the_targets_of_visemes_pass_on_the_characters_themselves(avatar: str) -> None:
     """Held shapes, put through the rig: what a network that hears perfectly would reach."""

@@ -33,6 +33,7 @@ def net() -> PoseNet:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 17, BLOCK - 1])
 def test_windows_to_come_change_no_earlier_pose(net: PoseNet, at: int) -> None:
     mel, past = torch.randn(HEARD, 1, 80, 32), torch.zeros(PAST, POSE)

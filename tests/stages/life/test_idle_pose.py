@@ -67,6 +67,7 @@ def test_the_head_looks_up_rather_than_down(name: str) -> None:
     assert (pitch > 3.0).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_a_speaking_head_moves_more_than_a_silent_one() -> None:
     silent, speaking = (
         np.mean([np.abs(np.diff(a_minute(name, seed)[:, :3], axis=0)).mean() for seed in range(8)])
