@@ -6,7 +6,8 @@
 Starts a server, opens its page in one headless browser after the other, speaks vowels through a fake microphone and
 compares when they begin: in the microphone's track, in the track that comes back as the browser plays it, and in the
 mouth of the pictures as the browser paints them. All three by one clock; the sound card's own delay and the screen's
-are not in it. Firefox has no fake microphone that speaks: there the page's script is given a track with the same sound.
+are not in it. Firefox has no fake microphone that speaks: there the page's script is given a track with the same sound;
+and it runs no clock for sound without a sound system (PulseAudio with a null sink will do).
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class Latencies:
 
 
 def latencies(measured: dict[str, Any]) -> Latencies:
-    """From what the page kept."""
+    """From what the page kept. Raises SessionError where its sound did not run."""
+    if not measured["blocks"]:
+        raise SessionError("the browser played no sound: it needs a sound system, such as PulseAudio with a null sink")
     times, microphone, sound = np.array(measured["blocks"], np.float64).T
     pictures = [
         Seen(moment - measured["offset"], (MOUTH, MOUTH), np.array(mouth, np.float32))
@@ -103,7 +106,7 @@ async def chromium_page(url: str, sound: Path) -> AsyncIterator[Evaluate]:
 @asynccontextmanager
 async def firefox_page(url: str, sound: Path) -> AsyncIterator[Evaluate]:
     """The page in Firefox, given the file in place of a microphone."""
-    async with firefox() as tab:
+    async with firefox(**{"media.autoplay.block-webaudio": False}) as tab:
         await tab.command("script.addPreloadScript", functionDeclaration=f"() => {{ {SPY} }}")
         await tab.goto(url)
         await tab.evaluate(f"hear({json.dumps(base64.b64encode(await asyncio.to_thread(sound.read_bytes)).decode())})")
@@ -175,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 figures[name], as_expected = report(measured)
                 good &= as_expected
     except (AvatarError, TimeoutError) as error:
-        print(f"avatar: {error or 'the page was not ready in time'}", file=sys.stderr)
+        print(f"avatar: {str(error) or 'the page was not ready in time'}", file=sys.stderr)
         return 2
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1) + "\n")

@@ -49,11 +49,13 @@
     context.createMediaStreamSource(back).connect(both, 0, 1);
     const node = context.createScriptProcessor(BLOCK, 2, 1); // a worklet's module would have to come from the server
     both.connect(node).connect(context.destination);
+    window.meter = { context, node }; // else Firefox lets go of it
     node.onaudioprocess = ({ inputBuffer, playbackTime }) => {
       const [spoken, heard] = [inputBuffer.getChannelData(0), inputBuffer.getChannelData(1)];
       measured.blocks.push([playbackTime, peak(spoken), peak(heard)]);
       measured.offset = Math.min(measured.offset, performance.now() / 1000 - context.currentTime);
     };
+    context.resume();
     const pen = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
     const look = (now) => {
       const [w, h] = [video.videoWidth, video.videoHeight];
