@@ -1,1 +1,1 @@
-"""Clients of the streamer: they import neither it nor the engines."""
+"""Clients of the streamer; they import neither the streamer nor the engines."""

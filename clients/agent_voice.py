@@ -1,8 +1,8 @@
-"""The voice of an agent framework on its way to a face: pieces of speech in, what was really heard out.
+"""Speech from an agent framework to a face: pieces of speech in, events of how much was heard out.
 
-Frameworks (Pipecat, LiveKit) hand over speech piece by piece and learn by events how much of it was heard. Here are the
-parts that all of them need: what a face is to them (`FaceSource`), and a speech client that is connected again when it
-was lost (`AgentVoice`).
+Frameworks (Pipecat, LiveKit) push speech piece by piece and learn from events how much of it was heard. This module has
+the parts common to them: the interface of a face (`FaceSource`), and a speech client that reconnects after a loss
+(`AgentVoice`).
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from clients.speech import Event, SpeechClient, SpeechClientError
 
 logger = logging.getLogger(__name__)
 
-RECONNECT_S = 15.0  # the face may be calling its server again meanwhile
+RECONNECT_S = 15.0  # the face itself may be reconnecting to its server meanwhile
 RETRY_S = 0.5
 
 
 class Pictures(Protocol):
-    """Takes 25 pictures a second, always; it must not wait."""
+    """Receiver of a face's pictures, always 25 a second; it must not block."""
 
     def show(self, frame: int, rgb: NDArray[np.uint8]) -> None:
         """Take picture number `frame`, uint8 [H, W, 3]."""
 
 
 class Sound(Protocol):
-    """Takes a packet of sound every 20 ms, silence too; it must not wait.
+    """Receiver of a face's sound, a packet every 20 ms, also during silence; it must not block.
 
-    lead_s: 0.0, as pictures and sound come together.
+    lead_s: 0.0, because pictures and sound arrive together.
     """
 
     lead_s: float
@@ -46,33 +46,33 @@ class Sound(Protocol):
 
 
 class Showing(Protocol):
-    """A face that is shown."""
+    """A face while it is shown."""
 
     @property
     def address(self) -> str:
-        """Where it is spoken to, by the protocol of docs/speech.md."""
+        """Address for pushing speech, by the protocol of docs/speech.md."""
 
     @property
     def lag_s(self) -> float:
-        """At most, from an event's telling of sound to that sound's being at `Sound.play`."""
+        """Longest time from an event to the arrival of the sound it reports at `Sound.play`."""
 
     @property
     def delay_s(self) -> float:
-        """From a sample's being pushed to its being at `Sound.play` with its picture."""
+        """Time from pushing a sample to its arrival at `Sound.play` with its picture."""
 
 
 class FaceSource(Protocol):
-    """Makes faces: `streamer.desktop.program_face` has one in this process and one on a server."""
+    """Opens faces: `streamer.desktop.program_face` has a source in this process and one on a server."""
 
     def open(self, pictures: Pictures, sound: Sound) -> AbstractAsyncContextManager[Showing]:
         """Show a face as long as the context is open."""
 
 
 class AgentVoice:
-    """Speech for the face at `address`, alive inside `async with`.
+    """Speech for the face at `address`, connected inside `async with`.
 
-    on_event: gets each event of the server (docs/speech.md). Utterances are counted from 1 over all connections, and
-        each gets one `played` that is final, also where the connection is lost.
+    on_event: called with each event of the server (docs/speech.md). Utterances are numbered from 1 over all
+        connections, and each gets exactly one final `played`, even if the connection is lost.
     """
 
     def __init__(self, address: str, on_event: Callable[[Event], None]) -> None:
@@ -86,7 +86,7 @@ class AgentVoice:
         self._format: tuple[int, int] | None = None  # of the open utterance
 
     async def __aenter__(self) -> AgentVoice:
-        """Connect. Raises SpeechClientError when the face is not there."""
+        """Connect. Raises SpeechClientError if the face cannot be reached."""
         await self._connected()
         return self
 
@@ -96,9 +96,9 @@ class AgentVoice:
         await self._leave()
 
     async def push(self, pcm: bytes, sample_rate: int, channels: int = 1) -> int:
-        """More of the utterance, s16le; begins one where none is open. Waits while the server's buffer is full.
+        """Push more of the utterance, s16le; begins one if none is open. Waits while the server's buffer is full.
 
-        Returns the utterance's number. Raises SpeechClientError when it cannot be said.
+        Returns the utterance's number. Raises SpeechClientError if it cannot be said.
         """
         client = await self._connected()
         if self._format != (sample_rate, channels):
@@ -110,7 +110,7 @@ class AgentVoice:
         return number
 
     async def end(self) -> int | None:
-        """The open utterance is complete. Returns its number; None where none was open."""
+        """End the open utterance. Return its number, or None if none was open."""
         if self._format is None or self._client is None:
             return None
         self._format, number = None, self._number(self._client)
@@ -118,17 +118,17 @@ class AgentVoice:
         return number
 
     async def clear(self) -> int:
-        """Silence at once, all that was not heard dropped. Returns the milliseconds heard since all was idle last."""
+        """Silence the face at once and drop all queued speech. Return the milliseconds heard since the last `idle`."""
         self._format = None
         return 0 if self._client is None or self._client.lost else await self._client.clear()
 
     async def idle(self) -> None:
-        """Return when everything was heard, or cannot be any more."""
+        """Wait until everything pushed was heard, or the connection is lost."""
         if self._client is not None and not self._client.lost:
             await self._client.idle()
 
     def _number(self, client: SpeechClient) -> int:
-        """Of the utterance begun last."""
+        """Return the number of the last utterance, counted over all connections."""
         return self._before + client.begun
 
     async def _connected(self) -> SpeechClient:
@@ -166,7 +166,7 @@ class AgentVoice:
         self._give_up()
 
     def _give_up(self) -> None:
-        """Tell that nothing more is heard of what was said."""
+        """Report every unfinished utterance as interrupted: no more of it will be heard."""
         self._format, unheard, self._unheard = None, self._unheard, {}
         for number, heard_ms in unheard.items():
             end = {"speech": number, "position_ms": heard_ms, "final": True, "interrupted": True}

@@ -1,4 +1,4 @@
-"""What a face shows and plays, on its way into an agent framework: bounded, in order, its events between."""
+"""Queue of a face's pictures, sound and events for an agent framework: bounded, in order."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from clients.speech import Event
 RATE = 48_000  # of sound
 FPS = 25
 BLOCK_MS = 20
-MOST = 150  # pictures and blocks of sound that wait, two seconds; the oldest is dropped
-SILENT = 16  # of 32767: what Opus makes of silence
+MOST = 150  # queued pictures and blocks of sound, two seconds; beyond it the oldest is dropped
+SILENT = 16  # of 32767: largest sample of silence after Opus
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +36,14 @@ Item = Picture | Block | Event
 
 
 class FaceMedia:
-    """A face's ends (`agent_voice.Pictures` and `Sound`), and its events.
+    """Queue of a face's pictures and sound (it is its `agent_voice.Pictures` and `Sound`) and of its events.
 
-    What an interruption silences here was told as played already: it is taken off the position that is told last.
+    The face has already reported the sound that an interruption silences here as played: its length is subtracted from
+    the position in the event of the interruption.
 
-    most: pictures and blocks that may wait. Who takes them at a pace of their own (25 pictures a second) never catches
-        up with what has gathered: let that be little.
-    dropped: pictures and blocks that nobody took in time.
+    most: largest number of queued pictures and blocks. A consumer at a fixed pace (25 pictures a second) never catches
+        up with a backlog, so keep it small there.
+    dropped: pictures and blocks dropped because they were not taken in time.
     """
 
     lead_s = 0.0
@@ -57,31 +58,31 @@ class FaceMedia:
         self._unmuting: asyncio.TimerHandle | None = None
 
     def show(self, frame: int, rgb: NDArray[np.uint8]) -> None:
-        """Take a picture; of one with alpha, the colours."""
+        """Queue a picture; alpha is dropped."""
         self._put(Picture(np.ascontiguousarray(rgb[..., :3])))
 
     def play(self, block: int, samples: NDArray[np.int16]) -> None:
-        """Take 20 ms of sound."""
+        """Queue 20 ms of sound."""
         sound = Block(samples)
         self._put(self._silent(sound) if self._muted else sound)
 
     def put_event(self, event: Event, seconds: float) -> None:
-        """Add an event of the face after so many seconds, when the sound that it tells of has come."""
+        """Queue an event of the face after `seconds`, when the sound it reports has arrived."""
         asyncio.get_running_loop().call_later(seconds, self._put, event)
 
     def mute(self) -> None:
-        """Silence the sound that waits and that comes, until `unmute`: it was interrupted."""
+        """Silence queued and arriving sound until `unmute`, after an interruption."""
         self._cancel_unmuting()
         self._muted, self._silenced = True, 0
         self._items = deque(self._silent(item) for item in self._items)
 
     def unmute(self, seconds: float) -> None:
-        """Let sound be heard that comes after so many seconds."""
+        """Stop silencing sound that arrives after `seconds`."""
         self._cancel_unmuting()
         self._unmuting = asyncio.get_running_loop().call_later(seconds, self._open)
 
     async def next(self) -> Item:
-        """Return what waits longest, when there is anything."""
+        """Wait for the oldest queued item and return it."""
         while not self._items:
             self._changed.clear()
             await self._changed.wait()
@@ -100,7 +101,7 @@ class FaceMedia:
     def _put(self, item: Item) -> None:
         if len(self._items) >= self._most:
             oldest = next((waiting for waiting in self._items if isinstance(waiting, Picture | Block)), None)
-            if oldest is not None:  # events are few, and none is lost
+            if oldest is not None:  # events are few and never dropped
                 self._items.remove(oldest)
                 self.dropped += 1
         self._items.append(item)

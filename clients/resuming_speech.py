@@ -1,11 +1,11 @@
-"""Speech for a session that may be lost and begun anew: what was not heard is said again, from where it broke off.
+"""Speech for a session that may be lost and opened again: an interrupted utterance is resumed where it broke off.
 
     async with ResumingSpeech("http://localhost:8080/session/KEY") as speech:
         heard_ms = await speech.say(pcm, sample_rate=24_000)
 
-KEY is the session's own (`POST /session?key=KEY`), by which it is found wherever it is begun anew: on a server that was
-restarted, or on another worker of a cluster. How much was heard is told every 250 ms, so that as much may be heard
-twice; no word is lost.
+KEY is the session's key (`POST /session?key=KEY`), by which the session is found again after it was reopened on a
+restarted server or on another worker of a cluster. The server reports the played position every 250 ms, so up to
+250 ms may be heard twice; no speech is lost.
 
 Needs the package `websockets` (`pip install avatar-streamer[speech]`).
 """
@@ -19,14 +19,14 @@ from types import TracebackType
 
 from clients.speech import SAMPLE_BYTES, Event, SpeechClient, SpeechClientError
 
-PATIENCE_S = 60.0  # for the session to be there again
-AGAIN_S = 0.25
+PATIENCE_S = 60.0  # for the session to be opened again
+AGAIN_S = 0.25  # between two attempts
 
 
 class ResumingSpeech:
-    """Speech for the session at `url`, alive inside `async with`. One utterance at a time.
+    """Speech for the session at `url`, connected inside `async with`. One utterance at a time.
 
-    patience_s: how long a session may be gone. on_event, token: as of `SpeechClient`.
+    patience_s: how long a session may be gone. on_event, token: as for `SpeechClient`.
     """
 
     def __init__(
@@ -36,16 +36,16 @@ class ResumingSpeech:
         on_event: Callable[[Event], None] | None = None,
         token: str | None = None,
     ) -> None:
-        self.losses = 0  # sessions that were lost while something was said
+        self.losses = 0  # sessions lost during an utterance
         self._url = url
         self._patience_s = patience_s
         self._on_event = on_event
         self._token = token
         self._client: SpeechClient | None = None
-        self._position_ms = 0  # heard of the utterance, since the connection
+        self._position_ms = 0  # heard of the utterance on this connection
 
     async def __aenter__(self) -> ResumingSpeech:
-        """Connect. Raises SpeechClientError when there is no such session for too long."""
+        """Connect. Raises SpeechClientError if the session does not appear within the patience."""
         await self._connected()
         return self
 
@@ -56,10 +56,10 @@ class ResumingSpeech:
         await self._let_go()
 
     async def say(self, pcm: bytes, sample_rate: int, channels: int = 1) -> int:
-        """Say one utterance, s16le; return how many ms of it were heard, when all was, or when it was cleared.
+        """Say one utterance, s16le; return how many ms of it were heard, once it was heard to the end or cleared.
 
         Raises:
-            SpeechClientError: the session stays away for too long, or refuses what is said.
+            SpeechClientError: the session was gone for too long, or refused the speech.
         """
         heard_ms, each = 0, channels * SAMPLE_BYTES
         while True:
@@ -78,7 +78,7 @@ class ResumingSpeech:
                 await self._let_go()
 
     async def clear(self) -> None:
-        """Silence, at once: what is being said ends, and `say` returns."""
+        """Silence the face at once: the current utterance ends, and `say` returns."""
         if self._client is not None and not self._client.lost:
             await self._client.clear()
 

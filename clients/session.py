@@ -1,4 +1,4 @@
-"""A client of a session that somebody else began (docs/control.md): say texts, steer the face, learn what it does.
+"""Client of a session that another program opened (docs/control.md): say texts, steer the face, receive its events.
 
     async with SessionClient("http://localhost:8080/session/TOKEN") as session:
         await session.control(type="gesture", name="nod")
@@ -6,7 +6,7 @@
         async for event in session.events():
             print(event)                        # {"type": "state", "state": "speaking", ...}
 
-The address is the session's Location, or holds its key. Speech of your own is pushed by `clients.speech`.
+The address is the session's Location, or contains its key. To push audio instead of text, use `clients.speech`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from typing import Any
 import aiohttp
 
 VERSION = 1
-ANSWER_S = 10.0  # for the server to answer; a text is answered when all of it is on its way
-SAY_S = 180.0
+ANSWER_S = 10.0  # for the server to answer
+SAY_S = 180.0  # for `say`: the server answers once the whole text is queued
 LARGEST_EVENT = 64 * 1024
-MOST_UNREAD = 256  # events; the oldest go
+MOST_UNREAD = 256  # events; beyond it the oldest are dropped
 
 Event = dict[str, Any]
 
 
 class SessionClientError(Exception):
-    """The server refused something, or the connection is lost; the message is for people."""
+    """The server refused a request, or the connection is lost; the message is for people."""
 
 
 class SessionClient:
-    """The session at `url`, alive inside `async with`. `token`: an access token, for a server that asks for one.
+    """Client of the session at `url`, connected inside `async with`.
 
-    can: the messages and gestures that this face takes.
+    token: an access token, for a server that requires one. can: the messages and gestures that this face supports.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
@@ -43,7 +43,7 @@ class SessionClient:
         self._url = url.rstrip("/")
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(MOST_UNREAD)
-        self._ended: str | None = None  # why
+        self._ended: str | None = None  # the reason, once the session has ended
         self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> SessionClient:
@@ -93,15 +93,15 @@ class SessionClient:
             raise SessionClientError(str(error)) from None
 
     async def events(self) -> AsyncIterator[Event]:
-        """What the session tells, to its end. Of events that nobody reads the oldest are dropped."""
+        """Yield the session's events until it ends. If they are not read in time, the oldest are dropped."""
         while (event := await self._events.get()) is not None:
             yield event
-        self._events.put_nowait(None)  # for whoever asks again
+        self._events.put_nowait(None)  # for the next call of `events`
 
     async def say(self, text: str, language: str = "en", interrupt: bool = False) -> int | None:
-        """Say a text after what is said already, or in its place; return its number when all of it is on its way.
+        """Say a text after those queued, or instead of them; return its number once the whole text is queued.
 
-        None: it was interrupted before. Raises SessionClientError.
+        Returns None if it was interrupted before that. Raises SessionClientError.
         """
         query = {"language": language, "interrupt": "1" if interrupt else "0"}
         found = await self._ask("POST", "/say", SAY_S, params=query, data=text.encode())
@@ -109,12 +109,12 @@ class SessionClient:
         return number
 
     async def interrupt(self) -> int:
-        """Silence at once; return the milliseconds that were heard of the texts said. Raises SessionClientError."""
+        """Silence the face at once; return how many ms of the texts were heard. Raises SessionClientError."""
         found = await self._ask("DELETE", "/say", ANSWER_S)
         return int(found["heard_ms"])
 
     async def report(self) -> dict[str, Any]:
-        """How it goes, in counts since the beginning. Raises SessionClientError."""
+        """Return the session's counters since its start. Raises SessionClientError."""
         return await self._ask("GET", "", ANSWER_S)
 
     async def _ask(self, method: str, path: str, patience_s: float, **more: Any) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class SessionClient:
             self._events.put_nowait(None)
 
     async def _receive(self) -> Event:
-        """The next event. Raises SessionClientError when there is none any more."""
+        """Return the next event. Raises SessionClientError when the connection has ended."""
         message = await self._socket.receive()
         if message.type is aiohttp.WSMsgType.TEXT:
             event: Event = json.loads(message.data)

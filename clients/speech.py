@@ -2,8 +2,8 @@
 
     async with SpeechClient("http://localhost:8080/session/TOKEN") as speech:
         await speech.say(pcm, sample_rate=24_000)
-        await speech.idle()                     # heard to the end
-        heard_ms = await speech.clear()         # or cut off: how much of it was heard
+        await speech.idle()                     # wait until it has been heard to the end
+        heard_ms = await speech.clear()         # or cut it off and get how much was heard
 
 Needs the package `websockets` (`pip install avatar-streamer[speech]`).
 """
@@ -24,8 +24,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 VERSION = 1
 SAMPLE_BYTES = 2
 PIECE_BYTES = 32 * 1024
-MOST_WAITING = 64  # utterances that were not heard to the end
-MESSAGES_AT_ONCE, MESSAGES_PER_S = 2_500, 900  # of sound; the rest is for all other messages
+MOST_WAITING = 64  # utterances not yet heard to the end
+MESSAGES_AT_ONCE, MESSAGES_PER_S = 2_500, 900  # sound messages; the server's limit leaves room for other messages
 BYTES_AT_ONCE, BYTES_PER_S = 15e6, 3.9e6
 RATES = range(8_000, 48_001)  # Hz
 ANSWER_S = 10.0  # for the server to answer hello, or clear
@@ -35,17 +35,17 @@ Event = dict[str, Any]
 
 
 class SpeechClientError(Exception):
-    """The server refused something, or the connection is lost; the message is for people."""
+    """The server refused a request, or the connection is lost; the message is for people."""
 
 
 def _sentence(error: Exception) -> str:
-    """What the server said, where it said something; else what happened."""
+    """Return the text of the server's response, or the error's own text if the response is empty."""
     body = error.response.body if isinstance(error, InvalidStatus) else b""
     return (body or b"").decode(errors="replace").strip() or str(error)
 
 
 class _Pace:
-    """So many at once, then so many a second."""
+    """Token bucket: a burst of `at_once`, then `per_s` a second."""
 
     def __init__(self, at_once: float, per_s: float) -> None:
         self._at_once = self._left = at_once
@@ -53,7 +53,7 @@ class _Pace:
         self._then = time.monotonic()
 
     async def take(self, amount: float) -> None:
-        """Return when so many more may be sent."""
+        """Wait until `amount` more may be sent."""
         now = time.monotonic()
         self._left = min(self._at_once, self._left + (now - self._then) * self._per_s) - amount
         self._then = now
@@ -62,33 +62,33 @@ class _Pace:
 
 
 class SpeechClient:
-    """Speech for the session at `url` (its Location, or its socket's own address), alive inside `async with`.
+    """Connection for pushing speech to the session at `url` (its Location, or the address of its speech socket).
 
-    `on_event` is called with every event of the server as it comes, a dict with its `type`. `token`: an access token
-    with the scope push, for a server that asks for one.
+    Connected inside `async with`. `on_event` is called with every event of the server as it arrives, a dict with its
+    `type`. `token`: an access token with the scope push, for a server that requires one.
     """
 
     def __init__(self, url: str, on_event: Callable[[Event], None] | None = None, token: str | None = None) -> None:
-        self.delay_ms = 0  # from a sample's arrival at the server to its being sent to be heard
+        self.delay_ms = 0  # from a sample's arrival at the server to its sending for playout
         location = url.rstrip("/").removesuffix("/speech")
         self._url = location.replace("http", "ws", 1) if location.startswith("http") else location
         self._url += "/speech"
         self._on_event = on_event
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._changed = asyncio.Condition()
-        self._failure: str | None = None  # for good
-        self._refusal: str | None = None  # of one message, for the next call to tell
-        self._begun = 0  # utterances
-        self._open = False  # the one begun last may get sound
-        self._cut = False  # it was cleared before its end
-        self._pushed: dict[int, float] = {}  # ms, of each utterance that was not heard to the end
-        self._heard: dict[int, int] = {}  # ms, of each since it was idle last, and the time before
-        self._final = 0  # the utterance whose last `played` has come
-        self._idle = 0  # the last one before `idle`
-        self._idles = 0  # times that it came
+        self._failure: str | None = None  # permanent
+        self._refusal: str | None = None  # refusal of one message; the next call raises it
+        self._begun = 0  # utterances begun so far
+        self._open = False  # whether the last utterance still accepts sound
+        self._cut = False  # whether the last utterance was cleared before its end
+        self._pushed: dict[int, float] = {}  # ms pushed, of each utterance not yet heard to the end
+        self._heard: dict[int, int] = {}  # ms heard, of each utterance since the `idle` before the last
+        self._final = 0  # the last utterance with a final `played`
+        self._idle = 0  # the last utterance finished before the last `idle`
+        self._idles = 0  # count of `idle` events
         self._room_ms, self._piece = 0.0, PIECE_BYTES
         self._format = (0, 0)
-        self._rest = b""  # of a sample whose other bytes come with the next chunk
+        self._rest = b""  # incomplete sample; the next chunk brings its other bytes
         self._messages = _Pace(MESSAGES_AT_ONCE, MESSAGES_PER_S)
         self._bytes = _Pace(BYTES_AT_ONCE, BYTES_PER_S)
 
@@ -129,11 +129,11 @@ class SpeechClient:
 
     @property
     def lost(self) -> bool:
-        """Whether nothing more can be said: the server has hung up, or refused for good."""
+        """Whether the connection is unusable: the server has hung up, or sent a fatal error."""
         return self._failure is not None
 
     async def until_lost(self) -> str:
-        """Return when nothing more can be said; the reason."""
+        """Wait until the connection is lost; return the reason."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.lost)
         return self._failure or ""
@@ -144,22 +144,23 @@ class SpeechClient:
         return self._begun
 
     async def say(self, pcm: bytes, sample_rate: int, channels: int = 1) -> None:
-        """One whole utterance, after those under way: signed 16-bit little-endian PCM."""
+        """Push one whole utterance, to be played after those queued: signed 16-bit little-endian PCM."""
         await self.begin(sample_rate, channels)
         number = self._begun
         try:
             await self.push(pcm)
         finally:
-            if self._begun == number:  # else it was cleared, and another has begun
+            if self._begun == number:  # otherwise it was cleared, and another utterance has begun
                 await self.end()
 
     async def begin(self, sample_rate: int, channels: int = 1) -> None:
-        """An utterance begins; `push` its sound as it is made, then `end` it. Waits while too many others wait.
+        """Begin an utterance; `push` its sound as it is made, then `end` it. Waits while too many are queued.
 
-        What is still pushed of it after another task has cleared it is dropped. An utterance that was not ended is.
+        Ends the previous utterance if it is still open. Sound pushed after another task has cleared the utterance is
+        dropped.
 
         Raises:
-            SpeechClientError: a rate or a number of channels that no server takes.
+            SpeechClientError: no server accepts this rate or number of channels.
         """
         if sample_rate not in RATES or channels not in (1, 2):
             found = f"{sample_rate} Hz and {channels} channels"
@@ -168,11 +169,11 @@ class SpeechClient:
         await self._begin({"format": "s16le", "sample_rate": sample_rate, "channels": channels})
 
     async def begin_opus(self) -> None:
-        """An utterance begins, whose sound is Opus packets for `push_packet`."""
+        """Begin an utterance whose sound is pushed as Opus packets by `push_packet`."""
         await self._begin({"format": "opus"})
 
     async def push(self, pcm: bytes) -> None:
-        """More sound, cut anywhere. Returns when the server has it; waits while its buffer is full."""
+        """Push more sound, cut anywhere. Returns when it is sent; waits while the server's buffer is full."""
         number, (sample_rate, channels) = self._begun, self._format
         pcm = self._rest + pcm
         whole = len(pcm) - len(pcm) % (channels * SAMPLE_BYTES)
@@ -182,17 +183,17 @@ class SpeechClient:
             await self._push(number, piece, 1000 * len(piece) / (sample_rate * channels * SAMPLE_BYTES))
 
     async def push_packet(self, packet: bytes, milliseconds: float = 20.0) -> None:
-        """One Opus packet, which sounds so long. Returns when the server has it; waits while its buffer is full."""
+        """Push one Opus packet of that duration. Returns when it is sent; waits while the server's buffer is full."""
         await self._push(self._begun, packet, milliseconds)
 
     async def end(self) -> None:
-        """The utterance is complete. Bytes that are no whole sample are left out."""
+        """End the utterance. Bytes of an incomplete last sample are dropped."""
         self._open = False
         if not self._cut:
             await self._tell({"type": "end"})
 
     async def clear(self) -> int:
-        """Silence, at once: drop all that was not heard. Returns the milliseconds heard since all was idle last."""
+        """Silence the face at once and drop all queued speech. Return the milliseconds heard since the last `idle`."""
         first, last, idles = self._idle + 1, self._begun, self._idles
         self._open, self._cut = False, self._open
         await self._send(json.dumps({"type": "clear"}))
@@ -204,8 +205,8 @@ class SpeechClient:
         return sum(self._heard.get(number, 0) for number in range(first, last + 1))
 
     async def idle(self) -> None:
-        """Return when everything was heard. Raises SpeechClientError when the server refused anything meanwhile: then
-        call it again for the rest, which is heard nonetheless.
+        """Wait until everything pushed was heard. Raises SpeechClientError if the server refused a message meanwhile:
+        call it again to wait for the rest, which is still played.
         """
         await self._until(lambda: self._idle == self._begun)
 
@@ -228,7 +229,7 @@ class SpeechClient:
             self._check()
 
     def _is_dropped(self, number: int) -> bool:
-        """Whether this utterance, which was begun last once, was cleared."""
+        """Return whether this utterance was cleared, or another has begun since."""
         return self._cut or self._begun != number
 
     def _fits(self, milliseconds: float) -> bool:
@@ -244,7 +245,7 @@ class SpeechClient:
         self._check(whatever_was_refused)
 
     async def _tell(self, message: Event) -> None:
-        """Send, then raise an earlier refusal: it costs no later message."""
+        """Send a message, then raise any earlier refusal; raised first, it would keep this message from being sent."""
         await self._send(json.dumps(message))
         self._check()
 
@@ -257,7 +258,7 @@ class SpeechClient:
             self._check()
 
     def _check(self, whatever_was_refused: bool = False) -> None:
-        """Raise the failure, which stays; or once what was refused, after which all goes on."""
+        """Raise the permanent failure, if any; else raise a pending refusal once and clear it."""
         if self._failure is not None:
             raise SpeechClientError(self._failure)
         if self._refusal is not None and not whatever_was_refused:
@@ -277,7 +278,7 @@ class SpeechClient:
             failure = "the server has hung up"
         except (ConnectionClosed, ValueError, KeyError, TypeError) as error:
             failure = f"the server has hung up ({error})"
-        finally:  # nobody is left waiting
+        finally:  # wake all waiters
             async with self._changed:
                 self._failure = self._failure or failure
                 self._changed.notify_all()
@@ -290,7 +291,7 @@ class SpeechClient:
                 if event["final"]:
                     self._final = number
                     self._pushed.pop(number, None)
-            case "idle":  # it may be from before what was begun since
+            case "idle":  # an utterance may have begun since the server sent it
                 if self._final > self._idle:
                     self._heard = {number: ms for number, ms in self._heard.items() if number > self._idle}
                 self._idle, self._idles = self._final, self._idles + 1

@@ -8,5 +8,5 @@ FAMILY_VARIABLE = "AVATAR_FAMILY"
 
 
 def default_family() -> Path:
-    """The family folder that is used when none is named: AVATAR_FAMILY, else the shipped one."""
+    """Return the default family folder: AVATAR_FAMILY, else the shipped one."""
     return Path(os.environ.get(FAMILY_VARIABLE) or SHIPPED_FAMILY)

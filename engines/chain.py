@@ -1,6 +1,6 @@
-"""A stage as a chain of compiled graphs: values flow by name, and every tensor is checked at the border.
+"""A stage as a chain of compiled graphs: values pass by name, and every tensor is checked on entry.
 
-Backends provide `CompiledGraph`; all that is common to them lives here.
+Backends provide `CompiledGraph`; this module is their common part.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from numpy.typing import DTypeLike, NDArray
 from engines.errors import EngineError, first_line
 from engines.manifest import GraphSpec, StageSpec, TensorSpec
 
-Tensor = NDArray[Any]  # of a dtype the manifest allows
+Tensor = NDArray[Any]  # of a dtype that the manifest allows
 
 
 class DeviceTensor(Protocol):
-    """A value in a device's own memory; numpy fetches it when it is asked to."""
+    """A value in a device's memory; converting it to a numpy array downloads it."""
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Tensor: ...
 
 
 class GraphRequest(Protocol):
-    """One reusable call of a graph: inputs stay set until they are set again."""
+    """A reusable call of a graph: inputs stay set until they are replaced."""
 
     def set(self, name: str, value: Tensor | DeviceTensor) -> None:
-        """Give an input. It is held, not copied, and must not change before `run`; a device's own is left there."""
+        """Set an input. It is referenced, not copied, and must not change before `run`; device tensors stay there."""
 
     def run(self) -> Mapping[str, Tensor | DeviceTensor]:
         """Compute all outputs; they may be views that the next `run` overwrites."""
@@ -38,11 +38,11 @@ class CompiledGraph(Protocol):
     """A graph loaded on a device."""
 
     def request(self) -> GraphRequest:
-        """A new, independent request."""
+        """Return a new, independent request."""
 
 
 class GraphChain:
-    """`engines.runtime.Engine` for any backend. `compile_graph` loads one graph or raises EngineError."""
+    """Implements `engines.runtime.Engine` for any backend. `compile_graph` loads one graph or raises EngineError."""
 
     def __init__(self, spec: StageSpec, compile_graph: Callable[[GraphSpec], CompiledGraph]) -> None:
         if not spec.graphs:
@@ -53,7 +53,7 @@ class GraphChain:
         self._own: ChainBinding | None = None
 
     def activate(self) -> None:
-        """Compile every graph and run the stage once, so that the first real call is as fast as any."""
+        """Compile every graph and run the stage once, so that the first real call is as fast as later ones."""
         if self._own is not None:
             return
         self._graphs = [self._compile(graph) for graph in self.spec.graphs]
@@ -73,7 +73,7 @@ class GraphChain:
         return self._active().infer(inputs)
 
     def bind(self, constants: Mapping[str, Tensor], outputs: Collection[str] | None = None) -> ChainBinding:
-        """A binding that holds `constants` and returns `outputs` (None: all)."""
+        """Return a binding that holds `constants` and computes `outputs` (None: all)."""
         self._active()
         return ChainBinding(self.spec, self._graphs, constants, outputs)
 
@@ -89,7 +89,7 @@ class GraphChain:
 
 
 class ChainBinding:
-    """`engines.runtime.Binding`: one request per graph that the outputs depend on, in which the constants stay set."""
+    """Implements `engines.runtime.Binding` with one request, its constants set, per graph that the outputs need."""
 
     def __init__(
         self,
@@ -117,10 +117,10 @@ class ChainBinding:
             self._set(name, checked)
 
     def infer(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run the stage on the constants and `inputs`; the arrays returned are the caller's own.
+        """Run the stage on the constants and `inputs`; return arrays that are not reused by later calls.
 
         Raises:
-            EngineError: an input is missing, not known, or of another shape or dtype than the manifest says.
+            EngineError: an input is missing, unknown, or has a shape or dtype that is not the manifest's.
         """
         if inputs.keys() != self._varying.keys():
             given = ", ".join(inputs) or "nothing"
@@ -137,17 +137,17 @@ class ChainBinding:
         return results
 
     def _set(self, name: str, value: Tensor | DeviceTensor, after: int = -1) -> None:
-        """Hand a value to every graph behind position `after` that takes it."""
+        """Set a value on every graph after position `after` that takes it."""
         for graph, request in self._steps[after + 1 :]:
             if name in graph.inputs:
                 request.set(name, value)
 
 
 def check_tensor(stage: str, name: str, value: Tensor, spec: TensorSpec, symbols: dict[str, int]) -> Tensor:
-    """`value` in C order, if it is what `spec` says; symbols met are added to `symbols` and must agree.
+    """Check `value` against `spec` and return it in C order; sizes of symbols are added to `symbols` and must agree.
 
     Raises:
-        EngineError: another dtype or shape.
+        EngineError: the dtype or shape differs.
     """
     fits = value.dtype == np.dtype(spec.dtype) and value.ndim == len(spec.shape)
     if fits:
@@ -162,7 +162,7 @@ def check_tensor(stage: str, name: str, value: Tensor, spec: TensorSpec, symbols
 
 
 def check_graph(graph: GraphSpec, inputs: Mapping[str, list[int | None]], outputs: Collection[str]) -> None:
-    """Compare what a loaded graph declares with the manifest; None in a shape stands for a dimension left open.
+    """Compare the declarations of a loaded graph with the manifest; None in a shape is an open dimension.
 
     Raises:
         EngineError: they differ.
@@ -182,7 +182,7 @@ def check_graph(graph: GraphSpec, inputs: Mapping[str, list[int | None]], output
 
 
 def _needed(graphs: Sequence[GraphSpec], outputs: Collection[str]) -> set[Path]:
-    """The files of the graphs that these outputs depend on."""
+    """Return the files of the graphs that these outputs depend on."""
     wanted, needed = set(outputs), set[Path]()
     for graph in reversed(graphs):
         if wanted & graph.outputs.keys():
@@ -196,7 +196,7 @@ def _clash(found: int | None, stated: int | str) -> bool:
 
 
 def smallest_shape(spec: TensorSpec) -> tuple[int, ...]:
-    """A tensor's shape, with 1 for every symbol."""
+    """Return a tensor's shape, with 1 for every symbol."""
     return tuple(1 if isinstance(dim, str) else dim for dim in spec.shape)
 
 

@@ -1,4 +1,4 @@
-"""Write files so that a reader, or a crash, never meets half of one."""
+"""Atomic file writes: no reader sees half a file, and no crash leaves one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # for what people record and the faces they make
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # for users' recordings and faces
 
 
 def partial_path(path: Path) -> Path:
-    """Where `path` is written before it has its name: hidden beside it, with its suffix and the id of this process,
-    so that two programs that write one file do not mix."""
+    """Return the temporary path for writing `path`: a hidden file beside it, with the same suffix.
+
+    It contains the process ID, so that two programs that write the same file do not mix.
+    """
     return path.absolute().with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
 
 
 @contextlib.contextmanager
 def replacing(path: Path, private: bool = False) -> Iterator[Path]:
-    """Give the block a temporary path; the file written there takes the place of `path` if the block ends well.
+    """Yield a temporary path; the file written there replaces `path` if the block succeeds.
 
     private: create the file with mode 0600.
 
@@ -37,16 +39,16 @@ def replacing(path: Path, private: bool = False) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes, private: bool = False) -> None:
-    """Write a whole file as `replacing` does. Raises OSError."""
+    """Write a whole file atomically, see `replacing`. Raises OSError."""
     with replacing(path, private) as partial:
         partial.write_bytes(data)
 
 
 def create_private(path: Path) -> None:
-    """Create an empty file that only the user may read; writers that open it keep its mode. Raises OSError."""
+    """Create an empty file that only the user may read; opening it for writing keeps its mode. Raises OSError."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE))
 
 
 def private_folder(path: Path) -> None:
-    """Create a folder, and those above it, that only the user may enter; one that exists stays as it is."""
+    """Create a folder that only the user may enter, and its missing parents; an existing folder is not changed."""
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)

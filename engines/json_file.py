@@ -1,4 +1,4 @@
-"""JSON files of known form: read into `msgspec` structs, with errors for people, and written whole."""
+"""JSON files with a schema: read into `msgspec` structs, with readable errors, and written atomically."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def form(description: str, **bounds: Any) -> msgspec.Meta:
-    """Return what a field must be, in words for an error message, with msgspec's constraints."""
+    """Return msgspec's constraints of a field, with a description for error messages."""
     return msgspec.Meta(description=description, **bounds)
 
 
@@ -31,20 +31,20 @@ class _Head(msgspec.Struct):
 
 
 def read(path: Path, kind: type[T]) -> T:
-    """Read a file that holds a `kind`, a struct; fields that it does not have are skipped.
+    """Read a file into a `kind`, a struct; unknown fields are skipped.
 
     Raises:
-        ManifestError: no such file, not JSON, or a field that is missing or of another form: file, place, value and
-            the expected form are named.
+        ManifestError: the file is missing or not JSON, or a field is missing or malformed; the message names the file,
+            the place, the value and the expected form.
     """
     return _decode(path, _content(path), kind)
 
 
 def read_format(path: Path, kind: type[T], number: int) -> T:
-    """Read a file as `read` does, whose field `format` must be `number` before any other is looked at.
+    """Read a file as `read` does, but first check that its field `format` is `number`.
 
     Raises:
-        ManifestError: as `read`, or the file is of another format.
+        ManifestError: see `read`, or the format is another.
     """
     content = _content(path)
     found = _decode(path, content, _Head).format
@@ -71,12 +71,12 @@ def _decode(path: Path, content: bytes, kind: type[T]) -> T:
 
 
 def write(path: Path, content: object, private: bool = False) -> None:
-    """Replace the file with `content` as JSON, one value a line. Raises OSError."""
+    """Replace the file with `content` as JSON, one value per line. Raises OSError."""
     write_bytes(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n", private)
 
 
 class _Place(NamedTuple):
-    """A value's place in the file: the object it is in, and its name there."""
+    """A value's place in the file: its parent object, and its name there."""
 
     parent: str
     name: str
@@ -89,7 +89,7 @@ class _Place(NamedTuple):
 
 
 def _fault(value: object, kind: Any, place: _Place) -> str | None:
-    """Describe the first thing in `value` that makes it no `kind`; None where it is one."""
+    """Describe the first part of `value` that does not fit `kind`; None if all fit."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -117,7 +117,7 @@ def _is_struct(kind: Any) -> bool:
 
 
 def _plain(kind: Any, value: object) -> tuple[Any, str | None]:
-    """Return a type without its annotation, and that; of a union, the struct alone if the value may be one."""
+    """Return a type without its annotation, and its description; a union becomes its struct for a dict."""
     expected = None
     if typing.get_origin(kind) is Annotated:
         kind, *notes = typing.get_args(kind)

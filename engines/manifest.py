@@ -1,4 +1,4 @@
-"""A family folder's manifest: what its graphs take and give, and the hash of every file, verified on load."""
+"""A family folder's manifest: inputs and outputs of its graphs, and a hash of every file, verified on load."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from engines import manifest_file
 from engines.errors import ManifestError
 from engines.manifest_file import GraphEntry, ModelEntry, StageEntry, TypedTensor
 
-# What frames pass through, those that the family has; others are alternatives.
+# Stages that a frame passes through, if the family has them; other stages are alternatives.
 FRAME_STAGES = ("expression", "pose", "motion", "render", "paint")
-SOUND_STAGES = FRAME_STAGES[:2]  # what sound passes through in every session, whether or not its face is drawn
+SOUND_STAGES = FRAME_STAGES[:2]  # run on the sound of every session, whether or not its face is drawn
 Dim = int | str
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Shape and dtype of one tensor. A dimension is a number, or a symbol ("n") for any; dtype is float32 or uint8."""
+    """Shape and dtype of a tensor. A dimension is a number, or a symbol ("n") for any size; dtype float32 or uint8."""
 
     shape: tuple[Dim, ...]
     dtype: str = "float32"
@@ -29,7 +29,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class GraphFile:
-    """One ONNX file. precision: the lowest it may run in, fp32, bf16 or fp16; fp16 is in the file's own types."""
+    """An ONNX file. precision: the lowest that it may run in, fp32, bf16 or fp16; fp16 is set by the file's types."""
 
     path: Path
     precision: str
@@ -37,10 +37,10 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """One ONNX graph of a stage. precision: the lowest it may run in, fp32, bf16 or fp16.
+    """An ONNX graph of a stage. precision: the lowest that it may run in, fp32, bf16 or fp16.
 
-    alternatives: other files that compute the same from the same, for backends that want it another way.
-    quantised: one that computes it in 8-bit integers, on the CPU.
+    alternatives: files with the same function, by the backend that needs them.
+    quantised: an approximation in 8-bit integers, for the CPU.
     """
 
     path: Path
@@ -51,24 +51,24 @@ class GraphSpec:
     quantised: GraphFile | None = None
 
     def for_backend(self, backend: str) -> GraphSpec:
-        """The graph as `backend` is to load it: its alternative's path and precision where there is one."""
+        """Return the graph to load with `backend`: with the alternative's path and precision, if there is one."""
         chosen = self.alternatives.get(backend)
         return replace(self, path=chosen.path, precision=chosen.precision, alternatives={}) if chosen else self
 
     def path_for(self, backend: str) -> Path:
-        """The file that `backend` is to load."""
+        """Return the file to load with `backend`."""
         return self.for_backend(backend).path
 
 
 @dataclass(frozen=True)
 class StageSpec:
-    """One stage. Its graphs run in order, and values flow between them by name.
+    """A stage. Its graphs run in order, and values pass between them by name.
 
     context: frames before and after the current one that the motion stage sees, (past, future).
-    conditions: file the render stage's driving conditions are drawn from.
-    rig: file of the face rig that is fitted to a photo's landmarks, where the coefficients stage follows "fit-rig".
-    layer_scale: pixels of what the paint stage paints for one of the network's picture.
-    process: name of the procedure that a stage follows, with its graphs or without any.
+    conditions: topology file for drawing the render stage's condition maps.
+    rig: file of the face rig fitted to a photo's landmarks, for a coefficients stage with process "fit-rig".
+    layer_scale: pixels that the paint stage paints per pixel of the network's picture, per side.
+    process: name of the procedure that a stage follows, with or without graphs.
     """
 
     name: str
@@ -82,7 +82,7 @@ class StageSpec:
 
     @property
     def inputs(self) -> dict[str, TensorSpec]:
-        """What has to be given to the stage: inputs that no earlier graph of it makes."""
+        """Inputs of the stage: those of its graphs that no earlier graph makes."""
         made: set[str] = set()
         needed: dict[str, TensorSpec] = {}
         for graph in self.graphs:
@@ -92,7 +92,7 @@ class StageSpec:
 
     @property
     def outputs(self) -> dict[str, TensorSpec]:
-        """All that the stage's graphs make."""
+        """All outputs of the stage's graphs."""
         return {name: spec for graph in self.graphs for name, spec in graph.outputs.items()}
 
 
@@ -109,7 +109,7 @@ class CoefficientLayout:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A verified family folder. default_avatar is empty where the family comes without avatars."""
+    """A verified family folder. default_avatar is empty if the family comes without avatars."""
 
     folder: Path
     family: str
@@ -126,10 +126,10 @@ class Manifest:
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
-        """Read `folder`/manifest.json and check every file it names.
+        """Read `folder`/manifest.json and verify every file it names.
 
         Raises:
-            ManifestError: no manifest, another format, a missing or altered file, or a field of the wrong kind.
+            ManifestError: the manifest or a file is missing or altered, the format is another, or a field is wrong.
         """
         found = manifest_file.read(folder)
         for entry in found.files:
@@ -150,7 +150,7 @@ class Manifest:
         )
 
     def stage(self, name: str) -> StageSpec:
-        """The stage called `name`.
+        """Return the stage called `name`.
 
         Raises:
             ManifestError: the family has no such stage.
@@ -162,7 +162,7 @@ class Manifest:
 
     @property
     def lookahead_ms(self) -> int:
-        """All the future a frame can use: the look-aheads of the stages it passes through, added up."""
+        """The largest useful look-ahead of a frame: the sum of those of the stages it passes through."""
         return sum(self.stages[name].lookahead_ms for name in FRAME_STAGES if name in self.stages)
 
 

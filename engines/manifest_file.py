@@ -1,4 +1,4 @@
-"""The form of `manifest.json`, which ties a family's files together: the one place that reads and writes it."""
+"""Schema, reading and writing of `manifest.json`, which describes a family's files."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Names = Annotated[tuple[str, ...], form("a list of strings")]
 
 
 class TypedTensor(msgspec.Struct, frozen=True):
-    """A tensor that is not of the usual dtype."""
+    """A tensor whose dtype is not the default, float32."""
 
     shape: Shape
     dtype: Dtype
 
 
-Tensor = Annotated[Shape | TypedTensor, form('a shape such as ["n", 1, 80, 16]')]  # a shape alone is of float32
+Tensor = Annotated[Shape | TypedTensor, form('a shape such as ["n", 1, 80, 16]')]  # a plain shape means float32
 
 
 class FileEntry(msgspec.Struct, omit_defaults=True):
@@ -46,19 +46,22 @@ class FileEntry(msgspec.Struct, omit_defaults=True):
 
     @classmethod
     def of(cls, folder: Path, path: Path) -> FileEntry:
-        """The entry of a file that lies in the family's folder. Raises OSError."""
+        """Make the entry of a file in the family's folder. Raises OSError."""
         return cls(path.relative_to(folder).as_posix(), sha256(path))
 
 
 class ModelEntry(FileEntry, omit_defaults=True):
-    """An ONNX file. precision: the lowest it may run in."""
+    """An ONNX file. precision: the lowest that it may run in."""
 
     precision: Precision
 
 
 class GraphEntry(ModelEntry, omit_defaults=True):
-    """A graph of a stage. alternatives: files that compute the same, by the backend that wants them; quantised: one
-    that computes it in 8-bit integers, near enough."""
+    """A graph of a stage.
+
+    alternatives: files with the same function, by the backend that needs them; quantised: an approximation in 8-bit
+    integers.
+    """
 
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
@@ -72,7 +75,7 @@ class GraphEntry(ModelEntry, omit_defaults=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """Frames before and after the current one that a stage sees."""
+    """Number of frames before and after the current one that a stage sees."""
 
     past: Natural
     future: Natural
@@ -91,7 +94,7 @@ class StageEntry(msgspec.Struct, omit_defaults=True):
 
 
 class Coefficients(msgspec.Struct, frozen=True):
-    """Names of the coefficients, in order, none twice."""
+    """Names of the coefficients, in order, without duplicates."""
 
     expression: Names
     pose: Names
@@ -102,7 +105,7 @@ class Coefficients(msgspec.Struct, frozen=True):
 
 
 class ManifestFile(msgspec.Struct, kw_only=True):
-    """All of a manifest. default_avatar is empty where the family comes without avatars."""
+    """A whole manifest. default_avatar is empty if the family comes without avatars."""
 
     format: Natural = FORMAT
     family: Text
@@ -125,10 +128,10 @@ class ManifestFile(msgspec.Struct, kw_only=True):
 
 
 def read(folder: Path) -> ManifestFile:
-    """Read the manifest of the family in `folder`; the files it names are not looked at.
+    """Read the manifest of the family in `folder`; the files it names are not checked.
 
     Raises:
-        ManifestError: no manifest, another format, or a field that is missing or of another form.
+        ManifestError: the manifest is missing or of another format, or a field is missing or malformed.
     """
     path = folder / FILE_NAME
     if not path.is_file():
@@ -142,17 +145,17 @@ def write(folder: Path, manifest: ManifestFile) -> None:
 
 
 def change(folder: Path, edit: Callable[[ManifestFile], None]) -> None:
-    """Let `edit` alter the manifest of the family in `folder`. Raises ManifestError, OSError."""
+    """Change the manifest of the family in `folder` with `edit`, and write it. Raises ManifestError, OSError."""
     manifest = read(folder)
     edit(manifest)
     write(folder, manifest)
 
 
 def verify(folder: Path, entry: FileEntry) -> Path:
-    """Return the file an entry names, its contents checked against the hash.
+    """Return the path of an entry's file, after checking its contents against the hash.
 
     Raises:
-        ManifestError: the file is missing, or is not the one the entry was written for.
+        ManifestError: the file is missing or has another hash.
     """
     path = folder / entry.file
     if not path.is_file():
@@ -167,7 +170,7 @@ def verify(folder: Path, entry: FileEntry) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's contents, in hexadecimal. Raises OSError."""
+    """Return the SHA-256 of a file's contents, in hexadecimal. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_READ_BYTES):

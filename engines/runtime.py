@@ -1,4 +1,4 @@
-"""The `Engine` protocol, and how a stage of a family is opened on this machine."""
+"""The `Engine` protocol, choice of a backend, and opening a family's stages on this machine."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ INT8 = "int8"
 
 
 class Binding(Protocol):
-    """An engine with some of its inputs held, such as what belongs to an avatar and never changes between frames."""
+    """An engine with some inputs fixed, such as an avatar's constants, which do not change between frames."""
 
     def infer(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run the stage on the held inputs and these; arrays returned are the caller's own."""
+        """Run the stage on the fixed inputs and these; return arrays that are not reused by later calls."""
 
 
 class Engine(Protocol):
-    """One stage, runnable. Not safe to use from two threads at a time; each binding may have a thread of its own."""
+    """One runnable stage. Not thread-safe, but each binding may be used in a separate thread."""
 
     @property
     def spec(self) -> StageSpec:
-        """What the stage takes and gives."""
+        """Inputs and outputs of the stage."""
 
     def activate(self) -> None:
         """Compile and warm up; a second call does nothing."""
 
     def infer(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run the stage; every input and output by the manifest's names, checked against its shapes."""
+        """Run the stage; inputs and outputs go by the manifest's names, and inputs are checked against its shapes."""
 
     def bind(self, constants: Mapping[str, Tensor], outputs: Collection[str] | None = None) -> Binding:
-        """Hold `constants` for many calls, so that they are checked and handed over once. Safe in any thread.
+        """Fix `constants` for many calls, so that they are checked and passed once. Safe in any thread.
 
-        outputs: the outputs wanted from each call; None is all of them.
+        outputs: the outputs to compute in each call; None is all of them.
         """
 
     def deactivate(self) -> None:
-        """Release what `activate` took; bindings made before are dead."""
+        """Release the resources of `activate`; earlier bindings become invalid."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A way to run graphs on this machine. `compile` loads one graph; `precision` returns what it computes in."""
+    """A library that runs graphs on this machine. `compile` loads a graph; `precision` returns the precision used."""
 
     name: str
     description: str
@@ -92,7 +92,7 @@ def _onnxruntime_gpu() -> Backend:
 
 @dataclass(frozen=True)
 class Way:
-    """A way of computing one graph: a backend of the CPU; fp32, bf16 or int8; and how many threads."""
+    """A way of computing one graph: a CPU backend; a precision, fp32, bf16 or int8; and a number of threads."""
 
     backend: str
     precision: str
@@ -103,26 +103,26 @@ class Way:
 
 
 def compile_way(graph: GraphSpec, way: Way, backend: Backend) -> CompiledGraph:
-    """Load a graph to be computed in this way by its backend. Raises EngineError."""
+    """Load a graph so that its backend computes it in this way. Raises EngineError."""
     if way.precision == INT8:
         if graph.quantised is None:
             raise EngineError(f"{graph.path}: there is no {INT8} form of it")
         return backend.compile(replace(graph, path=graph.quantised.path, precision="fp32"), way.threads)
     spec = graph.for_backend(backend.name)
-    lower = spec.precision if spec.precision == "fp16" else way.precision  # fp16 is in the file itself
+    lower = spec.precision if spec.precision == "fp16" else way.precision  # fp16 is set by the file's types
     return backend.compile(replace(spec, precision=lower), way.threads)
 
 
-# In order of preference. Loaders import their library only when asked, as each may be absent.
+# In order of preference. Loaders import their library only when called, as each may be missing.
 _ON_CPU: dict[str, Callable[[], Backend]] = {"openvino": _openvino, "onnxruntime": _onnxruntime}
 _BACKENDS = _ON_CPU | {"tensorrt": _tensorrt, "onnxruntime-gpu": _onnxruntime_gpu}
 
 
 def find_backend(name: str | None = None) -> Backend:
-    """The backend called `name`; None takes the environment's AVATAR_ENGINE, else the CPU's first that is installed.
+    """Return the backend called `name`; None: that of AVATAR_ENGINE, else the first CPU backend that is installed.
 
     Raises:
-        EngineError: unknown backend, none installed, or one for a GPU where there is none.
+        EngineError: the backend is unknown, none is installed, or it needs a GPU and none is found.
     """
     name = name or os.environ.get(BACKEND_VARIABLE) or None
     if name is not None and name not in _BACKENDS:
@@ -131,17 +131,17 @@ def find_backend(name: str | None = None) -> Backend:
 
 
 def find_cpu_backend() -> Backend:
-    """The environment's AVATAR_ENGINE if that runs on the CPU, else the first CPU backend that is installed.
+    """Return the backend of AVATAR_ENGINE if it runs on the CPU, else the first CPU backend that is installed.
 
     Raises:
-        EngineError: as `find_backend`.
+        EngineError: see `find_backend`.
     """
     name = os.environ.get(BACKEND_VARIABLE)
     return _first_installed(tuple(_ON_CPU)) if name in _BACKENDS.keys() - _ON_CPU.keys() else find_backend(name)
 
 
 def cpu_backends() -> list[Backend]:
-    """All of the CPU's that are installed, the preferred one first. Raises EngineError where there is none."""
+    """Return all installed CPU backends, the preferred one first. Raises EngineError: none is installed."""
     found = []
     for name in _ON_CPU:
         with contextlib.suppress(EngineError):
@@ -159,14 +159,14 @@ def _first_installed(candidates: Sequence[str]) -> Backend:
 
 
 def backend_for(stage: StageSpec, name: str | None = None) -> Backend:
-    """The backend a stage runs on: the one asked for (see `find_backend`), else the fastest that is ready for it.
+    """Return a stage's backend: the one asked for (see `find_backend`), else the fastest that is ready for it.
 
-    A stage goes to the GPU by itself only if its graphs have files for a GPU's backend; the small ones stay on the
-    CPU, where they take no longer. TensorRT is ready once engines were built; that they do not fit this machine is
-    then an error, as a silent fall to the CPU would pass for a slow GPU.
+    Without such a request, a stage runs on the GPU only if its graphs have files for a GPU backend; small ones stay on
+    the CPU, where they take no longer. TensorRT is ready once engines were built. If these do not fit this machine,
+    that is an error, as a silent fallback to the CPU would look like a slow GPU.
 
     Raises:
-        EngineError: as `find_backend`.
+        EngineError: see `find_backend`.
     """
     if name or os.environ.get(BACKEND_VARIABLE):
         return find_backend(name)
@@ -197,15 +197,15 @@ def open_stage(
     threads: int = 2,
     ways: Mapping[str, Way] | None = None,
 ) -> Engine:
-    """An engine for one stage, not yet active.
+    """Open the engine of one stage, not yet active.
 
     backend: one of `engines.manifest_file.BACKENDS`; None as in `backend_for`.
-    threads: of the processor; what sound passes through is small and gets one.
-    ways: of graphs for which one was chosen, by the name of their file; see `engines.tuning`.
+    threads: processor threads; sound stages are small and use one.
+    ways: chosen ways of computing graphs, by file name; see `engines.tuning`.
 
     Raises:
         ManifestError: the family has no such stage.
-        EngineError: unknown backend, or none installed.
+        EngineError: the backend is unknown, or none is installed.
     """
     spec = manifest.stage(stage)
     chosen = backend_for(spec, backend)
@@ -235,10 +235,10 @@ class Engines:
         without: Collection[str] = (),
         ways: Mapping[str, Way] | None = None,
     ) -> Engines:
-        """Open and activate every stage that has graphs, but those in `without`; `ways` as in `open_stage`.
+        """Open and activate every stage that has graphs, except those in `without`; `ways` as in `open_stage`.
 
         Raises:
-            EngineError: a graph that does not load or is not what the manifest says; unknown backend.
+            EngineError: a graph does not load or does not match the manifest, or the backend is unknown.
         """
         names = [name for name, spec in manifest.stages.items() if spec.graphs and name not in without]
         stages = {name: open_stage(manifest, name, backend=backend, threads=threads, ways=ways) for name in names}
@@ -247,7 +247,7 @@ class Engines:
         return cls(manifest, stages)
 
     def __getitem__(self, stage: str) -> Engine:
-        """The engine of a stage; ManifestError where the family has none."""
+        """Return the engine of a stage. Raises ManifestError: the family has no such stage."""
         self.manifest.stage(stage)
         return self._stages[stage]
 

@@ -1,11 +1,11 @@
-"""Which way of computing each graph is the fastest on this machine: tried, as what a processor announces is no measure.
+"""Find the fastest way of computing each graph on this machine, by measurement: CPU feature flags do not predict it.
 
-A processor that has bfloat16 may take longer in it than in float32, and which library is faster depends on the graph.
-So every graph that a frame passes through is timed in all ways there are. One that fails, or whose results are not
-those of float32, drops out.
+A processor with bfloat16 may be slower in it than in float32, and the faster library depends on the graph. So every
+graph that a frame passes through is timed in all possible ways. A way that fails, or whose results differ from those
+of float32, is excluded.
 
-What sound passes through is small and runs for every session, drawn or not: one thread computes it, as two that wait
-for each other take more of the processor, and its library is the quickest, whatever the others' is.
+Sound stages are small and run for every session, whether or not its face is drawn. They use one thread, as two that
+wait for each other take more processor time, and their fastest library, whichever the other stages use.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from engines.manifest import FRAME_STAGES, SOUND_STAGES, GraphSpec, Manifest, St
 from engines.runtime import BACKEND_VARIABLE, INT8, Backend, Way, backend_for, compile_way, cpu_backends
 
 WARM_UPS, LEAST_ROUNDS, MOST_ROUNDS = 2, 3, 15
-GRAPH_S = 0.8  # for the rounds of one graph, all ways together
-MOST_ERROR = 0.03  # root mean square, of an output's spread: 30 dB
-MOST_ERROR_INT8 = 0.2  # how near it comes on pictures was seen to when it was made; these numbers are none
-LEAST_GAIN, LEAST_GAIN_MS = 0.05, 0.25  # share of the first way's time, and milliseconds
-LEAST_GAIN_HEARD_MS = 0.05  # the same of what sound passes through: what it gains, each session does
-MIXED_GAIN = 0.1  # share of all graphs' time
-THREAD_GAIN = 1.15  # a further thread is worth this: it is missing elsewhere
+GRAPH_S = 0.8  # time limit for the rounds of one graph, all ways together
+MOST_ERROR = 0.03  # root mean square, relative to an output's spread: 30 dB
+MOST_ERROR_INT8 = 0.2  # its accuracy on pictures was checked at quantisation; the inputs here are not pictures
+LEAST_GAIN, LEAST_GAIN_MS = 0.05, 0.25  # to replace the first way: share of its time, and milliseconds
+LEAST_GAIN_HEARD_MS = 0.05  # the same for sound stages, where every session gains
+MIXED_GAIN = 0.1  # share of all graphs' time, to use several libraries
+THREAD_GAIN = 1.15  # a further thread must gain this factor, as it is missing elsewhere
 SEED = 1
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How long a graph took in one way: `ms` the quickest run; or the fault for which the way drops out."""
+    """Result of one way for a graph: `ms` of the fastest run, or the fault that excludes the way."""
 
     way: Way
     ms: float = 0.0
@@ -44,7 +44,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class TunedGraph:
-    """The trials of one graph, and the way that is chosen."""
+    """The trials of one graph, and the chosen way."""
 
     name: str
     trials: tuple[Trial, ...]
@@ -52,19 +52,19 @@ class TunedGraph:
 
 
 def can_tune() -> bool:
-    """Whether there is a choice: no engine is asked for by the environment."""
+    """Return whether ways can be chosen: AVATAR_ENGINE does not name a backend."""
     return not os.environ.get(BACKEND_VARIABLE)
 
 
 def measure(
     manifest: Manifest, threads: int, progress: Callable[[str], None], backends: Sequence[Backend] = ()
 ) -> list[TunedGraph]:
-    """Try every graph that a frame passes through on the CPU.
+    """Measure every graph that a frame passes through on the CPU.
 
-    progress: is told each graph before it is tried; backends: those to try, the CPU's if none are named.
+    progress: called with the name of each graph before its trials; backends: those to try, by default all of the CPU.
 
     Raises:
-        EngineError: a graph that runs in no way at all.
+        EngineError: a graph does not run in any way.
     """
     backends = backends or cpu_backends()
     on_cpu = {backend.name for backend in cpu_backends()}
@@ -83,7 +83,7 @@ def measure(
 
 
 def settle(tuned: Sequence[TunedGraph]) -> list[TunedGraph]:
-    """Let one library compute all graphs, unless several save a tenth of the time: each takes some 40 MB of memory."""
+    """Use one library for all graphs, unless several save a tenth of the time: each takes about 40 MB of memory."""
     names = dict.fromkeys(trial.way.backend for graph in tuned for trial in graph.trials)
     alone = [found for name in names if (found := _all_by(name, tuned)) is not None]
     best = min(alone, key=_total, default=None)
@@ -91,7 +91,7 @@ def settle(tuned: Sequence[TunedGraph]) -> list[TunedGraph]:
 
 
 def _all_by(backend: str, tuned: Sequence[TunedGraph]) -> list[TunedGraph] | None:
-    """The same graphs, each in the best way of one library; None where it cannot compute one of them."""
+    """Return the graphs, each with the best way of one library; None if it cannot compute one of them."""
     found = []
     for graph in tuned:
         trials = [trial for trial in graph.trials if trial.way.backend == backend]
@@ -102,7 +102,7 @@ def _all_by(backend: str, tuned: Sequence[TunedGraph]) -> list[TunedGraph] | Non
 
 
 def _total(tuned: Sequence[TunedGraph]) -> float:
-    """What a picture costs."""
+    """Return the cost of a picture."""
     return sum(_cost(trial) for graph in tuned for trial in graph.trials if trial.way == graph.chosen)
 
 
@@ -119,7 +119,7 @@ def _tune(
 
 
 def _inputs(stage: StageSpec) -> dict[str, Tensor]:
-    """Small positive numbers for all that a stage is given: also a corner, or a place in a picture, may be such."""
+    """Make small positive random inputs for a stage: values that are also valid as corners or places in a picture."""
     random = np.random.default_rng(SEED)
     return {
         name: (
@@ -134,10 +134,10 @@ def _inputs(stage: StageSpec) -> dict[str, Tensor]:
 def _try_all(
     graph: GraphSpec, inputs: Mapping[str, Tensor], backends: Sequence[Backend], threads: int
 ) -> tuple[TunedGraph, dict[str, Tensor]]:
-    """Try a graph in all ways; also return what it makes, by the first of them."""
+    """Try a graph in all ways; also return its outputs from the first way that works."""
     reference: dict[str, Tensor] | None = None
     running: dict[Way, GraphRequest] = {}
-    compiled: list[CompiledGraph] = []  # kept as long as their requests
+    compiled: list[CompiledGraph] = []  # must live as long as their requests
     faults: list[Trial] = []
     for way, backend in _ways(graph, backends, threads):
         try:
@@ -150,7 +150,7 @@ def _try_all(
             if (error := _error(made, reference)) > (MOST_ERROR_INT8 if way.precision == INT8 else MOST_ERROR):
                 raise EngineError(f"inaccurate: {error:.0%} of its results' spread")
             running[way] = request
-        except Exception as error:  # a library's own, of any kind
+        except Exception as error:  # any error of a library
             faults.append(Trial(way, fault=first_line(error)))
     if reference is None:
         raise EngineError(f"{graph.path}: runs in no way: {faults[0].fault}")
@@ -159,7 +159,7 @@ def _try_all(
 
 
 def _ways(graph: GraphSpec, backends: Sequence[Backend], threads: int) -> Iterator[tuple[Way, Backend]]:
-    """float32 with all threads comes first: by it the others are judged."""
+    """Yield the ways to try; float32 with all threads is first, as the reference for the others."""
     for count in dict.fromkeys((threads, 1)):
         for backend in backends:
             yield Way(backend.name, "fp32", count), backend
@@ -170,7 +170,7 @@ def _ways(graph: GraphSpec, backends: Sequence[Backend], threads: int) -> Iterat
 
 
 def _error(made: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> float:
-    """The largest error of any output, as a share of its spread; infinite where something is no number."""
+    """Return the largest error of any output, relative to its spread; infinite if a value is NaN."""
     worst = 0.0
     for name, expected in reference.items():
         apart = np.asarray(made[name], np.float64) - np.asarray(expected, np.float64)
@@ -180,7 +180,7 @@ def _error(made: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> float
 
 
 def _time(running: Mapping[Way, GraphRequest]) -> dict[Way, float]:
-    """Milliseconds of the quickest run, the ways by turns: what else the machine does then counts least."""
+    """Return the milliseconds of the fastest run per way; ways take turns, so that other load affects all alike."""
     times: dict[Way, list[float]] = {way: [] for way in running}
     for request in running.values():
         for _ in range(WARM_UPS):
@@ -197,10 +197,10 @@ def _time(running: Mapping[Way, GraphRequest]) -> dict[Way, float]:
 
 
 def choose(trials: Sequence[Trial], least_gain_ms: float = LEAST_GAIN_MS) -> Way:
-    """The first way, which is float32, or the fastest where that gains more than chance; further threads count extra.
+    """Return the first way, which is float32, or the cheapest if it gains clearly more; further threads cost extra.
 
-    Float32 is among the trials of every number of threads and library, so nothing slower than it is chosen. A way
-    that dropped out has no time, and is none of those to choose from.
+    Float32 is among the trials for every library and number of threads, so nothing slower than it is chosen. Excluded
+    ways are not considered.
     """
     usable = [trial for trial in trials if trial.fault is None]
     first, best = usable[0], min(usable, key=_cost)

@@ -1,8 +1,8 @@
-"""What was measured on this machine, kept for the next start.
+"""Tuning results of this machine, stored for the next start.
 
-The file holds a few entries, each for one processor, the libraries' versions, one family as it is and a number of
-threads. A file that cannot be read is measured anew, and written over. What was measured while other programs held the
-processors is used, and measured again the next time, a few times at most.
+The file holds a few entries, each for one processor, set of library versions, version of a family and number of
+threads. If the file cannot be read, the measurement is repeated and the file replaced. Results measured while other
+programs kept the processors busy are used, but measured again at the next start, a few times at most.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from engines.runtime import Way
 from engines.tuning import TunedGraph
 
 FORMAT = 1
-RULES = 3  # by which ways are chosen: what was chosen by others is measured anew
+RULES = 3  # version of the rules for choosing a way; results of other versions are measured again
 MOST_ENTRIES = 16
-MOST_DISTURBED = 3  # times in a row: a machine that is always busy keeps what it has
+MOST_DISTURBED = 3  # in a row; after that a machine that is always busy keeps its results
 LIBRARIES = ("openvino", "onnxruntime")
 
 
@@ -42,7 +42,7 @@ class _Entry(msgspec.Struct):
     family: str
     processor: str
     graphs: dict[str, _Way]
-    disturbed: int = 0  # times in a row that the measurement was, up to this one
+    disturbed: int = 0  # number of disturbed measurements in a row, including this one
 
 
 class _File(msgspec.Struct):
@@ -51,12 +51,12 @@ class _File(msgspec.Struct):
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     return _from_cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def key_of(manifest: Manifest, threads: int) -> str:
-    """What a measurement depends on, as one word."""
+    """Return a hash of everything that a measurement depends on."""
     limits = [f"{name}={os.environ[name]}" for name in ("ONEDNN_MAX_CPU_ISA",) if name in os.environ]
     parts = [
         f"rules {RULES}",
@@ -69,7 +69,7 @@ def key_of(manifest: Manifest, threads: int) -> str:
 
 
 def read(path: Path, key: str) -> dict[str, Way] | None:
-    """The ways kept under a key, by graph; None where there are none, or they are worth another measurement."""
+    """Return the stored ways of a key, by graph; None if nothing is stored, or it should be measured again."""
     entry = _entry(path, key)
     if entry is None or 0 < entry.disturbed < MOST_DISTURBED:
         return None
@@ -77,7 +77,7 @@ def read(path: Path, key: str) -> dict[str, Way] | None:
 
 
 def write(path: Path, key: str, manifest: Manifest, tuned: Sequence[TunedGraph], *, disturbed: bool = False) -> None:
-    """Keep what was measured; the oldest of too many entries goes. disturbed: beside busy programs. Raises OSError."""
+    """Store results; the oldest surplus entry is evicted. disturbed: other programs were busy. Raises OSError."""
     before = _entry(path, key)
     times = 1 + (before.disturbed if before else 0) if disturbed else 0
     graphs = {graph.name: _kept(graph) for graph in tuned}
@@ -88,7 +88,7 @@ def write(path: Path, key: str, manifest: Manifest, tuned: Sequence[TunedGraph],
 
 
 def ways_of(tuned: Sequence[TunedGraph]) -> Mapping[str, Way]:
-    """The chosen ways, by graph."""
+    """Return the chosen ways, by graph."""
     return {graph.name: graph.chosen for graph in tuned}
 
 
@@ -116,7 +116,7 @@ def _version(package: str) -> str:
 
 
 def _from_cpuinfo(field: str) -> str:
-    """A field of the first processor, on Linux."""
+    """Return a field of the first processor in /proc/cpuinfo; empty if not on Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

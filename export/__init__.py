@@ -1,1 +1,1 @@
-"""Make engines: from checkpoints or training to ONNX graphs and manifests. Serving needs nothing of this package."""
+"""Make engines: from checkpoints or training to ONNX graphs and manifests. Serving does not need this package."""

@@ -48,7 +48,7 @@ def write_stand_ins(
     older: write the earlier release's files, one per network, in place of the combined ones.
 
     Raises:
-        AvatarError: no space for them, or the folder cannot be written.
+        AvatarError: not enough disk space, or the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def _check_space(folder: Path, states: dict[str, State], copies: int) -> None:
 
 
 def natural(text: str) -> int:
-    """A whole number from 0, for argparse."""
+    """Parse a whole number from 0, for argparse."""
     value = int(text)
     if value < 0:
         raise ValueError(text)
@@ -117,7 +117,7 @@ def natural(text: str) -> int:
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder to write into")
     parser.add_argument("--salt", type=natural, default=0, help="chooses another set of weights (default: 0)")

@@ -1,7 +1,8 @@
-"""The pipeline, synchronous and without I/O: push sound, get frames.
+"""Synchronous pipeline without I/O: push audio, get frames.
 
-`CoefficientStream` (sound to coefficient windows, one per session) and `FaceRenderer` (windows to pictures, one per
-avatar) can be used apart: a server runs the first for every session and gathers what is due for the second.
+`CoefficientStream` (audio to coefficient windows, one per session) and `FaceRenderer` (windows to pictures, one per
+avatar) can be used separately: a server runs one stream per session and batches the windows that are due for the
+renderer.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ from streamer.stages.motion import MotionStage, MotionWindows
 from streamer.stages.mouth_easing import MouthEasing, Shut, mouth_rows
 from streamer.stages.render import RenderStage
 
-MOST_BACKDROPS = 4  # kept for an avatar; one of 768 pixels has 20 MB
+MOST_BACKDROPS = 4  # cached per avatar; one of 768 pixels takes 20 MB
 BLINK = frozenset(("eyeBlinkLeft", "eyeBlinkRight"))
 
 __all__ = ["Avatar", "CoefficientStream", "Engines", "FaceRenderer", "Pipeline", "PipelineOptions", "Script"]
 
 
 class CoefficientStream:
-    """Sound to coefficient windows: mel, expression, head pose, idle life, and the motion stage's context.
+    """Converter from audio to coefficient windows: mel, expression, head pose, idle motion, and motion context.
 
-    rest: the expression of silence, float32 [E], to which a mouth eases shut.
+    rest: the expression for silence, float32 [E], to which the mouth eases when it closes.
     """
 
     def __init__(
@@ -50,11 +51,11 @@ class CoefficientStream:
         options: PipelineOptions | None = None,
         script: Script | None = None,
     ) -> None:
-        """`script` gives what would otherwise be drawn from the seed.
+        """`script` replaces values that would otherwise be drawn from the seed.
 
         Raises:
-            ConfigError: options that the family cannot follow.
-            ManifestError: a stage that is to be run in a way this version does not have.
+            ConfigError: the family does not support these options.
+            ManifestError: a stage needs a process that this version does not have.
         """
         options = options or PipelineOptions()
         manifest = engines.manifest
@@ -64,7 +65,7 @@ class CoefficientStream:
         names, context = manifest.coefficients.expression, manifest.stage(avatar.motion_stage).context
         self._windows = MotionWindows(context, self.lookahead.future, names)
         self._view = HeldView.of(manifest, options.face)
-        # Made now: when a mouth is to be shut there is no time for it.
+        # Computed now: there is no time for it at the moment of a barge-in.
         self.rest = self._source.silent_expression()
         self._easing = MouthEasing(self.rest, mouth_rows(names))
         self._past = context[0]
@@ -77,8 +78,10 @@ class CoefficientStream:
         return self._view.hold(self._windows.push(self._made))
 
     def made(self) -> FloatArray:
-        """The coefficients that the last push made, of later frames than its windows: float32 [n, E + P], with the
-        view in them where it takes the place of the pose."""
+        """Return the coefficients that the last push computed: float32 [n, E + P].
+
+        They belong to later frames than its windows. A held view that replaces the pose is already included.
+        """
         if not self._made:
             return np.zeros((0, 0), np.float32)
         values = np.stack([coefficients.vector() for coefficients in self._made], axis=1)
@@ -86,15 +89,15 @@ class CoefficientStream:
         return np.ascontiguousarray(held.values.T)
 
     def flush(self) -> list[CoefficientWindow]:
-        """The sound has ended: windows of all remaining frames; a last, partial frame counts as one."""
+        """Return the windows of all remaining frames at the end of the audio; a partial last frame counts as one."""
         return self._view.hold(self._windows.push(self._source.flush()) + self._windows.flush())
 
     def ease(self, window: CoefficientWindow, shut: Shut) -> CoefficientWindow:
-        """A window of this stream with its mouth as far shut as `shut` asks."""
+        """Return a window of this stream with the mouth closed as far as `shut` requires."""
         return self._easing.ease(window, shut)
 
     def ask(self, wanted: Steered) -> None:
-        """Do what somebody asks for, beside speaking, from the next frame on."""
+        """Apply an energy, emotion, gaze or gesture request from the next frame on."""
         if isinstance(wanted, Energy):
             self._source.set_energy(wanted.value)
         elif isinstance(wanted, Emotion):
@@ -103,29 +106,29 @@ class CoefficientStream:
             self._steering.ask(wanted)
 
     def steer(self, window: CoefficientWindow) -> CoefficientWindow:
-        """A window of this stream with what was asked for in it."""
+        """Return a window of this stream with the requested gaze and gestures added."""
         return self._steering.steer(window, self._past)
 
     def reset(self) -> None:
-        """Forget everything but what was asked for: the next sample is sample 0."""
+        """Clear all state except what `ask` requested: the next sample is sample 0."""
         self._source.reset()
         self._windows.reset()
 
 
 class FaceRenderer:
-    """Coefficient windows to pictures, for one avatar: its frames, or the whole photo with the frame in its place.
+    """Renderer of one avatar's coefficient windows: face frames, or the whole photo with the frame pasted in.
 
-    size: pixels a side of its frames; shape: height and width of its pictures.
+    size: pixels per side of the face frames; shape: height and width of the pictures.
     """
 
     def __init__(
         self, engines: Engines, avatar: Avatar, face: FaceOptions = PLAIN_FACE, pixels: int | None = None
     ) -> None:
-        """pixels: that a whole photo has at most.
+        """pixels: the size limit of a whole photo.
 
         Raises:
             BundleError: the avatar's matte or whole photo is damaged.
-            ConfigError: a size that the family lacks, or a mode or background that the avatar lacks.
+            ConfigError: the family lacks this size, or the avatar lacks this mode or background.
         """
         self._manifest = engines.manifest
         self._avatar = avatar
@@ -138,9 +141,9 @@ class FaceRenderer:
         self._show(face)
 
     def showing(self, face: FaceOptions, smallest: bool = False) -> FaceRenderer:
-        """The same avatar with pictures of another size, or on another background. Raises as the constructor.
+        """Return a renderer of the same avatar with another size or background. Raises as the constructor does.
 
-        smallest: there is little time: a size that nobody asked for is the smallest.
+        smallest: use the smallest size unless `face` names one; for overload.
         """
         other = copy.copy(self)
         if smallest and face.size is None:
@@ -166,7 +169,7 @@ class FaceRenderer:
         return self._pastes[whole]
 
     def _backdrop_of(self, background: str) -> Backdrop:
-        """As `Backdrop.of`; those used last are kept, as making one takes as long as several pictures."""
+        """Return `Backdrop.of` through an LRU cache: building one takes as long as rendering several pictures."""
         key = background, self.size
         found = self._backdrops.pop(key, None) or Backdrop.of(self._avatar, background, self.size)
         self._backdrops[key] = found
@@ -175,7 +178,10 @@ class FaceRenderer:
         return found
 
     def render(self, windows: Sequence[CoefficientWindow], paint: Paint = Paint.ANEW) -> list[AvatarFrame]:
-        """One frame for each window, in order; mouth and eyes are kept only where the family can."""
+        """Return one frame per window, in order.
+
+        `paint` has an effect only in families that paint mouth and eyes separately.
+        """
         return [self._picture(keypoints, paint) for keypoints in self._motion.infer(windows)]
 
     def _picture(self, keypoints: Keypoints, paint: Paint) -> AvatarFrame:
@@ -189,7 +195,7 @@ class FaceRenderer:
 
 
 class Pipeline:
-    """Sound to frames for one session."""
+    """Converter from audio to frames for one session."""
 
     def __init__(
         self,
@@ -205,14 +211,14 @@ class Pipeline:
         """Take 16 kHz mono float32 [n] in [-1, 1], any n; return the frames that became ready.
 
         Raises:
-            EngineError: an engine refuses its input; not to be expected with a family that opened.
+            EngineError: an engine rejects its input; not expected once the family has opened.
         """
         return self._renderer.render(self._stream.push(samples))
 
     def flush(self) -> list[AvatarFrame]:
-        """The sound has ended: all remaining frames. `reset` before pushing again."""
+        """Return all remaining frames at the end of the audio. Call `reset` before pushing again."""
         return self._renderer.render(self._stream.flush())
 
     def reset(self) -> None:
-        """Forget everything: the next sample is sample 0."""
+        """Clear all state: the next sample is sample 0."""
         self._stream.reset()

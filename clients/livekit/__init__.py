@@ -1,4 +1,4 @@
-"""A face for LiveKit's voice agents (docs/livekit.md): a plugin for the agent, and the worker that it asks for a face.
+"""A face for LiveKit's voice agents (docs/livekit.md): a plugin for the agent, and the worker that serves its requests.
 
 Needs `pip install avatar-streamer[livekit]`.
 """

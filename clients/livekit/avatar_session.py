@@ -1,4 +1,4 @@
-"""The agent's side: ask a worker for a face in the agent's room, and let it speak there."""
+"""The agent's side: request a face from a worker, and route the agent's speech to it."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from livekit.agents.types import ATTRIBUTE_PUBLISH_ON_BEHALF
 from livekit.agents.voice.avatar import AvatarSession as BaseAvatarSession
 from livekit.agents.voice.avatar import DataStreamAudioOutput
 
-ASK_S = 90.0  # a worker answers when the face is in the room
-TOKEN_LASTS = timedelta(minutes=10)  # to join; who is in stays
-ATTEMPTS, RETRY_S = 4, 2.0  # of a worker that has no place
+ASK_S = 90.0  # a worker answers once the face is in the room
+TOKEN_LASTS = timedelta(minutes=10)  # for joining; a participant in the room stays beyond it
+ATTEMPTS, RETRY_S = 4, 2.0  # while the worker is full
 MOST_REASON = 300  # characters
 
 
 class AvatarSessionError(Exception):
-    """The worker does not give a face; the message is for people."""
+    """The worker cannot be reached or refused the request; the message is for people."""
 
 
 class AvatarSession(BaseAvatarSession[Any]):
-    """Gives an agent a face, as other avatar plugins do:
+    """Gives an agent a face, used like other avatar plugins:
 
         avatar = AvatarSession("http://localhost:8090", avatar="mina")
         await avatar.start(session, room=ctx.room)
         await session.start(agent=..., room=ctx.room)
 
     worker: address of a `RoomWorker`. avatar: one of its faces, None for its default.
-    secret: what the worker asks for; else AVATAR_WORKER_SECRET.
+    secret: the worker's secret; default: the environment variable AVATAR_WORKER_SECRET.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class AvatarSession(BaseAvatarSession[Any]):
 
     @property
     def avatar_identity(self) -> str:
-        """The participant that the face is in the room."""
+        """Identity of the face's participant in the room."""
         return self._identity
 
     @property
     def provider(self) -> str:
-        """Of the face, for metrics."""
+        """Name of the provider, for metrics."""
         return "avatar-streamer"
 
     async def start(
@@ -62,13 +62,14 @@ class AvatarSession(BaseAvatarSession[Any]):
         livekit_api_key: str | None = None,
         livekit_api_secret: str | None = None,
     ) -> None:
-        """Bring the face into the room and give it the agent's voice.
+        """Bring the face into the room and route the agent's speech to it.
 
-        livekit_url, livekit_api_key, livekit_api_secret: else LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET.
+        livekit_url, livekit_api_key, livekit_api_secret: default to the environment variables LIVEKIT_URL,
+            LIVEKIT_API_KEY, LIVEKIT_API_SECRET.
 
         Raises:
             AvatarSessionError: the worker cannot be reached, or refuses.
-            ValueError: there are no LiveKit credentials.
+            ValueError: the LiveKit credentials are missing.
         """
         await super().start(agent_session, room)
         url = livekit_url or os.environ.get("LIVEKIT_URL")

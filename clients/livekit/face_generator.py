@@ -1,4 +1,4 @@
-"""A face as LiveKit's `VideoGenerator`: the agent's speech in, pictures and sound out at the same pace."""
+"""A face as LiveKit's `VideoGenerator`: the agent's speech in, pictures and sound out in real time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from clients.face_media import FPS, RATE, Block, FaceMedia, Picture
 from clients.speech import Event
 
 CHANNELS = 2
-MOST_WAITING = 12  # pictures and blocks of sound, 160 ms: as long as publishing takes, more would be lag for ever
-FIRST_PICTURE_S = 60.0  # for a session to come about
-SLACK_S = 0.03  # for a packet of sound that is on its way
+MOST_WAITING = 12  # pictures and blocks of sound, 160 ms: as long as publishing takes; more would be permanent lag
+FIRST_PICTURE_S = 60.0  # for a session to start
+SLACK_S = 0.03  # for a packet of sound in flight
 
 
 class FaceGenerator(VideoGenerator):
-    """Pictures and sound for an `AvatarRunner`, also while nobody speaks; alive inside `async with`.
+    """Pictures and sound for an `AvatarRunner`, also during silence; open inside `async with`.
 
-    on_event: gets each event of the face (docs/speech.md), with the sound that it tells of.
+    on_event: called with each event of the face (docs/speech.md) when the sound it reports leaves.
     """
 
     def __init__(self, face: FaceSource, on_event: Callable[[Event], None] = lambda event: None) -> None:
@@ -38,8 +38,8 @@ class FaceGenerator(VideoGenerator):
         """Open the face and wait for its first picture.
 
         Raises:
-            TimeoutError: there was none.
-            Exception: of the face's source, or SpeechClientError.
+            TimeoutError: no picture came in time.
+            Exception: any error of the face's source, or SpeechClientError.
         """
         async with self._stack:
             self._showing = await self._stack.enter_async_context(self._source.open(self._media, self._media))
@@ -59,20 +59,20 @@ class FaceGenerator(VideoGenerator):
 
     @property
     def options(self) -> AvatarOptions:
-        """For the runner; known inside `async with`."""
+        """Format of pictures and sound, for the runner; known inside `async with`."""
         assert self._first is not None
         height, width = self._first.rgb.shape[:2]
         return AvatarOptions(width, height, FPS, RATE, CHANNELS)
 
     async def push_audio(self, frame: rtc.AudioFrame | AudioSegmentEnd) -> None:
-        """Take speech of the agent. Raises SpeechClientError when it cannot be said."""
+        """Push speech of the agent. Raises SpeechClientError if it cannot be said."""
         if isinstance(frame, AudioSegmentEnd):
             await self._voice.end()
         else:
             await self._voice.push(bytes(frame.data), frame.sample_rate, frame.num_channels)
 
     async def clear_buffer(self) -> None:
-        """Silence, at once; returns when it is known how much was heard."""
+        """Silence the face at once; return when the server has reported how much was heard."""
         self._media.mute()
         try:
             await self._voice.clear()
@@ -80,7 +80,7 @@ class FaceGenerator(VideoGenerator):
             self._media.unmute(self._showing.lag_s + SLACK_S)
 
     async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | AudioSegmentEnd]:
-        """Give pictures and sound for ever, and the end of each segment when it was heard."""
+        """Yield pictures and sound without end, and the end of each segment once it was heard."""
         while True:
             item = await self._media.next()
             if isinstance(item, Picture):

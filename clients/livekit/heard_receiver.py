@@ -1,4 +1,4 @@
-"""LiveKit's receiver of an agent's speech, which tells the agent what was really heard of it."""
+"""LiveKit's receiver of an agent's speech, changed to report to the agent how much was really heard."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from clients.speech import Event
 
 
 class HeardReceiver(DataStreamAudioReceiver):
-    """`lk.playback_started` and `lk.playback_finished` by the events of the face.
+    """Sends `lk.playback_started` and `lk.playback_finished` from the events of the face.
 
-    The runner tells of what it forwards, which counts the silence between words and what an interruption dropped; that
-    is left out.
+    The runner's own reports are ignored: they count all forwarded sound, including silence between words and speech
+    that an interruption dropped.
     """
 
     def report(self, event: Event) -> None:
-        """Take an event of the face."""
+        """Report an event of the face to the agent."""
         if event["type"] == "started":
             super().notify_playback_started()
         elif event["type"] == "played" and event["final"]:
             super().notify_playback_finished(event["position_ms"] / 1000, event["interrupted"])
 
     def notify_playback_started(self) -> None:
-        """Leave out what the runner tells."""
+        """Ignore the runner's report."""
 
     def notify_playback_finished(self, playback_position: float, interrupted: bool) -> None:
-        """Leave out what the runner tells."""
+        """Ignore the runner's report."""

@@ -1,11 +1,11 @@
-"""The worker's side: faces that join LiveKit rooms when agents ask for them, several at a time.
+"""The worker's side: faces that join LiveKit rooms on request of agents, several at a time.
 
     POST   /rooms       {"livekit_url", "livekit_token", "agent", "avatar"}; 201 and {"id"} when the face is in the room
-    DELETE /rooms/ID    it leaves
+    DELETE /rooms/ID    the face leaves the room
     GET    /load        {"rooms": 1, "most": 4, "load": 0.25}
 
-Refusals are one line of plain text. Everything but /load asks for the worker's secret as a bearer token, where it has
-one; it may listen beyond this machine only with one.
+Refusals are one line of plain text. All but /load require the worker's secret as a bearer token, if one is set; a
+worker without a secret may listen on this machine only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 MOST_BYTES = 16 * 1024  # of a request
 JOIN_S = 20.0
-AGENT_S = 30.0  # for the agent to be in the room
+AGENT_S = 30.0  # for the agent to join the room
 RETRY_AFTER_S = "5"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -49,14 +49,14 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 async def connect_room(url: str, token: str) -> rtc.Room:
-    """Join a room; the face hears nothing there but its agent's data. Raises rtc.ConnectError."""
+    """Join a room without subscribing to its tracks: the face needs only its agent's data. Raises rtc.ConnectError."""
     room = rtc.Room()
     await room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
     return room
 
 
 class RoomWorker:
-    """At most `most` faces in rooms. `face` makes one by the name of an avatar, None for the default."""
+    """At most `most` faces in rooms. `face` returns the source for an avatar's name, None for the default."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class RoomWorker:
         self._rooms: dict[str, asyncio.Task[None]] = {}
 
     def application(self) -> web.Application:
-        """The HTTP application; its rooms are left when it is cleaned up."""
+        """Return the HTTP application; its cleanup leaves all rooms."""
         app = web.Application(client_max_size=MOST_BYTES)
         app.add_routes(
             [
@@ -86,12 +86,12 @@ class RoomWorker:
 
     @property
     def has_secret(self) -> bool:
-        """Whether a secret is asked for."""
+        """Whether requests need a secret."""
         return bool(self._secret)
 
     @property
     def load(self) -> float:
-        """Share of the places that are taken."""
+        """Share of the places in use, 0 to 1."""
         return len(self._rooms) / self._most
 
     async def _load(self, request: web.Request) -> web.Response:
@@ -142,7 +142,7 @@ class RoomWorker:
             )
 
     async def _stay(self, wanted: Wanted, joined: asyncio.Future[None]) -> None:
-        """Be in a room until its agent has left. `joined` is done when the face can be seen, or cannot come."""
+        """Stay in a room until its agent has left. `joined` is done once the face is in the room, or fails."""
         room: rtc.Room | None = None
         try:
             receivers: list[HeardReceiver] = []
@@ -150,7 +150,7 @@ class RoomWorker:
             async with FaceGenerator(self._face(wanted.avatar), on_event) as generator:
                 async with asyncio.timeout(JOIN_S):
                     room = await self._connect(wanted.livekit_url, wanted.livekit_token)
-                joined.set_result(None)  # its agent may come later
+                joined.set_result(None)  # the agent may join later
                 receivers.append(HeardReceiver(room, sender_identity=wanted.agent))
                 gone = _gone(room, wanted.agent)
                 runner = AvatarRunner(room, audio_recv=receivers[0], video_gen=generator, options=generator.options)
@@ -163,7 +163,7 @@ class RoomWorker:
                         ended.result()
                 finally:
                     await runner.aclose()
-        except Exception as error:  # of LiveKit, or of any kind of face
+        except Exception as error:  # LiveKit or a face's source may raise anything
             logger.warning("a face leaves its room: %s", error or type(error).__name__)
             if not joined.done():
                 joined.set_exception(error)
@@ -178,8 +178,8 @@ async def serve(worker: RoomWorker, host: str = "localhost", port: int = 8090) -
     """Listen until cancelled, or stopped by SIGINT or SIGTERM; then leave all rooms.
 
     Raises:
-        ValueError: others than this machine could ask, and the worker has no secret.
-        OSError: the port is taken.
+        ValueError: the host is reachable from other machines, and the worker has no secret.
+        OSError: the port is in use.
     """
     if not worker.has_secret and host not in LOOPBACK:
         raise ValueError(f"host {host} is reached from elsewhere: a secret is needed; or listen on localhost")
@@ -197,7 +197,7 @@ async def serve(worker: RoomWorker, host: str = "localhost", port: int = 8090) -
 
 
 def _gone(room: rtc.Room, agent: str) -> asyncio.Future[None]:
-    """Done when the agent, or the room, is."""
+    """Return a future that is done when the agent has left or the room is disconnected."""
     gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def end() -> None:

@@ -1,4 +1,4 @@
-"""A Pipecat service that gives a bot a face: the TTS's sound in, pictures and the sound that belongs to them out."""
+"""A Pipecat service that gives a bot a face: TTS sound in, pictures and the matching sound out."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from clients.pipecat.frames import SpokenSound, image
 from clients.speech import Event, SpeechClientError
 
 READY_S = 60.0  # for engines to load, or a server to answer
-FAREWELL_S = 70.0  # at the end of a pipeline, for what was said to be heard: as much as a server holds, and some more
-SLACK_S = 0.03  # for a packet of sound that is on its way
+FAREWELL_S = 70.0  # at the end of a pipeline, to play the rest: what a server buffers at most, plus a margin
+SLACK_S = 0.03  # for a packet of sound in flight
 CLOSE_S = 10.0
 NS = 1_000_000_000
 
@@ -36,14 +36,14 @@ STARTED, STOPPED = "on_avatar_started_speaking", "on_avatar_stopped_speaking"
 
 
 class AvatarVideoService(AIService):
-    """Put it between the TTS service and the transport's output.
+    """Service to put between the TTS service and the transport's output.
 
-    It takes the place of TTSAudioRawFrame with OutputImageRawFrame (25 a second, from the start to the end of the
-    pipeline) and SpeechOutputAudioRawFrame, which leave together. An InterruptionFrame silences it at once.
+    It replaces TTSAudioRawFrame by OutputImageRawFrame (25 a second, from the start to the end of the pipeline) and
+    SpeechOutputAudioRawFrame, in sync. An InterruptionFrame silences it at once.
 
     Event handlers:
         on_avatar_started_speaking(service): the first sound of an utterance has left.
-        on_avatar_stopped_speaking(service, heard_ms, interrupted): the last has; so much of it was heard.
+        on_avatar_stopped_speaking(service, heard_ms, interrupted): the last sound has left; `heard_ms` were heard.
     """
 
     def __init__(self, face: FaceSource, **kwargs: Any) -> None:
@@ -53,7 +53,7 @@ class AvatarVideoService(AIService):
         self._media = FaceMedia()
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: asyncio.Future[tuple[AgentVoice, Showing]] | None = None
-        self._stopped: dict[int, TTSStoppedFrame] = {}  # by utterance, until it was heard
+        self._stopped: dict[int, TTSStoppedFrame] = {}  # by utterance, held until it was heard
         self._register_event_handler(STARTED)
         self._register_event_handler(STOPPED)
 
@@ -63,11 +63,11 @@ class AvatarVideoService(AIService):
         return self._media.dropped
 
     def can_generate_metrics(self) -> bool:
-        """Time to first byte: from the first sound of an utterance to its leaving with its picture."""
+        """Return True. Time to first byte: from the first sound of an utterance to its leaving with its picture."""
         return True
 
     async def stop(self, frame: EndFrame) -> None:
-        """Let what was said be heard, then close the face."""
+        """Wait until all pushed speech was heard, then close the face."""
         await super().stop(frame)
         if (showing := self._showing) is not None:
             with contextlib.suppress(TimeoutError, SpeechClientError):
@@ -84,12 +84,12 @@ class AvatarVideoService(AIService):
         await self._close()
 
     async def cleanup(self) -> None:
-        """Close the face, where the pipeline ended without a word."""
+        """Close the face if the pipeline ended without an EndFrame or CancelFrame."""
         await super().cleanup()  # type: ignore[no-untyped-call]
         await self._close()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Take speech; pass on everything else, the end of an utterance when it was heard."""
+        """Take speech; pass on everything else, the end of an utterance only once it was heard."""
         await super().process_frame(frame, direction)
         match frame:
             case StartFrame():
@@ -102,13 +102,13 @@ class AvatarVideoService(AIService):
             case InterruptionFrame():
                 await self._interrupt(frame, direction)
             case TTSTextFrame() if frame.pts and self._showing is not None:
-                frame.pts += round(self._showing.delay_s * NS)  # words count when they are heard
+                frame.pts += round(self._showing.delay_s * NS)  # a word's time is when it is heard
                 await self.push_frame(frame, direction)
             case _:
                 await self.push_frame(frame, direction)
 
     def _begin(self) -> None:
-        """Begin to open the face; the pipeline does not wait for it."""
+        """Start opening the face; the pipeline does not wait for it."""
         self._ready = asyncio.get_running_loop().create_future()
         self._tasks = [self.create_task(self._keep_face(self._ready)), self.create_task(self._forward())]
 
@@ -118,7 +118,7 @@ class AvatarVideoService(AIService):
         return self._ready.result()[1] if done and self._ready is not None else None
 
     async def _voice(self) -> tuple[AgentVoice, Showing]:
-        """Raises SpeechClientError when there is no face."""
+        """Wait for the face. Raises SpeechClientError if it does not come."""
         if self._ready is None:
             raise SpeechClientError("the pipeline has not started, or has ended")
         try:
@@ -169,10 +169,10 @@ class AvatarVideoService(AIService):
                 async with AgentVoice(showing.address, on_event) as voice:
                     ready.set_result((voice, showing))
                     await asyncio.Event().wait()
-        except Exception as error:  # of any kind of source
+        except Exception as error:  # a source may raise anything
             if not ready.done():
                 ready.set_exception(SpeechClientError(f"the face is not there: {error}"))
-                ready.exception()  # perhaps nobody asks
+                ready.exception()  # mark as retrieved: perhaps no task awaits it
             await self.push_error(f"the face is not there: {error}", error, force_treat_as_permanent=True)
 
     async def _forward(self) -> None:

@@ -1,4 +1,4 @@
-"""A face's pictures and sound as Pipecat's frames, without endless silence."""
+"""Conversion of a face's pictures and sound to Pipecat frames, leaving out long silence."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ HANGOVER_BLOCKS = 30  # 0.6 s: Pipecat's output says that the bot has stopped af
 
 
 def image(picture: Picture) -> OutputImageRawFrame:
-    """A picture as a frame."""
+    """Return a picture as a frame."""
     height, width = picture.rgb.shape[:2]
     return OutputImageRawFrame(picture.rgb.tobytes(), (width, height), "RGB")
 
 
 class SpokenSound:
-    """Blocks as mono frames while there is sound in them, and shortly after.
+    """Converts blocks to mono frames while they contain sound, and shortly after.
 
-    An output plays sound by a clock of its own; what that one is slow by would add up for ever if there were no pauses.
+    The output plays sound by a separate clock; if that clock is slow, the lag would grow without end if there were no
+    pauses.
     """
 
     def __init__(self) -> None:
-        self._quiet = HANGOVER_BLOCKS  # blocks since there was sound
+        self._quiet = HANGOVER_BLOCKS  # blocks since the last sound
 
     def frame(self, block: Block) -> SpeechOutputAudioRawFrame | None:
-        """Return the block's frame; None in a pause."""
+        """Return the block's frame, or None in a pause."""
         self._quiet = 0 if np.abs(block.samples).max(initial=0) > SILENT else self._quiet + 1
         if self._quiet >= HANGOVER_BLOCKS:
             return None

@@ -1,38 +1,38 @@
-// The access token of a server that asks for one: from the address's fragment (#token=…), which no server and no log sees,
-// or typed in. It stays with this tab, and goes with every request to the page's own server.
+// The access token for a server that requires one: read from the address's fragment (#token=…), which is never sent to
+// a server or logged, or typed in. It is kept for this tab and sent with every request to the page's own server.
 
 const NAME = "token";
 
 let held = taken() ?? stored();
 
-/** The page's own token, null where there is none. */
+/** Return the page's own token, or null. */
 export function token() {
   return held;
 }
 
-/** A token that was typed in, or the address that it came in. */
+/** Store a typed token; `text` may also be an address whose fragment holds it. */
 export function remember(text) {
   const found = text.trim();
   held = (found.includes("#") && new URLSearchParams(found.split("#")[1]).get(NAME)) || found || null;
   try {
     sessionStorage.setItem(NAME, held ?? "");
   } catch {
-    // It holds as long as the page.
+    // No storage: the token lasts until the page is closed.
   }
 }
 
-/** fetch(), with a token: the page's own, if no other is given. */
+/** fetch() with a token: by default the page's own. */
 export function ask(address, { token: given = held, ...options } = {}) {
   const headers = given ? { ...options.headers, Authorization: `Bearer ${given}` } : options.headers;
   return fetch(address, { ...options, headers });
 }
 
-/** The subprotocols of a WebSocket, which take a token along: no page can set its headers. */
+/** Return WebSocket subprotocols that carry the token: a page cannot set a WebSocket's headers. */
 export function subprotocols(given = held) {
   return given ? ["avatar", `avatar-token.${given}`] : [];
 }
 
-/** Show a picture of the server's; what an element shows is the last that it was asked for. */
+/** Show a picture of the server on an <img>; if several are requested, the last request wins. */
 export async function showPicture(image, address, given = held) {
   if (!given) return void (image.src = address);
   image.dataset.asked = address;
@@ -44,12 +44,12 @@ export async function showPicture(image, address, given = held) {
   image.src = found;
 }
 
-/** The part of an address that hands the token on; for addresses that whoever copies them uses alone. */
+/** Return the address fragment with the token; only for addresses that the visitor copies for private use. */
 export function fragment() {
   return held ? `#${new URLSearchParams({ [NAME]: held })}` : "";
 }
 
-/** Only of a page of this server: another site's fragment is not ours to read, or to take away. */
+/** Take the token out of the page's fragment. Only on a page of this server: another site's fragment is left alone. */
 function taken() {
   if (new URL(import.meta.url).origin !== window.location.origin) return null;
   const found = new URLSearchParams(window.location.hash.slice(1)).get(NAME);
@@ -58,7 +58,7 @@ function taken() {
   try {
     sessionStorage.setItem(NAME, found);
   } catch {
-    // It holds as long as the page.
+    // No storage: the token lasts until the page is closed.
   }
   return found;
 }

@@ -1,15 +1,15 @@
-// Loads a page again of which a part did not come: a network that changes meanwhile breaks off what is on its way, and a
-// module that misses another one does nothing, for ever. No module itself, so that it is there before all of them.
+// Reloads a page if one of its modules failed to load: a change of network aborts requests in flight, and a module
+// whose import failed never runs. This is a classic script, so that it runs before all modules.
 
 (() => {
   const NAME = "loaded-again";
   const MOST = 5;
-  const WAIT_MS = 1_000; // before the first; each further one waits as much longer
+  const WAIT_MS = 1_000; // before the first reload; each further one waits that much longer
   let times = 0;
   try {
     times = Number(sessionStorage.getItem(NAME));
   } catch {
-    return; // a page that may keep nothing does not know how often it has been loaded
+    return; // without storage the page cannot count its reloads
   }
   let whole = true;
 
@@ -20,6 +20,6 @@
     sessionStorage.setItem(NAME, times + 1);
     setTimeout(() => location.reload(), WAIT_MS * (times + 1));
   };
-  window.addEventListener("error", again, true); // such errors do not bubble
-  window.addEventListener("load", () => whole && sessionStorage.removeItem(NAME)); // after all modules
+  window.addEventListener("error", again, true); // load errors do not bubble
+  window.addEventListener("load", () => whole && sessionStorage.removeItem(NAME)); // fires after all modules have run
 })();

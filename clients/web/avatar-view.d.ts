@@ -1,4 +1,4 @@
-/** What `avatar-event` carries: the events of docs/control.md. */
+/** Detail of `avatar-event`: the events of docs/control.md. */
 export type ControlEvent =
   | { type: "hello"; version: 1; can: string[] }
   | { type: "state"; state: "idle" | "listening" | "thinking" | "speaking"; paused: boolean; muted: boolean }
@@ -18,7 +18,7 @@ export type ControlEvent =
     }
   | { type: "error"; message: string };
 
-/** What `control` takes. */
+/** Messages that `control` accepts. */
 export type ControlMessage =
   | { type: "energy"; value: number }
   | { type: "emotion"; value: "auto" | "neutral" | "happy" | "sad" | "angry" | "surprised" | "calm"; intensity?: number }
@@ -32,18 +32,18 @@ export type ControlMessage =
 
 export type AvatarState = "idle" | "connecting" | "waiting" | "live" | "lost" | "failed";
 
-/** How the call goes, every second. */
+/** Report on the call, every second. */
 export interface Report {
-  /** From a sample's arrival at the server to its being sent back with its picture. */
+  /** Time from a sample's arrival at the server to its sending with its picture. */
   delay_ms: number;
-  /** What network and browser add. */
+  /** Delay added by the network and the browser's jitter buffer. */
   network_ms: number;
   pictures_per_second: number;
-  /** What the server leaves out for lack of time, in words. */
+  /** Description of what the server leaves out because it is overloaded. */
   left_out: string | null;
 }
 
-/** A frame of a face that is not drawn (attribute `numbers`): docs/numbers.md. */
+/** A frame of a face that is sent as numbers instead of pictures (attribute `numbers`): docs/numbers.md. */
 export interface NumbersFrame {
   time_ms: number;
   /** ARKit's 52 units, 0 to 1. */
@@ -54,7 +54,7 @@ export interface NumbersFrame {
 export interface MicrophoneState {
   open: boolean;
   muted: boolean;
-  /** Nothing was heard for five seconds, or another program holds it. */
+  /** "silent": nothing was heard for five seconds. "held": another program uses it. */
   problem: "silent" | "held" | null;
 }
 
@@ -66,19 +66,19 @@ export interface AvatarViewEventMap {
   "avatar-report": CustomEvent<Report>;
   "avatar-microphone": CustomEvent<MicrophoneState>;
   "avatar-numbers": CustomEvent<NumbersFrame>;
-  /** The browser plays no sound before a click. */
+  /** The browser blocks sound until the visitor clicks. */
   "avatar-blocked": CustomEvent<Record<string, never>>;
 }
 
 export class AvatarView extends HTMLElement {
   readonly state: AvatarState;
-  /** There is a call, or one is tried. */
+  /** Whether a call is open or being attempted. */
   readonly active: boolean;
   readonly session: string | null;
   readonly video: HTMLVideoElement;
-  /** On which a face with `background="transparent"` is drawn. */
+  /** The canvas on which a face with `background="transparent"` is drawn. */
   readonly canvas: HTMLCanvasElement;
-  /** Of the microphone, 0 to 1. */
+  /** Level of the microphone, 0 to 1. */
   readonly level: number;
   microphoneMuted: boolean;
   microphones(): Promise<{ id: string; name: string }[]>;

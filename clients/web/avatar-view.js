@@ -26,8 +26,8 @@ const OF_THE_SESSION = ["avatar", "background", "key", "mode", "size", "lookahea
 const OF_THE_PORTRAIT = ["server", "token", "avatar", "background"];
 const OF_THE_CALL = ["server", "token", "avatar", "background", "mode", "size", "energy", "emotion", "intensity"];
 const OF_THE_PAGE = ["alt", "microphone", "muted", "volume"];
-const REFUSED_MS = 3_000; // in which the server refuses what it was steered to
-const GREETING_MS = 8_000; // of a call's control line, whose greeting says what a face can be steered to
+const REFUSED_MS = 3_000; // an error within this time after steering counts as its refusal
+const GREETING_MS = 8_000; // to wait for the control channel's greeting, which lists what the face can do
 
 export class AvatarView extends HTMLElement {
   static observedAttributes = [...new Set([...OF_THE_PORTRAIT, ...OF_THE_CALL, ...OF_THE_PAGE])];
@@ -41,10 +41,10 @@ export class AvatarView extends HTMLElement {
   #voice = new Voice({ call: this.#call, start: () => this.#begun(), told: () => this.#tellMicrophone() });
   #control = new ControlLine((event) => this.#take(event));
   #keeper = null;
-  #numbers = null; // ends them
+  #numbers = null; // function that closes the numbers stream
   #state = "idle";
   #changed = new Set();
-  #steered = -Infinity; // when
+  #steered = -Infinity; // time of the last steering
   #leave = () => this.stop();
 
   constructor() {
@@ -72,22 +72,22 @@ export class AvatarView extends HTMLElement {
     else if (name === "muted" || name === "volume") adjust(this, this.video);
     else if (name === "microphone") this.#voice.choose(now ?? "").catch((error) => this.#complain(error));
     else {
-      if (!this.#changed.size) queueMicrotask(() => this.#settle()); // several are set at a time
+      if (!this.#changed.size) queueMicrotask(() => this.#settle()); // several attributes may be set together
       this.#changed.add(name);
     }
   }
 
-  /** idle, connecting, waiting (for a place), live, lost (it calls again) or failed. */
+  /** idle, connecting, waiting (for a place), live, lost (reconnecting) or failed. */
   get state() {
     return this.#state;
   }
 
-  /** Whether there is a call, or one is tried. */
+  /** Whether a call is open or being attempted. */
   get active() {
     return this.#call.active;
   }
 
-  /** The session's address, while there is one: whoever knows it may speak there. */
+  /** The session's address, while one is open: anyone who knows it may push speech there. */
   get session() {
     return this.#call.session?.location.href ?? null;
   }
@@ -96,17 +96,17 @@ export class AvatarView extends HTMLElement {
     return this.shadowRoot.querySelector("video");
   }
 
-  /** On which a face without a background is drawn, over what lies behind the element. */
+  /** The canvas on which a face with a transparent background is drawn. */
   get canvas() {
     return this.shadowRoot.querySelector("canvas");
   }
 
-  /** How loud the microphone is, 0 to 1. */
+  /** Level of the microphone, 0 to 1. */
   get level() {
     return this.#voice.meter.level;
   }
 
-  /** Whether the microphone is muted; it stays so over several calls. */
+  /** Whether the microphone is muted; kept from call to call. */
   get microphoneMuted() {
     return this.#voice.muted;
   }
@@ -115,12 +115,12 @@ export class AvatarView extends HTMLElement {
     this.#voice.muted = Boolean(muted);
   }
 
-  /** Microphones as { id, name }; their names are told once one has been allowed. */
+  /** Return the microphones as { id, name }; browsers reveal names only once a microphone was allowed. */
   microphones() {
     return list();
   }
 
-  /** Call the server. `microphone`: the id of one; without, the browser's own choice, or none with `speech`. */
+  /** Call the server. `microphone`: its id; default: the browser's choice, or no microphone with `speech`. */
   start({ microphone = this.getAttribute("microphone") ?? "" } = {}) {
     this.#call.stop();
     this.#voice.id = microphone;
@@ -133,28 +133,28 @@ export class AvatarView extends HTMLElement {
     this.#enter("idle");
   }
 
-  /** Let the face say a sound, as if it came from the microphone; resolves at its end. `sound`: a file's bytes, or a Blob.
-   * Where there is no call, it begins one without a microphone. */
+  /** Let the face say a sound as if it came from the microphone; resolves at its end. `sound`: a file's bytes or a Blob.
+   * If no call is open, start one without a microphone. */
   async play(sound) {
     await this.#voice.play(sound instanceof Blob ? await sound.arrayBuffer() : sound);
   }
 
-  /** End the sound that is played. */
+  /** Stop the sound that is playing. */
   stopPlaying() {
     this.#voice.player?.stop();
   }
 
-  /** The last minute of the call, or up to two, as a File; null where `keep` is not set, or nothing was kept. */
+  /** Return the last one to two minutes of the call as a File; null if `keep` is not set or nothing was recorded. */
   async lastMinute() {
     return (await this.#keeper?.save()) ?? null;
   }
 
-  /** Say a text after what is said already, or in its place; resolves with its number when all of it is on its way. */
+  /** Say a text after those queued, or instead of them; resolves with its number once the whole text is queued. */
   async say(text, { language = "en", interrupt = false } = {}) {
     return say(this.#location(), this.#token(), text, { language, interrupt });
   }
 
-  /** Silence, at once; resolves with the milliseconds that were heard of the texts said. */
+  /** Silence the face at once; resolves with how many milliseconds of the texts were heard. */
   async interrupt() {
     return interrupt(this.#location(), this.#token());
   }
@@ -164,7 +164,7 @@ export class AvatarView extends HTMLElement {
     this.#control.send(message);
   }
 
-  /** Of the pictures; null where they are as usual. */
+  /** Layout of the video's pictures; null for plain ones. */
   get #layout() {
     return (this.active && this.#call.session?.layout) || null;
   }
@@ -178,7 +178,7 @@ export class AvatarView extends HTMLElement {
     return new URL(address.endsWith("/") ? address : `${address}/`, document.baseURI).href;
   }
 
-  /** Of this server; that of the page's address is for the page's own. */
+  /** Return the token for this server; the page's token is only for the page's own server. */
   #token() {
     const own = new URL(this.#server()).origin === window.location.origin;
     return this.getAttribute("token") ?? (own ? token() : null);
@@ -202,7 +202,7 @@ export class AvatarView extends HTMLElement {
     showPortrait(this.#image, { server: this.#server(), token: this.#token(), name, background });
   }
 
-  /** Do as the attributes say now: within the call where the face can be steered to it, else by another call. */
+  /** Apply changed attributes: within the call if the face can be steered to them, else by a new call. */
   #settle(late = false) {
     const changed = [...this.#changed];
     this.#changed.clear();
@@ -210,7 +210,7 @@ export class AvatarView extends HTMLElement {
     if (changed.some((name) => OF_THE_PORTRAIT.includes(name))) this.#showPortrait();
     if (!this.active) return;
     if (this.#state === "live" && this.#control.awaited && !late) {
-      for (const name of changed) this.#changed.add(name); // until it is known what can be done within the call
+      for (const name of changed) this.#changed.add(name); // until the greeting says what can be steered
       return void setTimeout(() => this.#changed.size && this.#settle(true), GREETING_MS);
     }
     const messages = this.#state === "live" ? steering(this, changed, this.#control.can) : null;
@@ -228,7 +228,7 @@ export class AvatarView extends HTMLElement {
     return this.#call.start();
   }
 
-  /** Begin a call; the promise is kept when it is live. */
+  /** Start a call; the promise resolves when it is live. */
   #begun() {
     return new Promise((done, failed) => {
       const follow = ({ detail }) => {
@@ -276,7 +276,7 @@ export class AvatarView extends HTMLElement {
     }
   }
 
-  /** To the face's numbers, where it is not drawn. */
+  /** Subscribe to the face's numbers; used when no pictures are sent. */
   #listen() {
     const told = ({ time_ms, blendshapes, head }) => this.#tell("numbers", { time_ms, blendshapes, head });
     this.#numbers ??= numbersOf(this.#call.session, this.#token(), this.getAttribute("numbers") || 25, told);
@@ -296,7 +296,7 @@ export class AvatarView extends HTMLElement {
     if (event.type === "error" && performance.now() - this.#steered < REFUSED_MS) {
       this.#steered = -Infinity;
       this.#call.stop();
-      return void this.#again(); // it may be had from the beginning on, or the call says why not
+      return void this.#again(); // a new call either applies it from the start or reports why not
     }
     this.#tell("event", event);
   }
@@ -322,7 +322,7 @@ export class AvatarView extends HTMLElement {
   }
 }
 
-/** When it calls again, where that takes long enough to be told. */
+/** Return " in N s" for the wait before the next call, or "" if it is shorter than half a second. */
 function soon(milliseconds) {
   return milliseconds < 500 ? "" : ` in ${Math.round(milliseconds / 1000)} s`;
 }

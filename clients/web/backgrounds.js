@@ -1,9 +1,9 @@
-// What is behind the face: the photo's own, blurred, or a colour.
+// Choice of the background: the photo's own, blurred, or a colour.
 
 const COLOURS = { "00b140": "Green screen", "20252c": "Dark grey", "dfe3e8": "Light grey" };
 const COLOUR = /^[0-9a-f]{6}$/;
 
-/** Fills #swatches; `chosen(value)` is called with none, blur or rrggbb. Returns a function that gives the choice. */
+/** Fill #swatches; `chosen(value)` is called with none, blur or rrggbb. Returns a function that returns the choice. */
 export function backgrounds(first, chosen) {
   const box = document.getElementById("swatches");
   let current = "none";

@@ -1,5 +1,5 @@
-// One conversation with the server: a voice up, the avatar down, over as many WebRTC connections as it takes.
-// Kept to what Chromium 103 knows (OBS 30 has it): no AbortSignal.any, no :has.
+// One call to the server: voice up, avatar down; reconnects with a new WebRTC connection after each loss.
+// Limited to the features of Chromium 103 (used by OBS 30): no AbortSignal.any, no :has.
 
 import { ask, token } from "./access.js";
 import { Pulse, summary } from "./pulse.js";
@@ -9,41 +9,41 @@ const CONNECT_TIMEOUT_MS = 20_000;
 const ICE_TIMEOUT_MS = 3_000;
 const GATHER_TIMEOUT_MS = 2_000;
 const GOODBYE_TIMEOUT_MS = 2_000;
-const DEAD_TIMEOUT_MS = 500; // of a goodbye to a server that does not answer
-const AGAIN_MS = 200; // at most, before the first call again where the session is known to be gone ...
-const LONG_MS = 5_000; // ... after it was live for so long
-const RETRY_MS = 1_000; // before the first; each further one waits twice as long ...
-const SOON_MS = 4_000; // ... up to this, and after a minute ...
+const DEAD_TIMEOUT_MS = 500; // for the goodbye, if the server does not answer any more
+const AGAIN_MS = 200; // longest random wait before the first reconnect if the session is known to have ended ...
+const LONG_MS = 5_000; // ... and was live for longer than this
+const RETRY_MS = 1_000; // before the first reconnect; doubled for each further one ...
+const SOON_MS = 4_000; // ... up to this; after MANY_RETRIES (about a minute) ...
 const MANY_RETRIES = 15;
 const LATER_MS = 10_000; // ... this
-const IN_LINE_MS = 3_000; // between two tries to be let in, where the server does not say
+const IN_LINE_MS = 3_000; // between two attempts while the server is full, if it sends no Retry-After
 const READOUT_MS = 1_000;
-const LOOK_MS = 250; // between two looks at whether anything has come
-const QUIET_MS = 500; // without a packet: the session's address is asked, at once
-const DEAD_MS = 2_500; // and it does not answer: the session is lost
-const SILENT_MS = 3_000; // whatever it answers
+const LOOK_MS = 250; // between two checks for received packets
+const QUIET_MS = 500; // without a packet: request the session's report at once
+const DEAD_MS = 2_500; // without a packet, and the report does not come: the session is lost
+const SILENT_MS = 3_000; // without a packet: the session is lost whatever the report says
 const LOST = "The connection was lost.";
 const NEVER = "The server answers, but no call comes about: a firewall or a VPN may block UDP between you.";
-const NOT_FOUND = 404; // of a session that has ended, or whose worker has died
-const GONE = 410; // of a session that another page's call has replaced
+const NOT_FOUND = 404; // the session has ended, or its worker has died
+const GONE = 410; // another page's call has replaced the session
 
 /**
- * `query` (a function): what POST /session is asked for, as URLSearchParams. `voice` (a function): the promise of the
- * stream that is sent, or null where a program speaks. `always`: it also calls again when it was never connected. `server`:
- * its address, with a slash at the end; if left out, the page's own. `token` (a function): an access token, likewise.
- * `pictures`: whether the face is to be seen. `control`: whether there is a data channel for it.
+ * `query()` returns the parameters of POST /session, as URLSearchParams. `voice()` returns a promise of the stream to
+ * send, or null if a program pushes speech. `always`: reconnect even if the call was never connected. `server`: its
+ * address with a trailing slash; default: the page's server. `token()` returns the access token; default: the page's.
+ * `pictures`: whether to receive video. `control`: whether to open a data channel for control.
  *
- * `on(event, detail)` hears what happens:
- *   asking, voice (stream), connecting, waiting (error: there is no room; it comes in by itself), stream (of the avatar),
+ * `on(event, detail)` is called with:
+ *   asking, voice (stream), connecting, waiting (error: the server is full; it retries), stream (the avatar's),
  *   live, weak (it may recover), report ({ before, now }: two summaries, a second apart),
- *   lost (error; it calls again, for ever), ended (nothing is held any more), failed (error; it does not call again).
+ *   lost (error; it reconnects without limit), ended (all resources released), failed (error; it does not reconnect).
  */
 export class Call {
   constructor({ query, voice, always = false, on, server, token: held = token, pictures = true, control = false }) {
     Object.assign(this, { query, voice, always, on, server, token: held, pictures, control });
-    this.ticket = ticket(); // keeps its turn where others wait, too
-    this.losses = 0; // since it was live last
-    this.attempt = null; // the connection under way; all that it started ends with it
+    this.ticket = ticket(); // keeps its place in the waiting line over several requests
+    this.losses = 0; // since it was last live
+    this.attempt = null; // the current connection; it owns all resources it opened
     for (const sign of ["online", "focus"]) window.addEventListener(sign, () => this.attempt?.hurry?.());
   }
 
@@ -51,8 +51,8 @@ export class Call {
     return this.attempt !== null;
   }
 
-  /** Where the session is, ms from a sample's arrival to its being sent back, how its pictures are laid out, and the data
-   * channel of its control protocol, where the server takes one. */
+  /** The session: its address, the server's delay in ms, the layout of its pictures, and its control protocol's data
+   * channel, if the server accepted one. */
   get session() {
     return this.attempt?.session;
   }
@@ -69,7 +69,7 @@ export class Call {
     if (mine) this.#release(mine);
   }
 
-  /** Speak through another track from now on; which of two tracks is heard is the caller's to know. */
+  /** Send another track from now on; the caller keeps track of which one is sent. */
   speakThrough(track) {
     return this.attempt?.sender?.replaceTrack(track);
   }
@@ -97,7 +97,7 @@ export class Call {
     }
   }
 
-  /** Connect, as soon as there is room. */
+  /** Connect; while the server is full, wait and try again. */
   async #comeIn(mine) {
     for (;;) {
       try {
@@ -150,15 +150,15 @@ export class Call {
     const sdp = await response.text();
     if (this.attempt !== mine) return this.#release(mine);
     await peer.setRemoteDescription({ type: "answer", sdp });
-    if (peer.sctp) mine.session.channel = channel; // the server takes it
-    const [{ transport }] = peer.getReceivers(); // of all media; it tells of a server's goodbye seconds before the peer
+    if (peer.sctp) mine.session.channel = channel; // the server accepted it
+    const [{ transport }] = peer.getReceivers(); // of all media; reports the server's goodbye seconds earlier
     transport?.addEventListener("statechange", () => {
       if (this.attempt === mine && transport.state === "closed") this.#lost(mine, new Error(LOST), { gone: true });
     });
     mine.timer = setTimeout(() => this.#never(mine), CONNECT_TIMEOUT_MS);
   }
 
-  /** TURN servers, for networks that let no UDP through; none where the server names none. */
+  /** Return the server's TURN servers, for networks that block UDP; an empty list if it names none. */
   async #iceServers(mine) {
     try {
       const response = await within(ICE_TIMEOUT_MS, mine.aborter.signal, (signal) =>
@@ -206,7 +206,7 @@ export class Call {
     }, LOOK_MS);
   }
 
-  /** How it goes: `told` by the session's address, which is `quiet` for so many ms. */
+  /** Judge the connection by the session's report `told` and by `quiet`, the ms without a packet. */
   async #judge(mine, told, quiet) {
     if (told === null) return this.#lost(mine, new Error(LOST), { gone: true });
     if (quiet >= (told ? SILENT_MS : DEAD_MS)) return this.#lost(mine, new Error(LOST), { dead: true });
@@ -224,9 +224,9 @@ export class Call {
     else this.#fail(mine, error);
   }
 
-  /** `gone`: the session has ended, and there is no reason to wait. `dead`: its server does not answer. */
+  /** Release the lost connection and reconnect. `gone`: the session has ended: reconnect soon. `dead`: no answer. */
   async #lost(mine, error, { gone = false, dead = false } = {}) {
-    if (mine.aborter.signal.aborted) return; // two ways of noticing the same
+    if (mine.aborter.signal.aborted) return; // the same loss was already detected another way
     const soon = Math.min(RETRY_MS * 2 ** this.losses, SOON_MS);
     const long = this.losses === 0 && performance.now() - mine.since > LONG_MS;
     const wait = gone && long ? AGAIN_MS * Math.random() : this.losses < MANY_RETRIES ? soon : LATER_MS;
@@ -235,11 +235,11 @@ export class Call {
     const status = await this.#release(mine, dead ? DEAD_TIMEOUT_MS : GOODBYE_TIMEOUT_MS);
     if (this.attempt !== mine) return;
     if (status === GONE) return this.#fail(mine, new Error("Another page has taken this one's place."));
-    await this.#pause(mine, status === undefined ? Math.max(wait, soon) : wait); // it may have been replaced
+    await this.#pause(mine, status === undefined ? Math.max(wait, soon) : wait); // perhaps replaced by another page
     if (this.attempt === mine) this.#begin();
   }
 
-  /** Time passes, less of it when somebody looks at the page or the network comes back. */
+  /** Wait; shortened when the page gets focus or the network comes back. */
   #pause(mine, milliseconds) {
     return new Promise((done) => {
       mine.hurry = done;
@@ -253,7 +253,7 @@ export class Call {
     this.on("failed", error);
   }
 
-  /** Let go of everything; the status of the goodbye, where one was answered. */
+  /** Release everything; return the HTTP status of the goodbye, if it was answered. */
   async #release(mine, patience = GOODBYE_TIMEOUT_MS) {
     clearTimeout(mine.timer);
     if (mine.aborter.signal.aborted) return undefined;
@@ -269,7 +269,7 @@ function ticket() {
   return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The goodbye goes first: a server that sees the connection close has ended the session before it is asked to. */
+/** End the session. DELETE goes before closing the peer: otherwise the server would end it before DELETE arrives. */
 async function hangUp({ session, peer }, patience) {
   let answer;
   if (session) {
@@ -289,7 +289,7 @@ function gathered(peer) {
   });
 }
 
-/** How it goes, by the server's own counts; null where the session is no more, undefined where it does not say. */
+/** Return the session's counters from the server; null if the session has ended, undefined without an answer. */
 async function report({ session, aborter }) {
   try {
     const look = (signal) => ask(session.location, { signal, token: session.token });

@@ -1,9 +1,9 @@
-// Who says what, below the face: the captions of the control channel (docs/control.md).
+// Captions of both sides below the face, from the control channel (docs/control.md).
 
-const KEPT_MS = 6_000; // after its last word
+const KEPT_MS = 6_000; // shown after the last update
 
 export class Captions {
-  /** `panel`: where they are shown. */
+  /** `panel`: the element that shows them. */
   constructor(panel) {
     this.panel = panel;
   }

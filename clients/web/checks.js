@@ -1,14 +1,14 @@
-// What a call needs, looked at without one: the server, the microphone, a way for UDP, and a TURN server.
+// Checks of the conditions for a call, made without one: the server, the microphone, UDP, and a TURN server.
 
 import { ask } from "./access.js";
 import { at, within } from "./server.js";
 
 const TIMEOUT_MS = 5_000;
 
-/** Each check's subject, and a function that gives [whether all is well (null: not known), a sentence]. */
+/** Each check's subject, and a function that returns [whether it passed (null: unknown), a sentence]. */
 const CHECKS = { Server: server, Microphone: microphone, UDP: udp, TURN: turn };
 
-/** Fill a list with a line for each check as it is made; resolves when all are. */
+/** Run all checks, adding a line to the list for each; resolves when all have finished. */
 export async function check(list) {
   const servers = await iceServers();
   list.replaceChildren();
@@ -40,7 +40,7 @@ async function microphone() {
   return [true, state === "granted" ? "allowed" : "there; the browser will ask"];
 }
 
-/** Only a server outside can tell: the TURN server is asked for a relay by UDP. */
+/** Check UDP by requesting a relay over UDP from the TURN server: only an outside server can show it. */
 async function udp(servers) {
   if (!servers.length) return [null, "shows when you talk; a network that lets none through gets no face"];
   const urls = servers.flatMap((each) => each.urls).filter((url) => url.startsWith("turn:"));
@@ -64,7 +64,7 @@ async function iceServers() {
   }
 }
 
-/** The first candidate that one of these servers relays; null where there is none in time. */
+/** Return the first relay candidate from these servers; null if none comes in time. */
 async function relay(servers) {
   const peer = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: "relay" });
   try {

@@ -1,4 +1,4 @@
-// What the page lets the avatar say without a microphone: bundled clips, and typed text as the server's voice speaks it.
+// Sounds for the avatar to say without a microphone: bundled clips, and typed text spoken by the server's voice.
 
 import { ask } from "./access.js";
 import { at, refusal, within } from "./server.js";
@@ -17,7 +17,7 @@ export async function clip(file) {
   return response.arrayBuffer();
 }
 
-/** Text, spoken by the server's speech synthesiser. */
+/** Return text as sound, spoken by the server's speech synthesiser. */
 export async function spoken(text, language) {
   const address = at(`/voice?${new URLSearchParams({ language })}`);
   const response = await within(LOAD_MS, null, (signal) => ask(address, { method: "POST", body: text, signal }));

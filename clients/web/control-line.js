@@ -3,28 +3,28 @@
 import { subprotocols } from "./access.js";
 
 const VERSION = 1;
-const OPEN_MS = 5_000; // until a data channel is given up
+const OPEN_MS = 5_000; // for a data channel to open; then a WebSocket is used
 
 export class ControlLine {
-  #carrier = null; // a data channel or a WebSocket: both have send, close, and the events that are heard here
+  #carrier = null; // a data channel or a WebSocket: both have send, close, and the events used here
   #can = [];
 
-  /** `told(event)` hears every event. */
+  /** `told(event)` is called with every event. */
   constructor(told) {
     this.told = told;
   }
 
-  /** What the face takes; nothing before the server's greeting. */
+  /** Message types that the face supports; empty before the server's greeting. */
   get can() {
     return this.#can;
   }
 
-  /** Whether it is open or opens, and the server has not greeted yet. */
+  /** Whether the channel is open or opening and the server's greeting is still to come. */
   get awaited() {
     return this.#carrier !== null && !this.#can.length;
   }
 
-  /** `session`: of a call, `token`: for its server. */
+  /** Open the channel of a call's session. `token`: for its server. */
   open({ location, channel }, token) {
     if (this.#carrier) return;
     const socket = () => new WebSocket(`${String(location).replace(/^http/, "ws")}/control`, subprotocols(token));
@@ -41,7 +41,7 @@ export class ControlLine {
     this.#can = [];
   }
 
-  /** Throws where there is no session. */
+  /** Send a message. Throws without a session. */
   send(message) {
     if (!this.#can.length) throw new Error("There is no session.");
     this.#carrier.send(JSON.stringify(message));
@@ -50,7 +50,7 @@ export class ControlLine {
   #carry(carrier) {
     this.#carrier = carrier;
     const greet = () => this.#carrier === carrier && carrier.send(JSON.stringify({ type: "hello", version: VERSION }));
-    if (carrier.readyState === "open") greet(); // of a data channel; a socket's states are numbers
+    if (carrier.readyState === "open") greet(); // a data channel's state; a socket's states are numbers
     else carrier.addEventListener("open", greet);
     carrier.addEventListener("message", ({ data }) => this.#carrier === carrier && this.#take(JSON.parse(data)));
     carrier.addEventListener("close", () => this.#carrier === carrier && this.close());

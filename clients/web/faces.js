@@ -1,4 +1,4 @@
-// Whose face: what there is to choose from, one's own faces with a name and an end.
+// Choice of the face; the visitor's own faces can be renamed and deleted.
 
 import { ask, showPicture } from "./access.js";
 import { at, explain, refusal, within } from "./server.js";
@@ -8,20 +8,20 @@ const TIMEOUT_MS = 10_000;
 const element = (id) => document.getElementById(id);
 
 export class Faces {
-  /** `shown(avatar)` is called with each that is on the stage, `chosen(avatar)` with each choice of the visitor's. */
+  /** `shown(avatar)` is called with each avatar put on the stage, `chosen(avatar)` with each the visitor chooses. */
   constructor({ shown, chosen }) {
     Object.assign(this, { shown, chosen });
     this.current = null;
     this.all = new Map();
   }
 
-  /** Show who there is; `name` is chosen where there is such a one, else the default. */
+  /** Show the avatars and choose the one called `name`, or the default if it does not exist. */
   show(avatars, name) {
     for (const avatar of avatars) this.#add(avatar);
     this.choose(this.all.get(name) ?? avatars.find((avatar) => avatar.default) ?? avatars[0]);
   }
 
-  /** A face has come to be: it is chosen at once. */
+  /** Add a new avatar and choose it. */
   take(avatar) {
     this.#add(avatar);
     this.choose(avatar);
@@ -61,7 +61,7 @@ export class Faces {
     button.setAttribute("aria-label", `Rename or delete ${avatar.title}`);
     button.append(icon("i-edit"));
     button.addEventListener("click", (event) => {
-      event.preventDefault(); // it lies in the label: the face is not chosen by it
+      event.preventDefault(); // the button is inside the label: its click must not choose the face
       this.#edit(avatar, label);
     });
     return button;

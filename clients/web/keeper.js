@@ -1,5 +1,5 @@
-// Keeps the last minute of the avatar, to be saved as a file. A recording cannot be cut at its front, so two take turns:
-// each lasts two minutes and begins in the middle of the other, and the older one has always the last minute.
+// Records the last minute of the avatar, to be saved as a file. A recording cannot be trimmed at its start, so two
+// overlap: each lasts two minutes and starts halfway through the other; the older one always holds the last minute.
 
 const MINUTE_MS = 60_000;
 const KINDS = ["video/mp4;codecs=avc1.42E01E,mp4a.40.2", "video/webm;codecs=vp8,opus", "video/webm"];
@@ -14,7 +14,7 @@ export class Keeper {
     this.timer = setInterval(() => this.#turn(), MINUTE_MS);
   }
 
-  /** A file of the last minute, up to two; null where nothing was kept. */
+  /** Return the last one to two minutes as a file; null if nothing was recorded. */
   async save() {
     const [take] = this.takes;
     if (!take) return null;

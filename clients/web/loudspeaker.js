@@ -1,13 +1,13 @@
-// How loud a video is, and what a browser lets it play.
+// Volume of a video, and playing it under the browser's autoplay rules.
 
-/** As loud as the element's attributes say; what nobody hears is not even decoded. */
+/** Set the volume from the element's attributes; at volume 0 the video is muted, so that its sound is not decoded. */
 export function adjust(view, video) {
   const volume = Number(view.getAttribute("volume") ?? 1);
   video.volume = Math.min(1, Math.max(0, volume || 0));
   video.muted = view.hasAttribute("muted") || video.volume === 0;
 }
 
-/** Browsers play sound only where the visitor has clicked; else it is mute until then, and `blocked()` is called. */
+/** Play the video. Browsers block sound until the visitor clicks: then mute it until a click and call `blocked()`. */
 export async function play(view, video, blocked) {
   try {
     await video.play();

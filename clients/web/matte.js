@@ -1,7 +1,7 @@
-// Joins what WebRTC cannot carry as one: pictures come twice as wide, the colour left, how opaque it is right, as grey.
-// With WebGL 2 on the graphics card; a browser without it (OBS without hardware acceleration) does it on the processor.
+// Joins colour and alpha, as WebRTC carries no alpha: pictures are twice as wide, colour on the left, alpha on the
+// right as grey. Uses WebGL 2 on the GPU, or the CPU in browsers without it (OBS without hardware acceleration).
 
-// Grey below the first is transparent, above the second opaque: VP8's noise would make the background shimmer.
+// Grey below CLEAR is transparent and above SOLID opaque: otherwise VP8's noise makes the background shimmer.
 const CLEAR = 12 / 255;
 const SOLID = 243 / 255;
 
@@ -10,8 +10,8 @@ void main() { // one triangle that covers everything
   gl_Position = vec4(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0, 0.0, 1.0);
 }`;
 
-// Texel by texel: nothing is filtered across the seam between the halves. The sum of ITU-R BT.601 gives back the grey
-// that was sent also where the colour beside it has bled into its chroma.
+// texelFetch, so that nothing is filtered across the seam between the halves. The ITU-R BT.601 sum restores the grey
+// that was sent even where the neighbouring colour has bled into its chroma.
 const FRAGMENT = `#version 300 es
 precision highp float;
 uniform sampler2D both;
@@ -24,7 +24,7 @@ void main() {
   joined = vec4(texelFetch(both, at, 0).rgb * alpha, alpha); // premultiplied
 }`;
 
-/** Shows a video's pictures, joined, on `canvas`. `kind`: "webgl2" or "2d"; `draw` paints the picture it has now. */
+/** Paints a video's joined pictures on `canvas`. `kind`: "webgl2" or "2d"; `draw` paints the current picture. */
 export class Joiner {
   constructor(canvas) {
     this.canvas = canvas;
@@ -43,7 +43,7 @@ export class Joiner {
     this.painter.paint(video, width, height);
   }
 
-  /** The driver has failed or the card is gone; a canvas that had one kind of context never gets another. */
+  /** Switch to the CPU after the GPU's context was lost, on a new canvas: a canvas keeps its kind of context. */
   #withoutCard() {
     const fresh = this.canvas.cloneNode();
     this.canvas.replaceWith(fresh);

@@ -1,35 +1,35 @@
-// Which microphone, how loud it is, and whether anything is heard of it.
+// Opening and listing microphones, and measuring their level.
 
-const SILENT_DB = -58; // below it nobody speaks; a quiet room is near -70 after the browser's noise suppression
+const SILENT_DB = -58; // below it is silence; a quiet room is near -70 after the browser's noise suppression
 const SILENT_MS = 5_000;
-const LOOK_MS = 50; // between two looks at the level
+const LOOK_MS = 50; // between two measurements of the level
 const PROCESSING = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
-/** The stream of a microphone; `id` "" is the browser's own choice, as is one that has been unplugged since. */
+/** Open a microphone and return its stream; for `id` "" or an unplugged one, the browser chooses. */
 export async function open(id) {
   if (!window.isSecureContext || !navigator.mediaDevices) {
     throw new Error("Browsers give the microphone to secure pages only: use http://localhost or https.");
   }
   const ask = (more) => navigator.mediaDevices.getUserMedia({ audio: { ...PROCESSING, ...more } });
   if (!id) return ask();
-  return ask({ deviceId: { exact: id } }).catch((error) => { // Chromium takes its default where a choice is `ideal`
+  return ask({ deviceId: { exact: id } }).catch((error) => { // not `ideal`: with that Chromium takes its default
     if (error.name !== "OverconstrainedError") throw error;
     return ask();
   });
 }
 
-/** Microphones by name; their names are told once one has been allowed. */
+/** List the microphones as { id, name }; browsers reveal names only once a microphone was allowed. */
 export async function list() {
   const devices = (await navigator.mediaDevices?.enumerateDevices?.().catch(() => [])) ?? [];
   const found = devices.filter(({ kind, deviceId }) => kind === "audioinput" && deviceId && deviceId !== "default");
   return found.map(({ deviceId, label }, index) => ({ id: deviceId, name: label || `Microphone ${index + 1}` }));
 }
 
-/** Measures a stream's level; `hears(false)` when nothing was heard for five seconds, `hears(true)` when something is. */
+/** Measures a stream's level; calls `hears(false)` after five seconds of silence, `hears(true)` when sound returns. */
 export class Meter {
   constructor(hears) {
     this.hears = hears;
-    this.level = 0; // 0..1, of 60 dB
+    this.level = 0; // 0 to 1, over a range of 60 dB
   }
 
   watch(stream) {
@@ -49,7 +49,7 @@ export class Meter {
     }, LOOK_MS);
   }
 
-  /** Count silence from now on. */
+  /** Restart the count of silence. */
   forgive() {
     if (this.mine) this.mine.heard = performance.now();
   }

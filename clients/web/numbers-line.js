@@ -1,8 +1,8 @@
-// The numbers of a session whose face is not drawn (docs/numbers.md).
+// Face numbers (blend shapes and head pose) of a session without pictures (docs/numbers.md).
 
 import { subprotocols } from "./access.js";
 
-/** Tell every frame: { time_ms, blendshapes, head }, at `hz`; returns a function that ends it. */
+/** Call `told` with each frame { time_ms, blendshapes, head } at `hz`; return a function that closes the stream. */
 export function numbersOf({ location }, token, hz, told) {
   const address = `${String(location).replace(/^http/, "ws")}/numbers?${new URLSearchParams({ format: "names", hz })}`;
   const socket = new WebSocket(address, subprotocols(token));

@@ -1,7 +1,7 @@
-// The page for OBS's Browser Source: it starts by itself, shows the face and nothing else, and never gives up.
+// The page for OBS's Browser Source: starts by itself, shows only the face, and reconnects without limit.
 //
 //   avatar=NAME  fit=contain|cover  sound=0|1  speech=1&key=SECRET  background=transparent|none|blur|RRGGBB
-//   #token=TOKEN, for a server that asks for one
+//   #token=TOKEN, for a server that requires one
 //   lookahead=MS  mode  size  still  energy  emotion  intensity  pose-style  expression-scale  yaw  pitch  roll: as in POST /session
 
 import { ask, showPicture } from "./access.js";
@@ -16,9 +16,9 @@ const OF_THE_FACE = ["mode", "size", "still", "energy", "emotion", "intensity", 
 const NAMES = [...OF_THE_PAGE, ...OF_THE_SESSION, ...OF_THE_FACE];
 const KEY = /^[A-Za-z0-9_-]{16,128}$/;
 const LOAD_TIMEOUT_MS = 10_000;
-const RETRY_MS = 2_000; // of the portrait, while the server is loading
-const MICROPHONE_MS = 10_000; // until one that was missing is asked for again
-const UNTOLD_MS = 15_000; // a viewer need not know of a restart
+const RETRY_MS = 2_000; // between requests for the portrait while the server is loading
+const MICROPHONE_MS = 10_000; // until a missing microphone is requested again
+const UNTOLD_MS = 15_000; // before an outage is shown: viewers need not see a restart
 
 const asked = new URLSearchParams(window.location.search);
 const element = (id) => document.getElementById(id);
@@ -31,7 +31,7 @@ function say(text) {
 
 // ---- parameters
 
-/** What is wrong with the page's address, in one line; the server judges the values it gets. */
+/** Return the first mistake in the page's address in one line, or null; the server checks the values it is sent. */
 function mistake() {
   for (const name of new Set(asked.keys())) {
     if (!NAMES.includes(name)) return `There is no parameter ${name.slice(0, 40)}; there are ${NAMES.join(", ")}.`;
@@ -67,13 +67,13 @@ function query() {
   return wanted;
 }
 
-// ---- what is seen
+// ---- picture
 
 const call = new Call({ query, voice: () => (pushed() ? null : open("")), always: true, on: follow });
 let live = false;
-let outage = null; // a timer, while something is amiss that may pass
+let outage = null; // timer during an outage that may be temporary
 
-/** The portrait, as the session would begin with it; a server that is loading or away is asked until it has it. */
+/** Show the portrait with the session's background; retry while the server is loading or unreachable. */
 async function showPortrait() {
   for (;;) {
     try {
@@ -87,7 +87,7 @@ async function showPortrait() {
         throw new Error(`There is no avatar ${name.slice(0, 40)}; there are ${names}.`);
       }
       await showPicture(portrait, `${at(avatar.picture)}?${new URLSearchParams({ background: background() })}`);
-      await portrait.decode().catch(() => {}); // what is wrong with it, the session tells
+      await portrait.decode().catch(() => {}); // the session reports any error of the avatar
       portrait.hidden = !portrait.naturalWidth;
       return;
     } catch (error) {
@@ -98,7 +98,7 @@ async function showPortrait() {
   }
 }
 
-/** Each picture as it comes; the first one takes the portrait's place. */
+/** Called with each picture; the first one replaces the portrait. */
 function seen(where, painter) {
   if (painter) document.body.dataset.painter = painter;
   if (live && call.active && call.session) document.body.dataset.shown = where;
@@ -110,7 +110,7 @@ function follow(event, detail) {
       if (video.srcObject !== detail) video.srcObject = detail;
       return void video.play().catch((error) => {
         if (error.name !== "NotAllowedError") return;
-        video.muted = true; // sound may not begin by itself (in a browser; OBS lets it), but the picture may
+        video.muted = true; // browsers (not OBS) block autoplay with sound; muted video may play
         video.play().catch(() => {});
       });
     case "live":
@@ -161,7 +161,7 @@ function failed(error) {
 
 async function begin() {
   document.body.dataset.fit = asked.get("fit") ?? "contain";
-  video.muted = (asked.get("sound") ?? (pushed() ? "1" : "0")) === "0"; // your own voice, late, is no help to you
+  video.muted = (asked.get("sound") ?? (pushed() ? "1" : "0")) === "0"; // default: do not echo the speaker's voice
   overlay(video, element("joined"), () => (call.active ? call.session?.layout : null), seen);
   window.addEventListener("pagehide", () => call.stop());
   await showPortrait();

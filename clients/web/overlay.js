@@ -1,14 +1,14 @@
-// Pictures of a call as they come: those with a matte beside them are joined on a canvas that lies over the video.
+// Watches a call's pictures: those with alpha are joined on a canvas over the video.
 
 import { Joiner } from "./matte.js";
 
 const PACKED = "colour+matte";
 
-/** Call `shown(where, painter)` with each picture: where is "canvas" or "video", and what paints the canvas, if any.
- * `layout()`: of the pictures, as the server told it (Avatar-Video). */
+/** Call `shown(where, painter)` with each picture: where ("canvas" or "video"), and the kind of painter of the canvas.
+ * `layout()`: layout of the pictures from the server's header Avatar-Video. */
 export function overlay(video, canvas, layout, shown) {
-  let joiner = null; // made when it is needed
-  const each = "requestVideoFrameCallback" in video; // else as often as the screen shows one
+  let joiner = null; // created on first use
+  const each = "requestVideoFrameCallback" in video; // otherwise once per screen refresh
   const next = (then) => (each ? video.requestVideoFrameCallback(then) : requestAnimationFrame(then));
   const look = () => {
     next(look);

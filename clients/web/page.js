@@ -1,4 +1,4 @@
-// One page, one <avatar-view>: who speaks, with which face, and how it goes.
+// The demo page: one <avatar-view> with controls for voice and face, and a status line.
 
 import { ask as fetchWithToken, fragment, remember } from "./access.js";
 import "./avatar-view.js";
@@ -15,14 +15,14 @@ import * as stage from "./stage.js";
 const LOAD_TIMEOUT_MS = 10_000;
 const RETRY_MS = 1_000;
 const FRAME_RATE = 25;
-const SLOW_RATE = 20; // new pictures a second: below it lips and head visibly jerk
+const SLOW_RATE = 20; // new pictures a second; below it lips and head visibly stutter
 const SLOW_READOUTS = 4;
-const SETTLED_MS = 4_000; // until "Live" is out of the picture's way
+const SETTLED_MS = 4_000; // until "Live" is hidden
 const SLOW = "The server is short of time:";
 const AGENT = "The voice agent:";
 const READY = "Ready when you are.";
 const DOES = { idle: "Say something.", listening: "It listens.", thinking: "It thinks …", speaking: "It speaks." };
-const PUSHED = new URLSearchParams(window.location.search).get("speech") === "1"; // a program speaks: no microphone
+const PUSHED = new URLSearchParams(window.location.search).get("speech") === "1"; // speech is pushed: no microphone
 
 const element = (id) => document.getElementById(id);
 const button = element("start");
@@ -32,12 +32,12 @@ const swatch = backgrounds(settings.get("background") ?? "none", (value) => {
   settings.set("background", value);
   dress();
 });
-const background = () => settings.get("background") && swatch(); // undefined: the server's
+const background = () => settings.get("background") && swatch(); // undefined: the server's default
 const faces = new Faces({ shown: dress, chosen: ({ name }) => settings.set("avatar", name) });
 const speaking = new Speaking({ view, settings, warn, louder: () => louder(80) });
 const captions = new Captions(element("caption"));
-let agent = false; // it answers: nobody speaks as the face
-let slow = 0; // readouts in a row
+let agent = false; // whether a voice agent answers
+let slow = 0; // consecutive readouts below SLOW_RATE
 let settling;
 
 function show(state, text) {
@@ -53,7 +53,7 @@ function warn(text) {
   element("warning").textContent = text;
 }
 
-// ---- what the server has
+// ---- the server's offer
 
 async function load() {
   let found = await ask();
@@ -67,7 +67,7 @@ async function load() {
   while (!found?.ready) found = await later();
 }
 
-/** A voice agent answers: it is heard, and captioned. */
+/** Set the page up for a voice agent that answers: turn the volume up and show captions. */
 function converse() {
   agent = speaking.silentOften = true;
   element("title").textContent = "Talk with a face that answers";
@@ -88,7 +88,7 @@ async function later() {
   return ask();
 }
 
-/** Who there is; null while the server is loading or away. */
+/** Return the server's avatars and features; null while the server is loading or unreachable. */
 async function ask() {
   try {
     const response = await within(LOAD_TIMEOUT_MS, null, (signal) => fetchWithToken(at("/avatars"), { signal }));
@@ -102,7 +102,7 @@ async function ask() {
   }
 }
 
-/** What the visitor types where the server asks for a token. */
+/** Ask the visitor for the server's token; resolves with the typed text. */
 function tokenTyped(why) {
   const dialog = element("access");
   element("access-note").textContent = sentence(why);
@@ -116,12 +116,12 @@ function tokenTyped(why) {
 
 // ---- a call
 
-/** Give the face its looks; within a call it changes into them. */
+/** Apply the chosen face, background, view and size; a live call changes to them. */
 function dress() {
   if (!faces.current) return;
   const { name, whole, description } = faces.current;
   element("views").hidden = !whole;
-  const full = whole && element("mode").value === "full"; // of which no outline is known: it keeps its own background
+  const full = whole && element("mode").value === "full"; // without an outline, so it keeps the photo's background
   const looks = {
     alt: description,
     avatar: name,
@@ -149,7 +149,7 @@ function follow({ state, message }) {
   return show(state === "lost" ? "connecting" : state, state === "idle" ? READY : message);
 }
 
-/** What is said and done, by the control channel. */
+/** Show captions and state from an event of the control channel. */
 function take(event) {
   if (!agent && !PUSHED) return;
   if (event.type === "caption") captions.show(event);
@@ -157,7 +157,7 @@ function take(event) {
   if (event.type === "agent") warn(event.message && `${AGENT} ${event.message}`);
 }
 
-// ---- how it goes
+// ---- statistics
 
 function report({ delay_ms: delay, network_ms: network, pictures_per_second: rate, left_out: leftOut }) {
   const whose = PUSHED ? "what is pushed" : agent ? "what the agent says" : "your voice";
@@ -167,7 +167,7 @@ function report({ delay_ms: delay, network_ms: network, pictures_per_second: rat
     (leftOut ? ` ${SLOW} ${leftOut}.` : "");
   slow = rate < SLOW_RATE ? slow + 1 : 0;
   const news = `${rate.toFixed(0)} of ${FRAME_RATE} pictures a second are new`;
-  // Before the face only what is seen of it: pictures that are missing, at once where they are left out for a while.
+  // Warn only about visible trouble, missing pictures: at once if the server reports leaving something out.
   if (slow >= (leftOut ? 1 : SLOW_READOUTS)) warn(`${SLOW} ${leftOut ? `${leftOut}; ` : ""}${news}.`);
   else if (slow === 0 && element("warning").textContent.startsWith(SLOW)) warn("");
 }
@@ -232,9 +232,9 @@ stage.buttons(warn);
 if (PUSHED) {
   view.setAttribute("speech", "");
   for (const id of ["mute", "devices", "without"]) element(id).hidden = true;
-  element("level").parentElement.hidden = true; // of the microphone
+  element("level").parentElement.hidden = true; // the microphone's level
   element("speech").hidden = false;
-  louder(100); // nobody hears their own voice
+  louder(100); // no microphone, so the visitor does not hear their own voice
 }
 
 try {

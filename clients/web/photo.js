@@ -1,4 +1,4 @@
-// A photo of the visitor's own becomes a face: chosen with the tile, or dropped anywhere on the page.
+// Makes a face from the visitor's photo, chosen with the tile or dropped anywhere on the page.
 
 import { ask } from "./access.js";
 import { at, explain, refusal, within } from "./server.js";
@@ -6,7 +6,7 @@ import { at, explain, refusal, within } from "./server.js";
 const MAKE_TIMEOUT_MS = 150_000;
 const CONSENT = "A face is personal: use a photo of yourself, or of someone who agreed.";
 
-/** `made(avatar)` is called with each new avatar, as GET /avatars lists them. Elements: #photo, #photo-note. */
+/** Accept photos; `made(avatar)` is called with each new avatar, as GET /avatars lists it. Uses #photo, #photo-note. */
 export function takePhotos(made) {
   const input = document.getElementById("photo");
   const tile = input.parentElement;
@@ -41,7 +41,7 @@ export function takePhotos(made) {
   });
 }
 
-/** A button for each of several faces. */
+/** Return a button for each of the photo's faces. */
 function choices(count, take) {
   return Array.from({ length: count }, (_, index) => {
     const place = index === 0 ? "leftmost" : index === count - 1 ? "rightmost" : `${index + 1}.`;

@@ -1,4 +1,4 @@
-// Plays sounds into a stream, and nowhere else: whoever sends the stream says them.
+// Plays sounds into a media stream, to be sent in a call; they are not heard on this machine.
 
 export class Player {
   constructor() {
@@ -11,7 +11,7 @@ export class Player {
     return this.outlet.stream;
   }
 
-  /** Play a sound file's bytes; the promise is kept when it has ended or another has taken its place. */
+  /** Play a sound file's bytes; resolves when it has ended or another sound has replaced it. */
   async play(bytes) {
     await this.context.resume();
     const buffer = await this.context.decodeAudioData(bytes);

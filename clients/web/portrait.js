@@ -1,9 +1,8 @@
-// The picture of an avatar, shown where there is no call.
-
+// The picture of an avatar, shown without a call.
 import { ask, showPicture } from "./access.js";
 import { at } from "./server.js";
 
-/** Show the portrait on `image`. `name`: of the avatar, null for the server's default, "" for none. */
+/** Show the portrait on `image`. `name`: the avatar's, null for the server's default, "" for none. */
 export async function showPortrait(image, { server, token, name, background }) {
   const query = background ? `?${new URLSearchParams({ background })}` : "";
   const asked = (image.dataset.portrait = JSON.stringify([server, name, background]));
@@ -12,7 +11,7 @@ export async function showPortrait(image, { server, token, name, background }) {
     if (!picture || image.dataset.portrait !== asked) return;
     await showPicture(image, `${at(picture, server)}${query}`, token);
   } catch {
-    // Without a portrait the face comes all the same.
+    // The call works without a portrait.
   }
 }
 

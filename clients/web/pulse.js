@@ -1,11 +1,11 @@
-// Whether anything comes by a connection. Browsers take half a minute to notice that a server has gone; sound comes 50
-// times a second, silence too.
+// Detects a dead connection by missing packets: browsers take half a minute to notice that a server has gone, but sound
+// packets arrive 50 times a second, also during silence.
 
-const MOST_MS = 1_000; // that a look counts: what lies between two looks of a page that was held up may yet be read
+const MOST_MS = 1_000; // counted between two checks at most: a stalled page may still have packets to read
 
 export class Pulse {
   #peer;
-  #sign = ""; // another one whenever something was shown or played since: cheap, and enough while all is well
+  #sign = ""; // changes when media was shown or played: a cheap check, sufficient while all is well
   #packets = null;
   #looked = performance.now();
   #quiet = 0;
@@ -14,7 +14,7 @@ export class Pulse {
     this.#peer = peer;
   }
 
-  /** Look, several times a second: milliseconds for which no packet has come. */
+  /** Return the milliseconds since the last packet; to be called several times a second. */
   async quiet() {
     const now = performance.now();
     this.#quiet += Math.min(now - this.#looked, MOST_MS);
@@ -28,14 +28,14 @@ export class Pulse {
       [this.#sign, this.#packets, this.#quiet] = [sign, null, 0];
       return 0;
     }
-    const { packets } = summary(await this.#peer.getStats()); // a page that plays nothing receives nonetheless
+    const { packets } = summary(await this.#peer.getStats()); // packets also arrive on a page that plays nothing
     if (this.#packets !== null && packets !== this.#packets) this.#quiet = 0;
     this.#packets = packets;
     return this.#quiet;
   }
 }
 
-/** What a page tells of a connection, from the standard statistics. */
+/** Summarise a connection's standard WebRTC statistics. */
 export function summary(report) {
   const found = { at: performance.now(), frames: 0, packets: 0, roundTrip: 0, buffer: 0, emitted: 0 };
   for (const stat of report.values()) {

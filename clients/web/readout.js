@@ -1,6 +1,6 @@
-// How a call goes, from two of its reports: what the server waits on purpose, and what network and browser add.
+// Delay and frame rate of a call from two of its reports: the server's planned delay, and network plus jitter buffer.
 
-/** `delay`: ms, of the server's answer, where it says nothing newer. */
+/** Compute the readout. `delay`: ms, from the session's answer, used if the report has no newer value. */
 export function readout({ before, now }, delay) {
   const seconds = (now.at - before.at) / 1000;
   const { told } = now;

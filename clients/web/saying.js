@@ -3,13 +3,13 @@
 import { ask } from "./access.js";
 import { refusal } from "./server.js";
 
-/** The text's number, when all of it is on its way; null where it was interrupted before. */
+/** Say a text; return its number once the whole text is queued, or null if it was interrupted before that. */
 export async function say(location, token, text, { language = "en", interrupt = false } = {}) {
   const query = new URLSearchParams({ language, interrupt: interrupt ? "1" : "0" });
   return (await told(`${location}/say?${query}`, { method: "POST", body: text, token })).speech;
 }
 
-/** The milliseconds that were heard of the texts said. */
+/** Silence the face; return how many milliseconds of the texts were heard. */
 export async function interrupt(location, token) {
   return (await told(`${location}/say`, { method: "DELETE", token })).heard_ms;
 }

@@ -1,11 +1,11 @@
-// Asking the server: addresses that also work behind a path prefix, time-outs, and what went wrong in words.
+// Requests to the server: addresses that also work behind a path prefix, timeouts, and errors in words.
 
-/** An address of the server's, from the path that it tells ("/session/…"), wherever a proxy has put the page. */
+/** Return the address for a path of the server ("/session/…"), also if a proxy serves the page under a prefix. */
 export function at(path, server = document.baseURI) {
   return new URL(path.replace(/^\//, "./"), server);
 }
 
-/** What `ask(signal)` gives, unless it takes too long (a TimeoutError) or `outer` is aborted. */
+/** Return the result of `ask(signal)`; throws a TimeoutError after `milliseconds`, and aborts when `outer` does. */
 export async function within(milliseconds, outer, ask) {
   const aborter = new AbortController();
   let late = false;
@@ -20,7 +20,7 @@ export async function within(milliseconds, outer, ask) {
   }
 }
 
-/** The server's own words, where it has some; `wait`: the ms after which it wants to be asked again, 0 if it says none. */
+/** Return an Error with the text of the server's response, if it has any; `wait`: its Retry-After in ms, or 0. */
 export async function refusal(response) {
   const text = (await response.text()).trim();
   const error = new Error(text && text.length < 300 ? text : `The server answered ${response.status}.`);
@@ -28,12 +28,12 @@ export async function refusal(response) {
   return Object.assign(error, { status: response.status, wait, faces: Number(response.headers.get("Avatar-Faces")) });
 }
 
-/** Whether the server has no room, or is not ready: whoever waits comes in. */
+/** Return whether the server is full or not ready, so that waiting helps. */
 export function isFull(error) {
   return error.status === 503 || error.status === 429;
 }
 
-/** Whether it may be different in a moment: the server is busy, loading, restarting or out of reach. */
+/** Return whether the error may be temporary: the server is busy, loading, restarting or unreachable. */
 export function passes(error) {
   const { name, status } = error;
   return name === "TypeError" || name === "TimeoutError" || status >= 500 || status === 429 || status === 408;
@@ -58,7 +58,7 @@ export function explain(error) {
   }
 }
 
-/** Somebody's words as a sentence. */
+/** Return the text with a capital and a full stop. */
 export function sentence(text) {
   return `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
 }

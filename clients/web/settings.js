@@ -1,7 +1,8 @@
-// What was chosen, kept in this browser. What the page's address says comes first: ?avatar=mina&background=blur.
+// The visitor's choices, stored in this browser. Parameters of the page's address override them:
+// ?avatar=mina&background=blur.
 
 const KEY = "avatar";
-const SHARED = ["avatar", "background", "size"]; // those that an address may hold
+const SHARED = ["avatar", "background", "size"]; // allowed in the address
 
 export class Settings {
   constructor() {
@@ -21,7 +22,7 @@ export class Settings {
     try {
       localStorage.setItem(KEY, JSON.stringify(this.kept));
     } catch {
-      // Private windows may keep nothing; the choice holds as long as the page.
+      // No storage, as in private windows: the choice lasts until the page is closed.
     }
   }
 }

@@ -1,4 +1,4 @@
-// The page's controls of whose voice is heard: the microphone, clips, typed text.
+// The page's controls for the voice: the microphone, clips, typed text.
 
 import { CLIPS, clip, spoken } from "./clips.js";
 import { explain } from "./server.js";
@@ -8,15 +8,15 @@ const PROBLEMS = {
   silent: "We hear nothing. Is the right microphone chosen, and switched on?",
   held: "Another program or a telephone call holds the microphone.",
 };
-const LOOK_MS = 50; // between two looks at the level
+const LOOK_MS = 50; // between two updates of the level
 
 const element = (id) => document.getElementById(id);
 
 export class Speaking {
-  /** `view`: the <avatar-view>; `warn(text)` shows a warning until it is called with ""; `louder()`: it is to be heard. */
+  /** `view`: the <avatar-view>; `warn(text)` shows a warning until called with ""; `louder()` turns the volume up. */
   constructor({ view, settings, warn, louder }) {
     Object.assign(this, { view, settings, warn, louder });
-    this.silentOften = false; // who listens to an answer says nothing
+    this.silentOften = false; // whether long silence is normal, as while listening to an agent's answer
     this.told = "";
     view.setAttribute("microphone", settings.get("microphone") ?? "");
     view.addEventListener("avatar-microphone", ({ detail }) => this.#follow(detail));
@@ -38,7 +38,7 @@ export class Speaking {
     element("device").value = devices.some(({ id }) => id === chosen) ? chosen : "";
   }
 
-  /** Let the avatar say a sound; `find` gives its bytes. */
+  /** Let the avatar say a sound; `find` returns its bytes. */
   async say(button, find) {
     if (button.classList.contains("playing")) return this.view.stopPlaying();
     button.classList.add("playing");
@@ -54,7 +54,7 @@ export class Speaking {
   }
 
   #follow({ open, muted, problem }) {
-    if (open && element("mute").disabled) this.listDevices(); // their names are known now
+    if (open && element("mute").disabled) this.listDevices(); // their names are available now
     element("mute").disabled = !open;
     element("mute").setAttribute("aria-pressed", muted);
     element("mute").title = muted ? "Unmute (m)" : "Mute (m)";

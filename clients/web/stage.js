@@ -1,4 +1,4 @@
-// The stage's own buttons: full screen, picture in picture, the last minute as a file.
+// The stage's buttons: full screen, picture in picture, save the last minute.
 
 import "./avatar-view.js";
 import { Keeper, download } from "./keeper.js";
@@ -7,17 +7,17 @@ const element = (id) => document.getElementById(id);
 const view = element("avatar");
 const { video } = view;
 
-/** The call is live, or is not any more. */
+/** Enable the buttons that need a live call. */
 export function live(is) {
   element("pip").disabled = !is;
   element("save").disabled = !is;
 }
 
-/** Wire the buttons; those that this browser cannot do are not there. `failed(text)` is told what went wrong. */
+/** Wire the buttons; those that this browser does not support are hidden. `failed(text)` is called with errors. */
 export function buttons(failed) {
   const wholeScreen = element("stage").requestFullscreen ?? video.webkitEnterFullscreen; // iOS: the video only
   element("full").hidden = !wholeScreen;
-  element("pip").hidden = !document.pictureInPictureEnabled; // Firefox has a button of its own on the picture
+  element("pip").hidden = !document.pictureInPictureEnabled; // Firefox shows its own button on the picture
   element("save").hidden = !Keeper.kind;
   element("full").addEventListener("click", fullScreen);
   element("pip").addEventListener("click", () => pictureInPicture().catch((error) => failed(error.message)));
@@ -38,7 +38,7 @@ export async function pictureInPicture() {
   else if (!element("pip").disabled) await video.requestPictureInPicture();
 }
 
-/** 0 to 100. */
+/** Set the volume, 0 to 100. */
 export function setVolume(percent) {
   view.setAttribute("volume", percent / 100);
 }

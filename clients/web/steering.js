@@ -1,6 +1,6 @@
-// Attributes of <avatar-view> that a live session follows, as messages of its control channel.
+// Control messages for the attributes of <avatar-view> that can be changed in a live session.
 
-/** A background as the server takes it: #rrggbb without its mark. */
+/** Return a background in the server's format: rrggbb without the #. */
 export const ground = (value) => value?.replace(/^#/, "") ?? null;
 
 const feeling = (value, view) => {
@@ -16,7 +16,7 @@ const MESSAGES = {
   intensity: feeling,
 };
 
-/** The messages for changed attributes; null where one can only be had by another call. `can`: what the face takes. */
+/** Return messages for changed attributes; null if one needs a new call. `can`: message types the face supports. */
 export function steering(view, changed, can) {
   const messages = changed.map((name) => view.getAttribute(name) && MESSAGES[name]?.(view.getAttribute(name), view));
   return messages.every((message) => message && can.includes(message.type)) ? messages : null;

@@ -1,27 +1,27 @@
-// Whose voice goes into the call: a microphone's, or that of a sound for as long as it plays.
+// The voice sent in the call: the microphone, or a sound while it plays.
 
 import { Meter, open } from "./microphone.js";
 import { Player } from "./player.js";
 
 export class Voice {
   #muted = false;
-  #held = false; // by another program, or a telephone call
+  #held = false; // whether another program or a telephone call uses the microphone
   #hearing = true;
 
-  /** `call`: what the voice goes into; `start()` begins it, kept when it is live; `told()` hears of every change. */
+  /** `call`: sends the voice; `start()` starts it, resolves when live; `told()` is called on every change. */
   constructor({ call, start, told }) {
     Object.assign(this, { call, start, told });
-    this.id = ""; // of the microphone; "" is the browser's own choice
-    this.microphone = null; // its stream, while the call has it
+    this.id = ""; // the microphone's; "" lets the browser choose
+    this.microphone = null; // its stream, while the call uses it
     this.player = null;
-    this.withoutMicrophone = false; // the call was begun by a sound
+    this.withoutMicrophone = false; // whether the call was started to play a sound
     this.meter = new Meter((hearing) => {
       this.#hearing = hearing;
       this.told();
     });
   }
 
-  /** What is wrong with the microphone: "silent", "held" by another program, or null. */
+  /** The microphone's problem: "silent", "held" by another program, or null. */
   get problem() {
     if (!this.microphone) return null;
     if (this.#held) return "held";
@@ -39,7 +39,7 @@ export class Voice {
     this.told();
   }
 
-  /** The stream of a call that begins. */
+  /** Return the stream for a call that starts. */
   async stream() {
     if (this.withoutMicrophone) return this.player.stream.clone();
     this.microphone = await open(this.id);
@@ -47,7 +47,7 @@ export class Voice {
     return this.microphone;
   }
 
-  /** The call has its stream: measure how loud it is. */
+  /** Measure the level of the call's stream. */
   watch(stream) {
     this.meter.watch(stream);
     this.#held = false;
@@ -61,35 +61,35 @@ export class Voice {
     this.told();
   }
 
-  /** The call has ended. */
+  /** Stop measuring and forget the microphone: the call has ended. */
   end() {
     this.meter.stop();
     this.microphone = null;
     this.told();
   }
 
-  /** Nothing is said any more; the next call asks for the microphone. */
+  /** Stop the sound; the next call uses the microphone. */
   quiet() {
     this.player?.stop();
     this.withoutMicrophone = false;
   }
 
-  /** Another microphone, within a call too. */
+  /** Switch to another microphone, also during a call. */
   async choose(id) {
     this.id = id;
     if (!this.microphone) return;
     const before = this.microphone.getAudioTracks()[0];
     const fresh = (await open(id)).getAudioTracks()[0];
-    if (!this.microphone) return fresh.stop(); // the call has ended meanwhile
+    if (!this.microphone) return fresh.stop(); // the call ended meanwhile
     await this.call.speakThrough(fresh);
     this.microphone.removeTrack(before);
-    this.microphone.addTrack(fresh); // the call lets go of it at its end
+    this.microphone.addTrack(fresh); // the call stops it at its end
     before.stop();
     this.#apply();
     this.watch(this.microphone);
   }
 
-  /** Say a sound file's bytes in the microphone's place; the promise is kept at its end. */
+  /** Send a sound file's bytes instead of the microphone; resolves at its end. */
   async play(bytes) {
     const player = (this.player ??= new Player());
     try {

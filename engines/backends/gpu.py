@@ -1,4 +1,4 @@
-"""Is there an NVIDIA GPU? Asked of the driver itself, before any library that could crash without one is imported."""
+"""Find an NVIDIA GPU through the driver, before importing any library that could crash without one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first GPU. capability: compute capability, such as "8.9"; driver: the CUDA version it speaks."""
+    """The first GPU. capability: compute capability, such as "8.9"; driver: the CUDA version it supports."""
 
     name: str
     capability: str
@@ -27,7 +27,7 @@ class Gpu:
 
 @cache
 def find_gpu() -> Gpu | None:
-    """The GPU that the driver lists first; None without a driver or a device."""
+    """Return the first GPU that the driver lists; None without a driver or a device."""
     try:
         driver = ctypes.CDLL(_LIBRARY)
     except OSError:
@@ -49,10 +49,10 @@ def find_gpu() -> Gpu | None:
 
 
 def require_gpu() -> Gpu:
-    """The first GPU.
+    """Return the first GPU.
 
     Raises:
-        EngineError: there is none.
+        EngineError: no GPU is found.
     """
     gpu = find_gpu()
     if gpu is None:

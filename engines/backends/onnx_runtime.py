@@ -1,7 +1,6 @@
-"""Graphs through ONNX Runtime: on the CPU, where OpenVINO is absent and as the reference; on NVIDIA GPUs, where
-TensorRT is absent.
+"""ONNX Runtime backend: on the CPU, without OpenVINO or as the reference; on NVIDIA GPUs, without TensorRT.
 
-Values stay where they are computed: between the graphs of a stage nothing is copied, on either device.
+Values stay on the device that computed them: nothing is copied between the graphs of a stage.
 """
 
 from __future__ import annotations
@@ -20,27 +19,27 @@ from engines.manifest import GraphSpec
 CPU, CUDA = "cpu", "cuda"
 _PROVIDERS: dict[str, list[Any]] = {
     CPU: ["CPUExecutionProvider"],
-    # TF32 would round coordinates to 10 bits; what may be rounded is float16 in the graph's own types.
+    # TF32 would round coordinates to 10 bits; tensors that may be rounded are already float16 in the graph.
     CUDA: [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"],
 }
 _ERRORS_ONLY = 3  # ONNX Runtime's severity scale
 
 
 def precision_used(graph: GraphSpec) -> str:
-    """The precision a graph is computed in on the CPU: float32 unless its own types are others."""
+    """Return the precision that a graph is computed in: fp32, unless the graph's types are fp16."""
     return "fp16" if graph.precision == "fp16" else "fp32"
 
 
 def has_cuda() -> bool:
-    """Whether the ONNX Runtime installed here was built for NVIDIA GPUs."""
+    """Return whether the installed ONNX Runtime supports NVIDIA GPUs."""
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def require_cuda() -> None:
-    """Make sure that graphs can run on a GPU.
+    """Check that graphs can run on a GPU.
 
     Raises:
-        EngineError: no GPU, or an ONNX Runtime without support for it.
+        EngineError: no GPU is found, or the ONNX Runtime does not support it.
     """
     require_gpu()
     if not has_cuda():
@@ -52,19 +51,19 @@ def require_cuda() -> None:
 
 
 class OrtGraph:
-    """`engines.chain.CompiledGraph` on ONNX Runtime. device: CPU or CUDA."""
+    """Implements `engines.chain.CompiledGraph` on ONNX Runtime. device: CPU or CUDA."""
 
     def __init__(self, graph: GraphSpec, threads: int, device: str = CPU) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
-        # Idle threads that spin would take the cores from audio.
+        # Idle threads that spin would take processor time from the audio.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._graph = graph
         self._device = device
         try:
             self._session = onnxruntime.InferenceSession(str(graph.path), options, providers=_PROVIDERS[device])
-        except Exception as error:  # its exception classes share no base but Exception
+        except Exception as error:  # its exception classes have no common base but Exception
             raise EngineError(f"{graph.path}: ONNX Runtime cannot load it: {first_line(error)}") from error
         if device == CUDA and "CUDAExecutionProvider" not in self._session.get_providers():
             raise EngineError(
@@ -82,12 +81,12 @@ class OrtGraph:
         return inputs
 
     def request(self) -> GraphRequest:
-        """A new set of inputs; sessions can be shared by any number of them."""
+        """Return a new request; any number of them can share the session."""
         return _Request(self._session, self._graph, self._device)
 
 
 class _Value:
-    """`engines.chain.DeviceTensor`: an output of ONNX Runtime, in the memory it was computed in."""
+    """Implements `engines.chain.DeviceTensor`: an output of ONNX Runtime, left on its device."""
 
     def __init__(self, value: onnxruntime.OrtValue) -> None:
         self.value = value
@@ -114,12 +113,12 @@ class _Request:
         self._binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0))
 
     def run(self) -> dict[str, _Value]:
-        for name in self._outputs:  # bound anew, as a result's shape may differ from the last one's
+        for name in self._outputs:  # bound again, as the shape of a result may change
             self._binding.bind_output(name, self._device)
         self._session.run_with_iobinding(self._binding)
         return dict(zip(self._outputs, map(_Value, self._binding.get_outputs()), strict=True))
 
 
 def describe(device: str = CPU) -> str:
-    """Backend, version and device, for people."""
+    """Return backend, version and device as text."""
     return f"ONNX Runtime {onnxruntime.__version__} on {require_gpu().name if device == CUDA else 'CPU'}"

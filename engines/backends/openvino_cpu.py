@@ -1,4 +1,4 @@
-"""Graphs on the CPU through OpenVINO."""
+"""OpenVINO backend for the CPU."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def _core() -> openvino.Core:
 
 @cache
 def has_bf16() -> bool:
-    """Whether this CPU computes in bfloat16 itself; elsewhere it would be emulated, slower than float32."""
+    """Return whether this CPU supports bfloat16; emulated, it would be slower than float32."""
     return "BF16" in _core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
 
 
 def precision_used(graph: GraphSpec) -> str:
-    """The precision a graph is computed in on this machine."""
+    """Return the precision that a graph is computed in on this machine."""
     return "bf16" if graph.precision == "bf16" and has_bf16() else "fp32"
 
 
 class OpenVinoGraph:
-    """`engines.chain.CompiledGraph` on OpenVINO's CPU device."""
+    """Implements `engines.chain.CompiledGraph` on OpenVINO's CPU device."""
 
     def __init__(self, graph: GraphSpec, threads: int) -> None:
         config = {
@@ -46,7 +46,7 @@ class OpenVinoGraph:
             model = _core().read_model(graph.path)
             self._compiled = _core().compile_model(model, DEVICE, config)
         except Exception as error:
-            # OpenVINO raises plain RuntimeError, its text a stack of locations with the reason in the last line.
+            # OpenVINO raises plain RuntimeError, whose text is a stack of locations with the reason in the last line.
             raise EngineError(f"{graph.path}: OpenVINO cannot load it: {_reason(error)}") from error
         check_graph(
             graph,
@@ -55,7 +55,7 @@ class OpenVinoGraph:
         )
 
     def request(self) -> GraphRequest:
-        """A new inference request."""
+        """Return a new inference request."""
         return _Request(self._compiled.create_infer_request(), self._graph)
 
 
@@ -76,7 +76,7 @@ class _Request:
 
 
 def _name(port: Any, expected: object) -> str:
-    """A port can carry several names: the manifest's one where it has it."""
+    """Return a port's name: of several, the one in the manifest if present."""
     names = sorted(port.get_names())
     matching = [name for name in names if isinstance(expected, dict) and name in expected]
     return str((matching or names or ["(unnamed)"])[0])
@@ -92,5 +92,5 @@ def _reason(error: Exception) -> str:
 
 
 def describe() -> str:
-    """Backend, version and device, for people."""
+    """Return backend, version and device as text."""
     return f"OpenVINO {openvino.__version__.split('-')[0]} on CPU{' with bf16' if has_bf16() else ''}"

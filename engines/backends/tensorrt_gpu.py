@@ -1,9 +1,9 @@
-"""Graphs on an NVIDIA GPU through TensorRT: engines built on this machine, values that stay on the device.
+"""TensorRT backend for NVIDIA GPUs: engines are built on this machine, and values stay on the device.
 
-Uploads, the engines of a stage and the download of its result are queued on one stream, and only the download waits.
-A graph of fixed shapes is recorded as a CUDA graph in its first run and launched whole from then on.
+Uploads, the engines of a stage and the download of its result are queued on one stream; only the download waits.
+A graph of fixed shapes is recorded as a CUDA graph in its first run, and launched as a whole from then on.
 
-Nothing of TensorRT is imported before a driver has answered: its libraries can bring the process down without one.
+TensorRT is not imported before a driver has answered: without one, its libraries can crash the process.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from engines.errors import EngineError
 from engines.manifest import GraphSpec
 
 MODULE = "tensorrt"
-# 11.2 is the first that samples volumes without a plugin.
+# 11.2 is the first version that samples volumes without a plugin.
 MIN_VERSION = (11, 2)
 INSTALL = "pip install 'tensorrt>=11.2' 'cuda-bindings>=12.8'"
 
 
 def precision_used(graph: GraphSpec) -> str:
-    """The precision a graph is computed in: engines are strongly typed, so it is what the file's types say."""
+    """Return the precision that a graph is computed in: that of the file's types, as engines are strongly typed."""
     return "fp16" if graph.precision == "fp16" else "fp32"
 
 
 @cache
 def library() -> ModuleType:
-    """TensorRT, once it is sure that it can be imported.
+    """Import TensorRT, after checking that this is safe.
 
     Raises:
-        EngineError: no GPU, no TensorRT, or one that is too old.
+        EngineError: no GPU or no TensorRT is found, or TensorRT is too old.
     """
     require_gpu()
     try:
@@ -70,7 +70,7 @@ def call(function: str, *arguments: Any) -> Any:
     """Call a function of the CUDA runtime and return its result, if it has one.
 
     Raises:
-        EngineError: it fails.
+        EngineError: the call fails.
     """
     status, *results = getattr(_cuda(), function)(*arguments)
     if int(status):
@@ -80,12 +80,12 @@ def call(function: str, *arguments: Any) -> Any:
 
 @cache
 def _stream() -> Any:
-    """The one stream everything is queued on."""
+    """Return the one stream that everything is queued on."""
     return call("cudaStreamCreate")
 
 
 class DeviceArray:
-    """`engines.chain.DeviceTensor`: an array in the GPU's memory, freed with this object."""
+    """Implements `engines.chain.DeviceTensor`: an array in the GPU's memory, freed with this object."""
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self.shape, self.dtype = shape, np.dtype(dtype)
@@ -99,7 +99,7 @@ class DeviceArray:
         call("cudaMemcpyAsync", self.address, array.ctypes.data, array.nbytes, kind, _stream())
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Tensor:
-        """Wait for all that is queued, and fetch."""
+        """Wait for all queued work, and download the array."""
         host = np.empty(self.shape, self.dtype)
         kind = _cuda().cudaMemcpyKind.cudaMemcpyDeviceToHost
         call("cudaMemcpyAsync", host.ctypes.data, self.address, host.nbytes, kind, _stream())
@@ -108,7 +108,7 @@ class DeviceArray:
 
 
 class TensorRtGraph:
-    """`engines.chain.CompiledGraph`: an engine, loaded."""
+    """Implements `engines.chain.CompiledGraph`: a loaded engine."""
 
     def __init__(self, graph: GraphSpec, threads: int) -> None:
         trt, gpu = library(), require_gpu()
@@ -141,8 +141,8 @@ class _Request:
             raise EngineError(f"{graph.path}: no execution context; the GPU may be out of memory")
         self._graph = graph
         self._fixed = all(isinstance(dim, int) for spec in graph.inputs.values() for dim in spec.shape)
-        self._held: dict[str, DeviceArray] = {}  # what each input and output is bound to
-        self._owned: dict[str, DeviceArray] = {}  # buffers of our own for inputs that come from the host
+        self._held: dict[str, DeviceArray] = {}  # buffer that each input and output is bound to
+        self._owned: dict[str, DeviceArray] = {}  # upload buffers for inputs that come from the host
         self._recorded: Any = None
 
     def set(self, name: str, value: Tensor | DeviceTensor) -> None:
@@ -152,14 +152,14 @@ class _Request:
         self._bind(name, value)
 
     def run(self) -> dict[str, DeviceArray]:
-        """Queue the engine on the stream; what comes out, by name. Raises EngineError."""
+        """Queue the engine on the stream; return its outputs by name. Raises EngineError."""
         outputs = {name: self._output(name) for name in self._graph.outputs}
         if self._recorded is not None:
             call("cudaGraphLaunch", self._recorded, _stream())
             return outputs
         self._enqueue()
         if self._fixed:
-            # TensorRT asks for one plain run before a recording, which settles what the shapes imply.
+            # TensorRT requires one plain run before recording, which settles everything that depends on shapes.
             self._recorded = self._record()
         return outputs
 
@@ -179,7 +179,7 @@ class _Request:
         return held
 
     def _bind(self, name: str, value: DeviceArray) -> None:
-        """Point a tensor of the engine at a buffer; a recording made with another is void."""
+        """Bind a tensor of the engine to a buffer; a recording with another buffer is discarded."""
         if self._held.get(name) is value:
             return
         self._held[name] = value
@@ -207,16 +207,16 @@ class _Request:
 
 
 def _free(address: int) -> None:
-    """Free device memory; at the end of the process the driver may be gone already, and the memory with it."""
+    """Free device memory. At process exit the driver, and the memory with it, may be gone already."""
     _cuda().cudaFree(address)
 
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """No cyclic garbage is collected inside.
+    """Disable cyclic garbage collection in the block.
 
-    TensorRT calls our logger while it holds an internal lock. Were another of its objects freed just then, by a
-    collection in the middle of the call, that would wait for the same lock for ever (seen with tensorrt_rtx 1.6).
+    TensorRT calls our logger while it holds an internal lock. If a collection during that call freed another of its
+    objects, freeing would wait for the same lock: a deadlock (seen with tensorrt_rtx 1.6).
     """
     gc.collect()  # collect garbage now, while no lock is held
     enabled = gc.isenabled()
@@ -229,7 +229,7 @@ def no_collection() -> Iterator[None]:
 
 
 def error_log(trt: ModuleType) -> Any:
-    """A logger that keeps the last error for the message we raise, and prints nothing. Use within `no_collection`."""
+    """Return a logger that keeps the last error for our message and prints nothing. Use inside `no_collection`."""
 
     class ErrorLog(trt.ILogger):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
@@ -244,6 +244,6 @@ def error_log(trt: ModuleType) -> Any:
 
 
 def describe() -> str:
-    """Backend, version and device, for people."""
+    """Return backend, version and device as text."""
     gpu = require_gpu()
     return f"TensorRT {library().__version__} on {gpu.name} (compute capability {gpu.capability})"

@@ -1,8 +1,8 @@
 """TensorRT engine files: their location, the model and machine they were built for, and whether they fit this machine.
 
 An engine is built on the machine that runs it, by `make export-engines TARGET=tensorrt`: it fits one ONNX file, one
-version of TensorRT and one model of GPU. It lies beside its ONNX file, in a separate folder, with a side file (JSON)
-that says all that; the names of both carry a hash of it, so engines for several machines can share a folder.
+version of TensorRT and one model of GPU. It is stored in a folder beside its ONNX file, with a JSON side file that
+records these. Both names contain a hash of them, so engines for several machines can share a folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REBUILD = "build it here with `make export-engines TARGET=tensorrt`"
 
 @dataclass(frozen=True)
 class PlanKey:
-    """What an engine belongs to. builder: "tensorrt" or "tensorrt_rtx"; version: the builder's, all its numbers."""
+    """Identity of an engine. builder: "tensorrt" or "tensorrt_rtx"; version: its full version."""
 
     onnx_sha256: str
     builder: str
@@ -39,17 +39,17 @@ class PlanKey:
 
     @classmethod
     def of(cls, onnx: Path, builder: str, version: str, gpu: Gpu | None) -> PlanKey:
-        """The key of an engine for `onnx` on this machine; gpu None: built ahead of time, for any that it supports."""
+        """Make the key of an engine for `onnx` on this machine; gpu None: built ahead of time for any supported GPU."""
         return cls(sha256(onnx), builder, version, gpu.name if gpu else "any", gpu.capability if gpu else "any")
 
     def path_beside(self, onnx: Path) -> Path:
-        """Where the engine lies."""
+        """Return the path of the engine for an ONNX file."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
         return onnx.parent / FOLDER / f"{onnx.stem}-{digest[:16]}.engine"
 
 
 class _About(msgspec.Struct):
-    """The form of a side file: the fields of a key, and what is checked or read by people."""
+    """Schema of a side file: the fields of a key, the engine's hash, and notes for readers."""
 
     onnx_sha256: Text
     builder: Text
@@ -62,19 +62,19 @@ class _About(msgspec.Struct):
     format: int = FORMAT
 
     def key(self) -> PlanKey:
-        """What the engine belongs to."""
+        """Return the key of the engine."""
         return PlanKey(self.onnx_sha256, self.builder, self.version, self.gpu, self.capability)
 
 
 def side_file(plan: Path) -> Path:
-    """The file that says what an engine was built for."""
+    """Return the path of an engine's side file."""
     return plan.with_suffix(".json")
 
 
 def write_plan(key: PlanKey, onnx: Path, plan: bytes, notes: Mapping[str, object]) -> Path:
-    """Write an engine and its side file, each under a temporary name first; the side file last, as it is what is read.
+    """Write an engine and its side file, each atomically; the side file last, as lookups start from it.
 
-    notes: remarks on the build, for people.
+    notes: remarks on the build, for readers of the file.
     """
     path = key.path_beside(onnx)
     path.parent.mkdir(exist_ok=True)
@@ -85,11 +85,11 @@ def write_plan(key: PlanKey, onnx: Path, plan: bytes, notes: Mapping[str, object
 
 
 def find_plan(onnx: Path, builder: str, version: str, gpu: Gpu) -> Path:
-    """The engine of `onnx` for this machine, its contents checked.
+    """Find the engine of `onnx` for this machine, and check its contents.
 
     Raises:
         EngineError: none was built, or only for another ONNX file, TensorRT version or GPU; or it is damaged.
-        ManifestError: the same, of the side file.
+        ManifestError: the side file is damaged.
     """
     wanted = PlanKey.of(onnx, builder, version, gpu)
     path = wanted.path_beside(onnx)
@@ -104,12 +104,12 @@ def find_plan(onnx: Path, builder: str, version: str, gpu: Gpu) -> Path:
 
 
 def has_plans(onnx: Path) -> bool:
-    """Whether any engine was built for an ONNX file of this name, for this machine or another."""
+    """Return whether any engine was built for an ONNX file of this name, for this machine or another."""
     return any((onnx.parent / FOLDER).glob(f"{onnx.stem}-*.json"))
 
 
 def _read_key(path: Path) -> PlanKey | None:
-    """What a side file says, if it is one."""
+    """Read the key of a side file; None if it is not valid."""
     try:
         return json_file.read(path, _About).key()
     except ManifestError:
@@ -117,7 +117,7 @@ def _read_key(path: Path) -> PlanKey | None:
 
 
 def _difference(wanted: PlanKey, found: PlanKey) -> str:
-    """The first thing that differs, in words."""
+    """Describe the first difference of two keys."""
     if found.onnx_sha256 != wanted.onnx_sha256:
         return "the one there was built from another version of this file"
     if found.builder != wanted.builder:

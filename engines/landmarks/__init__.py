@@ -1,4 +1,4 @@
-"""MediaPipe's face models as graphs that every CPU engine runs (made by `export.tools.landmarks`; see LICENSE here).
+"""MediaPipe's face models as graphs for any CPU engine (made by `export.tools.landmarks`; see LICENSE here).
 
 Each takes `picture`, float32 [1, S, S, 3], RGB: the detectors in -1..1, mesh and iris in 0..1.
 """
@@ -22,7 +22,7 @@ MODELS = tuple(_SHAPES)
 
 
 def open_model(name: str, threads: int = 2) -> Engine:
-    """One of MODELS, active, on the CPU engine of this machine.
+    """Open and activate one of MODELS on this machine's CPU engine.
 
     Raises:
         EngineError: no engine is installed, or the file is damaged.

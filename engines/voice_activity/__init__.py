@@ -1,7 +1,8 @@
-"""Silero's voice activity detector (silero-vad 6.2.3, MIT; see LICENSE here), as a graph that every CPU engine runs.
+"""Silero's voice activity detector (silero-vad 6.2.3, MIT; see LICENSE here), as a graph for any CPU engine.
 
-One call hears 32 ms: `input` float32 [1, 576], 64 samples of the call before and 512 new ones at 16 kHz in -1..1, and
-`state` [2, 1, 128] of the call before; it gives `output` [1, 1], how likely somebody speaks, and `stateN`.
+One call covers 32 ms. It takes `input` float32 [1, 576], the last 64 samples of the previous call and 512 new ones at
+16 kHz in -1..1, and `state` [2, 1, 128] from the previous call. It returns `output` [1, 1], the probability of speech,
+and `stateN`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ STATE = (2, 1, 128)
 
 
 def open_model() -> Engine:
-    """The detector, active, on the CPU engine of this machine, in one thread.
+    """Open and activate the detector on this machine's CPU engine, with one thread.
 
     Raises:
         EngineError: no engine is installed, or the file is damaged.

@@ -1,5 +1,5 @@
-"""Distil one avatar of a heavy family into a small generator that runs live on a processor."""
+"""Distil one avatar of a heavy family into a small generator that runs live on a CPU."""
 
 from pathlib import Path
 
-BUILT, WORK = Path("engines/built"), Path("build/distil")  # where students and what they learn from lie, unless told
+BUILT, WORK = Path("engines/built"), Path("build/distil")  # default folders of students and of their training pictures

@@ -1,9 +1,9 @@
-"""Teach a small generator one avatar of a heavy family, so that its look runs live on a processor.
+"""Teach a small generator one avatar of a heavy family, so that its look runs live on a CPU.
 
     python -m export.distil --engines engines/built/sadtalker-256 --avatar me [--minutes 60] [--out FOLDER]
 
-The family renders the avatar over the motions that its own networks make of speech, and a generator of the starter's
-size learns these pictures. What is interrupted goes on where it was when it is run again.
+The family renders the avatar over motions that its networks compute from speech, and a generator of the starter's size
+learns these pictures. An interrupted run continues where it stopped when it is started again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NEEDED = ("torch", "onnx", "scipy")
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], prog="python -m export.distil")
     parser.add_argument("--engines", type=Path, required=True, help="the teacher's folder")
     parser.add_argument("--avatar", required=True, help="an avatar made for that family with `avatar prepare`")
@@ -42,7 +42,7 @@ def main() -> int:
         print(f"[{time.monotonic() - start:4.0f} s] {message}", flush=True)
 
     def job() -> None:
-        """Teach the student. Raises AvatarError, as for what is not installed."""
+        """Teach the student. Raises AvatarError, also for a missing package."""
         if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
             raise AvatarError(
                 f"{', '.join(missing)} not installed, and training needs it; pip install 'avatar-streamer[export]'"
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def minutes(text: str) -> float:
-    """A number of minutes above 0, for argparse."""
+    """Parse a number of minutes above 0, for argparse."""
     value = float(text)
     if not 0 < value < 1e5:
         raise ValueError(text)

@@ -1,4 +1,4 @@
-"""A student beside its teacher, on pictures that it has not learnt from."""
+"""Compare a student with its teacher on held-back pictures."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from streamer.pipeline import Avatar
 from streamer.stages.render import RenderStage
 
 SHEET_FRAMES = 8  # held-back frames on the sheet, each teacher over student
-MOUTH = 28  # pixels of the network from its middle that count as the mouth's
+MOUTH = 28  # half the side of the mouth's square, in pixels of the network's picture
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How near a student's held-back pictures are to the teacher's: PSNR in dB of the whole and of the mouth's square,
-    and the same of the unmoved portrait, which is what there is to beat."""
+    """PSNR in dB of a student's held-back pictures against the teacher's, of the whole picture and the mouth's square,
+    and the same of the unmoved portrait as the baseline."""
 
     picture: float
     mouth: float
@@ -71,7 +71,7 @@ def compare(folder: Path, lessons: Lessons, taught: Pictures, regions: Regions, 
 
 
 def psnr(wanted: list[ByteArray], made: list[ByteArray]) -> float:
-    """Peak signal-to-noise ratio over pairs of pictures, in dB."""
+    """Return the peak signal-to-noise ratio over pairs of pictures, in dB."""
     errors = [np.square(a.astype(np.float64) - b).mean() for a, b in zip(wanted, made, strict=True)]
     return float(10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-6)))
 

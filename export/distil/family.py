@@ -1,4 +1,4 @@
-"""A student as a family of its own: its teacher's networks up to the keypoints, its own from there, and its avatar."""
+"""Write a student as a family: its teacher's networks up to the keypoints, the student's after them, and its avatar."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from streamer.avatar.bundle import Avatar
 from streamer.avatar.catalogue import AvatarInfo, write_info
 from streamer.core.pictures import to_bytes
 
-DRAWING = ("appearance", "render", "paint", "coefficients")  # stages that a student has of its own, or not at all
+DRAWING = ("appearance", "render", "paint", "coefficients")  # stages that a student replaces or leaves out
 
 
 def family_name(avatar: Avatar, teacher: Manifest) -> str:
-    """What a student's family is called."""
+    """Return the name of a student's family."""
     return f"{avatar.name}-{teacher.family}"
 
 
 def write_family(student: Student, regions: Regions, engines: Engines, avatar: Avatar, folder: Path) -> None:
-    """Write the family; it takes the place of `folder` when it is complete. Raises OSError."""
+    """Write the family; it replaces `folder` only when complete. Raises OSError."""
     teacher = engines.manifest
     taught = manifest_file.read(teacher.folder)
     with replacing(folder) as work:
@@ -71,7 +71,7 @@ def _files(graph: GraphEntry) -> set[str]:
 
 
 def _write_bundle(avatar: Avatar, engines: Engines, family: str, home: Path) -> None:
-    """The avatar with all that its stages took from the teacher's appearance stage."""
+    """Write the avatar, with all inputs that its stages took from the teacher's appearance stage."""
     origin, known = avatar.info.folder, avatar.constants
     home.mkdir(parents=True)
     write_info(

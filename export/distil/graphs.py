@@ -1,6 +1,6 @@
-"""A student as graphs: appearance, and a render stage that gives whole frames from keypoints.
+"""Export a student as graphs: appearance, and a render stage that computes whole frames from keypoints.
 
-They are cut where precision changes, as the starter's are: coordinates and the final pixels stay in float32.
+The graphs are split where precision changes, as the starter's are: coordinates and the final pixels stay in float32.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FEATHER = 12  # pixels of the network over which the painted window fades in
 
 
 class Appearance(nn.Module):
-    """The portrait's features, once."""
+    """The portrait's features, computed once."""
 
     def __init__(self, student: Student, generator: Generator) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Appearance(nn.Module):
 
 
 class Look(nn.Module):
-    """What the keypoints alone say: the maps drawn from them, and the motion network's input."""
+    """The part computed from keypoints alone: the drawn maps, and the motion network's input."""
 
     def __init__(self, student: Student, generator: Generator) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Look(nn.Module):
 
 
 class Sample(nn.Module):
-    """Whatever lies along the flow: the window's features, and the portrait."""
+    """Sampling along the flow: the window's features, and the portrait."""
 
     def __init__(self, regions: Regions) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Sample(nn.Module):
         context: Tensor,
         drawn: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Returns the decoder's inputs, and the portrait warped."""
+        """Returns the decoder's inputs, and the warped portrait."""
         grid = correct(prior + refined[:, :2] * RESIDUAL_SCALE, refined)
 
         def warp(image: Tensor, occluded: bool) -> Tensor:
@@ -98,7 +98,7 @@ class Sample(nn.Module):
         )
 
     def _window(self, image: Tensor, side: int) -> Tensor:
-        """The painted window of maps [1, C, side, side]."""
+        """Cut the painted window out of maps [1, C, side, side]."""
         (top, left), (height, width) = (
             [length * side // SIZE for length in pair] for pair in (self.regions.window, self.regions.extent)
         )
@@ -106,7 +106,7 @@ class Sample(nn.Module):
 
 
 class Frame(nn.Module):
-    """The painted window over the warped portrait, as pixels."""
+    """Blending of the painted window over the warped portrait, to pixels."""
 
     layer: Tensor
 
@@ -128,7 +128,7 @@ class Frame(nn.Module):
 
 
 def _fading(first: int, length: int) -> Tensor:
-    """The weight of each painted row or column of a window, [PAINTED]; at the picture's border nothing fades."""
+    """Return the weight of each painted row or column of a window, [PAINTED]; no fading at the picture's border."""
     at = (torch.arange(PAINTED) + 0.5) / FINE
     begins = torch.full_like(at, FEATHER) if first == 0 else at - first
     ends = torch.full_like(at, FEATHER) if first + length == SIZE else first + length - at
@@ -136,7 +136,7 @@ def _fading(first: int, length: int) -> Tensor:
 
 
 def export_stages(student: Student, regions: Regions, folder: Path) -> dict[str, StageEntry]:
-    """Write the student's graphs into a folder, and return the stages that they make. Raises OSError."""
+    """Write the student's graphs into a folder, and return their stages. Raises OSError."""
     generator = folded(student.generator)
     known: dict[str, Tensor] = {
         "portrait": student.portrait,

@@ -1,8 +1,8 @@
-"""What a student has to have seen: the motions that its teacher's own networks make, and the room about them.
+"""Sample the motions to train a student on: those its teacher's networks compute from speech, and a margin around them.
 
-A third part of the windows is speech as it comes. Another is speech with the head turned evenly over its range, since
-heads are seldom at its ends. In the last, expressions too are spread evenly, along the principal axes of those of
-speech, so that a louder or a livelier voice than was heard meets nothing new.
+A third of the windows is speech as it is. In another third, the head is turned evenly over its range, since speech
+seldom reaches the ends. In the last third, expressions too are spread evenly, along the principal axes of those of
+speech, so that a louder or livelier voice than the samples stays within the trained range.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from streamer.core.frames import FloatArray
 from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.pipeline import Avatar, CoefficientStream
 
-STYLES = 8  # of head motion that speech is moved in, at most
-REACH = 1.25  # times the range of what speech does
-SPREAD = 2.5  # standard deviations that expressions reach along an axis
-AXES = 16  # along which they are spread
-LEAST_SPREAD = 1e-4  # of the largest axis: those below are noise
-HELD = 100  # frames of the last sound that are kept back, at most
+STYLES = 8  # head-motion styles used for the speech, at most
+REACH = 1.25  # range of the head, relative to its range in speech
+SPREAD = 2.5  # range of expressions along an axis, in standard deviations
+AXES = 16  # principal axes along which expressions are spread
+LEAST_SPREAD = 1e-4  # relative to the largest axis: smaller ones are noise
+HELD = 100  # frames of the last sound that are held back, at most
 PAUSE_S = 0.4
 
 
@@ -32,7 +32,7 @@ PAUSE_S = 0.4
 class Motions:
     """Windows of coefficients for the teacher's motion stage.
 
-    learnt: float32 [n, C, W], to learn from; held: [m, C, W], of a sound that is not among the others.
+    learnt: float32 [n, C, W], for training; held: [m, C, W], from a held-back sound.
     """
 
     learnt: FloatArray
@@ -40,7 +40,7 @@ class Motions:
 
 
 def synthetic_speech(seconds: float, seed: int) -> list[FloatArray]:
-    """eSpeak's lines in many voices and languages, float32 [n] each at 16 kHz, of so many seconds in all.
+    """Speak lines with eSpeak in many voices and languages, float32 [n] each at 16 kHz, `seconds` in total.
 
     Raises:
         SpeechError: the library libespeak-ng is not installed.
@@ -56,7 +56,7 @@ def synthetic_speech(seconds: float, seed: int) -> list[FloatArray]:
 
 
 def sample(engines: Engines, avatar: Avatar, sounds: Sequence[FloatArray], count: int, seed: int = 0) -> Motions:
-    """Choose `count` windows to learn from; the last of the sounds is held back, or the end of the only one."""
+    """Choose `count` windows for training; the last of the sounds is held back, or the end of a single one."""
     sounds = _two_or_more(sounds)
     styles = _styles(engines)
     spoken = [_spoken(engines, avatar, sound, seed + i, styles) for i, sound in enumerate(sounds)]
@@ -84,14 +84,14 @@ def _styles(engines: Engines) -> int:
 
 
 def _spoken(engines: Engines, avatar: Avatar, sound: FloatArray, seed: int, styles: int) -> FloatArray:
-    """The windows of one sound, [n, C, W]."""
+    """Compute the windows of one sound, [n, C, W]."""
     face = FaceOptions(pose_style=seed % styles) if styles else FaceOptions()
     stream = CoefficientStream(engines, avatar, replace(PipelineOptions(seed=seed), face=face))
     return np.stack([window.values for window in (*stream.push(sound), *stream.flush())])
 
 
 def _even(rng: np.random.Generator, heard: FloatArray, count: int) -> FloatArray:
-    """Rows held still anywhere in the range of those heard [n, P, W], and a little beyond it: [count, P, W]."""
+    """Draw constant windows [count, P, W], uniform over the range of those heard [n, P, W] times REACH."""
     low, high = heard.min((0, 2)), heard.max((0, 2))
     middle, half = (low + high) / 2, (high - low) / 2 * REACH
     values = middle + half * rng.uniform(-1, 1, (count, len(low)))
@@ -99,7 +99,7 @@ def _even(rng: np.random.Generator, heard: FloatArray, count: int) -> FloatArray
 
 
 def _along_axes(rng: np.random.Generator, heard: FloatArray, count: int) -> FloatArray:
-    """Expressions held still, spread evenly along the main axes of those heard [n, E, W]: [count, E, W]."""
+    """Draw constant expressions [count, E, W], uniform along the principal axes of those heard [n, E, W]."""
     rows = heard[..., heard.shape[2] // 2]
     mean = rows.mean(0)
     _, lengths, axes = np.linalg.svd(rows - mean, full_matrices=False)

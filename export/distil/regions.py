@@ -1,4 +1,4 @@
-"""Where in an avatar's picture the face lies: what is painted of it, and what a student looks at most."""
+"""Regions of an avatar's picture: the painted window, and the eyes and mouth that training weights most."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from streamer.core.frames import ByteArray, FloatArray
 from streamer.vision.landmarks import shared_landmarker
 
 BROWS, CHIN, SIDES = (70, 63, 105, 300, 293, 334), 152, (234, 454)  # of the face mesh
-ROOM = 16  # pixels that a head moves, and a jaw drops
-WITHOUT_A_FACE = np.array([(88, 96), (88, 160), (152, 128)], np.float32)  # where the eyes and the mouth are taken to be
-LEAST_LOOK = 256  # pixels that landmarks are looked for in
+ROOM = 16  # margin in pixels for the head's movement and the dropping jaw
+WITHOUT_A_FACE = np.array([(88, 96), (88, 160), (152, 128)], np.float32)  # assumed eyes and mouth
+LEAST_LOOK = 256  # smallest picture side in pixels for finding landmarks
 
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """In pixels of the network's picture. window, extent: (top, left), (height, width) of what is painted; middles:
-    (y, x) of the right eye, the left one and the mouth, float32 [3, 2]; step: that windows are multiples of."""
+    """Regions in pixels of the network's picture. window, extent: (top, left), (height, width) of the painted window;
+    middles: (y, x) of the right eye, the left eye and the mouth, float32 [3, 2]; step: grid that aligns windows."""
 
     window: tuple[int, int]
     extent: tuple[int, int]
@@ -30,7 +30,7 @@ class Regions:
 
     @classmethod
     def of(cls, portrait: ByteArray) -> Regions:
-        """From a portrait, uint8 [S, S, 3]; where no face is found in it, from where it would be."""
+        """Find the regions of a portrait, uint8 [S, S, 3]; unless one face is found, assume a typical position."""
         step = max(WINDOW_STEP, SIZE // portrait.shape[0])
         faces = shared_landmarker().find(pictures.scaled(portrait, max(LEAST_LOOK, portrait.shape[0])))
         if len(faces) != 1:
@@ -48,7 +48,7 @@ class Regions:
         return cls((int(first[0]), int(first[1])), (int(height), int(width)), np.asarray(middles, np.float32), step)
 
     def draw_window(self, rng: np.random.Generator, side: int) -> tuple[int, int]:
-        """A square to train on, (top, left): the mouth mostly, an eye, or anywhere in the picture."""
+        """Draw a square to train on, (top, left): most often near the mouth, else near an eye or anywhere."""
         kind = rng.random()
         if kind < 0.75:
             middle = self.middles[2 if kind < 0.45 else int(rng.integers(2))] + rng.normal(size=2) * 10

@@ -1,8 +1,8 @@
-"""The student: the starter's generator for one avatar, which learns what keypoints mean.
+"""The student: the starter's generator for one avatar, driven by the teacher's keypoints.
 
-The starter's generator is told by outlines where lips, lids and teeth lie. A family such as SadTalker's has a dozen
-keypoints that it found by itself, so a small network draws maps from them in the outlines' place, and learns what to
-draw there together with the generator. What is painted is one window over the face.
+The starter's generator gets outlines of lips, lids and teeth as input. A family such as SadTalker's has about a dozen
+self-learnt keypoints instead, so a small network draws conditioning maps from them in place of the outlines; it is
+trained together with the generator. Only one window over the face is painted.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from export.starter.training.generator import (
     window_grid,
 )
 
-FEW = 64  # keypoints that are all looked at; of more, about MANY
+FEW = 64  # keypoints up to which the prior uses all; of more, it uses about MANY
 MANY = 192
-WIDE_LEVELS = ((0.35, 1.0), (0.15, 0.5))  # of the prior's interpolation between a few keypoints
-MOST_SUMMED = 800  # lessons
-CODE = 48  # numbers at most that keypoints are summed up in
-HIDDEN, SEED, SEED_SIDE = 128, 40, 8  # of the drawing network: its layer, and the maps that it begins with
-BLANK = -3.0  # logit that maps begin with: nothing is drawn, as on most of a picture
+WIDE_LEVELS = ((0.35, 1.0), (0.15, 0.5))  # of the prior's interpolation, for few keypoints
+MOST_SUMMED = 800  # lessons used by `code_of`, at most
+CODE = 48  # principal components of the keypoints, at most
+HIDDEN, SEED, SEED_SIDE = 128, 40, 8  # drawing network: hidden units, and channels and side of its first maps
+BLANK = -3.0  # initial logit of the maps: nothing drawn, as on most of a picture
 
 assert PAINTED == FINE * SIZE
 
 
 def code_of(keypoints: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
-    """The mean [3 K] of keypoints [n, K, 3] and the axes [3 K, D] that sum them up in numbers of unit variance."""
+    """Compute the mean [3 K] of keypoints [n, K, 3], and principal axes [3 K, D] that give codes of unit variance."""
     rows = keypoints.reshape(len(keypoints), -1)[:MOST_SUMMED].astype(np.float64)
     mean = rows.mean(0)
     away = rows - mean
-    # Of the smaller of both square products, as the singular values of what may be 3,000 wide take a minute.
+    # Eigenvectors of the smaller square product: a singular value decomposition of up to 3,000 columns takes a minute.
     tall = len(away) > away.shape[1]
     squares, vectors = np.linalg.eigh(away.T @ away if tall else away @ away.T)
     kept = np.flatnonzero(squares > 1e-9 * max(float(squares[-1]), 1e-12))[::-1][:CODE]
@@ -60,7 +60,7 @@ def code_of(keypoints: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
 
 
 class Drawing(nn.Module):
-    """Keypoints to the maps that a generator is conditioned on."""
+    """Network that draws a generator's conditioning maps from keypoints."""
 
     mean: Tensor
     axes: Tensor
@@ -87,7 +87,7 @@ class Drawing(nn.Module):
 
 
 class Student(nn.Module):
-    """Keypoints of one avatar to its pictures, of `size` pixels a side."""
+    """Network from one avatar's keypoints to its pictures of `size` pixels a side."""
 
     portrait: Tensor
     source: Tensor
@@ -132,7 +132,7 @@ class Student(nn.Module):
 
 
 def resized(picture: Tensor, size: int) -> Tensor:
-    """[B, C, S, S] at another size."""
+    """Resize [B, C, S, S] to another size."""
     if picture.shape[-1] == size:
         return picture
     if picture.shape[-1] > size:
@@ -141,11 +141,11 @@ def resized(picture: Tensor, size: int) -> Tensor:
 
 
 def finer(drawn: Tensor) -> Tensor:
-    """Drawn maps at the network's resolution, [B, CONDITIONS, SIZE, SIZE]."""
+    """Resize drawn maps to the network's resolution, [B, CONDITIONS, SIZE, SIZE]."""
     return F.interpolate(drawn, size=(SIZE, SIZE), mode="bilinear", align_corners=False)
 
 
 def pooled(painted: Tensor, size: int) -> Tensor:
-    """What was painted, for pictures of `size` pixels."""
+    """Average the painted window down to the resolution of pictures of `size` pixels."""
     times = PAINTED // size
     return painted if times == 1 else F.avg_pool2d(painted, times)

@@ -1,4 +1,4 @@
-"""The whole way: open the teacher, plan and render its lessons, train the student, write it as a family, compare."""
+"""All steps: open the teacher, plan and render its lessons, train the student, write it as a family, compare."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from streamer.pipeline import Avatar, Engines
 
 RELEASED = Path(__file__).parents[1] / "starter" / "data" / "generator.npz"
 CHECKPOINT, SHEET = "student.pt", "held-back.png"
-SPEECH_S = 150.0  # that eSpeak says
+SPEECH_S = 150.0  # length of the speech by eSpeak
 SEED = 5
 
 Say = Callable[[str], None]
@@ -54,8 +54,9 @@ def teach(options: Options, say: Say) -> Path:
     """Teach a student, and return its family's folder.
 
     Raises:
-        AvatarError: no such family or one that is incomplete, no such avatar, no speech, a work folder of another.
-        OSError: the disk.
+        AvatarError: the family is missing or incomplete, the avatar or speech is missing, or the work folder belongs to
+            another avatar or family.
+        OSError: reading or writing failed.
     """
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)

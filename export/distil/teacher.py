@@ -1,4 +1,4 @@
-"""The teacher: one avatar of a family, and its pictures of many motions, kept in shards so that rendering can go on."""
+"""The teacher: one avatar of a family, and its pictures of many motions, in shards so that rendering can resume."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLAN = "motions.npz"
 SHARD = 40  # pictures
 MOTIONS_AT_ONCE = 32
 NEEDED = (*(stage for stage in FRAME_STAGES if stage != "paint"), "appearance")
-PAINTED = 512  # pixels that a student paints at, of which those of a family's picture are a whole part
+PAINTED = 512  # a student's painting resolution in pixels; the family's picture size must divide it
 
 Say = Callable[[str], None]
 
@@ -36,7 +36,7 @@ def open_teacher(folder: Path, threads: int) -> Engines:
     """Open a family whose pictures a student can learn.
 
     Raises:
-        ManifestError: no family, or one that lacks a stage, or whose pictures have another size than students'.
+        ManifestError: the family is missing, lacks a stage, or has a picture size that does not divide PAINTED.
     """
     manifest = Manifest.load(folder)
     if missing := [stage for stage in NEEDED if stage not in manifest.stages]:
@@ -53,8 +53,8 @@ def open_teacher(folder: Path, threads: int) -> Engines:
 
 @dataclass(frozen=True, eq=False)
 class Lessons:
-    """What is to be rendered. learnt, held: driving keypoints, float32 [n, K, 3] and [m, K, 3]; source: the portrait's
-    own, [K, 3]."""
+    """Motions to render. learnt, held: driving keypoints, float32 [n, K, 3] and [m, K, 3]; source: the portrait's
+    keypoints, [K, 3]."""
 
     learnt: FloatArray
     held: FloatArray
@@ -62,15 +62,15 @@ class Lessons:
 
     @property
     def keypoints(self) -> FloatArray:
-        """All, those held back first, so that there is something to compare with from the beginning."""
+        """All driving keypoints; the held-back ones come first, so that a comparison is possible early."""
         return np.concatenate([self.held, self.learnt])
 
 
 class Teacher:
-    """Renders lessons into a folder; what lies there already is not rendered again."""
+    """Renders lessons into a folder; shards already there are not rendered again."""
 
     def __init__(self, engines: Engines, avatar: Avatar, work: Path) -> None:
-        """Raises AvatarError: the folder holds pictures of something else."""
+        """Raises AvatarError: the folder holds pictures of another avatar or family."""
         self._engines, self._avatar, self._work = engines, avatar, work
         self._mark = _fingerprint(engines.manifest, avatar)
         if (found := self._planned()) is not None and found[0] != self._mark:
@@ -79,7 +79,7 @@ class Teacher:
             )
 
     def plan(self, motions: Callable[[], Motions]) -> Lessons:
-        """The lessons that lie in the folder, or those made of motions. Raises OSError."""
+        """Return the lessons stored in the folder, or make and store them from `motions`. Raises OSError."""
         if (found := self._planned()) is not None:
             return found[1]
         made = motions()
@@ -92,7 +92,7 @@ class Teacher:
         return lessons
 
     def render(self, lessons: Lessons, say: Say) -> None:
-        """Render all that is missing. Raises OSError, EngineError."""
+        """Render all missing shards. Raises OSError, EngineError."""
         keypoints = lessons.keypoints
         missing = [start for start in range(0, len(keypoints), SHARD) if not _shard(self._work, start).is_file()]
         if not missing:
@@ -119,7 +119,7 @@ class Teacher:
 
 
 class Pictures:
-    """The rendered pictures, kept as files in memory."""
+    """The rendered pictures, kept in memory as encoded files."""
 
     def __init__(self, work: Path, count: int) -> None:
         self._files = [file for start in range(0, count, SHARD) for file in _files(_shard(work, start))]
@@ -128,7 +128,7 @@ class Pictures:
         return len(self._files)
 
     def __getitem__(self, index: int) -> ByteArray:
-        """One picture, uint8 [S, S, 3] RGB."""
+        """Decode one picture, uint8 [S, S, 3] RGB. Raises AvatarError if it is damaged."""
         found = pictures.decode(self._files[index])
         if found is None:
             raise AvatarError(f"picture {index} of the teacher is damaged; delete the work folder and begin again")
@@ -146,14 +146,14 @@ def _shard(work: Path, start: int) -> Path:
 
 
 def _driven(stage: MotionStage, windows: FloatArray) -> FloatArray:
-    """Keypoints [n, K, 3] of windows [n, C, W]."""
+    """Compute keypoints [n, K, 3] of windows [n, C, W]."""
     rows = [CoefficientWindow(i, values) for i, values in enumerate(windows)]
     parts = (rows[i : i + MOTIONS_AT_ONCE] for i in range(0, len(rows), MOTIONS_AT_ONCE))
     return np.stack([keypoints.points for part in parts for keypoints in stage.infer(part)])
 
 
 def _fingerprint(manifest: Manifest, avatar: Avatar) -> str:
-    """What pictures depend on: the family's networks, the portrait and its keypoints."""
+    """Hash all that the pictures depend on: the family's networks, the portrait and its keypoints."""
     digest = hashlib.sha256(f"{manifest.family} {manifest.version} {manifest.size}".encode())
     for name in ("portrait", "source_keypoints"):
         digest.update(np.ascontiguousarray(avatar.constants[name]).tobytes())

@@ -1,4 +1,4 @@
-"""Train a student on its teacher's pictures, within a budget of minutes that later runs go on with."""
+"""Train a student on its teacher's pictures, within a budget of minutes shared by all runs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from export.starter.training.generator import SIZE, Generator, Motion, Painting,
 from export.starter.training.generator import resize as resize_grid
 from export.starter.training.losses import edges
 
-CROP = 96  # pixels of the network that are painted in a step
+CROP = 96  # side of the window painted in a training step, in pixels of the network's picture
 PEAK_RATE, WARM_STEPS = 1.2e-3, 40
-LEAST_RATE = 0.02  # of the peak, at the end
+LEAST_RATE = 0.02  # final learning rate, relative to the peak
 EMA = 0.995
-EYES_AND_MOUTH = 5.0  # extra weight of a pixel there
-NEAR = 26.0  # pixels of the network from their middles
-EDGES, COARSE, WHOLE = 1.5, 1.0, 1.0  # weights of the losses beside that of the picture
-WHOLE_SIDE = 128  # pixels of the picture that the flow alone is compared on
+EYES_AND_MOUTH = 5.0  # extra weight of a pixel at the eyes and the mouth
+NEAR = 26.0  # radius of that region around their middles, in pixels of the network's picture
+EDGES, COARSE, WHOLE = 1.5, 1.0, 1.0  # weights of these losses relative to the picture's
+WHOLE_SIDE = 128  # largest side in pixels at which the warped portrait alone is compared
 SAVE_EVERY, SAY_EVERY = 60.0, 15.0  # seconds
 
 Say = Callable[[str], None]
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Course:
-    """A student in training, as its checkpoint keeps it. average: of its weights, which is what is used."""
+    """A student in training, as stored in its checkpoint. average: moving average of its weights, the one exported."""
 
     model: Student
     average: Student
@@ -49,12 +49,12 @@ class Course:
 
     @classmethod
     def begin(cls, model: Student) -> Course:
-        """With a student as it is."""
+        """Start a course from a student's present weights."""
         optimizer = torch.optim.AdamW(model.parameters(), PEAK_RATE, betas=(0.9, 0.98), weight_decay=1e-3)
         return cls(model, copy.deepcopy(model), optimizer)
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint at once or not at all. Raises OSError."""
+        """Write a checkpoint atomically. Raises OSError."""
         for name, buffer in self.average.named_buffers():
             buffer.copy_(self.model.get_buffer(name))
         parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
@@ -62,7 +62,7 @@ class Course:
             torch.save({**parts, "step": self.step, "trained_s": self.trained_s}, partial)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state from a checkpoint."""
         saved: dict[str, Any] = torch.load(path, weights_only=True)
         for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(saved[name])
@@ -70,12 +70,12 @@ class Course:
 
 
 def warm_start(model: Student, released: Generator) -> None:
-    """Give a student's generator the weights of the starter's."""
+    """Copy the weights of the starter's generator into a student's."""
     model.generator.load_state_dict(released.state_dict())
 
 
 class Trainer:
-    """Draws lessons at random and improves a course by them."""
+    """Trains a course on randomly drawn lessons."""
 
     def __init__(
         self, course: Course, lessons: Lessons, pictures: Pictures, regions: Regions, batch: int, seed: int
@@ -88,7 +88,7 @@ class Trainer:
         self._size = course.model.size
 
     def run(self, minutes: float, checkpoint: Path, say: Say) -> None:
-        """Train until `minutes` have been spent in all, this run's and those before it."""
+        """Train until `minutes` have been spent in total over this and all earlier runs."""
         course, budget = self._course, 60 * minutes
         course.model.train()
         seen = saved = time.monotonic()
@@ -130,7 +130,7 @@ class Trainer:
 def losses(
     model: Student, painting: Painting, motion: Motion, whole: Tensor, windows: list[tuple[int, int]], regions: Regions
 ) -> dict[str, Tensor]:
-    """The loss terms, to be summed, of windows of CROP pixels a side; whole: what was to be drawn, [B, 3, S, S]."""
+    """Compute the loss terms, to be summed, of windows of CROP pixels a side; whole: target pictures, [B, 3, S, S]."""
     places = window_grid(windows, (CROP, CROP), model.size, whole.device)
     target = F.grid_sample(whole, places, mode="nearest", align_corners=False)
     weight = 1 + EYES_AND_MOUTH * _nearness(places, regions)
@@ -147,7 +147,7 @@ def losses(
 
 
 def _nearness(places: Tensor, regions: Regions) -> Tensor:
-    """Soft masks of eyes and mouth at places [B, h, w, 2] in -1..1: [B, 1, h, w] in 0..1."""
+    """Return soft masks of eyes and mouth, [B, 1, h, w] in 0..1, at places [B, h, w, 2] in -1..1."""
     middles = torch.from_numpy(regions.middles[:, ::-1].copy()) * (2 / SIZE) - 1
     distance = (places[:, None] - middles[None, :, None, None]).square().sum(-1) * (SIZE / 2 / NEAR) ** 2
     return torch.exp(-distance.square()).amax(1, keepdim=True)

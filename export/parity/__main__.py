@@ -32,7 +32,7 @@ from export.sadtalker.networks.registry import BUILDERS, Networks, build
 from export.stand_in import natural
 from export.tools import command
 
-FACES = "face_3drecon"  # whose pictures are no portraits
+FACES = "face_3drecon"  # golden file whose pictures are not portraits
 STATE_DICTS = "state_dicts.json"
 
 
@@ -71,7 +71,7 @@ def picture_size(folder: Path) -> int:
     raise AvatarError(f"{folder}: no golden file with a portrait there, so the size of the pictures is unknown")
 
 
-# An engine opens the family with these weights, for the golden files of a folder (whose pictures tell the size).
+# An engine opens the family with these weights for the golden files of a folder; their pictures determine the size.
 ENGINES: dict[str, Callable[[Weights, Path], AbstractContextManager[Stages]]] = {
     "torch": open_torch,
     "onnx": open_onnx,
@@ -113,7 +113,7 @@ def check_folder(folder: Path, stages: Stages, show: Callable[[Comparison], None
 
 
 def golden_files(folder: Path) -> list[Path]:
-    """List the folder's .npz files, sorted. Raises AvatarError if there is none."""
+    """List the folder's .npz files, sorted. Raises AvatarError if it has no such file."""
     found = sorted(folder.glob("*.npz"))
     if not found:
         raise AvatarError(f"{folder}: no golden file (.npz) there")
@@ -142,7 +142,7 @@ def check_state_dicts(path: Path) -> list[Comparison]:
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of golden files")
     parser.add_argument("--salt", type=natural, default=0, help="which stand-in weights the files were made with")
@@ -164,7 +164,7 @@ def main() -> int:
 
 
 def _check(args: argparse.Namespace, show: Callable[[Comparison], None]) -> Report:
-    golden_files(args.folder)  # before anything slow
+    golden_files(args.folder)  # fail early, before any slow step
     with ENGINES[args.engine](Weights(args.salt, args.width), args.folder) as stages:
         report = check_folder(args.folder, stages, show)
         for comparison in (stages.turned(), *stages.lip_motion()) if isinstance(stages, FamilyStages) else ():
@@ -195,7 +195,7 @@ def _print_summary(report: Report) -> None:
 
 def _as_json(args: argparse.Namespace, report: Report) -> dict[str, Any]:
     def number(value: float) -> float | None:
-        return value if math.isfinite(value) else None  # JSON knows no infinity
+        return value if math.isfinite(value) else None  # JSON has no infinity
 
     rows = [
         {

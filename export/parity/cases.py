@@ -20,8 +20,8 @@ from streamer.core import npz
 
 Arrays = Mapping[str, Array]
 
-STREAMED = " streamed"  # after the names of what the streaming pipeline made
-# Any points will do to see a motion by.
+STREAMED = " streamed"  # suffix of the names of the streaming pipeline's outputs
+# Arbitrary points: any will do to compare motions.
 CANONICAL = np.linspace(-1, 1, 3 * KEYPOINTS, dtype=np.float32).reshape(1, KEYPOINTS, 3)[:, ::-1].copy()
 
 
@@ -29,7 +29,7 @@ CANONICAL = np.linspace(-1, 1, 3 * KEYPOINTS, dtype=np.float32).reshape(1, KEYPO
 class Outcome:
     """Outputs of a case.
 
-    found: arrays by name; derived: more wanted arrays, which follow from the file's own.
+    found: arrays by name; derived: further expected arrays, computed from those in the file.
     """
 
     found: Arrays

@@ -45,7 +45,7 @@ def _pictures(clip: Mapping[str, Array], coefficients: Array, reference: Array, 
     """Compute keypoints of all frames, and render the frames that the clip names."""
     appearance = dict(stages.run("appearance", {"portrait": picture(clip["image"])}))
     canonical = appearance.pop("canonical_keypoints")
-    # Of 73 coefficients the last three describe the crop: they stay the portrait's.
+    # The last three of 73 coefficients describe the crop: they are kept from the portrait.
     crop = np.repeat(reference[:, EXPRESSION + POSE :], len(coefficients), 0)
     driving = move(context_windows(np.concatenate([coefficients, crop], 1)), canonical, stages)["keypoints"]
     source = move(context_windows(reference), canonical, stages)["keypoints"]
@@ -71,8 +71,8 @@ def render(appearance: Mapping[str, Array], source: Array, driving: Array, name:
 def pose_track(windows: Array, reference: Array, latents: Array, style: int, stages: Stages) -> Array:
     """Compute the poses of all frames, [n, 1, 80, 16] -> [n, 6], offline: blocks of 32 from frame 1 on.
 
-    Frame 0 is the reference pose. A shorter tail is made from the clip's last 32 windows, so it overlaps the block
-    before it; where there are fewer, the first is repeated.
+    Frame 0 is the reference pose. A shorter tail is computed from the clip's last 32 windows, so it overlaps the block
+    before it; if the clip has fewer, the first is repeated.
     """
     one_hot = np.eye(STYLES, dtype=np.float32)[[style]]
     residuals = [np.zeros((min(1, len(windows)), POSE), np.float32)]
@@ -111,5 +111,5 @@ def move(windows: Array, canonical: Array, stages: Stages) -> Mapping[str, Array
 
 
 def picture(pixels: Array) -> Array:
-    """uint8 -> float32 in 0..1."""
+    """Convert uint8 to float32 in 0..1."""
     return pixels.astype(np.float32) / 255

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 TOLERANCE = 1e-4  # of the wanted values' spread, for float32
-HALF_TOLERANCE = 1e-3  # for what is stored as float16
-PIXEL_ROUNDING = 0.5 / 255  # absolute, for pictures given as bytes
+HALF_TOLERANCE = 1e-3  # for arrays stored as float16
+PIXEL_ROUNDING = 0.5 / 255  # absolute, for pictures stored as bytes
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def compare(file: str, output: str, found: Array, wanted: Array) -> Comparison:
 
 
 def _spread(wanted: Array) -> float:
-    """Return the range of the values; for a constant its magnitude, so that it is compared, too."""
+    """Return the range of the values; for a constant its magnitude, so that it can be compared, too."""
     if not wanted.size:
         return 1.0
     values = wanted.astype(np.float64)

@@ -22,8 +22,8 @@ from export.parity.compare import Array
 from export.sadtalker.networks.dense_motion import MASK_FLOOR, deformation
 from export.sadtalker.networks.generator import Generator
 
-ROUNDING = 1e-6  # of a mask near the floor: a thousandth of it, as of logits that are 1e-3 off at most
-MOVED = 1e-5  # of a deformation: beyond what rounding does where no mask is turned over
+ROUNDING = 1e-6  # error of a mask at the threshold: a thousandth of it, as for logits with errors up to 1e-3
+MOVED = 1e-5  # difference of a deformation above which a mask must have been decided differently
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Settled:
     """Picture and deformation with the reference's decisions at the affected voxels.
 
     turned: count of masks that the engine decided differently; distance: largest distance of these masks from the
-    threshold, in float64; 0 if there are none.
+    threshold, in float64; 0 if the deformations agree.
     """
 
     image: Array
@@ -71,7 +71,7 @@ def _drawn(network: Generator, given: Mapping[str, Array], moved: Tensor, made: 
 
 
 def _distance(network: Generator, given: Mapping[str, Array], turned: Tensor) -> float:
-    """Return the largest distance of the masks `turned` from the threshold, in float64."""
+    """Return the largest distance of the masks `turned` from the threshold, in float64; infinite if there are none."""
     exact = copy.deepcopy(network.dense_motion_network).double()
     points = (torch.from_numpy(given[f"{name}_keypoints"]).double() for name in ("driving", "source"))
     candidates = exact.candidates(torch.from_numpy(given["compressed"]).double(), *points)

@@ -24,7 +24,7 @@ from export.sadtalker.networks.registry import Networks
 
 BACKEND = "onnxruntime"
 THREADS = 2
-FRAMES = 4  # of the gate
+FRAMES = 4  # compared by the lip-motion gate
 
 
 class FamilyStages:
@@ -32,7 +32,7 @@ class FamilyStages:
 
     def __init__(self, engines: Engines, acceptance: Acceptance, generator: Generator) -> None:
         self._engines, self._acceptance, self._generator = engines, acceptance, generator
-        self._turned, self._distance = 0, 0.0  # masks that rounding turned over, and the farthest one's from the floor
+        self._turned, self._distance = 0, 0.0  # flipped masks, and the largest distance of one from the threshold
 
     def run(self, stage: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run a stage, see `Stages`; missing inputs, such as an unused view, are zeros.

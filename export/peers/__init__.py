@@ -1,1 +1,1 @@
-"""What the networks of other talking faces would cost on this machine, layer by layer."""
+"""Measure the cost of other talking faces' networks on this machine, layer by layer."""

@@ -1,9 +1,9 @@
-"""Times a picture of ours and the layers of other generators, on one thread of this machine, and prints the ratios.
+"""Time a picture of our family and the layers of other generators, on one thread of this machine, and print the ratios.
 
     python -m export.peers.bench [--size 512] [--json FILE]
 
-Random weights: what is compared is arithmetic of a published size, not pictures. Processor seconds are counted, so that
-what else the machine does weighs little. Takes about a minute where it does nothing else.
+Weights are random: the arithmetic of published sizes is compared, not pictures. Processor seconds are counted, so other
+load on the machine matters little. Takes about a minute on an idle machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TALK_S = 3.0
 
 
 def ours(size: int) -> float:
-    """Processor seconds that a picture of the shipped family takes in talk, all of it: networks, warp and paste."""
+    """Return the processor seconds per picture of the shipped family during speech: networks, warp and paste."""
     manifest = Manifest.load(SHIPPED_FAMILY)
     with tuned_engines.open_engines(manifest, 1, tell=print) as engines:
         avatar = Avatar.load(engines)
@@ -46,20 +46,20 @@ def ours(size: int) -> float:
 
 
 def babble(length_s: float) -> FloatArray:
-    """A voice that opens and shuts three times a second: harmonics of 120 Hz in a swelling and falling tone."""
+    """Synthesise a voice that swells and fades three times a second: harmonics of 120 Hz under a squared sine."""
     moment = np.arange(int(length_s * SAMPLE_RATE)) / SAMPLE_RATE
     tone = sum(np.sin(2 * np.pi * 120 * number * moment) / number for number in range(1, 25))
     return np.asarray(0.1 * tone * np.square(np.sin(3 * np.pi * moment)), np.float32)
 
 
 def theirs(table: Table) -> float:
-    """Processor seconds that all layers of a table take."""
+    """Return the processor seconds of all layers of a table."""
     with TemporaryDirectory() as folder:
         return sum(count * seconds(layer, cpu_backends(), Path(folder)) for layer, count in table.items())
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", type=int, default=512, choices=FRAME_SIZES, help="pixels of our pictures")
     parser.add_argument("--json", type=Path, help="also write the figures there")

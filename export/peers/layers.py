@@ -1,4 +1,4 @@
-"""Layers as data, and what one takes on this machine: a graph of its own with random weights."""
+"""Layers as data, and the time of one on this machine, measured as a single-layer graph with random weights."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from engines.runtime import Backend
 
 OPSET = 17
 SEED = 1
-RUNS = 3  # of which the quickest counts
-LONG_S = 0.2  # a layer that takes so long is run once
+RUNS = 3  # the fastest counts
+LONG_S = 0.2  # a layer that takes at least this long is run once
 
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution, of 3 dimensions where `size` has three; transposed ones that double the size have `up`.
+    """A convolution, in 3 dimensions if `size` has three; `up`: a transposed one that doubles the size.
 
     size: of its input; kernel: pixels a side; pad: at each border, half the kernel if None.
     """
@@ -43,7 +43,7 @@ class Conv:
         return int(spots) * self.inputs * self.outputs * self.kernel ** len(self.size)
 
     def nodes(self, random: np.random.Generator) -> tuple[list[Any], list[Any], list[list[int]]]:
-        """ONNX nodes from "x0" to "y", initial values, and the shape of each input."""
+        """Return ONNX nodes from "x0" to "y", initial values, and the shape of each input."""
         dims = len(self.size)
         pads = [self._pad()] * (2 * dims)
         plane = (self.inputs, self.outputs) if self.up else (self.outputs, self.inputs)
@@ -74,7 +74,7 @@ class Linear:
         return self.inputs * self.outputs * self.tokens
 
     def nodes(self, random: np.random.Generator) -> tuple[list[Any], list[Any], list[list[int]]]:
-        """As `Conv.nodes`."""
+        """Return the same as `Conv.nodes`."""
         weight = _values(random, "w", [self.inputs, self.outputs])
         return [helper.make_node("MatMul", ["x0", "w"], ["y"])], [weight], [[1, self.tokens, self.inputs]]
 
@@ -94,7 +94,7 @@ class Attention:
         return 2 * self.channels * self.tokens * self.others
 
     def nodes(self, random: np.random.Generator) -> tuple[list[Any], list[Any], list[list[int]]]:
-        """As `Conv.nodes`: queries, keys (transposed) and values."""
+        """Return the same as `Conv.nodes`; inputs are queries, keys (transposed) and values."""
         width = self.channels // self.heads
         nodes = [
             helper.make_node("MatMul", ["x0", "x1"], ["near"]),
@@ -109,7 +109,7 @@ Layer = Conv | Linear | Attention
 
 
 def seconds(layer: Layer, backends: Sequence[Backend], folder: Path) -> float:
-    """Processor seconds that a layer takes in the quickest of the libraries, on one thread.
+    """Return the processor seconds of a layer in the fastest of the backends, on one thread.
 
     Raises EngineError, OSError.
     """

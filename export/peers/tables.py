@@ -1,7 +1,7 @@
-"""What the generators of other talking faces compute for one frame, as their papers and published code list it.
+"""Layers that the generators of other talking faces run for one frame, from their papers and published code.
 
-Convolutions, linear layers and attention alone: norms, activations, sampling and what is run once per photo or per
-sentence are left out, so a real network takes more. A layer is named once, with how often it is run.
+Only convolutions, linear layers and attention: norms, activations, sampling and steps run once per photo or per
+sentence are left out, so a real network takes longer. Each distinct layer is listed once, with its number of runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Table = Mapping[Layer, int]
 
 
 def wav2lip() -> Table:
-    """Wav2Lip's generator for 96 x 96 pixels (Prajwal et al., A Lip Sync Expert Is All You Need, 2020)."""
+    """List Wav2Lip's generator for 96 x 96 pixels (Prajwal et al., A Lip Sync Expert Is All You Need, 2020)."""
     layers: list[Layer] = [Conv(6, 16, (96, 96), 7)]
     before, side = 16, 96
     for channels, same in ((32, 2), (64, 3), (128, 2), (256, 2), (512, 1)):  # the face's encoder
@@ -38,8 +38,8 @@ def wav2lip() -> Table:
 
 
 def liveportrait() -> Table:
-    """LivePortrait's warping module and SPADE decoder, 512 x 512 pixels (Guo et al., LivePortrait, 2024; the sizes are
-    those of face-vid2vid, Wang et al., 2021, with 21 keypoints)."""
+    """List LivePortrait's warping module and SPADE decoder, 512 x 512 pixels (Guo et al., LivePortrait, 2024; sizes as
+    in face-vid2vid, Wang et al., 2021, with 21 keypoints)."""
     volume = (16, 64, 64)
     layers: list[Layer] = [Conv(32, 4, volume, 1)]
     shown = 22 * 5
@@ -71,8 +71,8 @@ def _spade_block(inputs: int, outputs: int, size: tuple[int, int]) -> Iterable[L
 
 
 def musetalk() -> Table:
-    """MuseTalk's U-Net, one step over 32 x 32 latents, and the decoder to 256 x 256 pixels (Zhang et al., MuseTalk,
-    2024; the sizes are those of Stable Diffusion 1, Rombach et al., 2022, with sound of 384 channels beside)."""
+    """List MuseTalk's U-Net, one step over 32 x 32 latents, and the decoder to 256 x 256 pixels (Zhang et al.,
+    MuseTalk, 2024; sizes as in Stable Diffusion 1, Rombach et al., 2022, with 384 channels of sound)."""
     return Counter([*_unet(), *_vae_decoder()])
 
 
@@ -108,7 +108,7 @@ def _residual(inputs: int, outputs: int, side: int) -> Iterable[Layer]:
 
 
 def _transformer(channels: int, side: int) -> Iterable[Layer]:
-    """Attention to the picture, to 50 tokens of sound, and a gated layer of four times the width."""
+    """Yield attention to the picture, attention to 50 tokens of sound, and a gated layer of four times the width."""
     tokens, sound = side * side, 50
     yield from [Linear(channels, channels, tokens)] * (2 + 4 + 2)
     yield from [Linear(384, channels, sound)] * 2

@@ -25,7 +25,7 @@ from export.tools.onnx_file import ExportError
 from export.tools.rounding import rounded
 from streamer.core.frames import FloatArray
 
-IMAGE_TOLERANCE = 1e-3  # of the range 0..1, root mean square over a frame, for float32 sums in another order
+IMAGE_TOLERANCE = 1e-3  # root mean square over a frame, pixels in 0..1; allows for another order of float32 sums
 
 Compile = Callable[[GraphSpec], CompiledGraph]
 Try = Callable[[str, Compile], LipMotion]  # a build's name and how to load its graphs
@@ -84,7 +84,7 @@ class Acceptance:
         """Render the sequence with another build and compare."""
         engine = self._open("render", compile_graph)
         first = replace(self.sequence, driving=self.sequence.driving[:1])
-        render(engine, first)  # whatever is set up in a first run is not counted
+        render(engine, first)  # warm-up, not counted
         count, start, cpu = len(self.sequence.driving), time.perf_counter(), time.process_time()
         made = render(engine, self.sequence)
         seconds, cpu = (time.perf_counter() - start) / count, (time.process_time() - cpu) / count
@@ -128,7 +128,7 @@ def accept(folder: Path, generator: Generator, *, half: bool, tensorrt: bool, ac
     manifest is rewritten to float32 on CPUs.
 
     Raises:
-        ExportError: a frame is not what torch makes.
+        ExportError: a frame differs from torch's.
         LipMotionError: a build's lips do not move as they should.
     """
     say(f"a whole frame: {acceptance.check_frame(generator):.0e} off torch (root mean square, of a range of 1)")

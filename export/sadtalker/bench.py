@@ -129,7 +129,7 @@ def _engines(acceptance: Acceptance) -> list[tuple[str, Compile, float]]:
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--checkpoints", type=Path, help="folder of the official files (default: stand-in weights)")
     parser.add_argument("--size", type=int, choices=SIZES, default=256, help="pixels (default: 256)")

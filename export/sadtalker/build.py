@@ -2,9 +2,9 @@
 
     python -m export.sadtalker.build --checkpoints DIR [--size 256|512] [--precision fp16|fp32] [--target tensorrt|onnx]
 
-Every graph is compared with the network it comes from, and no build is accepted whose lips do not move as the float32
-reference's do (`export.sadtalker.lip_motion`). The finished family takes its place at the very end, so a folder that
-exists is complete.
+Every graph is compared with its source network, and a build is accepted only if its lips move as the float32
+reference's do (`export.sadtalker.lip_motion`). The finished family is moved into place at the very end, so an existing
+folder is always complete.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from export.tools.onnx_file import ExportError
 
 TARGETS = ("tensorrt", "onnx")
 BUILT = Path("engines") / "built"
-SPACE = 2.5  # times the weights: float32 and float16 graphs, and the largest of them twice for a moment
-ENGINE_SPACE = 1.0  # more for TensorRT's
+SPACE = 2.5  # disk space, relative to the weights: float32 and float16 graphs, the largest of them twice for a moment
+ENGINE_SPACE = 1.0  # additional for TensorRT engines
 
 Say = Callable[[str], None]
 
@@ -59,11 +59,11 @@ def export_engines(options: Options, say: Say) -> Path:
     """Build the family `sadtalker-<size>` in `options.out` and return its folder.
 
     Raises:
-        AvatarError: checkpoints that are missing or wrong, no space, no GPU for TensorRT, or a build that is refused.
+        AvatarError: checkpoints are missing or wrong, disk space or TensorRT's GPU is missing, or a build is refused.
     """
     tensorrt = options.target == "tensorrt"
     if tensorrt:
-        to_tensorrt.load_builder("tensorrt")  # refuse before anything that takes long
+        to_tensorrt.load_builder("tensorrt")  # fail early, before any slow step
     torch.set_num_threads(options.threads)
     checkpoints = load_checkpoints(options.checkpoints, options.size, options.width, say)
     _check_space(options, checkpoints.networks)
@@ -86,7 +86,7 @@ def export_engines(options: Options, say: Say) -> Path:
 
 
 def _check_space(options: Options, networks: Networks) -> None:
-    """Raises ExportError where the disk is too full for all that will be written."""
+    """Raise ExportError if the free disk space is too small for the files to write."""
     weights = sum(tensor.nbytes for name in BUILDERS for tensor in getattr(networks, name).state_dict().values())
     needed = weights * (SPACE + ENGINE_SPACE * (options.target == "tensorrt"))
     options.out.mkdir(parents=True, exist_ok=True)
@@ -96,14 +96,14 @@ def _check_space(options: Options, networks: Networks) -> None:
 
 
 def _origin(checkpoints: Checkpoints) -> Origin:
-    """The files by name, and one hash over the hashes of all."""
+    """Return the names of the files, and one hash over the hashes of all."""
     hashes = {path.name: sha256(path) for path in sorted(set(checkpoints.files.values()))}
     digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
     return Origin(digest, ", ".join(hashes))
 
 
 def _build_engines(work: Path, folder: Path, say: Say) -> None:
-    """TensorRT engines beside the graphs; layers that an earlier build has timed are not timed again."""
+    """Build TensorRT engines beside the graphs; layers timed by an earlier build are not timed again."""
     timings = folder / PLANS / to_tensorrt.TIMINGS
     if timings.is_file():
         (work / PLANS).mkdir()
@@ -112,7 +112,7 @@ def _build_engines(work: Path, folder: Path, say: Say) -> None:
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the official files")
     parser.add_argument("--size", type=int, choices=SIZES, default=256, help="pixels (default: 256)")

@@ -68,10 +68,10 @@ def load_checkpoints(
 ) -> Checkpoints:
     """Load every network from the official files in `folder`.
 
-    width: other than 1 only for stand-in files that were written with it. report: told each file as it is read.
+    width: other than 1 only for stand-in files written with it. report: called with each file as it is read.
 
     Raises:
-        CheckpointError: a file is missing, unreadable, holds code, or does not hold the tensors it should.
+        CheckpointError: a file is missing, unreadable, contains code, or lacks expected tensors.
     """
     single = _single_files(folder, size)
     states: dict[str, State] = {}
@@ -121,7 +121,7 @@ def read_safetensors(path: Path) -> dict[str, State]:
     """Read the networks of a combined file, by name.
 
     Raises:
-        CheckpointError: not a .safetensors file, cut short, or without one of the networks.
+        CheckpointError: not a .safetensors file, truncated, or without one of the networks.
     """
     states: dict[str, State] = {name: {} for name in BUILDERS if name not in MAPPINGS}
     try:
@@ -146,18 +146,18 @@ def read_pickle(path: Path) -> dict[str, Any]:
     """Read the dictionary of a .pth or .pth.tar file; only tensors and plain values are unpickled.
 
     Raises:
-        CheckpointError: the file holds code, is cut short, or is something else.
+        CheckpointError: the file contains code, is truncated, or is not a pickle.
     """
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch names what it would have to call; of bytes that are no pickle it says that an operand is unsupported.
+        # torch names the call it refuses; for bytes that are not a pickle it reports an unsupported operand.
         if any(word in str(error) for word in ("Unsupported global", "Unsupported class", "instantiate", "GLOBAL")):
             raise CheckpointError(
                 f"{path}: holds code, not only tensors: not opened. Do not trust this file; {HOW_TO_GET}"
             ) from None
         raise CheckpointError(f"{path}: damaged or not a checkpoint ({first_line(error)}); {HOW_TO_GET}") from None
-    except Exception as error:  # torch raises many kinds on damaged files, RuntimeError, EOFError, KeyError among them
+    except Exception as error:  # torch raises many types on damaged files: RuntimeError, EOFError, KeyError, ...
         raise CheckpointError(f"{path}: damaged or not a checkpoint ({first_line(error)}); {HOW_TO_GET}") from None
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: holds a {type(data).__name__}, expected a dictionary of networks")
@@ -165,7 +165,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
 
 def _entry(data: Mapping[str, Any], path: Path, key: str) -> State:
-    """Return the state dict under `key`. Raises CheckpointError if there is none."""
+    """Return the state dict under `key`. Raises CheckpointError if it is missing."""
     state = data.get(key)
     if not isinstance(state, dict):
         raise CheckpointError(

@@ -36,7 +36,7 @@ EXPRESSION_LOOKAHEAD_MS = exact_div(EXPRESSION_LOOKAHEAD * 1000, SAMPLE_RATE)
 CONTEXT = WINDOW // 2  # frames before and after
 MOTION_LOOKAHEAD_MS = CONTEXT * 1000 // FPS
 LICENCE = "that of the checkpoints it was made from"
-ON_GPU = ("appearance", "render")  # the stages that a GPU is worth it for
+ON_GPU = ("appearance", "render")  # the stages that gain from a GPU
 GPU_BACKENDS = ("tensorrt", "onnxruntime-gpu")
 
 Say = Callable[[str], None]
@@ -76,11 +76,10 @@ def write_family(
 ) -> None:
     """Write the graphs and the manifest of `sadtalker-<size>` into an empty folder.
 
-    precision: what the per-frame networks may be computed in; "fp16" adds float16 graphs for GPUs, and lets CPUs that
-    have it use bfloat16.
+    precision: of the per-frame networks; "fp16" adds float16 graphs for GPUs, and allows bfloat16 on CPUs that have it.
 
     Raises:
-        AvatarError: a graph does not compute what its network does, or weights do not fit float16.
+        AvatarError: a graph's result differs from its network's, or weights do not fit float16.
     """
     origin = origin or Origin(weights_hash(networks), "weights of unknown origin")
     writer = _Writer(folder, f"sadtalker-{size}", origin, precision == "fp16")
@@ -147,7 +146,7 @@ def _stage(name: str, graphs: tuple[GraphEntry, ...]) -> StageEntry:
     if name.startswith("motion"):
         return StageEntry(MOTION_LOOKAHEAD_MS, graphs, Context(CONTEXT, CONTEXT))
     if name == "pose":
-        return StageEntry(0, graphs, process="pose-vae")  # made a block ahead, from past sound
+        return StageEntry(0, graphs, process="pose-vae")  # computed a block ahead, from past sound
     return StageEntry(0, graphs)
 
 

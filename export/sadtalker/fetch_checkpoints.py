@@ -25,7 +25,7 @@ RELEASE = "https://github.com/OpenTalker/SadTalker/releases/download/v0.0.2-rc"
 CHECKSUMS = "checksums.json"
 PROGRESS_SECONDS = 1.0
 
-# The release publishes none; these are what independent projects that pin its files agree on.
+# The release publishes no checksums; independent projects that pin its files agree on these.
 OFFICIAL = {
     "SadTalker_V0.0.2_256.safetensors": "c211f5d6de003516bf1bbda9f47049a4c9c99133b1ab565c6961e5af16477bff",
     "SadTalker_V0.0.2_512.safetensors": "0e063f7ff5258240bdb0f7690783a7b1374e6a4a81ce8fa33456f4cd49694340",
@@ -38,7 +38,7 @@ def fetch(folder: Path, sizes: Sequence[int] = SIZES, base: str = RELEASE, retry
     """Download the files missing from `folder`, and check all of them.
 
     Raises:
-        AvatarError: a file cannot be fetched, or is not the one it should be.
+        AvatarError: a file cannot be fetched, or has another SHA-256.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def _write_checksums(path: Path, sums: Mapping[str, str]) -> None:
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR", help="where to put them")
     parser.add_argument("--size", type=int, choices=SIZES, action="append", help="picture size (default: both)")

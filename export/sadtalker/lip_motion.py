@@ -1,8 +1,8 @@
 """Lip-motion gate: compare a build's mouth motion with the float32 reference's.
 
 Ports of this generator have kept a good picture while the lips stood still ("almost no movement at the lips",
-wujinzhong/SadTalker_TensorRT): most of a picture does not move, so PSNR hardly changes. The gate therefore compares
-change only: each mouth pixel's deviation from its mean over a driving sequence, against the reference's.
+wujinzhong/SadTalker_TensorRT): most of a picture does not move, so PSNR hardly shows it. The gate therefore compares
+only motion: each mouth pixel's deviation from its mean over a driving sequence, against the reference's.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from streamer.core.frames import FloatArray
 from streamer.core.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
 from streamer.stages.mel_windows import clip_windows
 
-RATIO = (0.95, 1.05)  # of the change's amplitude to the reference's
-CORRELATION = 0.99  # of the change with the reference's, at least
-# The mouth of an aligned portrait, and what it reaches when it moves: rows and columns as shares of the picture.
+RATIO = (0.95, 1.05)  # allowed amplitude, relative to the reference's
+CORRELATION = 0.99  # lowest allowed correlation with the reference
+# The mouth of an aligned portrait with its range of movement: rows and columns as shares of the picture.
 MOUTH = ((0.5, 0.9), (0.25, 0.75))
-STILL = 1e-4  # of the range 0..1: a reference that changes less says nothing
+STILL = 1e-4  # pixels in 0..1: a reference that changes less cannot be compared
 FRAMES = 6  # of the driving sequence
 FRAME_STEP = 2  # every second frame of the sound: 6 frames are nearly two syllables
-FARTHEST = 0.2  # that a point moves, in half picture widths: more than any mouth does
+FARTHEST = 0.2  # largest movement of a point, in half picture widths: more than any mouth's
 VOICE_HZ, SYLLABLES_HZ, FORMANTS_HZ = 120.0, 4.0, (500.0, 1500.0, 2500.0)
 
 
@@ -112,7 +112,7 @@ def drive(expression: Engine, motion: Engine, appearance: Engine, frames: int = 
     neutral = np.zeros((1, spoken.shape[1]), np.float32)
     points = _keypoints(motion, canonical, np.concatenate([neutral, spoken]))
     moves = points[1:] - points[:1]
-    # Weights that were never trained can throw points out of the picture; there, rounding decides what is seen.
+    # Untrained weights can move points out of the picture, where rounding would decide the result.
     moves *= min(1.0, FARTHEST / max(float(np.abs(moves).max()), FARTHEST))
     return Drive(seen | {"source_keypoints": points[:1]}, list(points[:1] + moves[:, None]))
 

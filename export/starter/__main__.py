@@ -23,12 +23,12 @@ from export.starter.training.generator import Generator
 from export.starter.training.weights import save_weights
 
 RELEASED = Path(__file__).parent / "data" / "generator.npz"
-BUNDLED_SHARE = 0.08  # of the rendering time goes to the two bundled characters
+BUNDLED_SHARE = 0.08  # share of the rendering time for the two bundled characters
 CRITIC_SHARE = 0.3  # of the training time
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
     parser.add_argument("--work", type=Path, default=Path("build/starter"), help="pictures, speech and checkpoints")

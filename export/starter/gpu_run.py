@@ -30,7 +30,7 @@ SHEET_ROWS, SHEET_COLUMNS = 8, 3
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights and the sheet")
@@ -68,7 +68,7 @@ def _run(module: str, *arguments: object) -> None:
 
 @torch.no_grad()
 def sheet(model: Generator, maker: BatchMaker) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Pairs drawn by `maker`: source, target and painting, uint8 [rows, columns, 3] RGB."""
+    """Return a sheet of pairs drawn by `maker`: source, target and painting, uint8 [rows, columns, 3] RGB."""
     batch = maker.batch()
     source, target, before, after = unpack(batch)
     whole = [(0, 0)] * len(source)

@@ -2,9 +2,9 @@
 
     python -m export.starter.phone_table SOUND... [--texts FOLDER] [--avatar NAME] [--level DB] [--noise DB]
 
-The words of `speech.wav` lie in `speech.txt`, beside it or in --texts. Forced alignment (`voices.aligner`) says when
-each phone sounds; the family says, by its keypoints, where lips, teeth and tongue are then. --level makes the sound so
-much louder, --noise puts white noise so far below it. Lengths are in widths of the mouth; what is wanted stands in
+The words of `speech.wav` are in `speech.txt`, beside it or in --texts. Forced alignment (`voices.aligner`) gives the
+time of each phone; the family's keypoints give the positions of lips, teeth and tongue at that time. --level amplifies
+the sound, --noise adds white noise at that level below it. Lengths are in widths of the mouth; target values are in
 brackets.
 """
 
@@ -35,10 +35,10 @@ from streamer.pipeline import Avatar, CoefficientStream, Engines
 from streamer.stages.motion import MotionStage
 
 CORNERS, UPPER_LIP, LOWER_LIP = (61, 291), 13, 14  # keypoints, in MediaPipe's numbering
-MIDDLE_TEETH = slice(4, 6)  # of the ten of a jaw
+MIDDLE_TEETH = slice(4, 6)  # of a jaw's ten
 SHUT = TOUCHING = 0.03
-OPEN = 0.05  # gap through which a tongue is seen
-# s: a mouth may be so much earlier than its sound, and so much later.
+OPEN = 0.05  # smallest gap between the lips at which the tongue is visible
+# Seconds by which a mouth may be earlier and later than its sound.
 EARLY, LATE = 0.05, 0.01
 CLOSURES, LIP_TO_TEETH, HUSHES = ("p", "b", "m"), ("f", "v"), ("ʃ", "ʒ", "tʃ", "dʒ")
 ROUNDED, GLIDE, DENTALS = ("u", "ʊ"), ("w",), ("θ", "ð")
@@ -48,9 +48,9 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Mouth:
-    """A mouth over time, [frames] each: between the lips; from the upper teeth's edge down to the lower lip; corner to
-    corner; and how far the tongue's tip is in front of the upper teeth. `width` is in half pictures, all else in
-    widths."""
+    """A mouth over time, [frames] each. gap: between the lips; lip_to_teeth: from the upper teeth's edge down to the
+    lower lip; width: from corner to corner; tongue: distance of its tip in front of the upper teeth. `width` is in half
+    pictures, the others in widths."""
 
     gap: Doubles
     lip_to_teeth: Doubles
@@ -77,8 +77,8 @@ class Table:
 
     closed: list[bool] = field(default_factory=list)
     tucked: list[bool] = field(default_factory=list)
-    hushes: list[float] = field(default_factory=list)  # gap in the middle of it
-    rounded: list[float] = field(default_factory=list)  # least width, of that at rest
+    hushes: list[float] = field(default_factory=list)  # gap at the middle of the phone
+    rounded: list[float] = field(default_factory=list)  # smallest width, relative to that at rest
     glides: list[float] = field(default_factory=list)
     tongue: list[bool] = field(default_factory=list)
 
@@ -175,7 +175,7 @@ def measure(args: argparse.Namespace) -> Table:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m export.starter.phone_table", description=__doc__.split("\n")[0])
     parser.add_argument("sounds", type=Path, nargs="+", metavar="SOUND", help="recorded English")
     parser.add_argument("--texts", type=Path, help="folder of their words, NAME.txt each (default: beside the sound)")

@@ -19,7 +19,7 @@ def run(job: Callable[[], int | None], interrupted: str = "interrupted") -> int:
         return 2
     except OSError as error:
         if error.filename is None:
-            raise  # no file that the person could do something about
+            raise  # not a file error that the user can resolve
         print(f"avatar: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -46,7 +46,7 @@ def count(text: str) -> int:
 
 
 def new_file(text: str) -> Path:
-    """Parse an output path and check that it can be written, before the work rather than after it."""
+    """Parse an output path, and check before the work that it can be written."""
     path = Path(text)
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text} found, a file in an existing folder expected")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import onnx
 
 GIGA = 1e9
-UNKNOWN = "unk__"  # what shape inference calls a size that it could not find out
+UNKNOWN = "unk__"  # prefix of names that shape inference gives to unknown sizes
 
 Shapes = dict[str, tuple[int, ...] | None]
 

@@ -17,16 +17,16 @@ from engines.errors import AvatarError
 
 BLOCK = 1 << 18
 TIMEOUT = 30.0  # seconds without a byte
-ATTEMPTS = 6  # in a row that bring nothing new
+ATTEMPTS = 6  # consecutive attempts without a new byte
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-SPARE = 64 << 20  # bytes of the disk that are left free
-LARGEST = 8 << 30  # bytes of a file
+SPARE = 64 << 20  # bytes of the disk to leave free
+LARGEST = 8 << 30  # bytes of a file, at most
 
 Progress = Callable[[int, int | None], None]  # bytes so far, and all of them if known
 
 
 class DownloadError(AvatarError):
-    """A file that could not be fetched."""
+    """A file could not be fetched."""
 
 
 class _InterruptedError(Exception):
@@ -51,7 +51,7 @@ def download(url: str, part: Path, progress: Progress, retry: Retry | None = Non
     The server's ETag is kept beside it in `part`.etag, so that two versions of a file are never mixed.
 
     Raises:
-        DownloadError: no such file, a server that keeps failing, not enough disk.
+        DownloadError: the file does not exist, the server keeps failing, or disk space is too small.
     """
     retry = retry or Retry()
     if urlsplit(url).scheme not in ("http", "https"):
@@ -62,7 +62,7 @@ def download(url: str, part: Path, progress: Progress, retry: Retry | None = Non
             _attempt(url, part, progress)
             return
         except _InterruptedError as error:
-            if _size(part) > reached:  # so a server that cannot resume does not keep us forever
+            if _size(part) > reached:  # so a server that cannot resume does not cause endless retries
                 failures, pause, reached = 0, retry.first_pause, _size(part)
             else:
                 failures, pause = failures + 1, min(2 * pause, LONGEST_PAUSE)
@@ -129,7 +129,7 @@ def _copy(response: http.client.HTTPResponse, file: BinaryIO, done: int, total: 
     """Copy until the end or an error; return the file's size.
 
     Raises:
-        _InterruptedError: the connection broke. DownloadError: the disk is full, or there is no end to it.
+        _InterruptedError: the connection broke. DownloadError: the disk is full, or the file is larger than LARGEST.
     """
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Write a folder so that nobody ever meets half of one."""
+"""Write a folder atomically: readers never find a partial one."""
 
 from __future__ import annotations
 

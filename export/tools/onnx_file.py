@@ -19,9 +19,9 @@ from engines.errors import AvatarError
 from engines.files import replacing
 from engines.manifest_file import Shape, TypedTensor
 
-TOLERANCE = 1e-4  # of the spread, for the same float32 sums in another order
-HALF_TOLERANCE = 2e-2  # the same, of graphs in float16: enough to see that nothing was mixed up
-OPSET = 20  # the first that samples volumes
+TOLERANCE = 1e-4  # relative to the spread, for the same float32 sums in another order
+HALF_TOLERANCE = 2e-2  # the same, for float16 graphs: only detects gross errors, such as swapped values
+OPSET = 20  # the first whose GridSample supports volumes
 TOOLS = f"torch {torch.__version__}, onnx {onnx.__version__}"
 
 
@@ -34,7 +34,7 @@ class GraphPlan:
     """A module to export under a file name without suffix: example inputs and the names of its outputs.
 
     half: whether it may be computed in 16 bits. batched: inputs and outputs whose first dimension is free.
-    openvino, gpu: modules that compute the same, in operators that OpenVINO has or in a form that suits GPUs.
+    openvino, gpu: modules that compute the same, with operators supported by OpenVINO or in a form that suits GPUs.
     """
 
     name: str
@@ -49,13 +49,13 @@ class GraphPlan:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep the exporter from warning of what is meant to be."""
+    """Suppress the exporter's warnings about intended properties."""
     with warnings.catch_warnings():
-        # The exporter that replaces this one writes what it knows of our source files into the graph, and is slower.
+        # The newer exporter writes details of our source files into the graph, and is slower.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", category=TracerWarning)  # sizes are meant to be constant
+        warnings.filterwarnings("ignore", category=TracerWarning)  # sizes are constant on purpose
         warnings.filterwarnings("ignore", message="Constant folding")
-        warnings.filterwarnings("ignore", message="ONNX export mode is set")  # instance norm has no other mode
+        warnings.filterwarnings("ignore", message="ONNX export mode is set")  # instance norm has only this mode
         yield
 
 
@@ -76,7 +76,7 @@ def trace(module: nn.Module, plan: GraphPlan, path: Path) -> onnx.ModelProto:
 
 
 def save(model: onnx.ModelProto, path: Path, labels: Mapping[str, str]) -> None:
-    """Check a model, note its inferred shapes and `labels` in it, and write it under a temporary name first.
+    """Check a model, add inferred shapes and `labels` to it, and write it atomically.
 
     Raises:
         onnx.checker.ValidationError, onnx.shape_inference.InferenceError: not a valid model.

@@ -24,7 +24,7 @@ from export.tools.onnx_file import GraphPlan
 
 
 class HalfRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While active, round every float32 result to float16; overflow gives infinity."""
+    """While active, round every float32 result to float16; overflow becomes infinity."""
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -64,7 +64,7 @@ class _Request:
         self._held[name] = torch.from_numpy(np.array(value))
 
     def run(self) -> dict[str, Array]:
-        """Compute the outputs by name, from the inputs that were set; in half precision where the plan says so."""
+        """Compute the outputs by name from the inputs that were set, in half precision if the plan says so."""
         given = [self._held[name] for name in self._plan.inputs]
         with torch.no_grad():
             if self._plan.half:

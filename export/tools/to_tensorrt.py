@@ -2,8 +2,8 @@
 
     python -m export.tools.to_tensorrt FAMILY [--builder tensorrt|tensorrt_rtx]
 
-Engines are strongly typed: a value has the type that the ONNX file declares, and half precision needs a float16 file
-(`export.tools.half`), since builders have no switch for it any more. Two silent builder faults are errors here:
+Engines are strongly typed: a value has the type declared in the ONNX file, and half precision needs a float16 file
+(`export.tools.half`), since builders no longer have a switch for it. Two silent builder faults are errors here:
 
 - parsers have turned the "linear" of opset 20's GridSample into NEAREST (TensorRT-RTX 1.5, NVIDIA/TensorRT #4646);
 - "fp16" builds have come out as float32 (roboflow/rf-detr #1453).
@@ -37,12 +37,12 @@ from engines.manifest import Manifest
 from export.tools import command
 
 BUILDERS = ("tensorrt", "tensorrt_rtx")
-BATCH = (1, 4, 32)  # least, usual and most of a free dimension
+BATCH = (1, 4, 32)  # minimum, usual and maximum size of a free dimension
 TIMINGS = "timings.cache"
 WORKSPACE = 4 << 30  # bytes a layer may use for scratch while tactics are tried
-# An engine holds its weights in the types of the file, and little else that is large.
+# An engine holds its weights in the types of the file, and little else of size.
 LEAST_SHARE, MOST_SHARE = 0.5, 1.6
-SMALL = 4 << 20  # bytes of weights below which an engine's size says nothing about their type
+SMALL = 4 << 20  # bytes of weights; below that, an engine's size does not reveal their type
 
 Say = Callable[[str], None]
 
@@ -83,7 +83,7 @@ def build_engine(path: Path, builder: str = "tensorrt", *, say: Say = lambda _: 
     """Build the engine of an ONNX file beside it, for this machine's GPU (tensorrt_rtx: for any).
 
     Raises:
-        EngineError: the library is missing, does not take the graph, or makes something else of it.
+        EngineError: the library is missing, rejects the graph, or builds something else from it.
     """
     trt = load_builder(builder)
     with runtime.no_collection():
@@ -94,14 +94,14 @@ def _build(trt: ModuleType, path: Path, builder: str, say: Say) -> Build:
     gpu = find_gpu() if builder == "tensorrt" else None
     log = runtime.error_log(trt)
     maker = trt.Builder(log)
-    # Strong typing is all there is from version 11 on; the flag stays as a no-op.
+    # From version 11 on, typing is always strong and the flag has no effect.
     network = maker.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     _parse(trt, network, path, log)
     model = onnx.load(path)
     samplers = check_samplers(trt, network, model, path)
     layers = check_types(trt, network, model, path)
     config = _configure(trt, maker, network, path, say)
-    timings = _timings(config, path) if builder == "tensorrt" else None  # tensorrt_rtx times nothing ahead
+    timings = _timings(config, path) if builder == "tensorrt" else None  # tensorrt_rtx measures no timings
     start = time.monotonic()
     plan = maker.build_serialized_network(network, config)
     if plan is None:
@@ -122,7 +122,7 @@ def build_engines(
     """Build the engine of every graph of a family; `done` is called after each.
 
     Raises:
-        EngineError: as `build_engine`, or there is no space for them.
+        EngineError: as for `build_engine`, or the disk space is too small.
     """
     graphs = [graph.path_for("tensorrt") for stage in manifest.stages.values() for graph in stage.graphs]
     needed = int(MOST_SHARE * sum(path.stat().st_size for path in graphs))
@@ -145,7 +145,7 @@ def check_samplers(trt: ModuleType, network: Any, model: onnx.ModelProto, path: 
     """Check that every GridSample interpolates, and return their count.
 
     Raises:
-        EngineError: one samples the nearest value instead, or the parser has dropped one.
+        EngineError: a GridSample takes the nearest value instead, or the parser has dropped one.
     """
     samplers = [layer for layer in _layers(network) if layer.type == trt.LayerType.GRID_SAMPLE]
     for layer in samplers:
@@ -198,7 +198,7 @@ def _layers(network: Any) -> list[Any]:
 
 def _configure(trt: ModuleType, maker: Any, network: Any, path: Path, say: Say) -> Any:
     config = maker.create_builder_config()
-    # TF32 has float16's precision; what the file calls float32 are coordinates, which need all of theirs.
+    # TF32 has float16's precision, but the file's float32 values are coordinates that need full precision.
     config.clear_flag(trt.BuilderFlag.TF32)
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
     config.progress_monitor = _monitor(trt, path.stem, say)
@@ -257,7 +257,7 @@ def _monitor(trt: ModuleType, title: str, say: Say) -> Any:
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("family", type=Path, help="folder of a built family")
     parser.add_argument("--builder", choices=BUILDERS, default=BUILDERS[0], help="tensorrt_rtx needs no GPU")

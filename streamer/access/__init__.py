@@ -1,1 +1,1 @@
-"""Who may do what on a server that others reach: secrets, the tokens minted with them, and what a token has used up."""
+"""Access control for a server on a network: secrets, the tokens minted with them, revocation and quota usage."""

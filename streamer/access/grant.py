@@ -1,4 +1,4 @@
-"""What whoever asks may do."""
+"""The permissions of a caller."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ SCOPES = (TALK, WATCH, PUSH, PHOTOS, ADMIN)
 
 @dataclass(frozen=True)
 class Grant:
-    """What one token allows.
+    """The permissions and limits of one token.
 
-    owner: whose sessions and photos it is for; "" is whoever runs the server. token: its id, for quotas and the log.
-    avatars: names of those it may be, None for all. expires: Unix seconds. sessions: at once; minutes: of conversation,
-    all together; photos: kept at a time. None is no limit.
+    owner: the user whose sessions and photos it gives access to; "" is the server's operator.
+    token: its id, for quotas and the log. avatars: names of the server's avatars it may use; None means all.
+    expires: Unix seconds. sessions: the limit at one time. minutes: the limit of conversation in total.
+    photos: the limit of photos kept at one time. None means no limit.
     """
 
     owner: str
@@ -28,21 +29,21 @@ class Grant:
 
     @property
     def rules(self) -> bool:
-        """Whether everything is allowed, with everybody's."""
+        """Whether this is an administrator: everything is allowed, on every owner's sessions and photos."""
         return ADMIN in self.scopes
 
     def may(self, *scopes: str) -> bool:
-        """Whether one of these scopes is granted; all of them are to who rules."""
+        """Return whether at least one of these scopes is granted; an administrator has all scopes."""
         return self.rules or not self.scopes.isdisjoint(scopes)
 
     def owns(self, owner: str) -> bool:
-        """Whether what belongs to `owner` may be looked at and ended."""
+        """Return whether the caller may inspect and end resources of `owner`."""
         return self.rules or owner == self.owner
 
     def shows(self, avatar: str, owner: str) -> bool:
-        """Whether an avatar may be chosen: those of the server are everybody's."""
+        """Return whether the caller may choose this avatar; those with owner "" are the server's, shared by all."""
         named = self.avatars is None or avatar in self.avatars
         return self.rules or (owner == self.owner != "") or (owner == "" and named)
 
 
-EVERYTHING = Grant("", "", frozenset({ADMIN}))  # on a server that asks for no tokens, and of the secret itself
+EVERYTHING = Grant("", "", frozenset({ADMIN}))  # on a server without tokens, and for the holder of the secret

@@ -1,8 +1,8 @@
-"""Tokens that are taken back before they expire: a list in a file, which running servers look at once a second.
+"""Revocation list: tokens revoked before they expire, in a file that running servers check once a second.
 
-One line of JSON for each token, appended, so that two programs that write lose nothing of each other. What has expired
-is passed over, and left out when the file grows long. The list of minted tokens has the same form: a token itself is in
-neither, only its id (`jti`, RFC 7519, 4.1.7).
+The file has one line of JSON for each token. Lines are appended, so two programs that write at once lose no entries.
+Expired entries are ignored, and removed when the file grows long. The list of minted tokens has the same format. Both
+lists hold only the token's id (`jti`, RFC 7519, 4.1.7), never the token itself.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from streamer.access.tokens import LEEWAY_S
 from streamer.core.aio import Clock, MonotonicClock
 from streamer.core.errors import ConfigError
 
-REVOKED, MINTED = "tokens-revoked", "tokens-minted"  # in the user's home of avatars
-MOST_BYTES = 1 << 20  # of a list: some 8,000 tokens
-LOOK_S = 1.0  # between two looks at the file
+REVOKED, MINTED = "tokens-revoked", "tokens-minted"  # files in the user's data folder
+MOST_BYTES = 1 << 20  # of a list file: about 8,000 tokens
+LOOK_S = 1.0  # between two checks of the file
 
 audit = logging.getLogger("streamer.audit")
 logger = logging.getLogger(__name__)
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One token. expires: Unix seconds, after which it is worth nothing, whatever a list says."""
+    """One token. expires: Unix seconds; after that the token is invalid whether it is listed or not."""
 
     id: str
     expires: float
@@ -38,7 +38,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def read(path: Path, now: float) -> dict[str, Entry]:
-    """The tokens of a list that have not expired, by id; none where there is no file. Raises ConfigError."""
+    """Return the unexpired tokens of a list, by id; empty if the file does not exist. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -57,7 +57,7 @@ def read(path: Path, now: float) -> dict[str, Entry]:
 
 
 def add(path: Path, entries: Iterable[Entry]) -> None:
-    """Append tokens to a list, which only the user may read. Raises ConfigError."""
+    """Append tokens to a list file that only the user can read. Raises ConfigError."""
     lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
     try:
         private_folder(path.parent)
@@ -74,7 +74,7 @@ def add(path: Path, entries: Iterable[Entry]) -> None:
 
 
 class Revocations:
-    """The list of a running server. A list that cannot be read is logged, and what was read before holds."""
+    """The revocation list of a running server. If the file cannot be read, that is logged and the last list is kept."""
 
     def __init__(self, path: Path, clock: Clock | None = None, now: Callable[[], float] = time.time) -> None:
         """now: Unix seconds."""
@@ -86,14 +86,14 @@ class Revocations:
         self._ids: frozenset[str] = frozenset()
 
     def hold(self, token: str) -> bool:
-        """Whether the token with this id is revoked."""
+        """Return whether the token with this id is revoked."""
         if self._clock.now() - self._looked >= LOOK_S:
             self._looked = self._clock.now()
             self._look()
         return token in self._ids
 
     async def until(self, token: str) -> None:
-        """Return when the token is revoked."""
+        """Wait until the token is revoked."""
         while not self.hold(token):
             await self._clock.sleep_until(self._clock.now() + LOOK_S)
 

@@ -1,8 +1,8 @@
-"""The secret that tokens are minted with, and the key that a server checks them by.
+"""The secret that tokens are minted with, and the public key that a server verifies them with.
 
 A secret is 256 random bits. An Ed25519 key pair (RFC 8032) is derived from it: tokens are signed with the private key,
-and a server needs the public one only. So a server on another machine keeps no secret at all, and whoever reads its
-files can neither mint a token nor present the secret itself, which is compared by the public key that it leads to.
+and a server needs only the public key. So a server on another machine stores no secret, and an attacker who reads its
+files can neither mint a token nor present the secret: a secret is checked by comparing the public key derived from it.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from streamer.core.errors import ConfigError
 
 SECRET = re.compile(r"avs_[A-Za-z0-9_-]{43}", re.ASCII)
 PUBLIC = re.compile(r"avk_[A-Za-z0-9_-]{43}", re.ASCII)
-FILE = "token-secret"  # in the user's home of avatars
-MOST_BYTES = 4096  # of a file
-MOST_KEYS = 4  # of a server: the new one, and those that are being retired
+FILE = "token-secret"  # in the user's data folder
+MOST_BYTES = 4096  # of a key file
+MOST_KEYS = 4  # of a server: the new key, and old ones being retired
 _EXPECTED = "expected a file with a secret (avs_...) or public key (avk_...) of `avatar token`, or one of these itself"
 
 
 def new_secret() -> str:
-    """A secret that nobody has."""
+    """Return a new random secret."""
     return "avs_" + secrets.token_urlsafe(32)
 
 
 def private_key(secret: str) -> Ed25519PrivateKey:
-    """The key that signs tokens."""
+    """Derive the key that signs tokens."""
     seed = hashlib.blake2b(secret.encode(), digest_size=32, person=b"avatar token").digest()
     return Ed25519PrivateKey.from_private_bytes(seed)
 
 
 def public_text(secret: str) -> str:
-    """The public key of a secret, as text for a server."""
+    """Return the public key of a secret as text (`avk_...`), for a server."""
     raw = private_key(secret).public_key().public_bytes_raw()
     return "avk_" + base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def public_key(text: str) -> Ed25519PublicKey:
-    """The key in a public text. Raises ConfigError."""
+    """Decode a public key from its text (`avk_...`). Raises ConfigError."""
     try:
         return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(text.removeprefix("avk_") + "="))
     except (ValueError, binascii.Error):
@@ -54,14 +54,14 @@ def public_key(text: str) -> Ed25519PublicKey:
 
 
 def leads_to(secret: str, public: str) -> bool:
-    """Whether a text that somebody presents is the secret of a public key; takes as long whatever it is."""
+    """Return whether `secret` is the secret of this public key; the comparison takes constant time."""
     return hmac.compare_digest(public_text(secret).encode(), public.encode())
 
 
 def read(given: str) -> list[str]:
-    """The secrets and public keys in `given`: one of them, or the name of a file with up to MOST_KEYS, one a line.
+    """Return the secrets and public keys in `given`: one key, or the name of a file with up to MOST_KEYS, one a line.
 
-    Raises ConfigError, which repeats nothing of what may be a secret.
+    Raises ConfigError; its message never contains text that may be a secret.
     """
     if SECRET.fullmatch(given) or PUBLIC.fullmatch(given):
         return [given]
@@ -81,7 +81,7 @@ def read(given: str) -> list[str]:
 
 
 def own_secret(home: Path) -> str:
-    """The user's own secret, made at the first time. Raises ConfigError."""
+    """Return the user's own secret; create it on first use. Raises ConfigError."""
     path = home / FILE
     try:
         if not path.exists():

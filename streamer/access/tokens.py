@@ -1,4 +1,4 @@
-"""Tokens: JSON Web Tokens (RFC 7519), signed with Ed25519 (RFC 8037), short-lived."""
+"""Access tokens: short-lived JSON Web Tokens (RFC 7519), signed with Ed25519 (RFC 8037)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from streamer.core.errors import AvatarError
 ISSUER = "avatar-streamer"
 ALGORITHM = "EdDSA"
 REQUIRED = ["exp", "sub", "jti", "scope", "iss"]
-LEEWAY_S = 30.0  # between the clocks of two machines
-MOST_CHARACTERS = 2048  # of a token, before anything of it is decoded
+LEEWAY_S = 30.0  # allowed clock difference between two machines
+MOST_CHARACTERS = 2048  # of a token; checked before decoding
 COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)  # RFC 7515, 3.1
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)
 
@@ -29,11 +29,11 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 class TokenError(AvatarError):
-    """A token is not accepted; the message says why, and repeats nothing of it."""
+    """A token was rejected; the message gives the reason and contains no part of the token."""
 
 
 class _Claims(msgspec.Struct):
-    """What is in a token beside its issuer. scope: RFC 8693, 4.2."""
+    """The claims of a token, except its issuer. scope: RFC 8693, 4.2."""
 
     sub: _Owner
     jti: _Short
@@ -46,7 +46,7 @@ class _Claims(msgspec.Struct):
 
 
 def told_by(token: str) -> tuple[str, float] | None:
-    """The id of a token and its end, in Unix seconds, as it says itself; None where it is no token."""
+    """Return a token's id and expiry (Unix seconds) without verifying its signature; None if it is not a token."""
     if len(token) > MOST_CHARACTERS or not COMPACT.fullmatch(token):
         return None
     try:
@@ -67,7 +67,7 @@ def mint(
     minutes: float | None = None,
     photos: int | None = None,
 ) -> str:
-    """A token for `owner`, from now on. The limits are those of `Grant`."""
+    """Mint a token for `owner`, valid from now on for `lasts_s` seconds. The limits are those of `Grant`."""
     now = time.time()
     claims: dict[str, Any] = {"iss": ISSUER, "sub": owner, "jti": secrets.token_hex(8), "scope": " ".join(scopes)}
     claims |= {"iat": int(now), "exp": int(now + lasts_s)}
@@ -77,22 +77,22 @@ def mint(
 
 
 class Verifier:
-    """Checks tokens by public keys: those of the secrets given, and those given as such."""
+    """Verifies tokens with public keys, given directly or derived from the given secrets."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """Raises ConfigError for a public key that is none."""
+        """Raises ConfigError for an invalid public key."""
         self._public = [key if PUBLIC.fullmatch(key) else public_text(key) for key in keys]
         self._keys = [public_key(text) for text in self._public]
 
     def check(self, text: str) -> Grant:
-        """What a token, or the secret itself, allows. Raises TokenError."""
+        """Return the permissions of a token, or of the secret itself. Raises TokenError."""
         if SECRET.fullmatch(text):
-            if sum(leads_to(text, public) for public in self._public):  # all are compared
+            if sum(leads_to(text, public) for public in self._public):  # compares all keys, for constant time
                 return EVERYTHING
             raise TokenError("the secret is not this server's")
         if len(text) > MOST_CHARACTERS:
             raise TokenError(f"the token has more than {MOST_CHARACTERS} characters")
-        if not COMPACT.fullmatch(text):  # decoders of base64 pass over what is none
+        if not COMPACT.fullmatch(text):  # base64 decoders skip invalid characters
             raise TokenError("the token cannot be read; was it copied whole?")
         return _grant(self._claims(text))
 

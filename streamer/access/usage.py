@@ -1,6 +1,6 @@
-"""How much of its quotas a token has used up: sessions at once, and minutes of conversation.
+"""Quota usage of tokens: open sessions, and minutes of conversation.
 
-Counted in memory, from the start of the server; a token lives for hours.
+The counters are in memory and start at zero with the server; a token's lifetime is only hours.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from streamer.core.errors import SessionError
 
 
 class QuotaError(SessionError):
-    """A token has no more of something."""
+    """A quota of a token is used up."""
 
 
 @dataclass
 class _Used:
     expires: float
-    sessions: int = 0  # now
-    seconds: float = 0.0  # of sessions that have ended
+    sessions: int = 0  # open now
+    seconds: float = 0.0  # total of its ended sessions
 
 
 class Lease:
-    """One session of a token. reason: why it ends after `seconds`, which is None where nothing bounds it."""
+    """The quota of one session. seconds: its time limit, None for no limit. reason: why it ends after that time."""
 
     def __init__(self, used: _Used | None, seconds: float | None, reason: str, now: Callable[[], float]) -> None:
         self.seconds = seconds
@@ -36,7 +36,7 @@ class Lease:
         self._begun = now()
 
     def close(self) -> None:
-        """The session has ended, or did not come about. Safe to call twice."""
+        """Count the session as ended (or never opened). Safe to call twice."""
         if self._used is not None:
             self._used.sessions -= 1
             self._used.seconds += max(0.0, self._now() - self._begun)
@@ -44,14 +44,14 @@ class Lease:
 
 
 class Usage:
-    """Of all tokens. now: Unix seconds."""
+    """Quota usage of all tokens. now: Unix seconds."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._tokens: dict[str, _Used] = {}
 
     def begin(self, grant: Grant, replaces: bool = False) -> Lease:
-        """Count one more session; `replaces`: another, which is about to end. Raises QuotaError."""
+        """Count one more session. replaces: it takes over from a session that is about to end. Raises QuotaError."""
         if grant.expires is None:
             return Lease(None, None, "", self._now)
         self._forget()

@@ -1,1 +1,1 @@
-"""Sound as numbers and files."""
+"""Audio: sample formats, analysis and files."""

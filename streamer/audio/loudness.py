@@ -1,4 +1,4 @@
-"""Loudness of sound and voice activity, per video frame."""
+"""Loudness and speech activity, per video frame."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from streamer.core.frames import FloatArray
 from streamer.core.rates import FPS, SAMPLES_PER_FRAME
 
 _QUIETEST_PEAK = -48.0  # dBFS: below this even the loudest moments count as background
-_PEAK_DECAY = 0.06  # dB a frame: follows a speaker who moves away within half a minute
-_RANGE = 30.0  # dB from a speaker's peak down to nothing
+_PEAK_DECAY = 0.06  # dB per frame: adapts within half a minute to a speaker who moves away
+_RANGE = 30.0  # dB from a speaker's peak down to activity 0
 _ATTACK, _RELEASE = 0.12, 0.6  # s
 _STRESS_RISE = 0.22  # of the range above the running level
 _STRESS_SLOW = 0.35  # s, time constant of that level
 
 
 class SpeechActivity:
-    """Follows the loudness of one speaker, one value per video frame, whatever the microphone's gain.
+    """Speech activity of one speaker, one value per video frame, independent of the microphone's gain.
 
-    `level` is the speech activity (0 silent .. 1 loud, smoothed) and `stress` how far the present frame stands out of
-    what came just before (0 .. 1).
+    `level` is the smoothed activity (0 silent .. 1 loud); `stress` is how far the current frame rises above the
+    preceding level (0 .. 1).
     """
 
     def __init__(self) -> None:
@@ -40,21 +40,21 @@ class SpeechActivity:
 
 
 def _share(seconds: float) -> float:
-    """Part of the way a one-pole filter with this time constant goes in a frame."""
+    """Return the coefficient per frame of a one-pole filter with this time constant."""
     return 1 - float(np.exp(-1 / (FPS * seconds)))
 
 
-SILENCE_DB = -90.0  # the floor: below a 16-bit sample's last step
+SILENCE_DB = -90.0  # lower limit: below the smallest step of a 16-bit sample
 
 
 def loudness_db(samples: FloatArray) -> float:
-    """Root mean square of float32 [n] in dB of full scale, not below SILENCE_DB."""
+    """Return the root mean square of float32 [n] in dBFS, at least SILENCE_DB."""
     power = float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
     return max(SILENCE_DB, 10.0 * float(np.log10(power))) if power > 0.0 else SILENCE_DB
 
 
 class FrameLoudness:
-    """Push sound, pop the level of each complete video frame. Holds less than one frame of sound."""
+    """Streaming level meter: push audio, get the level of each complete video frame. Holds less than one frame."""
 
     def __init__(self) -> None:
         self._pending = np.zeros(0, np.float32)
@@ -67,10 +67,10 @@ class FrameLoudness:
         return [loudness_db(frame) for frame in sound[:whole].reshape(-1, SAMPLES_PER_FRAME)]
 
     def flush(self) -> list[float]:
-        """The level of the last, partial frame, filled up with silence."""
+        """Return the level of the last, partial frame, padded with silence."""
         missing = -self._pending.size % SAMPLES_PER_FRAME
         return self.push(np.zeros(missing, np.float32))
 
     def reset(self) -> None:
-        """Forget the partial frame."""
+        """Drop the partial frame."""
         self._pending = np.zeros(0, np.float32)

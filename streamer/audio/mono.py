@@ -1,4 +1,4 @@
-"""Stereo to mono, the one way for live, pushed and filed sound: opposite channels do not cancel each other."""
+"""Stereo to mono for live, pushed and file audio alike, without cancellation of channels in antiphase."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from numpy.typing import NDArray
 
 from streamer.core.frames import FloatArray
 
-BLOCK_S = 0.01  # the channels' likeness is judged so often
-MEMORY = 0.9  # of it from block to block: 95 ms
-OPPOSITE = -0.5  # correlation from which on the right channel is turned: halves would lose more than 6 dB
-ALIKE = 0.0  # correlation above which it is turned back
-QUIET = 1e-9  # mean square (-90 dBFS) below which nothing is judged
+BLOCK_S = 0.01  # interval at which the channels' correlation is evaluated
+MEMORY = 0.9  # decay of the correlation per block: 95 ms
+OPPOSITE = -0.5  # correlation below which the right channel is inverted: the mean would lose more than 6 dB
+ALIKE = 0.0  # correlation above which the inversion ends
+QUIET = 1e-9  # mean square (-90 dBFS) below which the correlation is not evaluated
 
 
 class MonoMix:
-    """The mean of two channels, the right one turned while it is the left one's opposite (a wrongly wired cable, a
-    "karaoke" or phase-shifted mix), whose mean would be silence.
+    """Mean of two channels, with the right one inverted while it is in antiphase to the left.
 
-    A block is mixed by what the blocks before it were like, so nothing waits, and the result is the same whatever the
-    chunks. The sign changes over one block, without a click.
+    Antiphase comes from a wrongly wired cable or a "karaoke" or phase-shifted mix; the plain mean would be silence. A
+    block is mixed according to the blocks before it, so there is no delay, and the result does not depend on the
+    chunking. The sign changes gradually over one block, without a click.
     """
 
     def __init__(self, rate: int) -> None:
         self._block = max(1, round(rate * BLOCK_S))
-        self._left = self._block  # samples up to the end of the present block
-        self._products = np.zeros(3)  # left with left, right with right, left with right: of the present block
+        self._left = self._block  # samples to the end of the current block
+        self._products = np.zeros(3)  # left x left, right x right, left x right, summed over the current block
         self._memory = np.zeros(3)
         self._sign = self._target = 1.0
 
@@ -54,7 +54,7 @@ class MonoMix:
         return np.asarray((left + right * sign) * np.float32(0.5), np.float32)
 
     def _judge(self) -> None:
-        """A block is complete: which sign the next one goes to."""
+        """At the end of a block, choose the target sign of the next one."""
         self._sign = self._target
         self._memory = self._memory * MEMORY + self._products
         self._products = np.zeros(3)

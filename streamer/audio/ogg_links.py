@@ -1,6 +1,6 @@
-"""Chained Ogg files (RFC 3533, section 4): recordings one after the other, of different rates and channels perhaps.
+"""Chained Ogg files (RFC 3533, section 4): consecutive recordings, possibly with different rates and channels.
 
-FFmpeg ends with the first that differs, so each link is opened as a file of its own.
+FFmpeg stops at the first link that differs, so each link is opened as a separate file.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import BinaryIO
 from streamer.core.system.signals import called_from_c
 
 CAPTURE = b"OggS"
-HEADER = 27  # bytes before the segment table; [5] has flags, [26] the number of segments
+HEADER = 27  # bytes before the segment table; [5] holds flags, [26] the number of segments
 BEGINS = 2  # flag of the first page of a stream
 SEARCHED = 64 << 10
 
 
 def link_starts(file: BinaryIO) -> list[int]:
-    """Return where the links of an Ogg file begin, in bytes; [0] if there is one. Raises OSError."""
+    """Return the byte offsets of an Ogg file's links; [0] if it has one link. Raises OSError."""
     starts, at, heads = [0], 0, True
     while (page := _page_at(file, at)) is not None:
         at, size, begins = page
-        if begins and not heads:  # streams that play together begin on pages next to each other
+        if begins and not heads:  # multiplexed streams begin on consecutive pages
             starts.append(at)
         heads = begins
         at += size
@@ -30,7 +30,7 @@ def link_starts(file: BinaryIO) -> list[int]:
 
 
 def _page_at(file: BinaryIO, at: int) -> tuple[int, int, bool] | None:
-    """Find the next page from `at` on: its place, its size, and whether a stream begins with it."""
+    """Find the next page from `at` on; return its offset, its size, and whether a stream begins with it."""
     while True:
         file.seek(at)
         header = file.read(HEADER)
@@ -44,7 +44,7 @@ def _page_at(file: BinaryIO, at: int) -> tuple[int, int, bool] | None:
 
 
 class FileSpan(io.RawIOBase):
-    """The bytes of a file from `start` to before `end` (None: its own), as a file. Closes it with itself."""
+    """File object for the bytes of a file from `start` up to `end` (None: the end of the file). Owns the open file."""
 
     def __init__(self, path: Path, start: int = 0, end: int | None = None) -> None:
         """Raises OSError."""
@@ -68,7 +68,7 @@ class FileSpan(io.RawIOBase):
 
     @called_from_c
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move as in any file. Raises OSError for a place before the start."""
+        """Seek as in any file. Raises OSError for a position before the start."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise OSError("a place before the start")
@@ -77,7 +77,7 @@ class FileSpan(io.RawIOBase):
 
     @called_from_c
     def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes, to the end of the span if negative."""
+        """Read up to `size` bytes, or to the end of the span if negative."""
         left = max(0, self._size - self._at)
         self._file.seek(self._start + self._at)
         data = self._file.read(left if size < 0 else min(size, left))

@@ -1,4 +1,4 @@
-"""Sound from a pipe, put aside as a file: it is read twice, and some formats are read from their end."""
+"""Audio from a pipe, copied to a temporary file: it is read twice, and some formats are read from their end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pathlib import Path
 from streamer.core.errors import MediaError
 
 MOST_BYTES = 2 << 30  # 3 h of 48 kHz stereo
-STALLED_S = 60.0  # without a byte: the writer has not started, or is stuck
-NOTE_S = 1.0  # without the first byte: say that it is waited for
+STALLED_S = 60.0  # timeout without a byte: the writer has not started, or hangs
+NOTE_S = 1.0  # s without the first byte before the user is informed
 PIECE = 1 << 20
 _DESCRIPTOR = re.compile(r"/dev/fd/(\d+)|/proc/self/fd/(\d+)|/dev/std(in)")
 
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 
 class Piped:
-    """What came out of a pipe, in `path`, which is removed with this object."""
+    """Temporary copy of a pipe's content at `path`; deleted with this object."""
 
     def __init__(self, origin: Path, say: Say) -> None:
         """Read the pipe (FIFO, socket, /dev/stdin) to its end. Raises MediaError."""
@@ -48,7 +48,7 @@ class Piped:
 
 
 def is_pipe(path: Path) -> bool:
-    """Whether a path is read once only: a pipe, a FIFO, a socket, a terminal."""
+    """Return whether a path can be read only once: a pipe, a FIFO, a socket, a terminal."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -57,12 +57,12 @@ def is_pipe(path: Path) -> bool:
 
 
 def _open(origin: Path) -> int:
-    """A descriptor that does not block. Raises MediaError."""
+    """Open a non-blocking file descriptor. Raises MediaError."""
     try:
         if found := _DESCRIPTOR.fullmatch(str(origin)):
-            source = os.dup(int(found[1] or found[2] or 0))  # a socket cannot be opened by its name
+            source = os.dup(int(found[1] or found[2] or 0))  # a socket cannot be opened by name
         else:
-            source = os.open(origin, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a FIFO's writer may come later
+            source = os.open(origin, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a FIFO's writer may open it later
     except OSError as error:
         raise MediaError(f"{origin}: cannot be read ({error.strerror})") from None
     if os.isatty(source):
@@ -72,7 +72,7 @@ def _open(origin: Path) -> int:
 
 
 def _next_piece(origin: Path, source: int, say: Say | None) -> bytes:
-    """Bytes, or none at the end. say: tells that the first ones are waited for. Raises MediaError, OSError."""
+    """Return the next bytes, empty at the end. `say` reports a wait for the first ones. Raises MediaError, OSError."""
     start, told = time.monotonic(), say is None
     while (waited := time.monotonic() - start) < STALLED_S:
         if select.select([source], [], [], NOTE_S)[0]:

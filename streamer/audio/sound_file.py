@@ -1,4 +1,4 @@
-"""Sound files in, through PyAV: any format it reads, also from a pipe. Every defect is reported in one line."""
+"""Decoding of audio files through PyAV: any format it reads, also from a pipe. Each defect is reported in one line."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from streamer.core.rates import SAMPLE_RATE
 
 Sample = TypeVar("Sample", np.int16, np.float32)
 
-CHUNK_S = 0.5  # about so much is decoded at a time
-SILENT = 10 ** (-50 / 20)  # a track that stays below this peak says nothing
-SHORT_S = 0.2  # a file shorter than announced by this much is reported; codecs pad by a packet or two
+CHUNK_S = 0.5  # approximate length of a decoded chunk
+SILENT = 10 ** (-50 / 20)  # a track whose peak stays below this counts as silent
+SHORT_S = 0.2  # a file shorter than announced by more than this is reported; codecs pad by a packet or two
 OGG_TAIL = 128 << 10  # bytes; a page has at most 65,307
-MP3_HEAD = 1 << 20  # bytes, cover pictures included
-ESTIMATED = ("aac", "ac3", "eac3", "amr", "dts", "loas", "mpegts")  # containers that do not say how long they are
+MP3_HEAD = 1 << 20  # bytes, including cover pictures
+ESTIMATED = ("aac", "ac3", "eac3", "amr", "dts", "loas", "mpegts")  # containers that do not state their length
 _DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 class Sound:
-    """A sound file that can be decoded, and which of its tracks. Its defects are reported once, by the first reader.
+    """Decodable audio file with a chosen track. Its defects are reported once, by the first reader.
 
-    seconds: of that track, as far as the file says; track: from 1.
+    seconds: length of that track as stated by the file, or None; track: counted from 1.
     """
 
     def __init__(self, path: Path, track: int | None = None, say: Say = note) -> None:
-        """Look into a file, a FIFO or a pipe, which is read to its end. track: None is the first with sound in it.
+        """Open a file, or a FIFO or pipe, which is read to its end. track: None selects the first that is not silent.
 
         Raises:
-            MediaError: no such file, not a media file, or no sound or no such track in it.
+            MediaError: the file is missing, is not a media file, or has no audio or no such track.
         """
         self.path = path
         self._say: Say | None = say
@@ -61,24 +61,24 @@ class Sound:
                 with self._file.open("rb") as content:
                     self._links = link_starts(content)
         if len(self._links) > 1 and self.seconds is not None:
-            self.seconds = None  # FFmpeg's is of the first, or a guess
+            self.seconds = None  # FFmpeg's value is for the first link, or a guess
 
     def is_at(self, path: Path) -> bool:
-        """Whether the sound comes from that file."""
+        """Return whether the audio comes from that file."""
         return path.exists() and path.samefile(self.path)
 
     def mono(self) -> Generator[FloatArray]:
-        """16 kHz mono, chunk by chunk: float32 [n] in -1..1. Raises MediaError when nothing can be decoded."""
+        """Return chunks of 16 kHz mono: float32 [n] in -1..1. Raises MediaError if nothing can be decoded."""
         frames = _resampled(_mixed(self._parts()), "flt", "mono", SAMPLE_RATE)
         return _chunks((np.asarray(frame.to_ndarray()[0], np.float32) for frame in frames), SAMPLE_RATE)
 
     def stereo(self) -> Generator[Samples]:
-        """As WebRTC speaks it, chunk by chunk: int16 [n, 2] at `format.RATE`. Raises MediaError as `mono`."""
+        """Return chunks of stereo in WebRTC's format: int16 [n, 2] at `format.RATE`. Raises MediaError like `mono`."""
         frames = self.frames("s16", RATE)
         return _chunks((np.asarray(frame.to_ndarray(), np.int16).reshape(-1, CHANNELS) for frame in frames), RATE)
 
     def frames(self, form: str, rate: int) -> Iterator[av.AudioFrame]:
-        """Stereo in FFmpeg's sample format `form`, for an encoder. Raises MediaError as `mono`."""
+        """Return stereo frames in FFmpeg's sample format `form`, for an encoder. Raises MediaError like `mono`."""
         return _resampled(((part.rate, part.samples.T) for part in self._parts()), form, "stereo", rate)
 
     def _parts(self) -> Iterator[Part]:
@@ -95,7 +95,7 @@ class Sound:
                 say(f"{self.path}: {line}")
 
     def _remarks(self, course: Course) -> Iterator[str]:
-        """Describe the sound that is missing from the result."""
+        """Yield a line for each defect: damage, gaps, missing audio, silence."""
         short = 0.0 if self.seconds is None or not self._complete else self.seconds - course.seconds
         silence = sum(length for _, length in course.gaps)
         lost = (
@@ -123,14 +123,14 @@ class Sound:
         if not file.stat().st_size:
             raise MediaError(f"{path}: not a sound or video file: it is empty")
         try:
-            # Opened here, so that a playlist cannot send the decoder to other files or to the network.
+            # Opened here, so that a playlist cannot make the decoder open other files or the network.
             content = FileSpan(file, start, end)
         except OSError as error:
             raise MediaError(f"{path}: cannot be read ({error.strerror})") from None
         with content:
             try:
                 container = av.open(content, "r")
-            except PYAV_ERRORS as error:  # also OSError: a seek before a short file's start
+            except PYAV_ERRORS as error:  # including OSError: a seek before a short file's start
                 raise MediaError(f"{path}: not a sound or video file that can be read ({first_line(error)})") from None
             with container:
                 if not container.streams.audio:
@@ -138,7 +138,7 @@ class Sound:
                 yield container
 
     def _chosen(self, container: av.container.InputContainer, asked: int | None) -> int:
-        """The number of the track, from 1. Raises MediaError."""
+        """Return the number of the track to use, from 1. Raises MediaError."""
         count = len(container.streams.audio)
         if asked is not None and asked > count:
             raise MediaError(f"{self.path}: track {asked} is asked for; it holds {count} of sound")
@@ -151,7 +151,7 @@ class Sound:
         return chosen
 
     def _first_with_sound(self, count: int) -> int:
-        """Listens to one after the other. Where all are silent, the first."""
+        """Decode the tracks in order and return the first that is not silent, or 1 if all are silent."""
         for index in range(count):
             course = Course()
             with self._opened() as container:
@@ -164,17 +164,17 @@ class Sound:
 
 
 def probe_sound(path: Path, track: int | None = None) -> Sound:
-    """Look whether a file holds sound. Raises MediaError, as `Sound`."""
+    """Open a file and check that it has audio. Raises MediaError as `Sound` does."""
     return Sound(path, track)
 
 
 def read_sound(path: Path) -> Generator[FloatArray]:
-    """Decode a file's sound to 16 kHz mono: `Sound.mono`. Raises MediaError, as `Sound`."""
+    """Decode a file's audio to 16 kHz mono: `Sound.mono`. Raises MediaError as `Sound` does."""
     yield from Sound(path).mono()
 
 
 def read_stereo(path: Path) -> Generator[Samples]:
-    """Decode a file's sound to 48 kHz stereo: `Sound.stereo`. Raises MediaError, as `Sound`."""
+    """Decode a file's audio to 48 kHz stereo: `Sound.stereo`. Raises MediaError as `Sound` does."""
     yield from Sound(path).stereo()
 
 
@@ -187,7 +187,7 @@ def _mixed(track: Iterable[Part]) -> Iterator[tuple[int, FloatArray]]:
 
 
 def _resampled(track: Iterable[tuple[int, FloatArray]], form: str, layout: str, wanted: int) -> Iterator[av.AudioFrame]:
-    """Planes float32 [channels, n] of any rate as frames of the wanted one; a rate that changes begins anew."""
+    """Resample planes float32 [channels, n] of any rate to frames of the wanted rate; restart when the rate changes."""
     resampler, at = AudioResampler(format=form, layout=layout, rate=wanted), 0
     for rate, planes in track:
         if rate != at:
@@ -212,17 +212,17 @@ def _chunks(pieces: Iterable[NDArray[Sample]], rate: int) -> Generator[NDArray[S
 
 
 def _announced(container: av.container.InputContainer, index: int) -> float | None:
-    """Seconds of a sound track, as far as the file says."""
+    """Return the length of an audio track in seconds as stated by the file, or None."""
     stream = container.streams.audio[index]
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    if tag := _DURATION.match(stream.metadata.get("DURATION", "")):  # Matroska's, written after recording
+    if tag := _DURATION.match(stream.metadata.get("DURATION", "")):  # Matroska's tag, written after recording
         return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
     return container.duration / av.time_base if container.duration else None
 
 
 def _knows_its_length(file: Path, container: av.container.InputContainer, index: int) -> bool:
-    """Whether `_announced` was written down for this track, and is not an estimate from the bit rate."""
+    """Return whether `_announced` is stated in the file for this track, and not an estimate from the bit rate."""
     stream = container.streams.audio[index]
     if container.format.name == "mp3":
         with file.open("rb") as content:
@@ -234,7 +234,7 @@ def _knows_its_length(file: Path, container: av.container.InputContainer, index:
 
 
 def _ends_whole(ogg: Path) -> bool:
-    """Whether an Ogg file's last page says that it is the last (RFC 3533, section 6)."""
+    """Return whether an Ogg file's last page has the end-of-stream flag (RFC 3533, section 6)."""
     with ogg.open("rb") as content:
         content.seek(max(0, ogg.stat().st_size - OGG_TAIL))
         tail = content.read(OGG_TAIL)

@@ -1,7 +1,7 @@
-"""One sound track of a file, decoded onto its own timeline: gaps become silence and are reported.
+"""Decoding of one audio track on its timeline: gaps become silence and are reported.
 
-Streams change their rate or channels on the way, have damaged bytes in them, break off, and leave out pauses. Nothing
-of that ends the sound early without a word.
+Streams may change their rate or channels, contain damaged bytes, be cut off, or leave out pauses. None of these ends
+the audio early without a report.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from engines.errors import first_line
 from streamer.audio.format import CHANNELS
 from streamer.core.frames import FloatArray
 
-# Whatever PyAV raises for a file: FFmpeg's errors, and its own where a file is stranger than it expects.
+# All errors that PyAV raises for a file: FFmpeg's errors, and its own for unexpected content.
 PYAV_ERRORS = (av.error.FFmpegError, OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError)
 RATES = range(1_000, 768_001)  # Hz
-SMALLEST_GAP_S = 0.015  # below, time stamps are rounded (a millisecond in Matroska); a packet is 20 ms
-LARGEST_GAP_S = 600.0  # beyond, time stamps are wrong
-ABSURD = 8.0  # of full scale: a decoder's guess at damaged bytes
-DEMUX_ERRORS = 8  # in a row, after which nothing more is expected
+SMALLEST_GAP_S = 0.015  # smaller gaps are rounding of time stamps (a millisecond in Matroska); a packet is 20 ms
+LARGEST_GAP_S = 600.0  # larger gaps are wrong time stamps
+ABSURD = 8.0  # of full scale: louder samples come from damaged bytes
+DEMUX_ERRORS = 8  # consecutive errors after which reading stops
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Sound at a track's own rate of the moment: float32 [n, 2]."""
+    """Piece of audio at the track's current rate: float32 [n, 2]."""
 
     rate: int
     samples: FloatArray
@@ -37,18 +37,18 @@ class Part:
 
 @dataclass
 class Course:
-    """What decoding came upon. Seconds of the track's time line, silence included."""
+    """Progress and defects of decoding. Times are in seconds of the track's timeline, inserted silence included."""
 
     seconds: float = 0.0
-    sounding: bool = False  # a frame was decoded
-    damaged: list[float] = field(default_factory=list)  # where a packet could not be decoded, or was not whole
-    gaps: list[tuple[float, float]] = field(default_factory=list)  # (where, how long): silence that was put in
-    reason: str = ""  # FFmpeg's, of the first damage
+    sounding: bool = False  # whether any frame was decoded
+    damaged: list[float] = field(default_factory=list)  # positions of packets that were damaged or incomplete
+    gaps: list[tuple[float, float]] = field(default_factory=list)  # (position, length) of inserted silence
+    reason: str = ""  # FFmpeg's message for the first damage
     peak: float = 0.0
 
 
 def parts(container: av.container.InputContainer, index: int, course: Course) -> Iterator[Part]:
-    """Decode sound track `index` (0 is the first) to its end. `course` is filled in on the way; raises nothing."""
+    """Decode audio track `index` (from 0) to its end and record progress in `course`. Raises nothing."""
     stream = container.streams.audio[index]
     timeline = _Timeline(container, course)
     stereo = _Stereo()
@@ -85,7 +85,7 @@ def parts(container: av.container.InputContainer, index: int, course: Course) ->
 def _packets(
     container: av.container.InputContainer, stream: av.AudioStream, course: Course
 ) -> Iterator[av.Packet[av.AudioStream]]:
-    """All that can be read. After an error the reader tries on: what follows may be whole."""
+    """Yield all readable packets. After an error, reading continues: later packets may be intact."""
     errors = 0
     while errors < DEMUX_ERRORS:
         try:
@@ -104,22 +104,22 @@ def _note(course: Course, error: Exception) -> None:
 
 
 class _Timeline:
-    """Finds what the time stamps leave out, frame after frame, so that a clock that is off does not add up."""
+    """Finder of gaps in the time stamps, frame by frame, so that clock drift does not accumulate."""
 
     def __init__(self, container: av.container.InputContainer, course: Course) -> None:
-        start = container.start_time  # of the first track that begins, which need not be this one
+        start = container.start_time  # start of the earliest track, which need not be this one
         self._end: Fraction | None = None if start is None else Fraction(start, av.time_base)
         self._course = course
 
     def before(self, frame: av.AudioFrame) -> Iterator[Part]:
-        """The silence that belongs before a frame."""
+        """Yield the silence missing before a frame."""
         told = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
         expected = told if self._end is None else self._end
         moment = expected if told is None else told
         self._end = None if moment is None else moment + Fraction(frame.samples, frame.sample_rate)
         gap = 0.0 if moment is None or expected is None else float(moment - expected)
         if not SMALLEST_GAP_S < gap <= LARGEST_GAP_S:
-            return  # time stamps that run back or leap: two recordings, one after the other
+            return  # time stamps that run back or jump: two recordings in succession
         self._course.gaps.append((self._course.seconds, gap))
         missing = round(gap * frame.sample_rate)
         self._course.seconds += missing / frame.sample_rate
@@ -130,19 +130,19 @@ class _Timeline:
 
 
 class _Stereo:
-    """Frames of any format as stereo at their own rate. One channel counts as both, more are mixed as FFmpeg does."""
+    """Converter of frames to stereo at their own rate. Mono is duplicated; more channels are mixed by FFmpeg."""
 
     def __init__(self) -> None:
         self._kind: tuple[str, str, int] | None = None
         self._resampler: AudioResampler | None = None
 
     def of(self, frame: av.AudioFrame) -> FloatArray:
-        """float32 [n, 2] in -1..1. Raises one of PYAV_ERRORS."""
+        """Return float32 [n, 2] in -1..1. Raises one of PYAV_ERRORS."""
         kind = frame.format.name, frame.layout.name, frame.sample_rate
         if self._resampler is None or kind != self._kind:
             layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
             self._kind, self._resampler = kind, AudioResampler(format="fltp", layout=layout, rate=frame.sample_rate)
-        frame.pts = None  # the resampler would turn gaps in them into silence
+        frame.pts = None  # the resampler would fill gaps in the time stamps with silence
         converted = [np.asarray(part.to_ndarray(), np.float32) for part in self._resampler.resample(frame)]
         planes = np.concatenate([np.zeros((CHANNELS, 0), np.float32), *(_both(plane) for plane in converted)], axis=1)
         samples: FloatArray = np.nan_to_num(planes.T, posinf=1.0, neginf=-1.0)

@@ -1,7 +1,7 @@
-"""Whether somebody speaks, heard in pieces of 32 ms.
+"""Voice activity detection in chunks of 32 ms.
 
-A neural detector (engines.voice_activity) tells how likely each piece is voice; the rest is hysteresis: a voice begins
-when several pieces in a row are likely, and ends after a silence that is longer than pauses within a sentence.
+A neural detector (engines.voice_activity) gives each chunk's probability of voice; the rest is hysteresis: speech
+begins after several likely chunks in a row, and ends after a silence longer than a pause within a sentence.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from streamer.core.frames import FloatArray
 from streamer.core.rates import SAMPLE_RATE
 
 CHUNK_MS = 1000 * CHUNK // SAMPLE_RATE
-LIKELY, UNLIKELY = 0.5, 0.35  # a piece is voice; is not, where a voice is heard (the authors' thresholds)
+LIKELY, UNLIKELY = 0.5, 0.35  # thresholds of voice, and of silence during speech (the authors' values)
 BEGIN_CHUNKS = 3  # 96 ms
 END_CHUNKS = 576 // CHUNK_MS
-PAUSE_CHUNKS = 224 // CHUNK_MS  # between phrases; breaths and stops are shorter
+PAUSE_CHUNKS = 224 // CHUNK_MS  # pause between phrases; breaths and stop consonants are shorter
 
 Probability = Callable[[FloatArray], float]
 
 
 class NeuralDetector:
-    """How likely 512 samples at SAMPLE_RATE, float32 in -1..1, are voice, after those before."""
+    """Stateful detector: the probability of voice in the next 512 samples at SAMPLE_RATE, float32 in -1..1."""
 
     def __init__(self) -> None:
         """Raises EngineError."""
@@ -35,7 +35,7 @@ class NeuralDetector:
         self._context: FloatArray = np.zeros(CONTEXT, np.float32)
 
     def __call__(self, samples: FloatArray) -> float:
-        """Return 0..1 for the next samples, float32 [512]."""
+        """Return the probability, 0..1, for the next samples, float32 [512]."""
         heard = np.concatenate([self._context, samples])
         found = self._model.infer({"input": heard[None], "state": self._state})
         self._state, self._context = found["stateN"], samples[-CONTEXT:]
@@ -48,16 +48,16 @@ def _shared_model() -> Engine:
 
 
 class VoiceActivity:
-    """`speaking`: whether somebody does. `pausing`: whether they are between two phrases."""
+    """Voice activity of a stream. speaking: whether there is speech; pausing: whether it pauses between two phrases."""
 
     def __init__(self, probability: Probability) -> None:
         self.speaking = self.pausing = False
         self._probability = probability
         self._waiting: FloatArray = np.zeros(0, np.float32)
-        self._likely = self._unlikely = 0  # pieces in a row
+        self._likely = self._unlikely = 0  # consecutive chunks
 
     def push(self, samples: FloatArray) -> None:
-        """Hear float32 [n] at SAMPLE_RATE, any n."""
+        """Process float32 [n] at SAMPLE_RATE, any n."""
         waiting = np.concatenate([self._waiting, samples])
         while len(waiting) >= CHUNK:
             self._judge(self._probability(waiting[:CHUNK]))

@@ -1,1 +1,1 @@
-"""An avatar that exists: its bundle, gallery, background and condition maps."""
+"""Existing avatars: bundles, gallery, backgrounds and condition maps."""

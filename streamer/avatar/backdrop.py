@@ -1,9 +1,9 @@
-"""Another background behind an avatar's pictures, by the matte made once of its portrait.
+"""Replace the background of an avatar's pictures, using the matte computed once from its portrait.
 
-The matte follows the head, roughly, by its keypoints; what is then decided pixel by pixel is only a band about the
-outline, and there the picture itself tells: the portrait's background does not move, so that a pixel is a mixture of
-that background and of the person's colour nearby, in a share that can be solved for. The same share gives the person's
-colour without the old background in it, or its light would shine about the hair.
+The matte roughly follows the head by its keypoints. Only in a band around the outline is alpha then computed per pixel,
+from the picture itself: the portrait's background does not move, so a pixel is a mixture of that background and of the
+person's colour nearby, and the share of each can be solved for. The same share gives the person's colour without the
+old background, which would otherwise shine around the hair.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.pictures import scaled
 
 BLUR_RADIUS = 0.035  # of the picture's side
-BAND = 5 / 256  # of the side: how far from the outline, within and without, pixels are decided anew
-FULLY = 0.08  # share of the matte about a pixel from which, on either side, it is; a hard band would flicker
+BAND = 5 / 256  # of the side: distance from the outline, inside and outside, in which alpha is computed per pixel
+FULLY = 0.08  # distance of the local matte mean from 0 or 1 for full weight in the band; a hard edge would flicker
 HOLE = 2 / 256  # of the side: half a hole's size
-WELL_WITHIN = (0.85, 0.95)  # such shares between which holes come to be closed
+WELL_WITHIN = (0.85, 0.95)  # local means of the matte between which closing holes fades in
 NEARBY = 6 / 256  # of the side: over which the person's colour is averaged
-LEAST_REACH = 3  # pixels that this has at least, where the average is taken of a smaller picture
-TOO_ALIKE, ALIKE = 10.0, 20.0  # of 255: between colours of person and background that tell nothing, and about half
-SEEN = 0.02  # of what is nearby: so much of the person alone must be there to know its colour
-NOBODY, SOMEBODY = 0.08, 0.80  # shares taken for 0 and for 1: hair and skin are not of one colour
-SOLVED = (0.2, 0.6)  # share of the person from which, and from which fully, its colour is solved for
+LEAST_REACH = 3  # smallest averaging radius in pixels: it limits how far the picture is scaled down for this
+TOO_ALIKE, ALIKE = 10.0, 20.0  # of 255: colour distances of person and background for no weight, and for about half
+SEEN = 0.02  # share of certain person pixels nearby from which their colour is trusted
+NOBODY, SOMEBODY = 0.08, 0.80  # solved shares taken as 0 and 1: hair and skin are not of one colour
+SOLVED = (0.2, 0.6)  # shares of the person at which solving for its colour starts, and applies fully
 LEAST_SHARE = 0.15
-PLATE = 256  # pixels a side at which the background behind the person is made up
+PLATE = 256  # side in pixels at which the background behind the person is filled in
 
 
 @dataclass(frozen=True, eq=False)
 class _Band:
-    """The pixels about the outline: their places, counted through the picture, their shares and person's colours.
+    """The pixels around the outline: their flat indices in the picture, the person's shares and colours.
 
-    within: how much each is well inside the person by the matte, 0..1.
+    within: how far each is inside the person by the matte, 0..1.
     """
 
     places: NDArray[np.intp]
@@ -55,9 +55,10 @@ class Backdrop:
     def __init__(
         self, portrait: ByteArray, matte: FloatArray, background: str, motion: MatteMotion | None = None
     ) -> None:
-        """portrait: uint8 [S, S, 3]; matte: float32 [S, S], 1 where the person is; background: of `background.read`.
+        """Prepare the background.
 
-        motion: how the matte moves; without it, pictures must be as the portrait.
+        portrait: uint8 [S, S, 3]; matte: float32 [S, S], 1 on the person; background: from `background.read`;
+        motion: moves the matte with the head; without it, the head must be as in the portrait.
         """
         self._matte = matte
         self._motion = motion
@@ -74,12 +75,12 @@ class Backdrop:
 
     @classmethod
     def of(cls, avatar: Avatar, background: str, size: int) -> Backdrop:
-        """For the pictures of an avatar, `size` pixels a side. Raises BundleError when its matte is damaged."""
+        """Make the backdrop for pictures of `size` pixels a side. Raises BundleError: the matte is damaged."""
         motion = MatteMotion(avatar.constants, size)
         return cls(scaled(avatar.photo, size), matte_of(avatar, size), background, motion)
 
     def put(self, rgb: ByteArray, keypoints: FloatArray | None = None) -> ByteArray:
-        """uint8 [S, S, 3] on the background; [S, S, 4] with straight alpha where that is transparent.
+        """Return the picture on the background, uint8 [S, S, 3]; [S, S, 4] with straight alpha if it is transparent.
 
         keypoints: of the frame, [K, 3]; None for the portrait itself.
         """
@@ -98,14 +99,14 @@ class Backdrop:
         share = matte.copy()
         flat = share.reshape(-1)
         flat[band.places] = band.shares
-        if band.within.any():  # inside a person there are no holes, however like the background a highlight is
+        if band.within.any():  # a person has no holes, even where a highlight looks like the background
             closed = cv2.morphologyEx(share, cv2.MORPH_CLOSE, self._disc, borderType=cv2.BORDER_REPLICATE).reshape(-1)
             flat[band.places] += (closed[band.places] - band.shares) * band.within
         return share
 
     def _band(self, rgb: ByteArray, matte: FloatArray) -> _Band:
         about = cv2.blur(matte, (self._width, self._width))
-        # Where the head was or came counts, too: it may have gone less far.
+        # The places that the head left or entered count, too: it may have moved less than estimated.
         doubt = np.maximum(np.minimum(about, 1 - about) / FULLY, np.abs(matte - self._matte))
         places = np.flatnonzero(doubt > 0.02)
         known = matte.reshape(-1).take(places)
@@ -129,9 +130,9 @@ class Backdrop:
         return _Band(places, np.asarray(within, np.float32), np.asarray(shares, np.float32), colours)
 
     def _nearby(self, rgb: ByteArray, matte: FloatArray, places: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
-        """The person's colour about each place, [n, 3], from where there is only the person; how sure it is, [n].
+        """Return the person's colour near each place, [n, 3], from pixels of the person only, and its confidence, [n].
 
-        As small as its softness allows, for speed.
+        For speed, it works on a picture as small as the blur allows.
         """
         size = rgb.shape[0]
         reduced = max(2, int(NEARBY * size / LEAST_REACH))
@@ -148,7 +149,7 @@ class Backdrop:
 def clean_plate(portrait: ByteArray, matte: FloatArray) -> FloatArray:
     """Return the portrait's background, [S, S, 3] in 0..255, with the person filled in from nearby pixels."""
     side = portrait.shape[0]
-    if side > PLATE:  # what is made up is soft: it is made small, and only what is seen keeps its detail
+    if side > PLATE:  # the filled part is smooth, so it is computed small; visible background keeps its detail
         small = cv2.resize(matte, (PLATE, PLATE), interpolation=cv2.INTER_AREA)
         made = cv2.resize(clean_plate(scaled(portrait, PLATE), np.asarray(small, np.float32)), (side, side))
         seen = (1 - cv2.dilate(matte, np.ones((5, 5))) / 0.02).clip(0, 1)

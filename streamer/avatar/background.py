@@ -1,4 +1,4 @@
-"""The background option: a colour, the portrait's own blurred, or none at all; its text, and who can show it."""
+"""The background option: parsing and checks. It is a colour, the blurred portrait background, transparent, or none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COLOUR = re.compile(r"#?([0-9a-f]{6})", re.ASCII)
 
 
 def read(text: str) -> str | None:
-    """A background as it is handed on: `#rrggbb`, BLUR or TRANSPARENT; NONE is None, the portrait's own.
+    """Parse a background into `#rrggbb`, BLUR or TRANSPARENT; NONE becomes None, the portrait's own background.
 
     Raises:
         ValueError: another value; the message lists the expected ones.
@@ -29,16 +29,16 @@ def read(text: str) -> str | None:
 
 
 def check(background: str | None) -> None:
-    """Whether it is one, where it comes from Python. Raises ConfigError."""
+    """Check a background passed from Python. Raises ConfigError."""
     try:
-        if background is not None and read(background) is None:  # None itself is said so
+        if background is not None and read(background) is None:  # from Python, NONE is passed as None, not as text
             raise ValueError(EXPECTED)
     except ValueError as error:
         raise ConfigError(f"background {background!r}, expected {error}") from None
 
 
 def changed(before: str | None, text: str | None) -> str | None:
-    """The background that takes the place of another while pictures are sent. Raises ConfigError."""
+    """Parse a new background for a running session. Raises ConfigError."""
     try:
         found = None if text is None else read(text)
     except ValueError as error:
@@ -49,13 +49,13 @@ def changed(before: str | None, text: str | None) -> str | None:
 
 
 def colour_of(background: str) -> tuple[int, int, int]:
-    """RGB of a background that is a colour, each 0 to 255."""
+    """Return the RGB values, each 0 to 255, of a background that is a colour."""
     red, green, blue = bytes.fromhex(background.removeprefix("#"))
     return red, green, blue
 
 
 def refuse_transparent(background: str | None, where: str) -> None:
-    """For what has no transparency: `where` is its name, at the start of a sentence. Raises ConfigError."""
+    """Refuse a transparent background for an output without alpha, named `where`. Raises ConfigError."""
     if background == TRANSPARENT:
         raise ConfigError(
             f"{where} carries no transparency; the page /obs, the page of `avatar mic` and files that end in .webm do, "

@@ -13,7 +13,7 @@ from streamer.core.frames import ByteArray
 from streamer.core.pictures import has_alpha
 
 HEIGHT = 1 / 20  # of the picture's shorter side
-LEAST = 14  # pixels, below which nobody can read it
+LEAST = 14  # pixels; a smaller badge is not readable
 PAPER, INK = (24, 24, 24), (255, 255, 255)
 
 
@@ -21,10 +21,10 @@ class Badge:
     """The badge for pictures of one size."""
 
     def __init__(self, size: tuple[int, int]) -> None:
-        """size: width and height of the pictures, in pixels."""
+        """Draw the badge for pictures of `size`, width and height in pixels."""
         width, height = size
         sticker = _sticker(max(LEAST, round(min(size) * HEIGHT)))
-        if sticker.shape[1] > width or sticker.shape[0] > height:  # a thumbnail
+        if sticker.shape[1] > width or sticker.shape[0] > height:  # picture smaller than the badge, such as a thumbnail
             scale = min(width / sticker.shape[1], height / sticker.shape[0])
             sides = max(1, int(sticker.shape[1] * scale)), max(1, int(sticker.shape[0] * scale))
             sticker = np.asarray(cv2.resize(sticker, sides, interpolation=cv2.INTER_AREA), np.uint8)

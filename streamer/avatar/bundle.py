@@ -1,15 +1,18 @@
-"""Avatars: a folder with a portrait and its face model, and the values computed from it once.
+"""Avatars: loading a bundle, a folder with a portrait and its face model, and the constants computed from it.
 
-A bundle is `avatar.json` (format, name, title, family, description, licence, and how the portrait was cut out:
-mode), `portrait.png` or `portrait.webp` (RGB, a square of the family's size or, where frames may be larger, up to
-LARGEST_PHOTO),
-`matte.png` (grey, of the family's size, how much of each pixel is the person; made anew where it is missing) and
-`arrays.npz` (the constants of the stages, by the manifest's names; `landmarks` [478, 2], where the face mesh lies in
-the portrait, in -1..1: without them lids are painted, not moved; `manner` [4], how its person moves, see
-`avatar.manner`; `resting` [U]: face units that the portrait's mouth has at rest, see `avatar.mouth_fit`; for a family
-with a face model, `reference` [1, R]: the portrait's own coefficients, in the manifest's order, and the values beyond
-them that its motion stage takes).
-Bundles lie in the family's `avatars/` and, the user's own, in AVATAR_HOME's.
+A bundle has these files:
+
+- `avatar.json`: format, name, title, family, description, licence, and mode, which is how the portrait was cut out.
+- `portrait.png` or `portrait.webp`: RGB, a square of the family's size; if frames may be larger, up to LARGEST_PHOTO.
+- `matte.png`: grey, of the family's size, the person's share of each pixel; computed if it is missing.
+- `arrays.npz`: the constants of the stages, by the manifest's names, and
+  `landmarks` [478, 2]: the face mesh in the portrait, in -1..1; without them lids are painted, not moved;
+  `manner` [4]: how the person moves, see `avatar.manner`;
+  `resting` [U]: face units of the portrait's mouth at rest, see `avatar.mouth_fit`;
+  `reference` [1, R], for a family with a face model: the portrait's coefficients, in the manifest's order, followed by
+  the further values that its motion stage takes.
+
+Bundles are in the family's `avatars/` and, for the user's own, in `avatars/` of AVATAR_HOME.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from streamer.core.errors import BundleError
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.pictures import scaled
 
-# What changes from frame to frame, or with a session's options; all other inputs of these stages are the avatar's.
+# Inputs that change per frame or with a session's options; all other inputs of these stages are the avatar's constants.
 VARYING = {
     "expression": {"mel", "blink"},
     "pose": {"mel", "noise", "style", "past"},
@@ -42,8 +45,8 @@ VARYING = {
     "render": {"driving_keypoints", "driving_conditions"},
     "paint": {"window", "conditions", "flow", "context", "refined"},
 }
-PREPARING = frozenset({"coefficients"})  # stages that only the making of an avatar needs
-LARGEST_PHOTO = 1024  # pixels a side that a bundle keeps of a photo
+PREPARING = frozenset({"coefficients"})  # stages needed only to make an avatar
+LARGEST_PHOTO = 1024  # pixels a side of a photo in a bundle
 MESH_POINTS = 478  # of MediaPipe's face mesh with irises
 
 
@@ -51,8 +54,8 @@ MESH_POINTS = 478  # of MediaPipe's face mesh with irises
 class Avatar:
     """A face ready to be driven.
 
-    constants: every value that does not change between frames, by name; its `portrait` has the family's size.
-    photo: the portrait as the bundle has it, uint8 [P, P, 3] RGB, P at least the family's size.
+    constants: all values that do not change between frames, by name; `portrait` has the family's size.
+    photo: the portrait as stored in the bundle, uint8 [P, P, 3] RGB, P at least the family's size.
     """
 
     info: AvatarInfo
@@ -61,7 +64,7 @@ class Avatar:
 
     @property
     def name(self) -> str:
-        """The name it is asked for by."""
+        """The avatar's name."""
         return self.info.name
 
     @classmethod
@@ -69,22 +72,22 @@ class Avatar:
         """Read the bundle `name` (None: the family's default) and compute its appearance.
 
         Raises:
-            BundleError: no such avatar (the message lists those there are), or a damaged one.
+            BundleError: the avatar does not exist (the message lists the known ones) or is damaged.
         """
         manifest = engines.manifest
         return cls.open(engines, find_avatar(manifest, default_name(manifest) if name is None else name))
 
     @classmethod
     def open(cls, engines: Engines, info: AvatarInfo) -> Avatar:
-        """Read a bundle, wherever it lies, and compute its appearance. Raises BundleError when it is damaged."""
+        """Read a bundle from its info's folder, and compute its appearance. Raises BundleError when it is damaged."""
         manifest = engines.manifest
         photo = _read_photo(portrait_file(info.folder), manifest)
         avatar = cls(info, _read_constants(info.folder, manifest, photo), photo)
         try:
-            engines["appearance"].activate()  # it may have been released since the last avatar
+            engines["appearance"].activate()  # it may have been released after the last avatar
             appearance = engines["appearance"].infer(avatar.constants_of(manifest.stage("appearance")))
             avatar = cls(info, {**avatar.constants, **appearance}, photo)
-            for stage in ("expression", "pose", avatar.motion_stage, "render", "paint"):  # now, not in the first frame
+            for stage in ("expression", "pose", avatar.motion_stage, "render", "paint"):  # not in the first frame
                 if stage in manifest.stages and manifest.stage(stage).graphs:
                     avatar._check(engines[stage], len(manifest.coefficients))
         except EngineError as error:
@@ -93,21 +96,21 @@ class Avatar:
 
     @property
     def manner(self) -> Manner:
-        """How its person moves, of what the bundle says of it."""
+        """How the person moves, from the bundle."""
         return Manner.of(self.constants)
 
     @property
     def motion_stage(self) -> str:
-        """Name of its motion stage: a face model has another one for pictures of a whole scene."""
+        """Name of the motion stage: a face model has a separate one for whole photos."""
         return "motion_full" if self.info.mode in WHOLE_MODES and "reference" in self.constants else "motion"
 
     def rest_pose(self, size: int) -> FloatArray:
-        """The portrait's own pose, float32 [size]; zeros for a family that counts from the portrait."""
+        """Return the portrait's pose, float32 [size]; zeros for a family whose poses are relative to the portrait."""
         reference = self.constants.get("reference_pose")
         return np.zeros(size, np.float32) if reference is None else reference[0]
 
     def _check(self, engine: Engine, coefficients: int) -> None:
-        """Whether the stage has all it needs. Raises EngineError."""
+        """Check that the stage has all its inputs, and bind them. Raises EngineError."""
         spec = engine.spec
         if missing := spec.inputs.keys() - self.constants.keys() - VARYING[spec.name]:
             raise EngineError(f"stage {spec.name} needs {', '.join(sorted(missing))}")
@@ -119,12 +122,12 @@ class Avatar:
                 raise EngineError(f"stage {spec.name} takes {rows} coefficients, there are {coefficients} to {found}")
 
     def constants_of(self, spec: StageSpec) -> dict[str, FloatArray]:
-        """The constants that a stage takes."""
+        """Return the constants that a stage takes."""
         return {name: self.constants[name] for name in spec.inputs if name in self.constants}
 
 
 def open_rasterizer(render: StageSpec) -> ConditionRasterizer | None:
-    """What draws the render stage's condition maps, where it takes any; their size is the stage's."""
+    """Make the rasterizer of the render stage's condition maps, at the stage's size; None if it takes none."""
     if render.conditions is None:
         return None
     size = render.inputs["driving_conditions"].shape[-1]
@@ -132,7 +135,7 @@ def open_rasterizer(render: StageSpec) -> ConditionRasterizer | None:
 
 
 def _read_constants(folder: Path, manifest: Manifest, photo: ByteArray) -> dict[str, FloatArray]:
-    """What the bundle's files give, and the condition maps of the portrait itself."""
+    """Read the constants from the bundle's files, and add the portrait's condition maps."""
     path = folder / ARRAYS
     constants = read_arrays(path)
     constants["portrait"] = _planes(scaled(photo, manifest.size))
@@ -157,7 +160,7 @@ def _read_constants(folder: Path, manifest: Manifest, photo: ByteArray) -> dict[
 
 
 def _split(path: Path, reference: FloatArray, manifest: Manifest) -> dict[str, FloatArray]:
-    """The parts of the portrait's own coefficients that stages take by name."""
+    """Split the portrait's coefficients into the parts that stages take by name."""
     expression, total = len(manifest.coefficients.expression), len(manifest.coefficients)
     if reference.ndim != 2 or reference.shape[0] != 1 or reference.shape[1] < total:
         raise BundleError(f"{path}: reference is {list(reference.shape)}, expected [1, {total}] or more")
@@ -169,7 +172,7 @@ def _split(path: Path, reference: FloatArray, manifest: Manifest) -> dict[str, F
 
 
 def _read_photo(path: Path, manifest: Manifest) -> ByteArray:
-    """The bundle's portrait, uint8 [P, P, 3] RGB."""
+    """Read the bundle's portrait, uint8 [P, P, 3] RGB."""
     picture = read_picture(path)
     height, width = picture.shape[:2]
     least, most = manifest.size, largest_photo(manifest)
@@ -180,10 +183,10 @@ def _read_photo(path: Path, manifest: Manifest) -> ByteArray:
 
 
 def largest_photo(manifest: Manifest) -> int:
-    """Pixels a side that a bundle of the family keeps of a photo: more than the family's size only if it is shown."""
+    """Return the largest photo side in a bundle of the family; above the family's size only if frames can be larger."""
     return LARGEST_PHOTO if len(offered_sizes(manifest)) > 1 else manifest.size
 
 
 def _planes(picture: ByteArray) -> FloatArray:
-    """[1, 3, S, S] in 0..1."""
+    """Convert a picture to float planes, [1, 3, S, S] in 0..1."""
     return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / np.float32(255.0)

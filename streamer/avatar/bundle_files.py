@@ -1,8 +1,8 @@
-"""The files of an avatar's bundle beside `avatar.json` (see `catalogue`): written and read here and nowhere else.
+"""Read and write the files of an avatar's bundle, except `avatar.json` (see `catalogue`).
 
-`portrait.png` (or `portrait.webp`: a shipped face, made small), `matte.png` (grey), `whole.png` and `preview.png` are
-pictures; `arrays.npz` has the stages' constants.
-Files are written whole or not at all, and for their user only: a face is private.
+`portrait.png` (or `portrait.webp`, the compact form of shipped faces), `matte.png` (grey), `whole.png` and
+`preview.png` are pictures; `arrays.npz` holds the stages' constants.
+Files are written atomically, and readable by their user only: a face is private.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from streamer.core.frames import ByteArray, FloatArray
 
 PORTRAIT, MATTE, WHOLE, PREVIEW, ARRAYS = "portrait.png", "matte.png", "whole.png", "preview.png", "arrays.npz"
 SHIPPED_PORTRAIT = "portrait.webp"
-MOST_BYTES = 256 << 20  # of arrays
-LARGEST = 1e5  # coordinates are of the order of 1, places in photos thousands of pixels
+MOST_BYTES = 256 << 20  # limit for `arrays.npz`
+LARGEST = 1e5  # coordinates are around 1, positions in photos thousands of pixels
 
 
 def portrait_file(folder: Path) -> Path:
-    """Where a bundle's portrait lies: the PNG, or the WebP of a shipped face where there is no PNG."""
+    """Return the path of a bundle's portrait: the PNG, or the WebP of a shipped face if only that exists."""
     shipped = folder / SHIPPED_PORTRAIT
     return shipped if shipped.is_file() and not (folder / PORTRAIT).is_file() else folder / PORTRAIT
 
@@ -35,12 +35,12 @@ def write_picture(path: Path, picture: ByteArray) -> None:
 
 
 def read_picture(path: Path) -> ByteArray:
-    """An RGB picture, uint8 [H, W, 3]. Raises BundleError when it is missing or damaged."""
+    """Read an RGB picture, uint8 [H, W, 3]. Raises BundleError when it is missing or damaged."""
     return _picture(path, pictures.decode(read_bytes(path)))
 
 
 def read_grey(path: Path) -> ByteArray:
-    """A grey picture, uint8 [H, W]. Raises BundleError when it is missing or damaged."""
+    """Read a grey picture, uint8 [H, W]. Raises BundleError when it is missing or damaged."""
     return _picture(path, pictures.decode_grey(read_bytes(path)))
 
 
@@ -51,7 +51,7 @@ def write_arrays(path: Path, arrays: Mapping[str, FloatArray]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, FloatArray]:
-    """The stages' constants, float32, by name. Raises BundleError when the file is missing, damaged or too large."""
+    """Read the stages' constants, float32, by name. Raises BundleError: the file is missing, damaged or too large."""
     if not path.is_file():
         raise BundleError(f"{path}: missing")
     try:
@@ -59,13 +59,13 @@ def read_arrays(path: Path) -> dict[str, FloatArray]:
     except (MediaError, ValueError) as error:
         raise BundleError(str(error) if isinstance(error, MediaError) else f"{path}: holds text ({error})") from None
     for name, values in found.items():
-        if not (np.abs(values) <= LARGEST).all():  # neither is NaN
+        if not (np.abs(values) <= LARGEST).all():  # also false for NaN
             raise BundleError(f"{path}: {name} holds values that are no numbers, or beyond {LARGEST:g}")
     return found
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's contents. Raises BundleError when it cannot be read."""
+    """Return a file's contents. Raises BundleError when it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

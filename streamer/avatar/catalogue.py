@@ -1,4 +1,4 @@
-"""Catalogue of avatars: where they are, their names and descriptions."""
+"""Catalogue of avatars: their folders, names and descriptions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHOLE_MODES = ("full", "extfull")  # frames can be pasted back into the whole pi
 
 
 def shows_whole(made: str, asked: str | None) -> bool:
-    """Whether pictures are the whole photo, of an avatar that was made in one mode and is asked for in another."""
+    """Return whether pictures show the whole photo, given the mode an avatar was made in and the one asked for."""
     return (asked or made) in WHOLE_MODES
 
 
@@ -36,7 +36,7 @@ _SHOWN_NAMES = 20
 
 @dataclass(frozen=True)
 class AvatarInfo:
-    """What a bundle says of itself. owner: which visitor sent its photo, "" for those of whoever runs the program."""
+    """Metadata of a bundle. owner: the visitor who sent its photo; "" for avatars of the server's operator."""
 
     name: str
     title: str
@@ -48,7 +48,7 @@ class AvatarInfo:
 
 
 class _About(msgspec.Struct):
-    """The form of `avatar.json`."""
+    """Schema of `avatar.json`."""
 
     format: Natural
     title: Text
@@ -56,12 +56,12 @@ class _About(msgspec.Struct):
     description: Text
     licence: Text
     mode: Mode = MODES[0]
-    name: str = ""  # for people; the folder's name is what counts
+    name: str = ""  # for readers of the file; the folder's name is used
     owner: str = ""
 
 
 def list_avatars(manifest: Manifest) -> list[str]:
-    """Names of the family's avatars and of the user's own for it, the default one first."""
+    """Return the names of the family's avatars and of the user's own ones for it, the default first."""
     own = (path.parent.name for path in sorted(home_folder().glob(f"avatars/*/{ABOUT}")))
     mine = [name for name in own if NAME_PATTERN.fullmatch(name) and name not in manifest.avatars]
     theirs = sorted(manifest.avatars, key=lambda name: (name != manifest.default_avatar, name))
@@ -72,7 +72,7 @@ def default_name(manifest: Manifest) -> str:
     """Return the avatar to use when none is named: the family's default, else the user's first.
 
     Raises:
-        BundleError: there is no avatar.
+        BundleError: the family has none, and neither has the user.
     """
     if names := list_avatars(manifest)[:1]:
         return names[0]
@@ -82,10 +82,10 @@ def default_name(manifest: Manifest) -> str:
 
 
 def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
-    """The avatar called `name`: the family's, else the user's own, else the only one with such a title.
+    """Find the avatar called `name`: the family's, else the user's own, else the only one with such a title.
 
     Raises:
-        BundleError: no such avatar, not a possible name, or a damaged bundle.
+        BundleError: the avatar does not exist, the name is not valid, or the bundle is damaged.
     """
     folder = _folder(manifest, name) if NAME_PATTERN.fullmatch(name) else None
     if folder is None:
@@ -93,7 +93,7 @@ def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
         folder = _titled(manifest, known, name)
     if folder is None:
         if not known:
-            default_name(manifest)  # says so
+            default_name(manifest)  # raises the error for it
         more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
         hint = f"; for a photo, say first: avatar prepare {name[:80]}" if is_photo(name) else ""
         raise BundleError(f"no avatar {name[:40]!r}; there are {', '.join(known[:_SHOWN_NAMES])}{more}{hint}")
@@ -101,7 +101,7 @@ def find_avatar(manifest: Manifest, name: str) -> AvatarInfo:
 
 
 def read_info(manifest: Manifest, folder: Path) -> AvatarInfo:
-    """What the bundle in `folder` says of itself. Raises BundleError when it is damaged or another family's."""
+    """Read the metadata of the bundle in `folder`. Raises BundleError when it is damaged or of another family."""
     info, family = _read_info(folder)
     if family != manifest.family:
         raise BundleError(
@@ -111,17 +111,17 @@ def read_info(manifest: Manifest, folder: Path) -> AvatarInfo:
 
 
 def is_photo(text: str) -> bool:
-    """Return whether the text asks for a picture by its path and not for an avatar by its name."""
+    """Return whether the text is the path of a picture and not the name of an avatar."""
     if NAME_PATTERN.fullmatch(text):
         return False
     try:
         return Path(text).suffix != "" or Path(text).is_file()
-    except (OSError, ValueError):  # no possible path: too long, or with a zero in it
+    except (OSError, ValueError):  # not a valid path: too long, or with a null character
         return False
 
 
 def home_folder() -> Path:
-    """Where the user's own data lies: AVATAR_HOME, else the platform's place for it."""
+    """Return the folder of the user's data: AVATAR_HOME, else the platform's data folder."""
     chosen = os.environ.get(HOME_VARIABLE)
     return Path(chosen) if chosen else platformdirs.user_data_path("avatar-streamer", appauthor=False)
 
@@ -141,7 +141,7 @@ def _titled(manifest: Manifest, names: list[str], title: str) -> Path | None:
 
 
 def _belongs(manifest: Manifest, name: str) -> bool:
-    """Whether the user's own bundle is one of this family; a damaged one is left out of listings."""
+    """Return whether the user's bundle is of this family; False for a damaged one, which listings leave out."""
     try:
         find_avatar(manifest, name)
     except BundleError:
@@ -150,7 +150,7 @@ def _belongs(manifest: Manifest, name: str) -> bool:
 
 
 def write_info(info: AvatarInfo, family: str) -> None:
-    """Write a bundle's `avatar.json`, for its user only. Raises OSError."""
+    """Write a bundle's `avatar.json`, readable by its user only. Raises OSError."""
     about = _About(FORMAT, info.title, family, info.description, info.licence, info.mode, info.name, info.owner)
     json_file.write(info.folder / ABOUT, about, private=True)
 

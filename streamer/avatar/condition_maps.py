@@ -1,7 +1,7 @@
-"""Condition maps: lips, lids, irises, teeth and tongue drawn from keypoints: they tell the generator what lies where.
+"""Condition maps: lips, lids, irises, teeth and tongue drawn from keypoints, as spatial input of the generator.
 
-A lip contour alone does not say where the teeth are (the jaw and the lips move apart), so the teeth and the tongue are
-drawn too, clipped to the mouth's opening. Which keypoints form which outline is the family's `topology.npz`.
+A lip contour alone does not fix where the teeth are (jaw and lips move independently), so the teeth and the tongue are
+drawn, too, clipped to the mouth's opening. The family's `topology.npz` defines which keypoints form which outline.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Topology:
-    """Which keypoints (indices into [K, 3]) outline what."""
+    """Keypoints (indices into [K, 3]) of each outline."""
 
     outer_lips: IntArray  # [n]
     inner_lips: IntArray  # [n]
     eyes: IntArray  # [2, n]
     eye_corners: IntArray  # [2, 2]
-    irises: IntArray  # [2] middles
+    irises: IntArray  # [2] centres
     teeth: IntArray  # [2 jaws: upper, lower; teeth; points]
-    tooth_shades: FloatArray  # [2 jaws; teeth] 0..1: how much light reaches each
+    tooth_shades: FloatArray  # [2 jaws; teeth] 0..1: brightness of each
     tongue: IntArray  # [n]; drawn as its convex hull
 
     @cached_property
     def eye_points(self) -> IntArray:
-        """All of the eyes."""
+        """All keypoints of the eyes."""
         return np.unique(np.concatenate([self.eyes.ravel(), self.irises]))
 
     @cached_property
     def mouth_points(self) -> IntArray:
-        """All of the mouth."""
+        """All keypoints of the mouth."""
         return np.unique(np.concatenate([self.outer_lips, self.inner_lips, self.teeth.ravel(), self.tongue]))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]], origin: str) -> Topology:
-        """Build from named arrays; raises AvatarError naming `origin` when one is missing."""
+        """Build from named arrays. Raises AvatarError, which names `origin`, when one is missing."""
         names = list(cls.__dataclass_fields__)
         missing = sorted(set(names) - set(arrays))
         if missing:
@@ -72,15 +72,15 @@ class ConditionRasterizer:
         self.topology = topology if isinstance(topology, Topology) else Topology.load(topology)
         self.size = size
         shades = self.topology.tooth_shades
-        # Back teeth are darker and lie behind: drawn first.
+        # Back teeth are darker and lie behind the others, so they are drawn first.
         self._tooth_order = [np.argsort(jaw, kind="stable") for jaw in shades]
 
     def draw(self, keypoints: FloatArray) -> FloatArray:
-        """Maps [7, size, size] in 0..1 (see CHANNELS) of keypoints [K, 3] (x right, y down, -1..1 over the picture)."""
+        """Draw keypoints [K, 3] (x right, y down, -1..1 over the picture) as CHANNELS [7, size, size] in 0..1."""
         return self.draw_bytes(keypoints).astype(np.float32) * np.float32(1 / 255)
 
     def draw_bytes(self, keypoints: FloatArray) -> NDArray[np.uint8]:
-        """The same maps as bytes 0..255."""
+        """Draw the same maps as bytes 0..255."""
         shape = self.topology
         pixels = (keypoints[:, :2] + 1) * (self.size / 2) - 0.5
         fixed = np.round(np.clip(pixels, -2 * self.size, 3 * self.size) * (1 << SUBPIXEL_BITS)).astype(np.int32)
@@ -93,7 +93,7 @@ class ConditionRasterizer:
             middle = (int(fixed[iris, 0]), int(fixed[iris, 1]))
             cv2.circle(maps[3], middle, int(radius * (1 << SUBPIXEL_BITS)), 255, -1, cv2.LINE_AA, SUBPIXEL_BITS)
         np.minimum(maps[3], maps[2], out=maps[3])
-        # The lids' edge is drawn, too: a shut eye has no opening, but a line of lashes where the lids meet.
+        # Also draw the lids' edge: a shut eye has no opening, but a line of lashes where the lids meet.
         cv2.polylines(maps[2], [*fixed[shape.eyes]], True, 255, 1, cv2.LINE_AA, SUBPIXEL_BITS)
         for channel, teeth, shades, order in zip(
             maps[4:6], shape.teeth, shape.tooth_shades, self._tooth_order, strict=True

@@ -1,4 +1,4 @@
-"""The avatars a server offers: what the picker shows, and the still that a session begins with."""
+"""The avatars that a server offers: entries of the picker, and the still picture that a session starts with."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LARGEST_PNG = 512  # pixels a side: a page shows several
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """One avatar as the page sees it.
+    """One avatar as shown on the page.
 
-    png: its picture's file, of at most LARGEST_PNG pixels a side; still: the portrait as large as frames are unasked,
-    uint8 [S, S, 3] RGB; photo: as the bundle has it, uint8 [P, P, 3]; network: the family's size, which the matte has.
+    png: contents of its picture file, of at most LARGEST_PNG pixels a side; still: the portrait at the default frame
+    size, uint8 [S, S, 3] RGB; photo: as in the bundle, uint8 [P, P, 3]; network: the family's size, also the matte's.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Portrait:
     photo: ByteArray
     network: int
     folder: Path
-    own: bool  # the user's, not the family's
-    owner: str = ""  # which visitor's, where it is one's
-    mode: str = MODES[0]  # in which it was made
+    own: bool  # belongs to the user, not to the family
+    owner: str = ""  # visitor it belongs to, if any
+    mode: str = MODES[0]  # it was made in
     whole: bool = False  # whether the bundle has the whole photo
 
     def shows_whole(self, face: FaceOptions) -> bool:
-        """Whether a session shows the whole photo. Raises ConfigError where it cannot as the options ask."""
+        """Return whether a session shows the whole photo. Raises ConfigError: it cannot as the options ask."""
         if not shows_whole(self.mode, face.mode) or (face.mode is None and not self.whole):
             return False
         if not self.whole:
@@ -54,11 +54,11 @@ class Portrait:
         return True
 
     def whole_still(self) -> ByteArray:
-        """The whole photo as a session shows it, uint8 [H, W, 3]. Raises BundleError when it is damaged."""
+        """Return the whole photo as a session shows it, uint8 [H, W, 3]. Raises BundleError: it is damaged."""
         return limited(read_picture(self.folder / WHOLE), LIVE_PIXELS)
 
     def on(self, background: str | None) -> ByteArray:
-        """The still on a background (see `FaceOptions`); uint8 [S, S, 4] on a transparent one.
+        """Return the still on a background (see `FaceOptions`); uint8 [S, S, 4] on a transparent one.
 
         Raises:
             BundleError: the avatar's matte is damaged.
@@ -69,12 +69,12 @@ class Portrait:
         return Backdrop(self.still, scaled_matte(matte, self.still.shape[0]), background).put(self.still)
 
     def shown(self, background: str | None, size: int) -> ByteArray:
-        """As `on`, at `size` pixels a side. Raises BundleError."""
+        """Return the portrait on a background at `size` pixels a side. Raises BundleError: its matte is damaged."""
         return scaled(self.photo if background is None else self.on(background), size)
 
 
 class Gallery:
-    """Portraits by name, in the order they are shown; read once, so no request ever touches the disk."""
+    """Portraits by name, in display order; read once, so that listing them needs no disk access."""
 
     def __init__(self, portraits: Iterable[Portrait], default: str) -> None:
         self._portraits = {portrait.name: portrait for portrait in portraits}
@@ -82,57 +82,57 @@ class Gallery:
 
     @classmethod
     def load(cls, manifest: Manifest, names: Iterable[str], default: str) -> Gallery:
-        """The portraits of these avatars.
+        """Read the portraits of these avatars.
 
         Raises:
-            BundleError: one of them is not there or has no readable picture.
+            BundleError: one of them does not exist or has no readable picture.
         """
         return cls([read_portrait(manifest, name) for name in names], default)
 
     def only(self, seen: Callable[[Portrait], bool]) -> Gallery:
-        """Those that somebody sees. The default is the first where they do not see the server's."""
+        """Return the gallery of visible portraits; its default is the first if the server's is not visible."""
         portraits = [portrait for portrait in self._portraits.values() if seen(portrait)]
         names = [portrait.name for portrait in portraits]
         return Gallery(portraits, self.default if self.default in names or not names else names[0])
 
     def portraits(self) -> list[Portrait]:
-        """All of them."""
+        """Return all portraits."""
         return list(self._portraits.values())
 
     def owned(self, owner: str) -> int:
-        """How many are of this visitor's photos."""
+        """Count the avatars made from this visitor's photos."""
         return sum(portrait.owner == owner for portrait in self._portraits.values())
 
     def add(self, manifest: Manifest, name: str) -> dict[str, object]:
-        """An avatar that has come to be, or is called something else; as it is listed. Raises BundleError."""
+        """Add a new or renamed avatar; return its listing entry. Raises BundleError."""
         portrait = read_portrait(manifest, name)
         self.take(portrait)
         return self.listed(portrait)
 
     def take(self, portrait: Portrait) -> None:
-        """Show one more, or another in place of one of the same name."""
+        """Add a portrait, or replace the one of the same name."""
         self._portraits[portrait.name] = portrait
 
     def remove(self, name: str) -> None:
-        """An avatar is no more."""
+        """Remove an avatar, if it is there."""
         self._portraits.pop(name, None)
 
     def find(self, name: str | None) -> Portrait:
-        """The portrait called `name`; None is the default. Raises BundleError naming those there are."""
+        """Return the portrait called `name`; None is the default. Raises BundleError, which lists the known names."""
         chosen = self._portraits.get(self.default if name is None else name)
         if chosen is None:
             raise BundleError(f"no avatar {str(name)[:40]!r}; there are {', '.join(self._portraits) or 'none'}")
         return chosen
 
     def listing(self, owns: Callable[[str], bool] = lambda owner: True) -> list[dict[str, object]]:
-        """For GET /avatars: name, title, description, picture (its address), default, own, whole (see FaceOptions).
+        """Return the entries for GET /avatars: name, title, description, picture (URL), default, own, whole.
 
-        owns: whether what belongs to a visitor belongs to who asks.
+        owns: whether the given owner is the visitor who asks.
         """
         return [self.listed(portrait, owns(portrait.owner)) for portrait in self._portraits.values()]
 
     def listed(self, portrait: Portrait, theirs: bool = True) -> dict[str, object]:
-        """One of the listing."""
+        """Return one entry of the listing."""
         return {
             "name": portrait.name,
             "title": portrait.title,
@@ -145,7 +145,7 @@ class Gallery:
 
 
 def read_portrait(manifest: Manifest, name: str) -> Portrait:
-    """One avatar as the page sees it. Raises BundleError when it is not there or has no readable picture."""
+    """Read one avatar's portrait. Raises BundleError: it does not exist or has no readable picture."""
     info = find_avatar(manifest, name)
     path = portrait_file(info.folder)
     png = read_bytes(path)

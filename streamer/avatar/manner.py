@@ -1,7 +1,7 @@
-"""A person's manner, as multiples of the usual one: how far the head goes on each axis, and how often the eyes blink.
+"""A person's manner, as multiples of the usual: the range of the head on each axis, and the rate of blinks.
 
-It is read off a clip of the person (`photo.clip_manner`) and lies in the bundle as `manner`, [4]; bundles without it
-move as everybody does.
+It is measured in a clip of the person (`photo.clip_manner`) and stored in the bundle as `manner`, [4]; bundles without
+it move in the usual manner.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from streamer.core.frames import FloatArray
 
 FIELD = "manner"
-REACH = (0.5, 1.8)  # times the usual: a head that goes further leaves what the networks can draw
+REACH = (0.5, 1.8)  # times the usual: beyond, the networks cannot draw the head
 BLINKS = (0.4, 2.2)
 
 
 @dataclass(frozen=True)
 class Manner:
-    """pitch, yaw, roll: times the usual reach of the head, within REACH; blinks: times the usual number, in BLINKS."""
+    """pitch, yaw, roll: times the usual range of the head, within REACH; blinks: times the usual rate, in BLINKS."""
 
     pitch: float = 1.0
     yaw: float = 1.0
@@ -29,13 +29,13 @@ class Manner:
 
     @classmethod
     def bounded(cls, pitch: float, yaw: float, roll: float, blinks: float) -> Manner:
-        """With values out of bounds moved to them."""
+        """Make a manner with all values clipped to their bounds."""
         pitch, yaw, roll = (float(np.clip(value, *REACH)) for value in (pitch, yaw, roll))
         return cls(pitch, yaw, roll, float(np.clip(blinks, *BLINKS)))
 
     @classmethod
     def of(cls, constants: Mapping[str, FloatArray]) -> Manner:
-        """An avatar's, of its bundle's arrays. Raises ValueError: there is something else in its place."""
+        """Read an avatar's manner from its bundle's arrays. Raises ValueError: the array has a wrong shape."""
         found = constants.get(FIELD)
         if found is None:
             return USUAL
@@ -44,11 +44,11 @@ class Manner:
         return cls.bounded(*(float(value) for value in found))
 
     def arrays(self) -> dict[str, FloatArray]:
-        """As it lies in a bundle."""
+        """Return the arrays to store in a bundle."""
         return {FIELD: np.array(astuple(self), np.float32)}
 
     def reach(self, size: int = 6) -> FloatArray:
-        """Of a pose [size] whose first three are pitch, yaw and roll; translations as usual."""
+        """Return the factors for a pose [size] whose first three values are pitch, yaw and roll; 1 for translations."""
         reach = np.ones(size, np.float32)
         reach[:3] = self.pitch, self.yaw, self.roll
         return reach

@@ -1,4 +1,4 @@
-"""The matte of an avatar's portrait: how much of each pixel is the person. Made once, kept in the bundle."""
+"""The matte of an avatar's portrait: the person's share of each pixel. Computed once, stored in the bundle."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from streamer.vision.matting import cut_out
 
 
 def matte_of(avatar: Avatar, size: int | None = None) -> FloatArray:
-    """As `load_matte`, of a loaded avatar, and at `size` pixels a side."""
+    """Return the matte of a loaded avatar, as `load_matte`, at `size` pixels a side (None: the family's size)."""
     matte = load_matte(avatar.info.folder, portrait_of(avatar))
     return matte if size is None else scaled_matte(matte, size)
 
 
 def scaled_matte(matte: FloatArray, size: int) -> FloatArray:
-    """A matte [S, S] at another size."""
+    """Resize a matte [S, S] to `size`."""
     if matte.shape[0] == size:
         return matte
     return np.asarray(cv2.resize(matte, (size, size), interpolation=cv2.INTER_CUBIC), np.float32).clip(0, 1)
 
 
 def portrait_of(avatar: Avatar) -> ByteArray:
-    """Its portrait at the family's size, uint8 [S, S, 3]."""
+    """Return an avatar's portrait at the family's size, uint8 [S, S, 3]."""
     return to_bytes(avatar.constants["portrait"][0].transpose(1, 2, 0))
 
 
 def load_matte(folder: Path, portrait: ByteArray) -> FloatArray:
-    """The matte [S, S] in 0..1 of the bundle in `folder`, whose portrait is uint8 [S, S, 3].
+    """Read the matte [S, S] in 0..1 of the bundle in `folder`, whose portrait is uint8 [S, S, 3].
 
-    A bundle from before there were mattes gets one now.
+    If the bundle has no matte, it is computed and stored now.
 
     Raises:
         BundleError: it is damaged.
@@ -45,7 +45,7 @@ def load_matte(folder: Path, portrait: ByteArray) -> FloatArray:
     path = folder / MATTE
     if not path.is_file():
         matte = cut_out(portrait)
-        with contextlib.suppress(OSError):  # a folder that cannot be written to: it is made anew each time
+        with contextlib.suppress(OSError):  # read-only folder: the matte is computed again each time
             write_matte(path, matte)
         return matte
     grey = read_grey(path)
@@ -56,5 +56,5 @@ def load_matte(folder: Path, portrait: ByteArray) -> FloatArray:
 
 
 def write_matte(path: Path, matte: FloatArray) -> None:
-    """Write a matte [S, S]; atomically. Raises OSError."""
+    """Write a matte [S, S] atomically. Raises OSError."""
     write_picture(path, np.asarray(matte * 255 + 0.5, np.uint8))

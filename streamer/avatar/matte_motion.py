@@ -1,8 +1,8 @@
-"""An avatar's matte as its head moves: what of the motion of the keypoints the head's outline takes part in.
+"""Move an avatar's matte with its head, by the part of the keypoints' motion that the head's outline shares.
 
-The outline of a head is not a set of points on it: when it turns, others come to lie there. It moves as points would
-that lie some way behind the face, so the affine motion in space of the head's keypoints is taken at that depth. It
-fades towards the shoulders as the keypoints' own rigidity does, or else towards the picture's lower edge.
+The outline of a head is not a fixed set of points: when the head turns, other points form it. It moves like points some
+way behind the face, so the 3-D affine motion of the head's keypoints is evaluated at that depth. The motion fades
+towards the shoulders like the keypoints' rigidity, or, without rigidity, towards the picture's lower edge.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from streamer.core.frames import FloatArray
 
 Picture = cv2.typing.MatLike
 
-GRID = 32  # cells a side in which motion is computed; it is smooth
+GRID = 32  # cells a side of the grid on which the motion, which is smooth, is computed
 HEAD = 0.9  # rigidity from which a point belongs to the head
-OUTLINE_DEPTH = 0.65  # of the neck's, from the eyes' plane: measured on silhouettes of the bundled characters' rig
-NEAR, FAR, LEAST = 0.08, 0.40, 1e-6  # widths over which rigidity is read off the points; the second where none is near
-FADE = (0.35, 1.0)  # height (down, -1..1) from which and until which a head's motion fades where nothing tells
-SMALLER = 4  # times, than the picture: the shift of pixels is smooth
-MOST = 0.25  # of the picture's half side: more is not a head's turn
+OUTLINE_DEPTH = 0.65  # of the neck's depth behind the eyes, measured on silhouettes of the bundled characters' rig
+NEAR, FAR, LEAST = 0.08, 0.40, 1e-6  # widths for interpolating rigidity; FAR counts where no point is near
+FADE = (0.35, 1.0)  # heights (down, -1..1) between which the motion fades without rigidity
+SMALLER = 4  # factor of the low resolution for the pixel shift, which is smooth
+MOST = 0.25  # of the picture's half side: limit of the shift
 
 
 class MatteMotion:
-    """Warps pictures of `size` pixels as the head's outline moves.
+    """Warps mattes of `size` pixels with the motion of the head's outline.
 
-    constants: an avatar's: `source_keypoints`, and, where the family has them, `rigidity` and `pivot`.
+    constants: an avatar's constants: `source_keypoints` and, if the family has them, `rigidity` and `pivot`.
     """
 
     def __init__(self, constants: Mapping[str, FloatArray], size: int) -> None:
@@ -53,26 +53,26 @@ class MatteMotion:
         self._rows, self._columns = np.mgrid[:size, :size].astype(np.float32)
 
     def follow(self, matte: FloatArray, keypoints: FloatArray) -> FloatArray:
-        """The portrait's matte [S, S] as it is in a frame with these driving keypoints [K, 3]."""
+        """Return the portrait's matte [S, S], moved to a frame with these driving keypoints [K, 3]."""
         moved = self._solve @ (keypoints[self._head, :2] - self._rest)
         field = (self._places @ moved).clip(-MOST, MOST) * np.float32(self._size / 2)
         if np.abs(field).max() < 1e-3:
             return matte
         coarse = np.asarray(field.reshape(GRID, GRID, 2), np.float32)
         shift = cv2.resize(coarse, self._small, interpolation=cv2.INTER_LINEAR)
-        # The shift is known where things come from, and wanted where they have gone. It is smooth: small will do.
+        # The shift is known at source pixels but needed at target pixels: warp it by itself, at low resolution.
         moved = self._moved(shift, shift / SMALLER)
         return self._moved(matte, cv2.resize(moved, (self._size, self._size), interpolation=cv2.INTER_LINEAR))
 
     def _moved(self, values: Picture, shift: Picture) -> FloatArray:
-        """Values [S, S, ...] moved by [S, S, 2] pixels; beyond the edge they go on."""
+        """Move values [S, S, ...] by [S, S, 2] pixels; the edge is replicated."""
         side = shift.shape[0]
         x, y = self._columns[:side, :side] - shift[..., 0], self._rows[:side, :side] - shift[..., 1]
         return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _rigidity_at(places: FloatArray, points: FloatArray, rigidity: FloatArray) -> FloatArray:
-    """Of places [n, 2]: that of the points near them."""
+    """Interpolate the rigidity at places [n, 2] from the points near them."""
     square = ((places[:, None] - points[None]) ** 2).sum(-1)
     weight = np.exp(-square / (2 * NEAR**2)) + LEAST * np.exp(-square / (2 * FAR**2))
     return np.asarray((weight @ rigidity) / (weight.sum(1) + 1e-12), np.float32)

@@ -1,8 +1,8 @@
-"""Make every mouth speak alike: how far it opens, where its lip meets the teeth, and what it does at rest meanwhile.
+"""Scale face units to each mouth, so that all mouths speak alike: how far they open, and how lips meet teeth.
 
 Face units are displacements of one rig's lips. On a wide mouth, or on one that smiles in its portrait, the same units
 open the lips by less of the mouth's width, and the lower lip misses the teeth in f and v. So, when a bundle is loaded,
-its units are scaled until two postures of speech have on this face what they are made for: openness, as viewers and
+its units are scaled until two speech postures have their intended effect on this face. Openness, as viewers and
 landmark models see it, is the gap between the lips over the mouth's width.
 """
 
@@ -16,19 +16,19 @@ import numpy as np
 from streamer.avatar.condition_maps import Topology
 from streamer.core.frames import FloatArray
 
-RESTING = "resting"  # in a bundle, [U]: units that the portrait's mouth already has at rest
-YIELDS = "yields"  # [U]: how much of them gives way while the lips are busy
+RESTING = "resting"  # in a bundle, [U]: units of the portrait's mouth at rest
+YIELDS = "yields"  # [U]: how much of RESTING is reduced while the lips are busy
 LESS_AT_WORK = ("mouthSmile", "mouthDimple", "mouthPress", "mouthStretch", "mouthFrown")
-GIVEN_UP = 0.5  # of these
+GIVEN_UP = 0.5  # share of RESTING, for the units in LESS_AT_WORK, that is reduced
 
 UPPER_LIP, LOWER_LIP, CORNERS = 13, 14, (61, 291)  # keypoints, in MediaPipe's numbering
 MIDDLE_TEETH = slice(4, 6)  # of the ten of a jaw
 OPENERS = ("jawOpen", "mouthClose", "mouthLowerDown", "mouthUpperUp")
-# Lips that are open as often as not in speech, and their gap over the mouth's width then.
+# The median posture of the lips in speech, and its gap over the mouth's width.
 OPEN = {"jawOpen": 0.27, "mouthLowerDown": 0.45, "mouthUpperUp": 0.33, "mouthStretch": 0.12}
 OPENNESS = 0.33
 OPENER_GAINS = (0.7, 1.5)
-# An f. The lower lip's edge lies at that of the upper teeth; what brings it there is the lip rolling in.
+# The posture of an f: the lower lip rolls in until its edge meets the edge of the upper teeth.
 TUCKED = {"jawOpen": 0.195, "mouthUpperUp": 0.34, "mouthRollLower": 1.0, "mouthShrugLower": 0.10}
 ROLL = "mouthRollLower"
 ROLL_GAINS = (0.3, 1.7)
@@ -36,16 +36,16 @@ HALVINGS = 12
 
 
 def fit_mouth(constants: Mapping[str, FloatArray], names: Sequence[str], topology: Topology) -> dict[str, FloatArray]:
-    """The bundle's `basis`, its units scaled to this mouth, and YIELDS; nothing for a bundle without face units.
+    """Return the bundle's `basis`, scaled to this mouth, and YIELDS; nothing for a bundle without face units.
 
     Args:
-        constants: of a bundle; `neutral` [K, 3], `basis` [U, K, 3], `distance` [1], and RESTING where it has that.
-        names: of the units, with their sides.
-        topology: which keypoints are teeth.
+        constants: a bundle's constants; `neutral` [K, 3], `basis` [U, K, 3], `distance` [1], and RESTING, if present.
+        names: names of the units, with their sides.
+        topology: gives the keypoints of the teeth.
     """
     neutral, basis = constants.get("neutral"), constants.get("basis")
     if neutral is None or basis is None or basis.shape != (len(names), *neutral.shape) or "distance" not in constants:
-        return {}  # of another form, or damaged: whoever binds it says so
+        return {}  # another format, or damaged: binding it reports the error
     if not {_plain(name) for name in names} >= OPEN.keys() | TUCKED.keys():
         return {}
     resting = constants.get(RESTING)
@@ -65,9 +65,9 @@ def fit_mouth(constants: Mapping[str, FloatArray], names: Sequence[str], topolog
 
 @dataclass(frozen=True, eq=False)
 class _Lips:
-    """The few keypoints that tell how a mouth is: upper and lower lip, corners, edges of the middle upper teeth.
+    """The few keypoints that measure a mouth: upper and lower lip, corners, edges of the middle upper teeth.
 
-    neutral: [n, 3]; basis: [U, n, 3]; distance: the camera's.
+    neutral: [n, 3]; basis: [U, n, 3]; distance: of the camera.
     """
 
     neutral: FloatArray
@@ -80,12 +80,12 @@ class _Lips:
         return cls(neutral[points], basis[:, points], distance)
 
     def openness(self, units: FloatArray) -> float:
-        """Gap between the lips over the mouth's width; below 0 they overlap."""
+        """Return the gap between the lips over the mouth's width; below 0 they overlap."""
         points = self._at(units)
         return float(points[1, 1] - points[0, 1]) / self._width(points)
 
     def past_teeth(self, units: FloatArray) -> float:
-        """How far the lower lip lies below the upper teeth's edge, in widths of the mouth."""
+        """Return how far the lower lip is below the edge of the upper teeth, in widths of the mouth."""
         points = self._at(units)
         return float(points[1, 1] - points[4:, 1].max()) / self._width(points)
 
@@ -99,7 +99,7 @@ class _Lips:
 
 
 def _rows(names: Sequence[str], amounts: Mapping[str, float]) -> FloatArray:
-    """Amounts, named without a side, as values of all units, float32 [U]."""
+    """Return amounts, given by names without a side, as values of all units, float32 [U]."""
     return np.array([amounts.get(_plain(name), 0.0) for name in names], np.float32)
 
 
@@ -108,7 +108,7 @@ def _plain(name: str) -> str:
 
 
 def _gain(rising: Callable[[float], float], wanted: float, limits: tuple[float, float]) -> float:
-    """The gain within limits at which `rising` comes nearest to what is wanted, by bisection."""
+    """Find by bisection the gain within limits at which `rising` is nearest to `wanted`."""
     low, high = limits
     for _ in range(HALVINGS):
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""The user's own avatars: called something else, or removed. Those of a family stay as they are."""
+"""Rename or remove the user's own avatars. Those of a family cannot be changed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ MOST_TITLE = 60  # characters
 
 
 def is_own(info: AvatarInfo) -> bool:
-    """Whether an avatar is the user's own, and so may be altered."""
+    """Return whether an avatar is the user's own, and so may be changed."""
     return info.folder.parent == home_folder() / "avatars"
 
 
 def retitled(manifest: Manifest, name: str, title: str) -> AvatarInfo:
-    """What an avatar would say of itself under another title.
+    """Return an avatar's info with another title; nothing is written.
 
     Raises:
-        ConfigError: an impossible title.
-        BundleError: no such avatar, or not the user's own.
+        ConfigError: the title is not valid.
+        BundleError: the avatar does not exist or is not the user's own.
     """
     title = " ".join(title.split())
     if not (title.isprintable() and 0 < len(title) <= MOST_TITLE):
@@ -33,11 +33,11 @@ def retitled(manifest: Manifest, name: str, title: str) -> AvatarInfo:
 
 
 def rename_avatar(manifest: Manifest, name: str, title: str) -> AvatarInfo:
-    """Give an avatar another title; `--avatar` takes the title as well as the name, which stays.
+    """Give an avatar another title. Its name stays; `--avatar` accepts both.
 
     Raises:
-        ConfigError: an impossible title, or one that another has.
-        BundleError: no such avatar, not the user's own, or it cannot be written.
+        ConfigError: the title is not valid.
+        BundleError: the avatar does not exist, is not the user's own, or cannot be written.
     """
     info = retitled(manifest, name, title)
     try:
@@ -48,15 +48,15 @@ def rename_avatar(manifest: Manifest, name: str, title: str) -> AvatarInfo:
 
 
 def remove_avatar(manifest: Manifest, name: str) -> Path:
-    """Remove an avatar for good; where it was.
+    """Remove an avatar permanently; return its former folder.
 
     Raises:
-        BundleError: no such avatar, not the user's own, or it cannot be removed.
+        BundleError: the avatar does not exist, is not the user's own, or cannot be removed.
     """
     folder = _own(manifest, name).folder
     gone = folder.with_name(f".{folder.name}.{os.getpid()}.removed")
     try:
-        folder.rename(gone)  # at once, or not at all
+        folder.rename(gone)  # atomic
         shutil.rmtree(gone)
     except OSError as error:
         raise BundleError(f"{folder}: cannot be removed ({error.strerror})") from None

@@ -1,6 +1,6 @@
-"""Frames pasted back into the whole photo, under a feathered mask that is computed once.
+"""Paste frames back into the whole photo, under a feathered mask that is computed once.
 
-(The reference solves a Poisson equation for each frame, which takes three times as long as rendering it.)
+(The reference solves a Poisson equation per frame, which takes three times as long as rendering the frame.)
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from streamer.avatar.catalogue import shows_whole
 from streamer.core.errors import BundleError, ConfigError
 from streamer.core.frames import ByteArray, FloatArray
 
-BOX = "paste_box"  # in arrays.npz: left, top, right, bottom in the whole picture's pixels; may reach beyond it
+BOX = "paste_box"  # in arrays.npz: left, top, right, bottom in pixels of the whole picture; may lie outside it
 MOST_SIDE = 1920
-MOST_ENLARGED = 1.5  # times that frames are enlarged; a larger photo is scaled down, or the head would be a blur in it
+MOST_ENLARGED = 1.5  # limit for enlarging frames; a larger photo is scaled down, or its head would look blurred
 FEATHER = 0.10  # of the box's side
 
 
 @dataclass(frozen=True)
 class PasteBox:
-    """Where frames belong in the whole picture; edges may lie outside."""
+    """The place of frames in the whole picture; edges may lie outside it."""
 
     left: int
     top: int
@@ -33,13 +33,14 @@ class PasteBox:
     bottom: int
 
     def array(self) -> FloatArray:
-        """[4], as stored."""
+        """Return the edges as stored, [4]."""
         return np.array([self.left, self.top, self.right, self.bottom], np.float32)
 
 
 def whole_picture(photo: ByteArray, edges: tuple[float, float, float, float], size: int) -> tuple[ByteArray, PasteBox]:
-    """The photo scaled to go with frames of `size` pixels, with even sides (as video codecs want), and the place of
-    the frames in it. `edges` are left, top, right, bottom in the photo.
+    """Return the photo scaled to match frames of `size` pixels, and the place of the frames in it.
+
+    Its sides are even, as video codecs need. `edges` are left, top, right, bottom in the photo.
     """
     left, top, right, bottom = edges
     height, width = photo.shape[:2]
@@ -54,7 +55,7 @@ def whole_picture(photo: ByteArray, edges: tuple[float, float, float, float], si
 
 
 def limited(picture: ByteArray, pixels: int | None) -> ByteArray:
-    """A picture, uint8 [H, W, 3], made smaller where it has more than `pixels`; its sides are even then."""
+    """Return a picture, uint8 [H, W, 3], scaled down, to even sides, if it has more than `pixels`."""
     height, width = picture.shape[:2]
     if pixels is None or height * width <= pixels:
         return picture
@@ -64,20 +65,20 @@ def limited(picture: ByteArray, pixels: int | None) -> ByteArray:
 
 
 def only_the_head(name: str) -> str:
-    """What to say of an avatar that is asked for in mode full and has no whole photo."""
+    """Return the error message for mode full with an avatar that has no whole photo."""
     return f"avatar {name} has only its head; mode full is for one that was made of a photo that shows more"
 
 
 def no_background(name: str) -> str:
-    """What to say of a background behind a whole photo."""
+    """Return the error message for a background behind a whole photo."""
     return f"a background is for pictures of the head; {name} shows the whole photo, of which no outline is known"
 
 
 class PasteBack:
-    """The whole picture of one avatar."""
+    """Pastes frames into the whole picture of one avatar."""
 
     def __init__(self, whole: ByteArray, box: PasteBox) -> None:
-        """Raises ValueError when the box lies outside the picture."""
+        """Compute the mask of the box. Raises ValueError: the box lies outside the picture."""
         height, width = whole.shape[:2]
         rows = slice(max(0, box.top), min(height, box.bottom))
         columns = slice(max(0, box.left), min(width, box.right))
@@ -98,12 +99,12 @@ class PasteBack:
 
     @classmethod
     def of(cls, avatar: Avatar, mode: str | None = None, pixels: int | None = None) -> PasteBack | None:
-        """For an avatar that is shown with its whole picture; None where it is not.
+        """Make the paste-back of an avatar; None if the mode does not show its whole picture.
 
-        mode: of FaceOptions; pixels: that the picture has at most.
+        mode: as in FaceOptions; pixels: largest number of pixels of the picture.
 
         Raises:
-            ConfigError: mode full of an avatar that has only its head.
+            ConfigError: mode full is asked for, but the avatar has only its head.
             BundleError: the picture is damaged.
         """
         if not shows_whole(avatar.info.mode, mode):
@@ -116,7 +117,7 @@ class PasteBack:
 
     @classmethod
     def load(cls, folder: Path, box: FloatArray, pixels: int | None = None) -> PasteBack:
-        """Read a bundle's whole picture, of at most so many pixels. Raises BundleError."""
+        """Read a bundle's whole picture, scaled down to at most `pixels`. Raises BundleError."""
         path = folder / WHOLE
         picture = read_picture(path)
         if box.shape != (4,) or not np.isfinite(box).all() or np.abs(box).max() > 1 << 16:
@@ -131,11 +132,11 @@ class PasteBack:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of what `paste` returns."""
+        """Width and height of the picture that `paste` returns."""
         return self._whole.shape[1], self._whole.shape[0]
 
     def paste(self, frame: ByteArray) -> ByteArray:
-        """The whole picture [H, W, 3] with the frame [S, S, 3] in its place."""
+        """Return the whole picture [H, W, 3] with the frame [S, S, 3] in its place."""
         scaled = cv2.resize(frame, self._size, interpolation=cv2.INTER_CUBIC)
         seen = np.ascontiguousarray(scaled[self._seen])
         picture = self._whole.copy()
@@ -144,7 +145,7 @@ class PasteBack:
 
 
 def _ramp(low: int, high: int, length: int) -> FloatArray:
-    """Weights along one side of the box: from 0 at its ends to 1, except at an end that is the picture's own."""
+    """Return the weights along one side of the box: rising from 0 at its ends to 1, but 1 at a picture edge."""
     line = np.arange(low, high, dtype=np.float32) + np.float32(0.5)
     width = max(1.0, FEATHER * (high - low))
     start = (line - low) / width if low > 0 else np.ones_like(line)

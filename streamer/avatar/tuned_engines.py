@@ -1,7 +1,7 @@
-"""A family's engines, each graph computed in the way that is fastest on this machine.
+"""Open a family's engines, with each graph computed in the way that is fastest on this machine.
 
-It is measured once, which takes some seconds, and kept in AVATAR_HOME; where other programs held the processors then,
-again at the next start. AVATAR_TUNING=off takes the engines as they are announced instead.
+The measurement takes some seconds and is kept in AVATAR_HOME. If other programs kept the processors busy during it, it
+is repeated at the next start. AVATAR_TUNING=off uses the default way of each graph instead.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from streamer.avatar.catalogue import home_folder
 from streamer.core.system.bystanders import Bystanders
 
 TUNING_VARIABLE, OFF = "AVATAR_TUNING", "off"
-FREE = 0.3  # processors that may be missing to those that the engines want
+FREE = 0.3  # processors that may be missing from the engines' threads
 
 logger = logging.getLogger(__name__)
 
 
 def tuning_path() -> Path:
-    """The file that measurements are kept in."""
+    """Return the path of the file with the measurements."""
     return home_folder() / "tuning.json"
 
 
@@ -37,16 +37,16 @@ def open_engines(
     without: Collection[str] = PREPARING,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Engines:
-    """Open and activate a family's stages. tell: gets a line where they have to be measured first.
+    """Open and activate a family's stages. tell: gets a line if they must be measured first.
 
     Raises:
-        EngineError: as `Engines.open`.
+        EngineError: see `Engines.open`.
     """
     return Engines.open(manifest, threads=threads, without=without, ways=ways(manifest, threads, tell))
 
 
 def ways(manifest: Manifest, threads: int, tell: Callable[[str], None] = lambda text: None) -> Mapping[str, Way]:
-    """The way to compute each graph, by its file's name: as it was measured, or is now. Raises EngineError."""
+    """Return the way to compute each graph, by its file's name; measures it if needed. Raises EngineError."""
     if os.environ.get(TUNING_VARIABLE) == OFF or not tuning.can_tune():
         return {}
     known = tuning_file.read(tuning_path(), tuning_file.key_of(manifest, threads))
@@ -62,7 +62,7 @@ def tune(
     progress: Callable[[str], None] = lambda name: None,
     others: Callable[[], Bystanders] = Bystanders,
 ) -> list[TunedGraph]:
-    """Measure, and keep what was found where that can be. Raises EngineError."""
+    """Measure, and store the result if possible. Raises EngineError."""
     beside = others()
     tuned = tuning.measure(manifest, threads, progress)
     taken = beside.cores()
@@ -73,6 +73,6 @@ def tune(
             "until it is measured again, at the next start or by `avatar engines --tune`",
             taken,
         )
-    with contextlib.suppress(OSError):  # measured again the next time
+    with contextlib.suppress(OSError):  # not stored: measured again the next time
         tuning_file.write(tuning_path(), tuning_file.key_of(manifest, threads), manifest, tuned, disturbed=disturbed)
     return tuned

@@ -1,4 +1,4 @@
-"""The arguments of `avatar serve` about who may come in."""
+"""Access arguments of `avatar serve` and `avatar cluster`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from streamer.core.limits import PhotoLimits
 TOKEN_VARIABLE = "AVATAR_TOKEN"
 MOST_TOKEN = 4096  # bytes of a file
 INVITED_S = 86_400.0
-GUEST = "guest"  # whose an invitation is
+GUEST = "guest"  # owner of an invitation token
 
 
 def add_access(parser: argparse.ArgumentParser) -> None:
-    """`--token` to `--access-log`."""
+    """Add `--token` to `--access-log`."""
     group = parser.add_argument_group("who may come in")
     group.add_argument(
         "--token",
@@ -39,9 +39,9 @@ def add_access(parser: argparse.ArgumentParser) -> None:
 
 
 def access(args: argparse.Namespace, public_url: str | None = None) -> tuple[tuple[str, ...], str | None]:
-    """The public keys that tokens are checked by, and a token to be shown with the address. Raises ConfigError.
+    """Return the public keys that verify tokens, and an invitation token to show with the address. Raises ConfigError.
 
-    public_url: where others reach it, though it listens on this machine only.
+    public_url: address for other machines if the server itself listens only on this one.
     """
     from streamer.access.secret import PUBLIC, public_text, read
     from streamer.access.tokens import mint
@@ -60,7 +60,7 @@ def access(args: argparse.Namespace, public_url: str | None = None) -> tuple[tup
 
 
 def given_secret(given: str | None) -> str:
-    """The first key of a text or file, else of AVATAR_TOKEN, else the user's own secret. Raises ConfigError."""
+    """Return the first key in `given` (text or file) or AVATAR_TOKEN, else the user's secret. Raises ConfigError."""
     from streamer.access.secret import own_secret, read
     from streamer.avatar.catalogue import home_folder
 
@@ -69,7 +69,7 @@ def given_secret(given: str | None) -> str:
 
 
 def given_token(given: str | None) -> str | None:
-    """A token that a client sends: a text, or a file with it. Raises ConfigError."""
+    """Return the client's token; `given` is the token or a file that contains it. Raises ConfigError."""
     if given is None or re.fullmatch(r"avs_[\w-]+|[\w-]+\.[\w-]+\.[\w-]+", given, re.ASCII):
         return given
     try:

@@ -1,4 +1,4 @@
-"""Command-line arguments: readers of values, and the groups of options that several commands share."""
+"""Command-line arguments: readers of values, and option groups that several commands share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamer.core.options import DEFAULT_THREADS, PLAIN_FACE, FaceOptions, Reco
 from streamer.core.rates import LIVE_CONTEXT_MS
 from streamer.stages.face_option_table import OPTIONS
 
-MAX_SESSIONS = 64  # more than any machine renders; stops typing errors
+MAX_SESSIONS = 64  # more than any machine can render; catches typing errors
 MAX_LOOKAHEAD_MS = 10_000
 SPEECH_PORT = 8765
 PICTURE_SIDES = (64, 3840)  # pixels
@@ -38,17 +38,17 @@ def argument(read: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """A whole number from `low` to `high`."""
+    """Return a reader of whole numbers from `low` to `high`."""
     return argument(readers.whole(low, high))
 
 
 def number(low: float, high: float, kind: str = "a number") -> Callable[[str], float]:
-    """A number from `low` to `high`; `kind` names it in the message, such as "a percentage"."""
+    """Return a reader of numbers from `low` to `high`; `kind` names it in the message, such as "a percentage"."""
     return argument(readers.number(low, high, kind))
 
 
 def listed(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
-    """Values with commas between them."""
+    """Return a reader of comma-separated values."""
 
     def read_all(text: str) -> tuple[T, ...]:
         return tuple(read(part) for part in text.split(","))
@@ -57,17 +57,17 @@ def listed(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
 
 
 def port(text: str) -> int:
-    """A TCP port; 0 lets the system choose."""
+    """Read a TCP port; 0 lets the system choose."""
     return whole(0, 65_535)(text)
 
 
 def picture_side(text: str) -> int:
-    """Width or height of a picture, in pixels: video codecs take even ones only."""
+    """Read the width or height of a picture in pixels: video codecs accept only even ones."""
     return argument(readers.even(*PICTURE_SIDES, "an even number of pixels"))(text)
 
 
 def server_address(text: str) -> str:
-    """The address of an avatar server, with a slash at its end."""
+    """Read the address of an avatar server; return it with a trailing slash."""
     try:
         address = urlsplit(text)
         good = address.scheme in ("http", "https") and address.hostname and address.port != 0
@@ -79,7 +79,7 @@ def server_address(text: str) -> str:
 
 
 def add_family(parser: argparse.ArgumentParser, threads: bool = True) -> None:
-    """`--engines`, and `--threads` for commands that run them."""
+    """Add `--engines`, and `--threads` for commands that run the engines."""
     parser.add_argument(
         "--engines",
         type=Path,
@@ -98,13 +98,13 @@ def add_family(parser: argparse.ArgumentParser, threads: bool = True) -> None:
 
 
 def add_avatar(parser: argparse.ArgumentParser) -> None:
-    """`--avatar` by name, and `--lookahead` of a live conversation."""
+    """Add `--avatar` by name, and `--lookahead` of a live conversation."""
     parser.add_argument("--avatar", metavar="NAME", help="which face; `avatar avatars` lists them")
     add_lookahead(parser, f"all the family can use, with at most {LIVE_CONTEXT_MS} ms of it to smooth motion")
 
 
 def add_lookahead(parser: argparse.ArgumentParser, default: str) -> None:
-    """`--lookahead`; `default` says what holds without it."""
+    """Add `--lookahead`; `default` describes its default value."""
     parser.add_argument(
         "--lookahead",
         type=whole(0, MAX_LOOKAHEAD_MS),
@@ -115,7 +115,7 @@ def add_lookahead(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def add_track(parser: argparse._ActionsContainer) -> None:
-    """`--track`: of a sound file."""
+    """Add `--track`, the audio track of a sound file."""
     parser.add_argument(
         "--track",
         type=whole(1, 999),
@@ -125,7 +125,7 @@ def add_track(parser: argparse._ActionsContainer) -> None:
 
 
 def add_photo(parser: argparse.ArgumentParser) -> None:
-    """`--face` and `--mode`: what of a photo becomes the avatar."""
+    """Add `--face` and `--mode`: which face and which part of a photo become the avatar."""
     parser.add_argument(
         "--face", type=whole(1, 999), metavar="N", help="which face, if the photo has several; 1 is the leftmost"
     )
@@ -139,7 +139,7 @@ def add_photo(parser: argparse.ArgumentParser) -> None:
 
 
 def add_face_options(parser: argparse.ArgumentParser, live: bool) -> None:
-    """How the face behaves; `live`: only the options that a live session supports."""
+    """Add the options of the face's behaviour. live: those that a live session supports, else those for files."""
     group = parser.add_argument_group("how the face behaves")
     for option in OPTIONS:
         if not (option.live if live else option.files):
@@ -151,14 +151,14 @@ def add_face_options(parser: argparse.ArgumentParser, live: bool) -> None:
 
 
 def face_options(args: argparse.Namespace) -> FaceOptions:
-    """The options of `add_face_options` that were given; the rest have their defaults."""
+    """Return the options of `add_face_options`; those not given have their defaults."""
     given = {option.field: getattr(args, option.field, None) for option in OPTIONS}
     given["badge"] = getattr(args, "badge", None)
     return replace(PLAIN_FACE, **{field: value for field, value in given.items() if value is not None})
 
 
 def add_badge(parser: argparse._ActionsContainer, auto: bool = False) -> None:
-    """`--badge`; `auto`: a server decides by the address it listens on, which is None."""
+    """Add `--badge`. auto: also accept the value auto (None): the server decides by its listening address."""
     states: dict[str, bool | None] = {"on": True, "off": False, **({"auto": None} if auto else {})}
 
     def read(text: str) -> bool | None:
@@ -176,7 +176,7 @@ def add_badge(parser: argparse._ActionsContainer, auto: bool = False) -> None:
 
 
 def add_record(parser: argparse.ArgumentParser, per_session: bool = False) -> None:
-    """`--record` and `--record-video`; `per_session`: a file for each session of a server, and no video."""
+    """Add `--record` and `--record-video`. per_session: one file per session of a server, and no video."""
     files = " (one file a session: FILE-1.npz, FILE-2.npz, ...; the page tells visitors)" if per_session else ""
     group = parser.add_argument_group("recording")
     group.add_argument(
@@ -195,5 +195,5 @@ def add_record(parser: argparse.ArgumentParser, per_session: bool = False) -> No
 
 
 def record_options(args: argparse.Namespace) -> RecordOptions:
-    """The options of `add_record`."""
+    """Return the options of `add_record`."""
     return RecordOptions(args.record, getattr(args, "record_video", None))

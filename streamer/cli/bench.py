@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_sessions(text: str) -> tuple[int, ...] | None:
-    """A reader of `--sessions`; None is auto."""
+    """Read `--sessions`; None is auto."""
     try:
         return None if text == "auto" else tuple(readers.whole(1, MAX_SESSIONS)(part) for part in text.split(","))
     except ValueError as error:

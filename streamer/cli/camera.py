@@ -90,16 +90,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_fill(text: str) -> str:
-    """A reader of `--fill`."""
+    """Read `--fill`."""
     if re.fullmatch("#?[0-9a-fA-F]{6}|blur", text):
         return text
     raise ValueError("RRGGBB or blur")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Be the avatar in video calls and streams: its face on a virtual camera, moved by your microphone (or a file),
-    and your voice, delayed to match the lips, on a sound device that the call listens to; or both together in a stream
-    or a file (--output). Stop with Ctrl-C.
+    """Appear as the avatar in video calls and streams: its face shows on a virtual camera, moved by your microphone (or
+    a file), and your voice, delayed to match the lips, plays on a sound device that the call records; or both go to one
+    stream or file (--output). Stop with Ctrl-C.
 
     With --server an avatar server computes the face; while it cannot be reached, the portrait shows.
 
@@ -129,10 +129,10 @@ def _camera(args: argparse.Namespace) -> CameraChoice:
 
 
 def _server_face(args: argparse.Namespace) -> ServerChoice:
-    """The face that a server computes.
+    """Return the choice of a face that a server computes.
 
     Raises:
-        ConfigError: an option that only a face computed here supports.
+        ConfigError: an option works only with a face computed here.
     """
     from streamer.desktop.remote_face import ServerChoice
 

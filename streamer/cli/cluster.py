@@ -127,12 +127,12 @@ def _add_gateway(parser: argparse.ArgumentParser) -> None:
 
 
 def whole_address(text: str) -> str:
-    """A reader of `--shelf`: a folder's path from the root, as workers run elsewhere."""
+    """Read `--shelf`; make a folder's path absolute, because workers run in other folders."""
     return text if "://" in text else str(Path(text).expanduser().resolve())
 
 
 def read_range(text: str) -> tuple[int, int]:
-    """A reader of `--workers`: LEAST-MOST."""
+    """Read `--workers`: LEAST-MOST."""
     least, _, most = text.partition("-")
     try:
         found = read_whole(0, MOST_WORKERS)(least), read_whole(1, MOST_WORKERS)(most)
@@ -144,10 +144,10 @@ def read_range(text: str) -> tuple[int, int]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Talk live on several machines, behind one address. See docs/scaling.md."""
+    """Run live conversations on several machines behind one address. See docs/scaling.md."""
     if importlib.util.find_spec("ray") is None:
         raise ConfigError("a cluster needs Ray: pip install 'avatar-streamer[cluster]'")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it at import
     from streamer.cluster import commands
     from streamer.cluster.gateway_server import GatewayOptions
     from streamer.cluster.nodes.ray_actors import ClusterSettings

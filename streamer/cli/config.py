@@ -16,7 +16,7 @@ from streamer.core.console import say
 EXAMPLES = ("avatar config serve", "avatar config --example")
 HIDDEN = '"(hidden)"'
 WIDTH = 100
-NOT_ITSELF = ("config",)  # has nothing to set
+NOT_ITSELF = ("config",)  # commands without settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show every option with its value, and whether it is from the file, a variable or the program itself. Secrets are
-    not shown.
+    """Show every option with its value and source: the file, a variable or the default. Secrets are hidden.
 
     Options are read from `avatar.toml` in the working folder, else in AVATAR_HOME; from variables such as
-    AVATAR_SERVE_PORT, or AVATAR_PORT for all commands; and from the command line, which wins.
+    AVATAR_SERVE_PORT, or AVATAR_PORT for all commands; and from the command line, which takes precedence.
     """
     from streamer.cli.main import COMMANDS, command_parser, settings_file
     from streamer.core.errors import ConfigError
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def example(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Lines of TOML for each option: what it is, and its value, as a comment."""
+    """Yield lines of TOML for each option: its help text, and its default value as a comment."""
     for name, action in settings.options_of(parser).items():
         help_text = " ".join((action.help or "").replace("%%", "%").split())
         yield from (f"# {line}" for line in textwrap.wrap(help_text, WIDTH - 2))
@@ -60,7 +59,7 @@ def example(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def effective(command: str, parser: argparse.ArgumentParser, file: settings.SettingsFile) -> Iterator[str]:
-    """Lines of TOML for each option: its value and its source. Raises ConfigError."""
+    """Yield lines of TOML for each option: its value and its source. Raises ConfigError."""
     found = settings.settings_of(command, parser, file, os.environ)
     for name, action in settings.options_of(parser).items():
         if name in found:
@@ -72,13 +71,13 @@ def effective(command: str, parser: argparse.ArgumentParser, file: settings.Sett
 
 
 def shown(name: str, value: Any) -> str:
-    """A value as TOML, unless it is a secret."""
+    """Return a value as TOML, or a placeholder for a secret."""
     secret = name in ("token", "secret") and not str(value).startswith("avk_")
     return HIDDEN if secret and re.fullmatch(r"avs_.*|[\w-]+\.[\w-]+\.[\w-]+", str(value)) else toml(value)
 
 
 def toml(value: Any) -> str:
-    """A value as TOML."""
+    """Return a value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
@@ -89,7 +88,7 @@ def toml(value: Any) -> str:
 
 
 def _plain(action: argparse.Action) -> Any:
-    """An option's value where it is not set; None where there is none."""
+    """Return an option's default value, or None if it has no default."""
     value = action.default
     if action.nargs == 0:
         return bool(value)

@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look at what a conversation needs: processor, engines and their speed, disk, voice, devices; and at what `avatar
-    serve` is asked for by the file of options and by variables: its port, certificate and TURN servers.
+    """Check what a conversation needs: processor, engines and their speed, disk, voice and devices. Also check the
+    port, access, certificate and TURN servers that the options file and variables set for `avatar serve`.
 
-    A line each, with the way out where something is amiss. The exit status is 1 where a server could not run.
+    Prints one line per check, with a remedy for each problem. The exit status is 1 if a server could not run.
     """
     from streamer.cli.main import make_parser
     from streamer.measure.doctor.finding import Weight

@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify a family of engines, load it, and print in which way each stage is computed on this machine.
+    """Verify a family of engines, load it, and print how each stage is computed on this machine.
 
-    That is measured at the first start, and kept for the next; --tune measures it again and prints all that was tried.
+    The fastest way is measured at the first start and stored; --tune measures again and prints every way it tried.
     """
     from engines.runtime import backend_for
     from streamer.avatar.tuned_engines import open_engines, ways
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tune(manifest: Manifest, threads: int) -> None:
-    """Measure, with the graph in hand shown in a terminal, and print the table."""
+    """Measure every graph, show the current one in a terminal, and print the table."""
     from engines.runtime import BACKEND_VARIABLE
     from engines.tuning import can_tune
     from streamer.avatar.tuned_engines import tune
@@ -73,7 +73,7 @@ def _tune(manifest: Manifest, threads: int) -> None:
 
 
 def table(tuned: Sequence[TunedGraph]) -> list[str]:
-    """Return what each graph took in each way, in ms, its chosen way starred; and a line for each that dropped out."""
+    """Return a table of ms per graph and way, the chosen way starred, and one line for each way that failed."""
     shown = [trial.way for trial in max(tuned, key=lambda graph: len(graph.trials)).trials] if tuned else []
     lines = [f"  {'ms a run':24s}" + "".join(f"{way!s:>24s}" for way in sorted(shown, key=str))]
     dropped = []

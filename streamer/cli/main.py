@@ -1,4 +1,4 @@
-"""The `avatar` command: finds the command's module, parses its arguments, runs it, reports errors in one line."""
+"""The `avatar` command: finds the command's module, parses its arguments, runs it and reports errors in one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streamer.core.system.signals import terminable
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143  # by SIGINT, by SIGTERM: the shells' convention
-# Each is a module of this package; it is imported only when its command is given.
+# Each is a module of this package, imported only when its command is used.
 COMMANDS = {
     "serve": "talk live in the browser",
     "render": "make a talking video of a sound",
@@ -46,7 +46,7 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status. An error that a person can act on is one line on standard error."""
+    """Run one command; return the exit status. An error that the user can fix is one line on standard error."""
     show_anything()
     with terminable() as terminated:
         try:
@@ -59,7 +59,7 @@ def _run(argv: Sequence[str] | None) -> int:
     parser = make_parser()
     try:
         args = parser.parse_args(argv)
-    except AvatarError as error:  # of a file of options
+    except AvatarError as error:  # in the options file
         note(str(error))
         return EXIT_REFUSED
     if args.command is None:
@@ -74,7 +74,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return EXIT_REFUSED
     except OSError as error:
         if error.filename is None:
-            raise  # no file that the person could do something about
+            raise  # names no file that the user could fix
         note(f"{error.filename}: {error.strerror}")
         return EXIT_REFUSED
 
@@ -93,7 +93,7 @@ class Parser(argparse.ArgumentParser):
         self.epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples)
 
     def error(self, message: str) -> NoReturn:
-        """End the program with one line."""
+        """Exit with a one-line message."""
         self.exit(EXIT_REFUSED, f"avatar: {message}; see `{self.prog} --help`\n")
 
 
@@ -104,8 +104,8 @@ class _CommandParser(Parser):
         super().__init__(**options)
         self._module: str | None = self.prog.split()[-1]
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # as argparse calls it
-        """Fill the parser, then parse."""
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # argparse's signature
+        """Add the command's arguments on the first call, then parse."""
         if self._module is not None:
             name, self._module = self._module, None
             command = importlib.import_module(f"streamer.cli.{name}")
@@ -117,14 +117,14 @@ class _CommandParser(Parser):
 
 
 class _NameFile(argparse.Action):
-    """`--config FILE`: the commands' parsers look for the name where child processes find it, too."""
+    """`--config FILE`: sets the environment variable that the commands' parsers and child processes read."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
         os.environ[settings.FILE_VARIABLE] = str(values)
 
 
 def settings_file() -> settings.SettingsFile:
-    """The file of options that holds here, its keys known to be options. Raises ConfigError."""
+    """Load the options file that applies here, and check its keys. Raises ConfigError."""
     file = settings.SettingsFile.load(os.environ, (Path.cwd(), home_folder()))
     if file.path is not None:
         file.check({name: frozenset(settings.options_of(command_parser(name))) for name in COMMANDS})
@@ -132,14 +132,14 @@ def settings_file() -> settings.SettingsFile:
 
 
 def command_parser(name: str) -> argparse.ArgumentParser:
-    """A command's options alone, as they are without any settings."""
+    """Return a parser of a command's options, without any settings applied."""
     parser = argparse.ArgumentParser(prog=f"avatar {name}", add_help=False)
     importlib.import_module(f"streamer.cli.{name}").add_arguments(parser)
     return parser
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+    """Return the parser of the whole command line."""
     parser = Parser(prog="avatar")
     parser.describe(DESCRIPTION, EXAMPLES)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")

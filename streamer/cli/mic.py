@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_target(text: str) -> tuple[str, int]:
-    """A reader of HOST:PORT; the host may be an IPv6 address in brackets."""
+    """Read HOST:PORT; the host may be an IPv6 address in brackets."""
     host, _, port_text = text.rpartition(":")
     try:
         return host.strip("[]") or "127.0.0.1", readers.whole(1, 65_535)(port_text)
@@ -53,8 +53,8 @@ def read_target(text: str) -> tuple[str, int]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Try the avatar with your own microphone (or a file): the face on a page of this machine, your level in the
-    terminal. The key m mutes, q or Ctrl-C ends. A microphone that was unplugged is used again when it is plugged in.
+    """Try the avatar with your own microphone (or a file): a local page shows the face, and the terminal shows your
+    level. Press m to mute, q or Ctrl-C to end. A microphone that was unplugged is used again when it is plugged in.
 
     Microphones need the package sounddevice.
     """

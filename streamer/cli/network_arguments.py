@@ -1,4 +1,4 @@
-"""The arguments of `avatar serve` about how others reach it."""
+"""Network arguments of `avatar serve`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamer.cli.arguments import argument, server_address
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
-    """`--cert` to `--udp-ports`."""
+    """Add `--cert` to `--udp-ports`."""
     group = parser.add_argument_group("how others reach it (docs/deploy.md)")
     group.add_argument(
         "--cert", type=Path, metavar="FILE.pem", help="serve https with this certificate, chain included"
@@ -53,7 +53,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 
 
 def read_ip(text: str) -> str:
-    """A reader of `--public-ip`."""
+    """Read `--public-ip`."""
     try:
         return str(ipaddress.IPv4Address(text))
     except ValueError:
@@ -61,7 +61,7 @@ def read_ip(text: str) -> str:
 
 
 def read_ports(text: str) -> tuple[int, int]:
-    """A reader of `--udp-ports`."""
+    """Read `--udp-ports`."""
     found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text, re.ASCII)
     first, last = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1024 <= first <= last <= 65_535:

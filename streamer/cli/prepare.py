@@ -40,11 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make an avatar of a photo, for `avatar render` and `avatar serve`. The photo stays on this machine.
+    """Make an avatar from a photo, for `avatar render` and `avatar serve`. The photo stays on this machine.
 
-    Best is a sharp picture of one person who looks into the camera, mouth closed, with some room around the head. Of a
-    video the picture is taken that comes nearest to this, in its first minute, and the avatar moves its head and blinks
-    about as much as the person does there.
+    Use a sharp picture of one person who looks into the camera, mouth closed, with some room around the head. From a
+    video, the best such picture of its first minute is used, and the avatar moves its head and blinks about as much as
+    the person does there.
     """
     from streamer.photo.best_frame import is_clip, still_of
     from streamer.photo.clip_manner import describe

@@ -19,6 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Remove one of your own avatars for good. A server that is running shows it until it ends."""
+    """Remove one of your own avatars for good. A running server shows it until the server stops."""
     say(f"removed {remove_avatar(Manifest.load(args.engines), args.avatar)}")
     return 0

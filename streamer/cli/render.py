@@ -1,4 +1,4 @@
-"""`avatar render`: of a sound, or of a recorded performance."""
+"""`avatar render`, from a sound or from a recorded performance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXAMPLES = (
     "avatar render --audio speech.wav --out talking.mp4",
     "avatar render --audio speech.wav --avatar me.jpg --out me.webm",
 )
-# These shape a new performance; a recorded one is played as it is.
+# Options that shape a new performance; a recorded one is replayed unchanged.
 ONLY_FOR_SOUND = (
     "seed",
     "lookahead",
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make a video (H.264 and AAC, 25 frames a second) of a face that speaks a sound file, or that plays a recorded
+    """Make a video (.mp4: H.264 and AAC; 25 frames a second) of a face that speaks a sound file or replays a recorded
     performance."""
     if _plays_performance(args):
         _render_performance(args)
@@ -96,7 +96,7 @@ def _plays_performance(args: argparse.Namespace) -> bool:
     """Whether to play a recorded performance instead of speaking a sound.
 
     Raises:
-        ConfigError: the arguments ask for neither, or for both.
+        ConfigError: neither is requested, or an option of the other one is given.
     """
     if args.audio is not None:
         if args.sound is not None:

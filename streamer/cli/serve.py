@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_sessions(text: str) -> int | None:
-    """A reader of `--sessions`; None is auto."""
+    """Read `--sessions`; None is auto."""
     try:
         return None if text == "auto" else readers.whole(1, MAX_SESSIONS)(text)
     except ValueError as error:
@@ -82,7 +82,7 @@ def read_sessions(text: str) -> int | None:
 
 
 def realtime(args: argparse.Namespace) -> RealtimeSettings | None:
-    """The agent that is asked for. Raises ConfigError."""
+    """Return the settings of the requested voice agent, or None. Raises ConfigError."""
     if args.realtime is not None:
         return read_settings(args.realtime, args.realtime_session, os.environ)
     if args.realtime_session is not None:
@@ -91,7 +91,7 @@ def realtime(args: argparse.Namespace) -> RealtimeSettings | None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve the page where people talk and the avatar talks with them. Stop with Ctrl-C."""
+    """Serve the page for live conversations with the avatar. Stop with Ctrl-C."""
     from streamer.server.app import serve
 
     keys, invitation = access(args, args.public_url)

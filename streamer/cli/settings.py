@@ -1,8 +1,9 @@
-"""Options from a file and from the environment, beside those of the command line, which win.
+"""Options from a file and from the environment; the command line takes precedence over both.
 
-What there is to set is read off the commands' own parsers: a table `[serve]` of the file has the options of `avatar
-serve` by their names without dashes, and keys above all tables hold for each command that has such an option. So do the
-variables AVATAR_SERVE_PORT and AVATAR_PORT; a variable wins over the file, and a command's own over one for all.
+The commands' own parsers define the options. A table `[serve]` of the file holds options of `avatar serve`, named
+without leading dashes; keys above all tables apply to every command that has such an option. Likewise, the variable
+AVATAR_SERVE_PORT applies to one command and AVATAR_PORT to all. A variable takes precedence over the file, and a
+command's own setting over one for all commands.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false":
 
 
 class Replaceable(list[Any]):
-    """Values of an option that may be repeated: those of the command line take their place, and are not added."""
+    """Values of a repeatable option. Values on the command line replace them instead of being appended."""
 
     def __copy__(self) -> list[Any]:
         return []
@@ -33,7 +34,7 @@ class Replaceable(list[Any]):
 
 @dataclass(frozen=True)
 class Setting:
-    """A value as an option's parser would give it, as it was written, and where it is from."""
+    """An option's parsed value, the value as written, and its source."""
 
     value: Any
     written: Any
@@ -42,7 +43,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """What a file says: options for all commands, and tables of commands. path: None where there is no file."""
+    """Content of an options file: options for all commands, and tables of commands. path: None if no file exists."""
 
     path: Path | None
     common: Mapping[str, Any]
@@ -50,7 +51,7 @@ class SettingsFile:
 
     @classmethod
     def load(cls, environment: Mapping[str, str], folders: tuple[Path, ...]) -> SettingsFile:
-        """The file that AVATAR_CONFIG names, else the first `avatar.toml` in these folders. Raises ConfigError."""
+        """Load the file that AVATAR_CONFIG names, else the first `avatar.toml` in the folders. Raises ConfigError."""
         named = environment.get(FILE_VARIABLE)
         path = Path(named) if named else next((path for path in _candidates(folders) if path.is_file()), None)
         if path is None:
@@ -69,7 +70,7 @@ class SettingsFile:
         return cls(path, {key: value for key, value in found.items() if key not in tables}, tables)
 
     def check(self, options: Mapping[str, frozenset[str]]) -> None:
-        """Whether every key is an option. options: names of those of each command. Raises ConfigError."""
+        """Check that every key is an option. options: option names of each command. Raises ConfigError."""
         everywhere = frozenset[str]().union(*options.values())
         for key in self.common:
             _expect(f"{self.path}: {key}", key, everywhere, "option")
@@ -91,7 +92,7 @@ def _expect(where: str, key: str, known: Any, kind: str) -> None:
 
 
 def options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    """The options of a parser that can be set, by their names without dashes."""
+    """Return the options of a parser that can be set, by name without leading dashes."""
     found = {}
     for action in parser._actions:  # argparse has no public list of them
         names = [name[2:] for name in action.option_strings if name.startswith("--")]
@@ -103,7 +104,7 @@ def options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
 def settings_of(
     command: str, parser: argparse.ArgumentParser, file: SettingsFile, environment: Mapping[str, str]
 ) -> dict[str, Setting]:
-    """What the file and the environment set of a command's options, by their names. Raises ConfigError."""
+    """Return the settings that the file and the environment make for a command, by option. Raises ConfigError."""
     options = options_of(parser)
     table = file.tables.get(command, {})
     own = f"{PREFIX}{_variable(command)}_"
@@ -123,7 +124,7 @@ def settings_of(
 
 
 def apply(command: str, parser: argparse.ArgumentParser, file: SettingsFile, environment: Mapping[str, str]) -> None:
-    """Make what is set the parser's defaults: what is given on the command line wins. Raises ConfigError."""
+    """Make the settings the parser's defaults; the command line takes precedence. Raises ConfigError."""
     options = options_of(parser)
     for name, setting in settings_of(command, parser, file, environment).items():
         options[name].required = False
@@ -144,7 +145,7 @@ def _of_variable(action: argparse.Action, variable: str, text: str) -> Setting:
 
 
 def _converted(action: argparse.Action, value: Any, where: str) -> Any:
-    """A value as the option itself would read it. Raises ConfigError."""
+    """Convert a value as the option's own parser would. Raises ConfigError."""
     if action.nargs == 0:
         if not isinstance(value, bool):
             raise ConfigError(f"{where}: {value!r} found, true or false expected")

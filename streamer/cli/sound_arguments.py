@@ -1,4 +1,4 @@
-"""The arguments that `avatar camera` and `avatar mic` share: where the speech comes from and where it is played."""
+"""Arguments that `avatar camera` and `avatar mic` share: source of the speech and sound device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_sound(parser: argparse.ArgumentParser, sound_device: str) -> None:
-    """The sound options; `sound_device` is the help text of `--sound-device`."""
+    """Add the sound options; `sound_device` is the help text of `--sound-device`."""
     group = parser.add_argument_group("sound")
     source = group.add_mutually_exclusive_group()
     source.add_argument("--input", type=Path, metavar="FILE", help="speak the sound of a file in real time, then exit")
@@ -47,7 +47,7 @@ def list_devices() -> int:
 
 
 def local_face(args: argparse.Namespace) -> FaceChoice:
-    """The face that is computed on this machine."""
+    """Return the choice of a face that is computed on this machine."""
     from streamer.desktop.local_face import FaceChoice
 
     family, threads = args.engines or default_family(), args.threads or DEFAULT_THREADS
@@ -55,7 +55,7 @@ def local_face(args: argparse.Namespace) -> FaceChoice:
 
 
 def sound(args: argparse.Namespace) -> SoundChoice:
-    """The source of speech and the sound device. Raises ConfigError."""
+    """Return the choice of sound source and sound device. Raises ConfigError."""
     from streamer.desktop.local_face import SoundChoice
 
     if args.track is not None and args.input is None:

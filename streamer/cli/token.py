@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_grant(parser: argparse.ArgumentParser) -> None:
-    """What a token allows, to whom and for how long."""
+    """Add the options of a token's grant: owner, scopes, duration and limits."""
     parser.add_argument(
         "--for",
         dest="owner",
@@ -79,7 +79,7 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_key(parser: argparse.ArgumentParser) -> None:
-    """What signs a token, and how it is printed."""
+    """Add the options of the signing key and of the output."""
     parser.add_argument(
         "--url", type=server_address, metavar="URL", help="print the page's address with the token, to be sent on"
     )
@@ -97,14 +97,14 @@ def _add_key(parser: argparse.ArgumentParser) -> None:
 
 
 def read_owner(text: str) -> str:
-    """A reader of `--for`."""
+    """Read `--for`."""
     if not re.fullmatch(r"[A-Za-z0-9_.@-]{1,64}", text, re.ASCII):
         raise ValueError("1 to 64 letters, digits, -, _, . or @")
     return text
 
 
 def read_scopes(text: str) -> tuple[str, ...]:
-    """A reader of `--scope`."""
+    """Read `--scope`."""
     found = tuple(dict.fromkeys(text.split(",")))
     if not set(found) <= set(SCOPES):
         raise ValueError(f"some of {', '.join(SCOPES)}, with commas between them,")
@@ -112,7 +112,7 @@ def read_scopes(text: str) -> tuple[str, ...]:
 
 
 def read_duration(text: str) -> float:
-    """A reader of `--valid`: seconds."""
+    """Read `--valid`; return seconds."""
     found = re.fullmatch(r"(\d{1,6})([mhd])", text, re.ASCII)
     seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
     if not LEAST_S <= seconds <= MOST_S:
@@ -121,14 +121,14 @@ def read_duration(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Mint a token for a server that others reach: what its holder may do there, and until when. Signed with a secret
-    that only you have; the server needs no more than to know it, or its public key.
+    """Make a token that gives other people access to your server: it states what its holder may do, and until when. It
+    is signed with a secret that only you have; the server needs that secret or its public key, nothing more.
 
-    With the scopes talk (with a microphone), push (speech from programs), watch (see a session), photos (make, rename
-    and remove faces of one's own) and admin (all of it, with everybody's; figures).
+    The scopes are talk (with a microphone), push (speech from programs), watch (see a session), photos (make, rename
+    and remove one's own faces) and admin (all of these for every owner's sessions and photos, and the metrics).
 
-    `revoke` ends single tokens on the servers that have the same AVATAR_HOME, within seconds, with what they have open;
-    run it where the server runs. Another secret ends all tokens everywhere.
+    `revoke` ends single tokens, and the sessions opened with them, within seconds on every server with the same
+    AVATAR_HOME; run it where the server runs. A new secret ends all tokens everywhere.
     """
     if args.tokens and args.action != REVOKE:
         raise ConfigError(f"{args.tokens[0]}: only `avatar token {REVOKE}` takes tokens")
@@ -165,7 +165,7 @@ def _mint(args: argparse.Namespace) -> None:
 
 
 def _note(token: str, owner: str, scopes: tuple[str, ...]) -> None:
-    """Put a token's id on the list; a token that cannot be listed is good all the same."""
+    """Add a token's id to the list; if that fails, the token is still valid."""
     from streamer.access.revocation import MINTED, Entry, add
     from streamer.access.tokens import told_by
 

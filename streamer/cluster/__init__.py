@@ -1,1 +1,1 @@
-"""Past one machine: gateways, workers that are whole servers, and Ray, which places them."""
+"""Scaling beyond one machine: gateways, workers (each a complete server), and Ray, which places the workers."""

@@ -1,4 +1,4 @@
-"""A gateway finds a place for a caller: choose a worker, reserve there, or stand in line."""
+"""Admission of callers at a gateway: choose a worker, reserve a place there, or join the waiting line."""
 
 from __future__ import annotations
 
@@ -12,44 +12,42 @@ from streamer.core.aio import Clock
 from streamer.server.admission.places import NoRoomError
 
 Reserve = Callable[[Report, Mapping[str, str]], Awaitable[str | None]]
-PATIENCE_S = 8.0  # of a caller for whom nobody can be asked; pages wait 20 s for an answer
+PATIENCE_S = 8.0  # for which a caller is held while no worker answers; pages wait 20 s for a response
 RETRY_S = 0.25
-MOST_HELD = 256  # callers at a time
+MOST_HELD = 256  # callers held at a time
 FULL = "all places are taken"
 NOBODY = "no worker is ready"
 
 
 class Directory(Protocol):
-    """What a gateway knows of the cluster: a view that is a moment old, and the line of those who wait."""
+    """A gateway's access to the cluster: a recent view of the workers, and the waiting line."""
 
     @property
     def view(self) -> View:
-        """The workers; at no cost."""
+        """Recent view of the cluster; returned without I/O."""
 
     def find(self, worker: str) -> Report | None:
-        """Where a worker is, or was last: also one of which nothing has been heard lately, as conversations there may
-        go on nonetheless.
-        """
+        """Return the last report of a worker, even if it is stale: sessions there may continue nonetheless."""
 
     def lost(self, worker: str) -> None:
-        """This worker cannot be reached: the view is to be without it, until it reports again."""
+        """Remove an unreachable worker from the view until it reports again."""
 
     async def has_turn(self, ticket: str | None) -> bool:
-        """Whether a caller need not wait for those before it."""
+        """Return whether a caller may be admitted now, ahead of any others in line."""
 
     async def wait(self, ticket: str, address: str) -> int | None:
-        """Take or keep a place in line: its number from 1, None where the line is too long."""
+        """Take or keep a place in line; return its number from 1, or None if the line is full."""
 
     async def leave(self, ticket: str) -> None:
-        """Whoever has come in waits no more."""
+        """Remove an admitted caller from the waiting line."""
 
 
 class Admission:
-    """Of one gateway.
+    """Admission of one gateway.
 
-    reserve: asks a worker for a place, for a session with a `key` of its `owner`; None where it has none. Raises
-    TimeoutError when it does not answer, which may pass, and another OSError when it is not there.
-    patience_s: for which a caller is held while nobody can be asked: workers begin, or are too busy to answer.
+    reserve: asks a worker for a place, for a session with a `key` of its `owner`; returns None if it has none. Raises
+    TimeoutError if the worker does not answer, which may be temporary, and another OSError if it is unreachable.
+    patience_s: how long a caller is held while workers are starting or too busy to answer.
     """
 
     def __init__(
@@ -70,10 +68,11 @@ class Admission:
         self._held = 0
 
     async def place(self, key: str | None, ticket: str | None, address: str, owner: str = "") -> tuple[Report, str]:
-        """Reserve a place: the worker, and the reservation's name.
+        """Reserve a place; return the worker and the reservation's name.
 
         Raises:
-            NoRoomError: there is none, or others wait for it; with the caller's place in line, where it has a ticket.
+            NoRoomError: no place is free, or other callers wait for it; holds the caller's place in line if it has a
+                ticket.
         """
         end = self._clock.now() + self._patience_s
         query = {} if key is None else {"key": key, "owner": owner}
@@ -92,19 +91,19 @@ class Admission:
 
     @property
     def _is_full(self) -> bool:
-        """Whether there are workers that take sessions, and no place: no moment changes that."""
+        """Whether workers accept sessions but none has a free place, so that a short wait does not help."""
         ready = [worker for worker in self._directory.view.workers if worker.open]
         return bool(ready) and not any(worker.free for worker in ready)
 
     async def _try(self, key: str | None, query: Mapping[str, str]) -> tuple[tuple[Report, str] | None, bool]:
-        """Ask workers for a place until one has it; whether any were there, and all of them answered."""
+        """Ask workers for a place until one has it; return it, and whether workers were reached and all answered."""
         search = Search(self._directory.view, key, self._random, self._policy)
         refused = silent = False
         while (worker := search.next()) is not None:
             try:
                 reservation = await self._reserve(worker, query)
             except TimeoutError:
-                silent = True  # those who talk there are not given up
+                silent = True  # not reported as lost: its sessions may continue
                 continue
             except OSError:
                 self._directory.lost(worker.worker)

@@ -1,4 +1,4 @@
-"""What `avatar cluster` does: a machine begins a cluster or joins one; tables, draining, the end."""
+"""The subcommands of `avatar cluster`: start or join a cluster, show its status, drain workers, stop it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ CLEAR = "\x1b[H\x1b[J"
 
 @dataclass(frozen=True)
 class NodeOptions:
-    """This machine's part. cluster: where the cluster's head listens, HOST:PORT.
+    """This machine's part in a cluster. cluster: address of the cluster's head, HOST:PORT.
 
-    own: this machine's address as the others know it; None is what Ray finds. cores: that workers may have.
+    own: this machine's address for the other machines; None lets Ray detect it. cores: CPU cores for workers.
     """
 
     cluster: str
@@ -48,9 +48,9 @@ class NodeOptions:
 
 
 def start(this: NodeOptions, settings: ClusterSettings, door: GatewayOptions, head: bool = True) -> None:
-    """Begin a cluster, with this machine as its head, and a gateway here. Until SIGINT, SIGTERM or `stop`.
+    """Start a cluster with this machine as head and gateway; run until SIGINT, SIGTERM or `stop`.
 
-    head: False on a Ray cluster that is there already, which this machine joins.
+    head: False to join a Ray cluster that already exists.
     """
     with _member(this, head):
         start_controller(settings)
@@ -58,13 +58,13 @@ def start(this: NodeOptions, settings: ClusterSettings, door: GatewayOptions, he
 
 
 def join(this: NodeOptions, door: GatewayOptions | None) -> None:
-    """Put this machine's cores at a cluster's disposal, with a gateway here or without. Until told to stop."""
+    """Join a cluster with this machine's cores, and run a gateway here if `door` is given; run until stopped."""
     with _member(this, head=False):
         asyncio.run(_serve(this, door))
 
 
 def status(cluster: str, once: bool, as_json: bool) -> None:
-    """Print the table of workers, once or again each second, until SIGINT."""
+    """Print the table of workers, once or every second until SIGINT."""
     with _visitor(cluster) as controller:
         while True:
             view, _ = msgspec.json.decode(_ask(controller.view), type=tuple[View, bool])
@@ -76,12 +76,12 @@ def status(cluster: str, once: bool, as_json: bool) -> None:
 
 
 def drain(cluster: str, name: str, wait: bool = False) -> list[str]:
-    """Drain a worker, or all of a node (`this`: the machine's own); return whom.
+    """Drain a worker, or all workers of a node (`this`: this machine's node); return the workers' names.
 
-    wait: until nobody talks there.
+    wait: return only when they have no sessions left.
 
     Raises:
-        ConfigError: there is no such worker or node.
+        ConfigError: the worker or node does not exist.
     """
     with _visitor(cluster) as controller:
         found: list[str] = _ask(controller.drain, node_name() if name == "this" else name)
@@ -96,24 +96,24 @@ def drain(cluster: str, name: str, wait: bool = False) -> list[str]:
 
 
 def publish(url: str, family: Path | None, name: str) -> str:
-    """Put an avatar of this machine on a shelf; return its digest. Raises AvatarError."""
+    """Publish an avatar of this machine on a shelf; return its digest. Raises AvatarError."""
     manifest = Manifest.load(family or SHIPPED_FAMILY)
     return Shelf(url, manifest.family).put(manifest, name)
 
 
 def check_shelf(url: str, family: Path | None) -> None:
-    """Look whether a shelf can be read, before a cluster is begun with it. Raises AvatarError."""
+    """Check that a shelf can be read, before starting a cluster with it. Raises AvatarError."""
     Shelf(url, Manifest.load(family or SHIPPED_FAMILY).family).check()
 
 
 def stop(cluster: str) -> None:
-    """End all workers; the programs that began and joined the cluster end with them."""
+    """Stop the cluster: all workers, and all `avatar cluster start` and `join` programs."""
     with _visitor(cluster) as controller:
         _ask(controller.stop)
 
 
 def new_secret() -> bytes:
-    """What a cluster signs with."""
+    """Return a new random secret for a cluster's signatures."""
     return secrets.token_bytes(32)
 
 

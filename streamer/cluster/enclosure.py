@@ -1,13 +1,13 @@
-"""What stands in front of a worker's server: only gateways get through, and a session needs a reservation.
+"""Access control in front of a worker's server: only gateways are admitted, and a session needs a reservation.
 
-GET  /cluster/report                  the worker's `Report`, as JSON
-POST /cluster/reserve?key=&owner=     200 and a reservation's name, 409 where there is no place
-POST /cluster/holds?key=&owner=       200 where the session with this key is here, else 404
-POST /cluster/forget?key=&owner=      the session with this key has been opened anew on another worker
-POST /cluster/photos?owner=           a photo of this owner's has come, or gone, or is called something else
-POST /cluster/drain                   no new sessions; those there are move on when they are silent
+GET  /cluster/report                  return the worker's `Report`, as JSON
+POST /cluster/reserve?key=&owner=     reserve a place: 200 and the reservation's name, 409 if no place is free
+POST /cluster/holds?key=&owner=       look up a session by key: 200 if it is on this worker, else 404
+POST /cluster/forget?key=&owner=      close the session with this key: it was opened again on another worker
+POST /cluster/photos?owner=           reload this owner's photos: one was added, renamed or removed
+POST /cluster/drain                   refuse new sessions, and close the open ones while they are silent
 
-A key is one of its owner's: two who choose the same have two sessions.
+Keys are per owner: two owners with the same key have two sessions.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ DRAINED = "another worker has taken over this session"
 
 
 class Enclosure:
-    """Of one worker's server."""
+    """Access control and cluster routes of one worker's server."""
 
     def __init__(
         self, worker: str, node: str, pass_word: str, lobby: Lobby, clock: Clock, photos: SharedPhotos | None = None
@@ -58,7 +58,7 @@ class Enclosure:
 
     @property
     def report(self) -> Report:
-        """How the worker is; where it is reached is its supervisor's to know."""
+        """State of the worker, without its address, which the supervisor adds."""
         late_ms = worst_of(session.conversation.playout.lateness for session in self._lobby.sessions.values())
         return Report(
             self._worker,
@@ -72,7 +72,7 @@ class Enclosure:
         )
 
     def middleware(self) -> Middleware:
-        """The checks, and the worker's own routes."""
+        """Return the middleware with the access checks and the cluster routes."""
         own: dict[tuple[str, str], Callable[[web.Request], Awaitable[web.Response]]] = {
             ("GET", "/cluster/report"): self._report,
             ("POST", "/cluster/reserve"): self._reserve,
@@ -84,7 +84,7 @@ class Enclosure:
 
         @web.middleware
         async def enclosed(request: web.Request, handler: Handler) -> web.StreamResponse:
-            """Answer the gateway alone. Raises HTTPForbidden for others."""
+            """Answer only gateways. Raises HTTPForbidden for other clients."""
             if not hmac.compare_digest(request.headers.get(PASS_HEADER, "").encode(), self._pass):
                 raise web.HTTPForbidden(text=STRANGER)
             if (answer := own.get((request.method, request.path))) is not None:
@@ -127,12 +127,12 @@ class Enclosure:
 
     async def _look_at_photos(self, request: web.Request) -> web.Response:
         if self._photos is not None:
-            with contextlib.suppress(StoreError):  # it looks again when its owner comes
+            with contextlib.suppress(StoreError):  # the photos are loaded again at the owner's next request
                 await self._photos.heard(request.query.get("owner", ""))
         return web.Response()
 
     def _meant(self, request: web.Request) -> Session | None:
-        """The session that a key of this owner names."""
+        """Return the session that the request's key and owner name, or None."""
         return self._lobby.find(request.query.get("key", ""), Grant(request.query.get("owner", ""), "", frozenset()))
 
     async def _begin_drain(self, request: web.Request) -> web.Response:

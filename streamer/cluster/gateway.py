@@ -1,8 +1,8 @@
-"""The gateway: one address for all workers. Its interface is a server's own (docs/api.md).
+"""The gateway: one address for all workers, with the same interface as a single server (docs/api.md).
 
-It finds a place for each new session and passes offers and answers through; sound and pictures go straight between
-caller and worker. What comes later carries its worker's name, so that gateways keep no table of sessions and any number
-of them may stand behind one address.
+It finds a place for each new session and forwards offers and answers; audio and video flow directly between caller and
+worker. Later requests carry the name of their worker, so gateways keep no table of sessions, and any number of them can
+share one address.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ from streamer.web.throttle import address_of, forwarded_for
 
 logger = logging.getLogger(__name__)
 
-RESERVE = aiohttp.ClientTimeout(total=2.0)  # the next worker is asked then: one may hang
+RESERVE = aiohttp.ClientTimeout(total=2.0)  # then the next worker is asked: this one may hang
 HOLDS = aiohttp.ClientTimeout(total=5.0)
 CHANGE = aiohttp.ClientTimeout(total=MADE_S, sock_connect=CONNECT_S)
-CHANGES = ("POST", "PATCH", "DELETE")  # of photos
+CHANGES = ("POST", "PATCH", "DELETE")  # methods that change photos
 OFFER = aiohttp.ClientTimeout(total=20.0)
-TRIES = 3  # workers that an offer is sent to, where the first ones die or are full nonetheless
+TRIES = 3  # workers to which an offer is sent, if earlier ones die or are full despite the reservation
 SILENT = "the worker does not answer; try again in a moment\n"
 NOBODY = "no worker is ready; try again in a moment"
 Unreachable = (aiohttp.ClientError, OSError)
 
 
 class _GoneError(Exception):
-    """A worker takes no connection."""
+    """A worker does not accept connections."""
 
 
 class Gateway:
-    """The handlers. `http`: connections to workers, see `proxy.connections`."""
+    """HTTP handlers of a gateway. `http`: client for requests to workers, see `proxy.connections`."""
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class Gateway:
         clock: Clock | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """`verifier`: of visitors' tokens; None where none are asked for, and a bearer token is a session's key.
-        `patience_s`: see `Admission`.
+        """`verifier`: checks visitors' tokens; None if no tokens are required, so that a bearer token is a session's
+        key. `patience_s`: see `Admission`.
         """
         self._verifier = verifier
         self.opened = self.refused = self.passed = 0
@@ -81,7 +81,7 @@ class Gateway:
         self._tidying: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[web.RouteDef]:
-        """All routes; what is not the gateway's own is a worker's."""
+        """Return all routes; every path without a handler of the gateway is forwarded to a worker."""
         return [
             *(web.get(path, self.asset) for path in ASSETS),
             web.get("/healthz", self.health),
@@ -90,19 +90,19 @@ class Gateway:
         ]
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
-        """A file of a page."""
+        """Serve a file of the web pages."""
         if request.path == "/obs" and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise web.HTTPForbidden(text="links of other sites do not open this page; type or paste its address\n")
         return web.FileResponse(WEB / ASSETS[request.path], headers={"Cache-Control": "no-cache"})
 
     async def health(self, request: web.Request) -> web.Response:
-        """Whether there is a worker that is ready."""
+        """Report whether any worker accepts sessions: 200 or 503."""
         ready = any(worker.open for worker in self._directory.view.workers)
         text = "ready\n" if ready else f"{NOBODY}\n"
         return web.Response(status=200 if ready else 503, text=text, headers={"Cache-Control": "no-store"})
 
     async def open(self, request: web.Request) -> web.StreamResponse:
-        """Begin a session: on the worker that has a place for it."""
+        """Open a session on a worker with a free place."""
         if request.content_type != "application/sdp":
             raise web.HTTPUnsupportedMediaType(
                 text=f"content type {request.content_type[:80]}, expected application/sdp\n"
@@ -126,7 +126,7 @@ class Gateway:
         raise unavailable(NOBODY, self._limits)
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
-        """Whatever a worker answers."""
+        """Forward any other request to its worker."""
         if request.path.startswith("/cluster/"):
             raise web.HTTPNotFound
         match route(request, self._signer, self._verifier is None):
@@ -142,7 +142,7 @@ class Gateway:
         raise web.HTTPNotFound(text=NO_SESSION)
 
     async def _pass_to_any(self, request: web.Request, path: str) -> web.StreamResponse:
-        """The answer of the least busy worker that takes the connection."""
+        """Forward a request to the least loaded worker that accepts the connection."""
         ready = [each for each in self._directory.view.workers if each.ready]
         for worker in sorted(ready, key=lambda each: each.burden)[:TRIES]:
             with contextlib.suppress(_GoneError):
@@ -167,20 +167,20 @@ class Gateway:
             raise web.HTTPBadGateway(text=SILENT) from None
 
     async def _change_photos(self, request: web.Request, url: str, headers: Mapping[str, str]) -> web.Response:
-        """Have a worker add, rename or remove a photo, and all others know before the answer is given."""
+        """Forward a change of photos to a worker, and notify all workers before returning its response."""
         body = bounded(request) if request.body_exists else None
         async with self._http.request(request.method, url, headers=headers, data=body, timeout=CHANGE) as response:
             text = await response.read()
             answer = web.Response(status=response.status, body=text, headers=answer_headers(response))
         if (owner := answer.headers.popone(OWNER_HEADER, None)) is not None:
             asked = (self._ask(worker, "photos", {"owner": owner}) for worker in self._directory.view.workers)
-            await asyncio.gather(*asked, return_exceptions=True)  # who does not answer looks when it is asked
+            await asyncio.gather(*asked, return_exceptions=True)  # one that misses this reloads at the next request
         return answer
 
     async def _offer(
         self, request: web.Request, worker: Report, reservation: str, offer: bytes
     ) -> web.StreamResponse | None:
-        """Send an offer where a place is reserved; None where another worker is to be tried."""
+        """Send an offer to the worker with the reservation; return None if another worker should be tried."""
         url = f"{worker.url.rstrip('/')}{request.path}?{request.query_string}"
         headers = self._headers(request, {RESERVATION_HEADER: reservation})
         try:
@@ -201,13 +201,13 @@ class Gateway:
         return answer
 
     def _key_of(self, request: web.Request) -> str | None:
-        """The key of the session that is to begin."""
+        """Return the key for the new session, or None."""
         if request.path != "/whip":
             return request.query.get("key")
         return bearer_of(request) if self._verifier is None else None
 
     def _sign(self, worker: Report, headers: CIMultiDict[str]) -> None:
-        """Put the worker's name into the addresses that an answer tells."""
+        """Sign the session addresses in the response headers, so that they name the worker."""
         for name in (hdrs.LOCATION, WATCH_HEADER):
             if (path := headers.get(name)) is not None:
                 headers[name] = self._signer.sign_path(worker.worker, path)
@@ -218,7 +218,7 @@ class Gateway:
         return passed_on(request, own | dict(added or {}))
 
     def _owner_of(self, request: web.Request) -> str | None:
-        """Whose keys a request may mean; None where its token does not hold, which a worker puts into words."""
+        """Return the owner of the request's keys; None if its token is invalid, which a worker then reports."""
         if self._verifier is None:
             return ""
         try:
@@ -232,7 +232,7 @@ class Gateway:
     async def _ask(
         self, worker: Report, what: str, query: Mapping[str, str], patience: aiohttp.ClientTimeout = RESERVE
     ) -> str | None:
-        """What a worker's own route answers; None for anything but 200. Raises TimeoutError, ConnectionError."""
+        """Call a worker's cluster route; return the text, or None if not 200. Raises TimeoutError, ConnectionError."""
         headers = {PASS_HEADER: self._signer.pass_word}
         url = f"{worker.url}cluster/{what}"
         try:
@@ -244,7 +244,7 @@ class Gateway:
             raise ConnectionError(str(error)) from None
 
     async def _holder(self, key: str, owner: str | None) -> Report | None:
-        """The worker that has the session with this key: one of the few that come first for it."""
+        """Return the worker that has the session with this key: one of the first few in the key's order."""
         workers = by_key(key, self._directory.view.workers)[: STICKY + 1]
         if owner is None:
             return workers[0] if workers else None
@@ -260,7 +260,7 @@ class Gateway:
         return None
 
     def _tidy(self, key: str | None, owner: str, worker: Report) -> None:
-        """Where a session with the same key is left on another worker, it ends: there is one at a time."""
+        """Close an older session with the same key on other workers: there is one session per key."""
         others = [each for each in self._directory.view.workers if each.worker != worker.worker]
         if key is not None and others:
             task = asyncio.create_task(self._forget({"key": key, "owner": owner}, by_key(key, others)[: STICKY + 1]))

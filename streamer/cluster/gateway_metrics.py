@@ -1,4 +1,4 @@
-"""GET /metrics of a gateway: what it counts, and the places of the cluster as it knows them."""
+"""GET /metrics of a gateway: its counters, and the cluster's places in its current view."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PREFIX = "avatar_gateway_"
 
 
 class _Counts(Collector):
-    """The counts of one gateway."""
+    """Prometheus collector for one gateway."""
 
     def __init__(self, gateway: Gateway, directory: Directory, door: Door) -> None:
         self._gateway, self._directory, self._door = gateway, directory, door
@@ -50,7 +50,7 @@ class _Counts(Collector):
 
 
 def metrics_of(gateway: Gateway, directory: Directory, door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """The handler."""
+    """Return the handler of GET /metrics."""
     registry = CollectorRegistry()
     registry.register(_Counts(gateway, directory, door))
 

@@ -1,4 +1,4 @@
-"""A gateway's life: bind, serve, end."""
+"""The gateway's server: listen, serve, shut down."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ CONNECTIONS = 2048
 
 @dataclass(frozen=True)
 class GatewayRates:
-    """How fast requests are taken: (a second, at once). A page that talks asks once a second."""
+    """Request rate limits: (per second, burst). A page with an open session sends one request per second.
+
+    patience_s: a request that would have to wait longer is refused.
+    """
 
     requests_each: tuple[float, int] = (60.0, 120)
     requests: tuple[float, int] = (2_000.0, 4_000)
@@ -43,8 +46,8 @@ class GatewayRates:
 
 @dataclass(frozen=True)
 class GatewayOptions:
-    """Where a gateway listens, whose pages may use it beside its own, what tokens are checked by, and how long a caller
-    is held while no worker can be asked (`Admission`).
+    """Options of a gateway: its address, other origins whose pages may use it, the keys for checking tokens, rate
+    limits, and how long a caller is held while no worker answers (`Admission`).
     """
 
     host: str = "localhost"
@@ -56,8 +59,8 @@ class GatewayOptions:
 
 
 class _Opening(dict[tuple[str, str], tuple[str, ...]]):
-    """What routes of a gateway need: those that begin a session what a server's need, so that no stranger takes a place
-    or stands in line. All others are open here; workers ask for what they need.
+    """Token scopes of a gateway's routes. Routes that open a session need the same scopes as on a server, so that no
+    caller without a valid token takes a place or joins the line. All others are open here; workers check their scopes.
     """
 
     def __init__(self) -> None:
@@ -67,13 +70,13 @@ class _Opening(dict[tuple[str, str], tuple[str, ...]]):
         return ()
 
     def get(self, route: tuple[str, str], default: Any = None) -> tuple[str, ...]:
-        """As of a dict, but that nothing is missing."""
+        """Return the scopes of a route; unlike `dict.get`, return () for an unknown one."""
         return self[route]
 
 
 @contextlib.asynccontextmanager
 async def gateway(options: GatewayOptions, directory: Directory, signer: Signer) -> AsyncIterator[str]:
-    """Serve while the context lasts; gives the address, which ends with a slash. Raises ConfigError."""
+    """Serve while the context lasts; yield the address, which ends with a slash. Raises ConfigError."""
     limits, clock = Limits(), MonotonicClock()
     listener = listen(options.host, options.port)
     allowed = door_limits(0)
@@ -91,7 +94,7 @@ async def gateway(options: GatewayOptions, directory: Directory, signer: Signer)
         app.add_routes(handlers.routes())
         runner = web.AppRunner(app, access_log=None, **HTTP)
         await runner.setup()
-        assert runner.server is not None  # it is there after `setup`
+        assert runner.server is not None  # set by `setup`
         protocol = runner.server
         serving = asyncio.create_task(door.serve(listener))
         try:

@@ -1,4 +1,4 @@
-"""What workers, the controller and gateways tell each other."""
+"""Messages between workers, the controller and gateways."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 
 
 class Report(msgspec.Struct, frozen=True):
-    """How a worker is.
+    """State of a worker.
 
-    worker: its name, another one with each start. url: where gateways reach its server; ends with a slash.
-    places: how many sessions there may be now; free: how many of them may be reserved.
-    slack: the 95th percentile of its pictures' lateness, in frames of 40 ms; above 0, pictures come late.
+    worker: its name, a new one at each start. url: address of its server for gateways; ends with a slash.
+    places: current session limit; free: places that can be reserved.
+    slack: 95th percentile of its pictures' lateness, in frames of 40 ms; above 0, pictures are late.
     """
 
     worker: str
@@ -28,29 +28,29 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def open(self) -> bool:
-        """Whether it takes new sessions, if it has room."""
+        """Whether it accepts new sessions while places are free."""
         return self.ready and not self.draining
 
     @property
     def burden(self) -> tuple[bool, float, float]:
-        """How much it has to do; the least is best. One whose pictures come late is worse than any other."""
+        """Load as a sort key; lower is better. A worker with late pictures ranks behind all others."""
         return self.slack > 0, 1 - self.free / max(1, self.places), self.slack
 
 
 @dataclass(frozen=True)
 class View:
-    """All workers, as they were a moment ago, and how many callers wait in line."""
+    """Recent reports of all workers, and the number of callers waiting in line."""
 
     workers: tuple[Report, ...] = ()
     waiting: int = 0
 
     def find(self, worker: str) -> Report | None:
-        """The worker of this name."""
+        """Return the report of this worker, or None if it is unknown."""
         return self._named.get(worker)
 
     @cached_property
     def able(self) -> tuple[Report, ...]:
-        """Those that take a session and have room for it, the least burdened first."""
+        """Workers that accept sessions and have a free place, least loaded first."""
         return tuple(
             sorted((each for each in self.workers if each.open and each.free > 0), key=lambda each: each.burden)
         )

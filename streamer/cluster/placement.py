@@ -1,11 +1,11 @@
-"""Which worker is to have a session: pure decisions, the same in a gateway and in the simulator.
+"""Placement of sessions on workers: pure decisions, shared by the gateway and the simulator.
 
-Views are a moment old, and several gateways decide at once. Whoever asks the emptiest worker of a stale view asks it
-together with everybody else; of two workers chosen at random, the better one is nearly as good, and no herd forms
-(Mitzenmacher, "The power of two choices in randomized load balancing", 2001). The worker itself has the last word.
+Views are slightly stale, and several gateways decide at once. If each asked the emptiest worker of its stale view, all
+would ask the same one (a herd). The better of two randomly chosen workers is nearly as good and avoids the herd
+(Mitzenmacher, "The power of two choices in randomized load balancing", 2001). The worker makes the final decision.
 
-A session with a key belongs near its key: to one of the few workers that come first in the key's own order of all
-workers (rendezvous hashing: Thaler and Ravishankar, 1998), so that any gateway finds it without a table.
+A session with a key is placed on one of the first few workers in an order that depends on the key (rendezvous hashing:
+Thaler and Ravishankar, 1998), so that any gateway finds it without a table.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ from random import Random
 
 from streamer.cluster.messages import Report, View
 
-MOST_ASKED = 8  # workers, for one session
-STICKY = 4  # workers, of which one has the session with a key
+MOST_ASKED = 8  # workers asked for one session
+STICKY = 4  # first workers in a key's order, one of which has its session
 
-Policy = Callable[[Sequence[Report], Random], int]  # of workers, the least burdened first: the number of one
+Policy = Callable[[Sequence[Report], Random], int]  # workers, least loaded first -> index of the chosen one
 
 
 def two_choices(workers: Sequence[Report], random: Random) -> int:
-    """The better of two."""
+    """Choose the less loaded of two random workers."""
     return min(random.sample(range(len(workers)), min(2, len(workers))), key=lambda number: workers[number].burden)
 
 
 def least_burdened(workers: Sequence[Report], random: Random) -> int:
-    """The best of all: a herd, where views are old."""
+    """Choose the least loaded worker: with stale views, this causes a herd."""
     return 0
 
 
 def any_of_them(workers: Sequence[Report], random: Random) -> int:
-    """Any."""
+    """Choose a random worker."""
     return random.randrange(len(workers))
 
 
 class Search:
-    """The workers to be asked for a place, one after the other, until one has it."""
+    """Sequence of workers to ask for a place, until one has it."""
 
     def __init__(self, view: View, key: str | None, random: Random, policy: Policy = two_choices) -> None:
-        """`key`: of a session that is found by it."""
+        """`key`: the session's key, or None."""
         self._random, self._policy, self._key = random, policy, key
         if key is None:
             self._left = list(view.able)
             self._asks = MOST_ASKED
-        else:  # a worker that is full still has room for the next session of a key that it holds
+        else:  # full workers, too: one may hold the key's open session, which the new one replaces
             self._left = [worker for worker in by_key(key, view.workers) if worker.open][:STICKY]
             self._asks = STICKY
 
     def next(self) -> Report | None:
-        """Return the worker to be asked next; None when no more are to be."""
+        """Return the next worker to ask, or None when the search ends."""
         if not self._left or not self._asks:
             return None
         self._asks -= 1
@@ -59,7 +59,7 @@ class Search:
 
 
 def by_key(key: str, workers: Iterable[Report]) -> list[Report]:
-    """All workers, those first that come first for this key; those that are being drained last."""
+    """Return all workers in the order of this key (rendezvous hashing), draining ones last."""
     return sorted(workers, key=lambda worker: (worker.draining, _rank(key, worker.worker)))
 
 

@@ -1,4 +1,4 @@
-"""Pass a request on to a worker and its answer back, bodies as they come: who reads slowly holds up who writes."""
+"""Forward an HTTP request to a worker and stream the response back, with backpressure in both directions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import aiohttp
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-CONNECT_S = 2.0  # a worker that does not take a connection by then is not there
-ANSWER_S = 60.0  # between two pieces of an answer ...
-MADE_S = 180.0  # ... to a photo, which arrives, waits for its turn and is made
-MOST_BODY = 32 << 20  # of a request; the worker has its own, smaller limits
+CONNECT_S = 2.0  # connect timeout: a worker that takes longer counts as unreachable
+ANSWER_S = 60.0  # read timeout: longest wait for the next part of a response
+MADE_S = 180.0  # total timeout of a photo request: upload, queueing and processing
+MOST_BODY = 32 << 20  # bytes of a request body; the worker has its own, smaller limits
 PIECE = 64 << 10
-# RFC 9110, 7.6.1: what belongs to one connection is not passed on.
+# RFC 9110, 7.6.1: hop-by-hop headers are not forwarded. Nor is X-Forwarded-For: the gateway evaluates it.
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "transfer-encoding"}
     | {"upgrade", "x-forwarded-for"}
@@ -21,7 +21,7 @@ HOP_BY_HOP = frozenset(
 
 
 def connections() -> aiohttp.ClientSession:
-    """Connections to workers, kept alive between requests."""
+    """Return the HTTP client for requests to workers; it keeps connections alive between requests."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=ANSWER_S)
     return aiohttp.ClientSession(
         timeout=timeout,
@@ -32,14 +32,14 @@ def connections() -> aiohttp.ClientSession:
 
 
 def passed_on(request: web.Request, added: Mapping[str, str]) -> CIMultiDict[str]:
-    """A request's headers as a worker gets them; those that only a gateway may set replace any of the caller's."""
+    """Return the request headers for the worker; a header in `added` replaces the caller's header of that name."""
     names = {name.lower() for name in added}
     kept = [(name, value) for name, value in request.headers.items() if _passes(name, names)]
     return CIMultiDict([*kept, *added.items()])
 
 
 def answer_headers(response: aiohttp.ClientResponse) -> CIMultiDict[str]:
-    """An answer's headers as the caller gets them."""
+    """Return the response headers for the caller."""
     own = {"content-length", "date", "server"}
     return CIMultiDict([(name, value) for name, value in response.headers.items() if _passes(name, own)])
 
@@ -55,10 +55,10 @@ async def forward(
     headers: Mapping[str, str],
     alter: Callable[[CIMultiDict[str]], None],
 ) -> web.StreamResponse:
-    """Pass a request and its answer on, whose headers `alter` may alter.
+    """Forward a request and stream the response back; `alter` may change the response headers.
 
     Raises:
-        aiohttp.ClientError, OSError, TimeoutError: the worker cannot be reached, or stops in the middle.
+        aiohttp.ClientError, OSError, TimeoutError: the worker cannot be reached, or fails during the response.
     """
     body = bounded(request) if request.body_exists else None
     async with http.request(request.method, url, headers=headers, data=body, allow_redirects=False) as response:
@@ -70,7 +70,7 @@ async def passed_back(
     response: aiohttp.ClientResponse,
     alter: Callable[[CIMultiDict[str]], None] = lambda headers: None,
 ) -> web.StreamResponse:
-    """Give a caller the answer that a worker gives, as it comes."""
+    """Stream a worker's response to the caller."""
     headers = answer_headers(response)
     alter(headers)
     answer = web.StreamResponse(status=response.status, reason=response.reason, headers=headers)
@@ -84,7 +84,7 @@ async def passed_back(
 
 
 async def bounded(request: web.Request) -> AsyncIterator[bytes]:
-    """A request's body. Raises HTTPRequestEntityTooLarge beyond MOST_BODY."""
+    """Yield the request body in chunks. Raises HTTPRequestEntityTooLarge beyond MOST_BODY."""
     taken = 0
     async for piece in request.content.iter_any():
         taken += len(piece)

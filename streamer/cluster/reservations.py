@@ -1,7 +1,7 @@
-"""The places of one worker that are promised, being taken, or taken: none twice, none for ever. No I/O.
+"""Reservations of one worker's places: no place is given out twice, and none is held forever. No I/O.
 
-A gateway reserves a place before it sends the offer, which costs the worker work. A promise that no offer follows
-lapses.
+A gateway reserves a place before it sends the offer, because an offer costs the worker processor time. A reservation
+expires if no offer follows.
 """
 
 from __future__ import annotations
@@ -11,35 +11,35 @@ from collections.abc import Callable, Collection
 
 from streamer.core.aio import Clock
 
-LEASE_S = 5.0  # from the promise to the offer
+LEASE_S = 5.0  # lifetime of a reservation without an offer
 
 
 class Reservations:
-    """Of one worker. `most`: how many sessions there may be; `sessions`: the tokens of those there are."""
+    """Reservations of one worker. `most`: returns the session limit; `sessions`: tokens of the open sessions."""
 
     def __init__(self, most: Callable[[], int], sessions: Collection[str], clock: Clock) -> None:
         self._most = most
         self._sessions = sessions
         self._clock = clock
-        self._promised: dict[str, float] = {}  # until when
-        self._taking: set[str] = set()
-        self._seated: set[str] = set()  # tokens
+        self._promised: dict[str, float] = {}  # expiry time by reservation
+        self._taking: set[str] = set()  # reservations whose session is being opened
+        self._seated: set[str] = set()  # tokens of the sessions opened with a reservation
 
     @property
     def free(self) -> int:
-        """How many may be promised."""
+        """Number of places that can be reserved."""
         return max(0, self._most() - self._used())
 
     @property
     def pending(self) -> int:
-        """How many are promised, or being taken."""
+        """Number of places that are reserved or whose session is being opened."""
         self._prune()
         return len(self._promised) + len(self._taking)
 
     def reserve(self, beyond: bool = False) -> str | None:
-        """Promise a place: return the reservation's name, None when there is none.
+        """Reserve a place; return the reservation's name, or None if no place is free.
 
-        beyond: the session takes the place of one that is there.
+        beyond: reserve even if no place is free, because the new session replaces an open one.
         """
         if not self.free and not beyond:
             return None
@@ -48,7 +48,7 @@ class Reservations:
         return name
 
     def begin(self, name: str) -> bool:
-        """An offer comes with a reservation: return whether it still holds. Then `seat` or `release` must follow."""
+        """Use a reservation for an offer; return whether it was valid. If so, `seat` or `release` must follow."""
         self._prune()
         if self._promised.pop(name, None) is None:
             return False
@@ -56,17 +56,17 @@ class Reservations:
         return True
 
     def seat(self, name: str, token: str) -> None:
-        """The session has begun; its place is free again when it is not among the sessions any more."""
+        """Assign the place to an open session; it becomes free when the token leaves `sessions`."""
         self._taking.discard(name)
         self._seated.add(token)
 
     def release(self, name: str) -> None:
-        """No session came of it; safe to call twice."""
+        """Give up a reservation that led to no session; safe to call twice."""
         self._promised.pop(name, None)
         self._taking.discard(name)
 
     def _used(self) -> int:
-        """A session that is being opened may be among the sessions before its opening has ended: it counts once."""
+        """Return the number of used places. A session may be registered before its opening ends; it counts once."""
         self._prune()
         others = len(self._sessions) - len(self._seated)
         return len(self._promised) + max(len(self._taking), others) + len(self._seated)

@@ -1,4 +1,4 @@
-"""Which worker a request is for, and by what path: from what the request itself says."""
+"""Route a request: find its worker and the path there from the request alone."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from aiohttp import hdrs, web
 
 from streamer.cluster.signed import Signer
 
-KEYED = ("session", "whep")  # what follows may be a key of the caller's own
+KEYED = ("session", "whep")  # the next part of the path may be a key that the caller chose
 BY_BEARER = "/whep"
 
 
 @dataclass(frozen=True)
 class ToWorker:
-    """A request for what one worker has."""
+    """A request that only this worker can answer."""
 
     worker: str
     path: str
@@ -22,7 +22,7 @@ class ToWorker:
 
 @dataclass(frozen=True)
 class ToKey:
-    """A request for the session with a key, wherever it is."""
+    """A request for the session with this key, on a worker still to be found."""
 
     key: str
     path: str
@@ -30,18 +30,18 @@ class ToKey:
 
 @dataclass(frozen=True)
 class ToAny:
-    """A request that every worker answers alike."""
+    """A request that any worker can answer."""
 
     path: str
 
 
 def bearer_of(request: web.Request) -> str | None:
-    """The bearer token."""
+    """Return the request's bearer token, or None."""
     return request.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ").strip() or None
 
 
 def route(request: web.Request, signer: Signer, by_bearer: bool) -> ToWorker | ToKey | ToAny:
-    """Say who is to answer. `by_bearer`: a bearer token may name a session."""
+    """Return the target of a request. `by_bearer`: a bearer token may name a session."""
     bearer = bearer_of(request)
     if by_bearer and request.path == BY_BEARER and bearer is not None:
         if (signed := signer.read(bearer)) is not None:

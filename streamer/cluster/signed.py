@@ -1,8 +1,8 @@
-"""Session addresses that name their worker, signed: any gateway routes them without a table.
+"""Signed session addresses that name their worker, so that any gateway can route them without a table.
 
     /session/WORKER.TOKEN.SIGNATURE/speech
 
-The token alone is the secret that it always was; the signature keeps strangers from choosing whom a gateway talks to.
+The token remains the session's secret; the signature prevents callers from choosing which worker a gateway contacts.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-MOST = 256  # characters; a token has 32, a key up to 128
+MOST = 256  # characters of a signed name; a token has 32, a key up to 128
 SIGNATURE_BYTES = 12
 
 
 @dataclass(frozen=True)
 class Signed:
-    """Of a part of a path: the worker that knows what is called `name`."""
+    """Content of a signed part of a path: a worker, and the name of one of its objects."""
 
     worker: str
     name: str
 
 
 class Signer:
-    """Signs and reads with the cluster's secret."""
+    """Signs and verifies names with the cluster's secret."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def sign(self, worker: str, name: str) -> str:
-        """The name as the outside world gets it."""
+        """Return the signed name for callers."""
         return f"{worker}.{name}.{self._signature(worker, name)}"
 
     def sign_path(self, worker: str, path: str) -> str:
-        """A path whose last part is the worker's name for something."""
+        """Return a worker's path with its last part signed."""
         before, _, name = path.rpartition("/")
         return f"{before}/{self.sign(worker, name)}"
 
     def read(self, text: str) -> Signed | None:
-        """What was signed; None for anything else."""
+        """Return the content of a signed name, or None if the signature is missing or wrong."""
         parts = text.split(".") if len(text) <= MOST else []
         if len(parts) != 3:
             return None
@@ -50,7 +50,7 @@ class Signer:
         return Signed(worker, name)
 
     def read_path(self, path: str) -> tuple[Signed, str] | None:
-        """The signed part of a path, and the path with the worker's own name in its place."""
+        """Return the signed part of a path and the path with the plain name in its place, or None."""
         parts = path.split("/")
         for number, part in enumerate(parts):
             if (signed := self.read(part)) is not None:
@@ -59,7 +59,7 @@ class Signer:
 
     @property
     def pass_word(self) -> str:
-        """What a gateway shows to a worker, and a worker to nobody."""
+        """Password that gateways send to workers. Workers never send it."""
         return hmac.new(self._secret, b"gateway", hashlib.sha256).hexdigest()
 
     def _signature(self, worker: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Compare ways to place sessions, in simulated time: `python -m streamer.cluster.simulate`.
+"""Compare placement policies in simulated time: `python -m streamer.cluster.simulate`.
 
 python -m streamer.cluster.simulate --workers 10,100,1000 --plot placement.png
 """
@@ -15,7 +15,7 @@ from streamer.cluster.simulation import Result, Scenario, Simulation
 from streamer.core.console import say
 
 POLICIES: dict[str, Policy] = {"two choices": two_choices, "least loaded": least_burdened, "random": any_of_them}
-EACH = 50  # callers for each worker
+EACH = 50  # callers per worker
 COLUMNS = (
     "workers",
     "policy",
@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, and save the plot where one is asked for."""
+    """Print the table of results; with --plot, also save the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", default="10,100,1000", help="how many, with commas (default: 10,100,1000)")
     parser.add_argument("--seed", type=int, default=1)
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def row(workers: int, result: Result) -> list[str]:
-    """One line of the table."""
+    """Return the cells of one table row."""
     waited = sorted(result.waited)
     moved = sorted(result.moved)
     queued = sum(each > 1 for each in waited)
@@ -74,7 +74,7 @@ def row(workers: int, result: Result) -> list[str]:
 
 
 def plot(results: dict[int, list[Result]], path: Path) -> None:
-    """Save how far the fullest worker is above the mean, over time."""
+    """Plot, over time, how far the fullest worker's load is above the mean."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,8 +1,8 @@
-"""A cluster in simulated time: the real placement, reservations and line, with callers and workers that are made up.
+"""A cluster in simulated time: the real placement, reservations and waiting line, with simulated callers and workers.
 
-A caller whose worker dies notices after a while, as the page does, and offers again at another gateway; one for whom
-there is no room asks again with its ticket. Pictures of a worker come late when it has more sessions than it has the
-time for, which nobody knows before.
+A caller whose worker dies notices after a delay, as the page does, and calls again through another gateway; a caller
+that finds no free place retries with its ticket. Pictures of a worker are late when it has more sessions than it can
+really serve; this capacity is unknown until then.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from streamer.cluster.messages import Report, View
 from streamer.cluster.placement import Policy, Search
 from streamer.cluster.reservations import Reservations
 
-REPORT_S = 0.5  # a worker's, to the board
-VIEW_S = 0.5  # a gateway's, of the board
+REPORT_S = 0.5  # interval of a worker's reports to the board
+VIEW_S = 0.5  # interval at which a gateway refreshes its view
 HOP_S = 0.001  # from a gateway to a worker
 OPEN_S = 0.25  # from the offer to the first moving picture
-NOTICE_S = (0.2, 1.2)  # until a page learns that its worker has gone: it asks once a second
-RETRY_S, MOST_RETRY_S = 1.0, 4.0  # of a page whose call was lost
-IN_LINE_S = 5.0  # of one that waits
-LEAVE_AFTER_S = 60.0  # without having got in
+NOTICE_S = (0.2, 1.2)  # until a page notices that its worker has died: it polls once a second
+RETRY_S, MOST_RETRY_S = 1.0, 4.0  # retry delay of a page that lost its session
+IN_LINE_S = 5.0  # retry interval of a waiting caller
+LEAVE_AFTER_S = 60.0  # after which a caller without a session gives up
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens. Rates are of the whole cluster; times in seconds.
+    """Parameters of a simulation. Counts are for the whole cluster; times are in seconds.
 
-    slow: share of the workers that have the time for half of what they say. burst: share of all callers that come
-    within ten seconds in the middle. deaths: workers that die in the second half, one after the other; each is back
-    after 20 s.
+    slow: share of the workers that can serve only half of the places they report. burst: share of the callers that
+    arrive within ten seconds in the middle. deaths: number of workers that die in the second half, one after the
+    other; each is replaced after 20 s.
     """
 
     workers: int
@@ -51,24 +51,24 @@ class Scenario:
 
 @dataclass
 class Result:
-    """What came of it."""
+    """Results of a simulation."""
 
     policy: str
     begun: int = 0
-    asked: int = 0  # reservations asked for
-    denied: int = 0  # and not given, the view being old
-    waited: list[float] = field(default_factory=list)  # s, of those who came in, from the first offer
-    left: int = 0  # who gave up
-    moved: list[float] = field(default_factory=list)  # s without a moving face, of those whose worker died
-    late_s: float = 0.0  # session seconds on workers that have not the time
+    asked: int = 0  # reservations requested
+    denied: int = 0  # reservations refused because the view was stale
+    waited: list[float] = field(default_factory=list)  # s from the first offer to the session, per admitted caller
+    left: int = 0  # callers that gave up
+    moved: list[float] = field(default_factory=list)  # s without a moving face, per caller whose worker died
+    late_s: float = 0.0  # session seconds on overloaded workers
     talked_s: float = 0.0
-    most_over: int = 0  # sessions of one worker beyond its places: given twice
+    most_over: int = 0  # most sessions of one worker beyond its places: places given out twice
     lost: int = 0  # places that were neither taken nor free at the end
-    imbalance: list[float] = field(default_factory=list)  # of the workers' loads: highest less mean, sampled
+    imbalance: list[float] = field(default_factory=list)  # highest minus mean load of the workers, sampled
 
 
 class Time:
-    """A clock that goes from event to event."""
+    """Simulated clock that jumps from event to event."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -76,20 +76,20 @@ class Time:
         self._count = 0
 
     def now(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return self.time
 
     async def sleep_until(self, moment: float) -> None:
-        """Nobody sleeps here."""
+        """Raise NotImplementedError: the simulation never sleeps."""
         raise NotImplementedError
 
     def at(self, moment: float, do: Callable[[], None]) -> None:
-        """Do something then."""
+        """Schedule a callback."""
         self._count += 1
         heapq.heappush(self._events, (moment, self._count, do))
 
     def run(self, until: float) -> None:
-        """Let time pass."""
+        """Run all events up to this time."""
         while self._events and self._events[0][0] <= until:
             self.time, _, do = heapq.heappop(self._events)
             do()
@@ -100,16 +100,16 @@ class Time:
 class _Caller:
     number: int
     talks_s: float
-    since: float  # it offered first, or its face stood still
+    since: float  # time of its first offer, or of its worker's death
     losses: int = 0
-    moving: bool = False  # its worker died
+    moving: bool = False  # its worker died, and it needs another one
     worker: _Worker | None = None
     begun: float = 0.0
     token: str = ""
 
     @property
     def ticket(self) -> str:
-        """Its own."""
+        """The caller's ticket for the waiting line."""
         return f"ticket-of-{self.number:08}"
 
 
@@ -121,7 +121,7 @@ class _Worker:
         self.alive = True
 
     def report(self) -> Report:
-        """As a worker's server makes it: pictures are late where there is not the time for all."""
+        """Return a report like a real worker's: slack is above 0 when there are more sessions than it can serve."""
         load = len(self.sessions) / self.able
         slack = -1.5 + load if load <= 1 else load - 1
         return Report(
@@ -130,7 +130,7 @@ class _Worker:
 
 
 class Simulation:
-    """One scenario with one policy. `run` gives the result."""
+    """One scenario with one policy. `run` returns the result."""
 
     def __init__(self, scenario: Scenario, policy: Policy, name: str) -> None:
         self._scenario, self._policy = scenario, policy
@@ -145,7 +145,7 @@ class Simulation:
             self._start_worker()
 
     def run(self) -> Result:
-        """Let it all happen."""
+        """Run the scenario to its end and return the result."""
         scenario, random = self._scenario, self._random
         for gateway in range(scenario.gateways):
             self._time.at(random.uniform(0.6, 1.1), partial(self._look, gateway))
@@ -184,7 +184,7 @@ class Simulation:
         self._time.at(self._time.now() + VIEW_S, lambda: self._look(gateway))
 
     def _offer(self, caller: _Caller) -> None:
-        """A caller asks at any gateway, which does as `admission.Admission`."""
+        """Send a caller's offer to a random gateway, which decides as `admission.Admission` does."""
         gateway = self._random.randrange(len(self._views))
         view = self._views[gateway]
         if not view.waiting or self._board.has_turn(caller.ticket):
@@ -192,7 +192,7 @@ class Simulation:
             while (chosen := search.next()) is not None:
                 self.result.asked += 1
                 worker = self._workers.get(chosen.worker)
-                if worker is None:  # it died; the gateway notices
+                if worker is None:  # it died: the gateway drops it from the view
                     self._lose(chosen.worker)
                     continue
                 if (reservation := worker.table.reserve()) is not None:

@@ -1,6 +1,6 @@
-"""Join a caller's WebSocket to a worker's, message by message.
+"""Proxy a caller's WebSocket to a worker, message by message.
 
-Nothing is queued: who reads slowly holds up who writes, through TCP's own windows at each end.
+Nothing is queued here: a slow reader slows the writer down through TCP flow control (backpressure).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
 from streamer.cluster.proxy import passed_back
 from streamer.core.aio import until_first
 
-MOST_MESSAGE = 256 << 10  # the worker has its own, smaller limit
+MOST_MESSAGE = 256 << 10  # bytes; the worker has its own, smaller limit
 HEARTBEAT_S = 15.0
 CLOSE_S = 1.0
 UNSENDABLE = frozenset({1004, 1005, 1006, 1015})  # RFC 6455, 7.4.1: never in a close frame
@@ -24,7 +24,7 @@ SWITCHED = 101
 
 
 class _Socket(Protocol):
-    """Of either side."""
+    """WebSocket of the caller or of the worker."""
 
     async def receive(self) -> WSMessage: ...
     async def send_str(self, data: str) -> None: ...
@@ -32,13 +32,13 @@ class _Socket(Protocol):
 
 
 class _Ending:
-    """Why the first of the two was closed."""
+    """Close code and reason of the socket that closed first; the other one is closed with the same."""
 
     def __init__(self) -> None:
         self.code, self.reason = int(WSCloseCode.GOING_AWAY), b""
 
     def note(self, message: WSMessage) -> None:
-        """The last message of a socket."""
+        """Store the close code and reason from a socket's last message, if they may be sent."""
         code = message.data if message.type is WSMsgType.CLOSE else getattr(message.data, "code", None)
         if isinstance(code, int) and 1000 <= code < 5000 and code not in UNSENDABLE:
             self.code = int(code)
@@ -48,7 +48,7 @@ class _Ending:
 async def forward_socket(
     http: aiohttp.ClientSession, request: web.Request, url: str, headers: Mapping[str, str]
 ) -> web.StreamResponse:
-    """Serve a caller's WebSocket until either end closes; where the worker takes none, its refusal is the answer.
+    """Proxy a caller's WebSocket until either end closes; if the worker refuses it, return the worker's response.
 
     Raises:
         aiohttp.ClientError, OSError, TimeoutError: the worker cannot be reached.
@@ -59,7 +59,7 @@ async def forward_socket(
         worker = await http.ws_connect(
             url, headers=plain, protocols=offered, max_msg_size=MOST_MESSAGE, heartbeat=HEARTBEAT_S, compress=0
         )
-    except aiohttp.WSServerHandshakeError:  # which keeps none of its words: ask again, to pass them on
+    except aiohttp.WSServerHandshakeError:  # has no response body: repeat the request to forward it
         async with http.get(url, headers={**headers, **HANDSHAKE}, read_until_eof=False) as response:
             if response.status == SWITCHED:
                 raise web.HTTPServiceUnavailable(text="try again in a moment\n") from None
@@ -81,11 +81,11 @@ async def forward_socket(
 
 
 async def _pump(source: _Socket, sink: _Socket, ending: _Ending) -> None:
-    """Copy messages. Sending waits while the sink's buffer is full, and nothing is read meanwhile."""
+    """Copy messages until the source closes. While the sink's buffer is full, nothing is read (backpressure)."""
     try:
         while True:
             message = await source.receive()
-            await asyncio.sleep(0)  # `receive` does not wait for what is there: a flood would hold up all others
+            await asyncio.sleep(0)  # `receive` does not yield for buffered messages: a flood would block other tasks
             if message.type is WSMsgType.TEXT:
                 await sink.send_str(message.data)
             elif message.type is WSMsgType.BINARY:

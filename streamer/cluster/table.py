@@ -1,4 +1,4 @@
-"""The table of `avatar cluster status`."""
+"""Format the table of `avatar cluster status`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HEADINGS = ("worker", "node", "state", "sessions", "free", "places", "slack", "a
 
 
 def table(view: View) -> str:
-    """The workers, one a line, and a line of sums."""
+    """Return the table: one line per worker, and a line of totals."""
     rows = [HEADINGS, *(_row(worker) for worker in sorted(view.workers, key=lambda each: (each.node, each.worker)))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

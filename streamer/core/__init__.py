@@ -1,1 +1,1 @@
-"""What everything rests on: rates, options, errors, files, console."""
+"""Foundations of all packages: rates, options, errors, files, console."""

@@ -1,4 +1,4 @@
-"""Asyncio helpers: an injectable clock, a timer, and running tasks until the first ends."""
+"""Asyncio helpers: an injectable clock, owned tasks, and running coroutines until the first ends."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import Any, Protocol
 
 
 class Clock(Protocol):
-    """A monotonic clock that one can sleep on."""
+    """A monotonic clock with sleep."""
 
     def now(self) -> float:
-        """Seconds since an arbitrary start; the same in every process of this machine."""
+        """Return seconds since an arbitrary start, the same in every process of this machine."""
 
     async def sleep_until(self, moment: float) -> None:
-        """Return at `moment`, at once when it has passed."""
+        """Sleep until `moment`; return at once if it has passed."""
 
 
 class MonotonicClock:
     """The machine's monotonic clock."""
 
     def now(self) -> float:
-        """Seconds since an arbitrary start."""
+        """Return seconds since an arbitrary start."""
         return time.monotonic()
 
     async def sleep_until(self, moment: float) -> None:
-        """Return at `moment`; always lets other tasks run."""
+        """Sleep until `moment`; always lets other tasks run."""
         await asyncio.sleep(max(0.0, moment - time.monotonic()))
 
 
-SWITCH_INTERVAL_S = 0.0005  # a busy thread then holds up the sound for half a millisecond, not five
+SWITCH_INTERVAL_S = 0.0005  # a busy thread then delays the audio by half a millisecond, not five
 
 
 async def until_first(*parts: Coroutine[Any, Any, object]) -> None:
-    """Run all of them until one ends; the others are cancelled, and have ended when this returns.
+    """Run the coroutines until one ends, then cancel the others and wait for their end.
 
     Raises:
-        Exception: what a part that ended raised.
+        Exception: the exception of the one that ended.
     """
     tasks = [asyncio.create_task(part) for part in parts]
     try:
@@ -51,24 +51,24 @@ async def until_first(*parts: Coroutine[Any, Any, object]) -> None:
 
 
 class Tasks:
-    """Tasks of one owner, kept until they end. `on_failure` is called with what one of them raised."""
+    """Tasks of one owner, kept until they end. `on_failure` is called with the exception of a failed task."""
 
     def __init__(self, on_failure: Callable[[BaseException], None] | None = None) -> None:
         self._running: set[asyncio.Task[None]] = set()
         self._on_failure = on_failure
 
     def __len__(self) -> int:
-        """How many run."""
+        """Return the number of running tasks."""
         return len(self._running)
 
     def spawn(self, part: Coroutine[Any, Any, None]) -> None:
-        """Run `part` beside the others."""
+        """Start a coroutine as a task."""
         task = asyncio.create_task(part)
         self._running.add(task)
         task.add_done_callback(self._ended)
 
     def cancel(self) -> None:
-        """Cancel all that run."""
+        """Cancel all running tasks."""
         for task in self._running:
             task.cancel()
 

@@ -1,7 +1,7 @@
-"""Print console output that never fails: if the stream is gone, later lines are dropped.
+"""Console output that never fails: if the stream is gone, later lines are dropped.
 
-The terminal may be closed, the log's disk be full, the program that reads along (`| tee talk.log`) end first on Ctrl-C.
-None of these may end a conversation or lose its recording.
+The terminal may be closed, the log's disk may be full, and a program that reads the output (`| tee talk.log`) may end
+first on Ctrl-C. None of these may end a conversation or lose its recording.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-_diverted: list[Callable[[str], None]] = []  # who takes notes and remarks instead of standard error, if anybody does
-_CLEAR = "\033[K"  # to the end of the line
+_diverted: list[Callable[[str], None]] = []  # receiver of notes and remarks in place of standard error, if set
+_CLEAR = "\033[K"  # clears to the end of the line
 
 
 def say(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
@@ -27,7 +27,7 @@ def say(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
 
 
 def show_anything() -> None:
-    """Let standard output and error show signs that their encoding lacks as escapes, where they would be an error."""
+    """Make standard output and error print characters missing in their encoding as escapes instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -39,18 +39,18 @@ def note(text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """Print something about the input that its owner may want to know."""
+    """Print a remark about the user's input to standard error."""
     _line(f"note: {text}")
 
 
 def show(text: str) -> None:
-    """Show `text` in the terminal's last line, in the place of what was shown there; nothing where there is none."""
+    """Replace the terminal's last line by `text`; does nothing if standard error is not a terminal."""
     if sys.stderr.isatty():
         say(f"\r{text}{_CLEAR}", sys.stderr, end="")
 
 
 def divert(take: Callable[[str], None] | None) -> None:
-    """Let `take` have every note and remark, without its first word; None: standard error has them again."""
+    """Send every note and remark to `take`, without its prefix; None restores standard error."""
     _diverted[:] = [] if take is None else [take]
 
 
@@ -63,7 +63,7 @@ def _line(text: str) -> None:
 
 
 def _leave(stream: TextIO) -> None:
-    """What waits in the stream would fail again when the program ends."""
+    """Redirect a failed stream to the null device, or flushing its buffer at exit would fail again."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:

@@ -1,16 +1,16 @@
 """Errors of the streamer.
 
-AvatarError                  (engines.errors) shown to the person as one line
+AvatarError                  (engines.errors) shown to the user as one line
   ├─ EngineError             (engines.errors)
   │    └─ ManifestError      (engines.errors)
   ├─ ConfigError             an option, or a combination of options, that cannot work
   ├─ MediaError              a sound or video file that cannot be read or written
   ├─ BundleError             an avatar that does not exist or is damaged
-  ├─ PhotoError              a photo that no avatar can be made of
-  ├─ DeviceError             a camera, microphone or loudspeaker that is not there, or its driver
-  ├─ SessionError            a peer or a session that cannot go on
-  ├─ StoreError              files that machines share, and that cannot be had
-  ├─ VoiceError              a text that is not spoken
+  ├─ PhotoError              a photo that cannot be made into an avatar
+  ├─ DeviceError             a camera, microphone or loudspeaker, or its driver, is missing
+  ├─ SessionError            a peer or a session that cannot continue
+  ├─ StoreError              files shared by machines that cannot be read or written
+  ├─ VoiceError              a text that cannot be spoken
   └─ SpeechError             (streamer.session.speech.speech_protocol) a message that the speech protocol does not allow
 """
 
@@ -46,15 +46,15 @@ class BundleError(AvatarError):
 
 
 class PhotoError(AvatarError):
-    """A photo that cannot be read, or that no avatar can be made of."""
+    """A photo that cannot be read, or cannot be made into an avatar."""
 
 
 class DeviceError(AvatarError):
-    """A camera, microphone or loudspeaker that is not there or went away, or whose driver or package is missing."""
+    """A camera, microphone or loudspeaker that is missing or was removed, or whose driver or package is missing."""
 
 
 class SessionError(AvatarError):
-    """A peer or a session that cannot go on."""
+    """A peer or a session that cannot continue."""
 
 
 class StoreError(AvatarError):
@@ -62,7 +62,7 @@ class StoreError(AvatarError):
 
 
 class VoiceError(AvatarError):
-    """A text that is not spoken. `again`: it may be when it is tried again."""
+    """A text that cannot be spoken. `again`: a retry may succeed."""
 
     def __init__(self, message: str, again: bool = False) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Writing files: JSON that is replaced whole, and checks of an output path."""
+"""Writing files: atomic JSON, and checks of an output path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamer.core.errors import ConfigError, MediaError
 
 
 def write_json(path: Path, data: object) -> None:
-    """Replace the file with `data` as JSON. Raises ConfigError when it cannot be written; the old file then stays."""
+    """Replace a file by `data` as JSON, atomically. Raises ConfigError: it cannot be written; the old file stays."""
     try:
         write_bytes(path, (json.dumps(data, indent=1) + "\n").encode())
     except OSError as error:
@@ -18,7 +18,7 @@ def write_json(path: Path, data: object) -> None:
 
 
 def check_output(path: Path) -> None:
-    """Whether a file may come to lie at `path`, before work is put into it. Raises MediaError."""
+    """Check, before any work, that a file can be written to `path`. Raises MediaError."""
     if not path.absolute().parent.is_dir():
         raise MediaError(f"{path}: there is no folder {path.parent}")
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""What flows between the stages. Positions are in samples at SAMPLE_RATE from the start of the stream."""
+"""Data passed between the stages. Positions are in samples at SAMPLE_RATE from the start of the stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ByteArray = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class AudioChunk:
-    """Mono sound: `samples` float32 [n] in [-1, 1], the first one at `position`."""
+    """Mono sound: `samples` float32 [n] in [-1, 1], the first at `position`."""
 
     position: int
     samples: FloatArray
@@ -23,11 +23,11 @@ class AudioChunk:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What a stretch of sound gives the stages, frame by frame.
+    """Audio features of a piece of sound, per frame, as input of the stages.
 
-    windows: float32 [n, 1, MEL_BANDS, WINDOW_MEL_FRAMES]; levels: in dB of full scale. They may be of different frames.
-    tones: (pitch, brightness) of each level's frame, see `audio.tone.Tone`, or None where it is not voiced; empty where
-    nobody listened for them.
+    windows: float32 [n, 1, MEL_BANDS, WINDOW_MEL_FRAMES]; levels: in dB of full scale. Both may cover different frames.
+    tones: (pitch, brightness) for the frame of each level, see `audio.tone.Tone`, or None if it is unvoiced; empty if
+    tones were not computed.
     """
 
     windows: FloatArray
@@ -37,12 +37,12 @@ class Heard:
 
 @dataclass(frozen=True, eq=False)
 class Script:
-    """What a face would draw from its seed or make of the sound, given instead; each is begun again when it ends.
+    """Given values in place of those that a face draws from its seed or from the sound; each array repeats at its end.
 
-    blink: float32 [n], how far the lids are closed, for a family whose expression stage takes that.
-    reference: float32 [n, E], in place of the avatar's own reference expression; such as another face's lids and brows.
+    blink: float32 [n], how far the lids are closed, for a family whose expression stage takes it.
+    reference: float32 [n, E], in place of the avatar's reference expression, such as another face's lids and brows.
     pose: float32 [n, P].
-    noise: float32 [blocks, Z], of the head motion's blocks.
+    noise: float32 [blocks, Z], for the blocks of the head motion.
     """
 
     blink: FloatArray | None = None
@@ -53,14 +53,14 @@ class Script:
 
 @dataclass(frozen=True, eq=False)
 class Coefficients:
-    """What the face does in frame `index`: `expression` float32 [E] and `pose` float32 [P], in the manifest's order."""
+    """The face in frame `index`: `expression` float32 [E] and `pose` float32 [P], in the manifest's order."""
 
     index: int
     expression: FloatArray
     pose: FloatArray
 
     def vector(self) -> FloatArray:
-        """[E + P]: expression, then pose."""
+        """Return [E + P]: expression, then pose."""
         return np.concatenate([self.expression, self.pose])
 
 
@@ -68,8 +68,8 @@ class Coefficients:
 class CoefficientWindow:
     """The coefficients around frame `index`: `values` float32 [E + P, past + 1 + future], time last.
 
-    view: yaw, pitch, roll in degrees that the head is held at, where a session asked for it; NaN leaves an axis free.
-    busy: how busy the lips are with speech in each of the frames, float32 [past + 1 + future], 0..1; None: not at all.
+    view: fixed yaw, pitch, roll of the head in degrees, if the session asked for it; NaN leaves an axis free.
+    busy: how much the lips are speaking in each frame, float32 [past + 1 + future], 0..1; None: not at all.
     """
 
     index: int
@@ -88,9 +88,9 @@ class Keypoints:
 
 @dataclass(frozen=True, eq=False)
 class AvatarFrame:
-    """A finished picture: `rgb` uint8 [H, W, 3], or [H, W, 4] with straight alpha where the background is transparent.
+    """A finished picture: `rgb` uint8 [H, W, 3], or [H, W, 4] with straight alpha if the background is transparent.
 
-    It belongs to the sound from sample `position` on. painted: mouth and eyes are its own, not those of one before.
+    It belongs to the sound from sample `position` on. painted: mouth and eyes were painted, not kept from before.
     """
 
     index: int
@@ -100,8 +100,8 @@ class AvatarFrame:
 
 
 class Paint(Enum):
-    """Whether mouth and eyes of a frame are painted, which is about half of its cost, or those of the last kept."""
+    """Whether a frame's mouth and eyes are painted, about half of its cost, or kept from the last frame."""
 
     ANEW = auto()
-    WHERE_MOVED = auto()  # kept while nothing of them has moved by more than a fraction of a pixel
+    WHERE_MOVED = auto()  # kept while no part of them has moved by more than a fraction of a pixel
     KEPT = auto()

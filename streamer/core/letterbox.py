@@ -1,4 +1,4 @@
-"""A square face in a picture of any size: with bars beside it, or cut so that it fills the picture."""
+"""Fit a square face into a picture of any size: with bars beside it, or cropped to fill the picture."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from streamer.core.options import CROP, LETTERBOX
 
 BLUR = "blur"
 RGBA = 4  # channels
-COARSE = 16  # times smaller, where it is blurred: a millisecond for 1280x720
-SOFTNESS = 0.04  # of the longer side, the blur's deviation
-DIMMED = 0.7  # so that the face stands out
+COARSE = 16  # downscaling factor for the blur, which then takes 1 ms for 1280x720
+SOFTNESS = 0.04  # standard deviation of the blur, of the longer side
+DIMMED = 0.7  # brightness factor, so that the face stands out
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Puts pictures of any size into `width` x `height`, their proportions kept, centred.
+    """Fits pictures of any size into `width` x `height`, centred, with their proportions kept.
 
-    fill: of the bars: `#rrggbb`, or BLUR, the picture itself, enlarged and out of focus; None is black.
+    fill: colour of the bars, `#rrggbb`, or BLUR: the picture itself, enlarged and blurred; None is black.
     """
 
     width: int
@@ -30,7 +30,7 @@ class Fit:
     fill: str | None = None
 
     def put(self, rgb: ByteArray) -> ByteArray:
-        """uint8 [h, w, c] to [height, width, c]; of RGBA, the bars are transparent."""
+        """Fit uint8 [h, w, c] into [height, width, c]; the bars of RGBA pictures are transparent."""
         high, wide = rgb.shape[:2]
         across, down = self.width / wide, self.height / high
         scale = max(across, down) if self.way == CROP else min(across, down)
@@ -47,7 +47,7 @@ class Fit:
         return whole
 
     def _ground(self, rgb: ByteArray) -> ByteArray:
-        """What is behind the face, [height, width, c]; of RGBA always transparent."""
+        """Return the area behind the face, [height, width, c]; always transparent for RGBA."""
         channels = rgb.shape[2]
         ground = np.zeros((self.height, self.width, channels), np.uint8)
         if self.fill is None or channels == RGBA:

@@ -1,7 +1,7 @@
-"""The log, on standard error: for people, or as JSON, one object a line.
+"""The log on standard error: as plain text, or as JSON with one object per line.
 
-Nothing that is logged is a token, a session's address, a picture or sound; a session goes by a short name made of its
-token, which leads nowhere.
+Tokens, session URLs, pictures and sound are never logged. A session is identified by a short hash of its token, which
+gives no access to it.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from typing import Any
 from streamer.core import console
 
 FORMATS = ("text", "json")
-FORMAT_VARIABLE = "AVATAR_LOG_FORMAT"  # child processes log likewise
+FORMAT_VARIABLE = "AVATAR_LOG_FORMAT"  # so that child processes use the same format
 TEXT = "%(levelname)s %(message)s"
 _FIELDS = "avatar_fields"
 _session: ContextVar[str | None] = ContextVar("session", default=None)
 
 
 def fields(**values: Any) -> dict[str, Any]:
-    """Values of their own beside a line's text, as `extra` of a logger."""
+    """Return the `extra` argument of a logger call that adds these values as separate fields."""
     return {_FIELDS: values}
 
 
 @contextlib.contextmanager
 def of_session(token: str) -> Iterator[None]:
-    """Inside, and in tasks begun inside, lines are of the session with this token."""
+    """Mark log lines in the block, and in tasks started in it, as belonging to the session with this token."""
     name = hashlib.blake2b(token.encode(), digest_size=5, person=b"log").hexdigest()
     before = _session.set(name)
     try:
@@ -42,7 +42,7 @@ def of_session(token: str) -> Iterator[None]:
 
 
 def set_up(level: int, form: str | None = None, text: str = TEXT) -> None:
-    """Log what is of this level or more. form: one of FORMATS, None is as AVATAR_LOG_FORMAT has it; text: of a line."""
+    """Set up logging from `level` on. form: one of FORMATS, None: as AVATAR_LOG_FORMAT; text: format of text lines."""
     chosen = form or os.environ.get(FORMAT_VARIABLE, FORMATS[0])
     if form is not None:
         os.environ[FORMAT_VARIABLE] = form
@@ -56,10 +56,10 @@ def set_up(level: int, form: str | None = None, text: str = TEXT) -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """A line as an object: time, level, logger, message; session, error and fields where there are any."""
+    """Formats a record as a JSON object: time, level, logger, message, and session, error and fields if present."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever is in the message."""
+        """Return the record as one line, whatever the message contains."""
         moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         found: dict[str, Any] = {"time": moment.isoformat(timespec="milliseconds"), "level": record.levelname.lower()}
         found |= {"logger": record.name, "message": record.getMessage()}

@@ -1,4 +1,4 @@
-"""Names for terminals and folders, made of what people call things."""
+"""Names for terminals and folders, made from titles."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ LONGEST = 40
 
 
 def plain_name(text: str) -> str:
-    """Letters a-z, digits, _ and - of a text, at most `LONGEST`; empty where it has none."""
+    """Reduce a text to a-z, digits, _ and -, at most `LONGEST` characters; may be empty."""
     letters = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9_-]+", "-", letters).strip("-_")[:LONGEST].rstrip("-_")

@@ -1,7 +1,7 @@
-"""`.npz` files, read with suspicion and written piece by piece.
+"""`.npz` files: read without trusting their headers, and written in pieces.
 
-Numpy's own reader believes what a file says of itself: it allocates what a header declares, and unpickles where it is
-let. Here every entry's size is known before any of it is unpacked. Format: numpy/lib/format.py of NumPy (NEP 1).
+NumPy's reader trusts the file: it allocates the size that a header declares, and unpickles if allowed. Here the size of
+every entry is checked before it is unpacked. Format: numpy/lib/format.py of NumPy (NEP 1).
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from streamer.core.errors import MediaError
 
 Array = NDArray[Any]
 
-MOST_BYTES = 1 << 30  # of all arrays that are read from a file, unpacked
-MOST_FILE_BYTES = 8 << 30  # of another file inside: a day of sound, and more
-KINDS = "fiuUb"  # numbers, text, truth values; neither objects nor records
+MOST_BYTES = 1 << 30  # unpacked size of all arrays read from a file
+MOST_FILE_BYTES = 8 << 30  # of another file in the archive: more than a day of sound
+KINDS = "fiuUb"  # numbers, text, booleans; no objects or records
 PIECE_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive at `path`; whatever is found wrong with it inside is a MediaError that names it."""
+    """Open the archive at `path`; errors of reading it in the block become a MediaError that names it."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
@@ -40,15 +40,15 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     except zipfile.BadZipFile as error:
         raise MediaError(f"{path}: not an .npz file, or a damaged one ({error})") from None
     except (ValueError, EOFError, zlib.error, RuntimeError) as error:
-        # Of damaged entries; RuntimeError: an encrypted one.
+        # From damaged entries; RuntimeError: from an encrypted one.
         raise MediaError(f"{path}: a damaged .npz file ({first_line(error)})") from None
 
 
 def load(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Array]:
-    """All arrays of a file.
+    """Read all arrays of a file.
 
     Raises:
-        MediaError: it cannot be read, is damaged, holds objects, or more than `most_bytes`.
+        MediaError: it cannot be read, is damaged, contains objects, or has more than `most_bytes`.
     """
     with opened(path) as archive:
         return read_arrays(archive, None, most_bytes)
@@ -57,10 +57,10 @@ def load(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Array]:
 def read_arrays(
     archive: zipfile.ZipFile, names: Collection[str] | None, most_bytes: int = MOST_BYTES
 ) -> dict[str, Array]:
-    """Those of the named arrays that the archive has; None names all.
+    """Read the named arrays, as far as the archive has them; None reads all.
 
     Raises:
-        ValueError, EOFError, BadZipFile, zlib.error: it is damaged, larger than `most_bytes`, or holds objects.
+        ValueError, EOFError, BadZipFile, zlib.error: it is damaged, larger than `most_bytes`, or contains objects.
     """
     entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     wanted = {name: entries[name] for name in (entries if names is None else names) if name in entries}
@@ -82,7 +82,7 @@ def _read_array(file: IO[bytes], name: str, size: int) -> Array:
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
         else:
             shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-    except (SyntaxError, TypeError, TokenError):  # numpy takes a header for what Python wrote
+    except (SyntaxError, TypeError, TokenError):  # numpy parses the header as Python source
         raise ValueError(f"the header of {name} cannot be read") from None
     if dtype.kind not in KINDS:
         raise ValueError(f"{name} holds {'objects' if dtype.hasobject else dtype}, expected numbers or text")
@@ -96,14 +96,14 @@ def _read_array(file: IO[bytes], name: str, size: int) -> Array:
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
-    """An entry. Raises ValueError where it is packed as numpy packs nothing: each other way has its own errors."""
+    """Open an entry. Raises ValueError: its compression is not one that numpy uses (others raise their own errors)."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{info.filename} is packed in an unknown way")
     return archive.open(info)
 
 
 def extract(archive: zipfile.ZipFile, name: str, target: Path) -> bool:
-    """Copy a file out of the archive; False where it has no such file. Raises as `read_arrays`."""
+    """Copy a file out of the archive; return False if it has no such file. Raises as `read_arrays`."""
     try:
         info = archive.getinfo(name)
     except KeyError:
@@ -116,10 +116,10 @@ def extract(archive: zipfile.ZipFile, name: str, target: Path) -> bool:
 
 
 def write(path: Path, arrays: Mapping[str, Array], files: Mapping[str, Path]) -> None:
-    """Write arrays, packed, and files, as they are. Arrays may lie on disk: no more than a piece is in memory.
+    """Write arrays, compressed, and files, uncompressed. Memory-mapped arrays are written piece by piece.
 
     Raises:
-        OSError: it cannot be written, or a file not be read.
+        OSError: the archive cannot be written, or a file cannot be read.
     """
     with zipfile.ZipFile(path, "w") as archive:
         for name, file in files.items():

@@ -8,28 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NEUTRAL = "neutral"
-AUTO = "auto"  # of emotions: what the voice lets the face feel
+AUTO = "auto"  # the emotion heard in the voice
 
 
 @dataclass(frozen=True)
 class FaceOptions:
-    """How the face is to behave; what a family can do of it is checked by `face_options.check`.
+    """Appearance and behaviour of the face; `face_options.check` checks that a family supports them.
 
     still: the head keeps the portrait's pose; lips, lids and brows move.
-    pose_style: which of the family's styles of head motion; None is the first.
-    expression_scale: how strong the expression is, 1.0 as the network gives it.
-    yaw, pitch, roll: angles in degrees at which the head is held; None leaves it free.
-    pose_mode: one of POSE_MODES: "live" never waits for later sound, "offline" is the reference's own way and waits up
+    pose_style: one of the family's styles of head motion; None is the first.
+    expression_scale: factor on the expression; 1.0 leaves it as the network gives it.
+    yaw, pitch, roll: fixed angles of the head in degrees; None leaves an axis free.
+    pose_mode: one of POSE_MODES: "live" never waits for later sound, "offline" is the reference's method and waits up
         to 1.6 s; None is live.
-    background: behind the person: `#rrggbb`, `blur` or `transparent`, which makes pictures RGBA; None is as the
-        portrait has it.
-    energy: how lively head, brows and gaze are, 0 (still) to MAX_ENERGY; 1 is a person in conversation.
-    emotion: what the face feels, one of EMOTIONS; AUTO is what the voice lets it feel; intensity: how much of it is
-        seen, 0 to MAX_INTENSITY, 1 as in conversation.
-    mode: what a session shows, one of SHOWN: "crop", the head, or "full", the whole photo; None is as the avatar was
-        made.
-    size: pixels a side of the frames, one of FRAME_SIZES; None is LARGEST_UNASKED, on another background
-        LARGEST_CUT_OUT, or, of a smaller photo, less.
+    background: behind the person: `#rrggbb`, `blur` or `transparent`, which makes pictures RGBA; None keeps the
+        portrait's.
+    energy: liveliness of head, brows and gaze, 0 (still) to MAX_ENERGY; 1 is a person in conversation.
+    emotion: emotion of the face, one of EMOTIONS; AUTO takes it from the voice; intensity: its strength, 0 to
+        MAX_INTENSITY, 1 as in conversation.
+    mode: part of the photo to show, one of SHOWN: "crop", the head, or "full", the whole photo; None is the mode that
+        the avatar was made in.
+    size: side of the frames in pixels, one of FRAME_SIZES; None is LARGEST_UNASKED, or LARGEST_CUT_OUT on another
+        background, or less for a smaller photo.
     badge: write "AI-generated" into the pictures.
     """
 
@@ -59,16 +59,16 @@ LARGEST_CUT_OUT = 384  # on another background: a picture then takes 33 ms on on
 POSE_MODES = ("live", "offline")
 MAX_ANGLE = 90.0  # degrees of yaw, pitch and roll, either way; a family may allow less
 MAX_EXPRESSION_SCALE = 3.0
-PLAIN_FACE = FaceOptions()  # as the family makes it
+PLAIN_FACE = FaceOptions()  # all defaults
 
 
 @dataclass(frozen=True)
 class PipelineOptions:
-    """What one session may choose.
+    """Pipeline options of one session.
 
-    lookahead_ms: how long a frame may wait for later audio; None is all the family can use. See `lookahead`.
-    seed: of the idle motion (head, blinks, gaze); the same seed and audio give the same frames.
-    pictures: False gives coefficients in their place (see `core.units.numbers`).
+    lookahead_ms: how long a frame may wait for later audio; None is all that the family can use. See `lookahead`.
+    seed: seed of the idle motion (head, blinks, gaze); the same seed and audio give the same frames.
+    pictures: False sends coefficients in place of pictures (see `core.units.numbers`).
     """
 
     lookahead_ms: int | None = None
@@ -78,9 +78,9 @@ class PipelineOptions:
 
 
 def any_seed(caller: str | None = None) -> int:
-    """A seed for a session that names none: no two faces blink and turn alike.
+    """Return a random seed for a session without one, so that no two faces blink and turn alike.
 
-    caller: a random name of whom the session is for, who finds the same face when it has to call again.
+    caller: a random ID of the client; it gets the same seed again when it reconnects.
     """
     if caller is None:
         return secrets.randbelow(1 << 32)
@@ -88,15 +88,15 @@ def any_seed(caller: str | None = None) -> int:
 
 
 LETTERBOX = "letterbox"  # black bars beside the face
-CROP = "crop"  # the face cut to fill the picture
+CROP = "crop"  # the face cropped to fill the picture
 FITS = (LETTERBOX, CROP)
 
-DEFAULT_THREADS = 2  # of a processor, for the engines
+DEFAULT_THREADS = 2  # processor threads for the engines
 
 
 @dataclass(frozen=True)
 class RecordOptions:
-    """Files to record a session to. performance: FILE.npz, see `performance`; video: FILE.mp4; None is nothing."""
+    """Files to record a session to. performance: FILE.npz, see `performance`; video: FILE.mp4; None: do not record."""
 
     performance: Path | None = None
     video: Path | None = None

@@ -1,4 +1,4 @@
-"""Readers of numbers in text, for command lines and queries; a ValueError names the expected form."""
+"""Parsers of numbers for command lines and queries; their ValueError names the expected form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LONGEST = 18  # characters of a number
 
 
 def whole(low: int, high: int, kind: str = "a whole number") -> Callable[[str], int]:
-    """A reader of whole numbers from `low` to `high`."""
+    """Return a parser of whole numbers from `low` to `high`."""
 
     def read(text: str) -> int:
         plain = text.strip()
@@ -21,7 +21,7 @@ def whole(low: int, high: int, kind: str = "a whole number") -> Callable[[str], 
 
 
 def number(low: float, high: float, kind: str = "a number") -> Callable[[str], float]:
-    """A reader of numbers from `low` to `high`."""
+    """Return a parser of numbers from `low` to `high`."""
 
     def read(text: str) -> float:
         try:
@@ -36,7 +36,7 @@ def number(low: float, high: float, kind: str = "a number") -> Callable[[str], f
 
 
 def even(low: int, high: int, kind: str) -> Callable[[str], int]:
-    """A reader of even whole numbers from `low` to `high`; `kind` names them, such as "an even number of pixels"."""
+    """Return a parser of even numbers from `low` to `high`; `kind` names them, such as "an even number of pixels"."""
     read_whole = whole(low, high, kind)
 
     def read(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The rungs of the ladder: what is left out, step by step, when there is not the time for every picture."""
+"""The rungs of the ladder: steps of load shedding when not every picture can be made in time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ EXTRA_DELAYS_MS = (80, 160, 240, 320, 400)
 
 @dataclass(frozen=True)
 class Rung:
-    """One way of making less.
+    """One level of reduced work.
 
-    name: for counters; told: the same for people, after "the processor is short of time:".
-    paint_every: mouth and eyes are painted in every n-th picture, and the photo alone is warped for those between.
-    every: there is one picture for n frames.
-    smallest: pictures of a size that nobody asked for are the smallest.
-    extra_ms: sound and pictures come so much later.
-    still: there are no pictures at all.
-    dearer: how much more time the rung above it takes, about.
+    name: for counters; told: a description for users, shown after "the processor is short of time:".
+    paint_every: paint mouth and eyes in every n-th picture, and only warp the photo for those between.
+    every: make one picture per n frames.
+    smallest: use the smallest size for pictures whose size was not asked for.
+    extra_ms: added delay of sound and pictures.
+    still: make no pictures.
+    dearer: approximate cost of the rung above, as a factor.
     """
 
     name: str

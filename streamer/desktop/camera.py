@@ -1,4 +1,4 @@
-"""`avatar camera`: devices and session, from start to end."""
+"""`avatar camera`: opens the devices, runs the session, closes the devices."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def camera(
 def prepared(
     face: FaceChoice | ServerChoice, sound: SoundChoice, record: RecordOptions, devices: contextlib.ExitStack
 ) -> Hold:
-    """What holds the conversation, once all is checked that can be before any device is opened. Raises AvatarError."""
+    """Check everything that can be checked before a device is opened; return the function that runs the conversation.
+
+    Raises AvatarError.
+    """
     if isinstance(face, ServerChoice):
         return remote_face.prepared(face, note)
     manifest = check(face)

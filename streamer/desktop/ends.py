@@ -1,4 +1,4 @@
-"""Where `avatar camera` sends its pictures and sound: a virtual camera and a sound device, or one muxed output."""
+"""Sinks of `avatar camera`: a virtual camera and a sound device, or one muxed output."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from streamer.webrtc.whip_output import WhipOutput
 
 @dataclass(frozen=True)
 class CameraChoice:
-    """Which virtual camera, and the pictures' size; or an output in its place."""
+    """Virtual camera and picture size, or an output instead of the camera."""
 
     fit: Fit = field(default_factory=lambda: Fit(1280, 720))
     device: str | None = None
     backend: str | None = None
     output: Destination | None = None
-    whip_token: str | None = None  # of an output by WHIP
+    whip_token: str | None = None  # for a WHIP output
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Ends:
 
 
 class Both:
-    """One sound for an output, which goes by its numbers and may have it early, and for a device, which wants that."""
+    """Sends sound to an output and a device. The device needs it early; the output is timed by packet numbers."""
 
     def __init__(self, output: SoundSink, device: SoundSink) -> None:
         self.lead_s = device.lead_s
@@ -49,7 +49,7 @@ class Both:
         self._device = device
 
     def play(self, block: int, samples: Samples) -> None:
-        """Raises DeviceError while the device is gone; the output has it all the same."""
+        """Send a packet to both. Raises DeviceError while the device is gone; the output still gets the packet."""
         self._output.play(block, samples)
         self._device.play(block, samples)
 
@@ -60,7 +60,7 @@ def open_ends(
 ) -> Iterator[Ends]:
     """Open the chosen sinks and report them; report the result at the end.
 
-    device: for the sound, open already. transparent: pictures are RGBA; for an output that takes that.
+    device: sound device, already open. transparent: pictures are RGBA; the output must support alpha.
 
     Raises:
         DeviceError: no such camera, or no answer from a stream's address.

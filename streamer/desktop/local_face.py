@@ -1,4 +1,4 @@
-"""`avatar camera` and `avatar mic`: devices, engines and session, from start to end."""
+"""`avatar camera` and `avatar mic` with a face computed on this machine: devices, engines and session."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ from streamer.stages.lookahead import live_lookahead_ms
 
 @dataclass(frozen=True)
 class FaceChoice:
-    """Whose face, and how it is made."""
+    """The avatar and the options that its face is computed with."""
 
     family: Path
     avatar: str | None = None
     lookahead_ms: int | None = None
     face: FaceOptions = PLAIN_FACE
     threads: int = DEFAULT_THREADS
-    numbers: NumberNames | None = None  # they take the place of pictures
+    numbers: NumberNames | None = None  # names of the numbers sent instead of pictures
 
 
 @dataclass(frozen=True)
 class SoundChoice:
-    """Where sound comes from and goes to; devices by number or name, None is the system's microphone and no output.
+    """Sound source and sound device, by number or name. None: the system's microphone, and no sound device.
 
-    track: of the file's sound, from 1; None is the first with sound in it.
-    speech_port: of localhost, on which speech is pushed in place of a microphone.
+    track: audio track of the file, from 1; None: the first track with sound in it.
+    speech_port: localhost port that accepts pushed speech instead of a microphone.
     """
 
     file: Path | None = None
@@ -69,7 +69,7 @@ class SoundChoice:
 
 
 def check(face: FaceChoice) -> Manifest:
-    """What can be told before any device is opened. Raises AvatarError."""
+    """Check the options before any device is opened; return the family's manifest. Raises AvatarError."""
     manifest = Manifest.load(face.family)
     live_lookahead_ms(manifest, face.lookahead_ms)
     face_options.check(manifest, face.face)
@@ -79,7 +79,7 @@ def check(face: FaceChoice) -> Manifest:
 
 
 def picture_size(manifest: Manifest, face: FaceChoice) -> tuple[int, int]:
-    """Width and height of the session's pictures. Raises BundleError or ConfigError."""
+    """Return the width and height of the session's pictures. Raises BundleError or ConfigError."""
     height, width = chosen(manifest, face)[1].still.shape[:2]
     return width, height
 
@@ -94,21 +94,21 @@ def open_source(sound: SoundChoice) -> SoundSource:
 
 
 def open_speaker(sound: SoundChoice, devices: contextlib.ExitStack) -> Loudspeaker | None:
-    """The device for the delayed sound, where one is asked for. Raises DeviceError."""
+    """Open the device for the delayed sound; return None if none is requested. Raises DeviceError."""
     if sound.sound_device is None:
         return None
     return devices.enter_context(Loudspeaker(port_audio(), sound.sound_device))
 
 
 def open_speech(sound: SoundChoice, devices: contextlib.ExitStack) -> LocalSpeech | None:
-    """The port that speech is pushed to, where one is asked for. Raises ConfigError."""
+    """Open the port for pushed speech; return None if none is requested. Raises ConfigError."""
     return None if sound.speech_port is None else devices.enter_context(LocalSpeech(sound.speech_port))
 
 
 def open_recorder(
     manifest: Manifest, face: FaceChoice, record: RecordOptions, devices: contextlib.ExitStack
 ) -> Recorder | None:
-    """What records the session, where that is asked for. Raises ConfigError or MediaError."""
+    """Open the session's recorder; return None if no recording is requested. Raises ConfigError or MediaError."""
     if (target := record.performance) is None:
         return None
     check_target(target)
@@ -119,12 +119,12 @@ def open_recorder(
 def open_video(
     record: RecordOptions, fit: Fit, background: str | None, devices: contextlib.ExitStack
 ) -> RecordedVideo | None:
-    """What records the session's video, where that is asked for. Raises ConfigError or MediaError."""
+    """Open the session's video file; return None if no video is requested. Raises ConfigError or MediaError."""
     return None if record.video is None else devices.enter_context(RecordedVideo(record.video, fit, background, note))
 
 
 def chosen(manifest: Manifest, face: FaceChoice) -> tuple[Portrait, SessionOptions]:
-    """The portrait and the options of a session with it. Raises BundleError or ConfigError."""
+    """Return the portrait and the options of a session with it. Raises BundleError or ConfigError."""
     name = face.avatar or default_name(manifest)
     portrait = Gallery.load(manifest, [name], name).find(None)
     if portrait.shows_whole(face.face):
@@ -150,12 +150,12 @@ async def converse(
     speech: LocalSpeech | None = None,
     recorder: Recorder | None = None,
 ) -> None:
-    """Load the engines and talk until the source ends or the program is stopped. `watch` gets the session.
+    """Load the engines and talk until the source ends or the program is stopped. `watch` is called with the session.
 
-    stop: set from outside to end; else SIGINT and SIGTERM do.
+    stop: event that ends the conversation; None: SIGINT and SIGTERM end it.
 
     Raises:
-        AvatarError: the engines cannot be started, or the file not be decoded.
+        AvatarError: the engines cannot be started, or the file cannot be decoded.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     portrait, options = chosen(manifest, face)
@@ -169,7 +169,7 @@ async def converse(
     clock = MonotonicClock()
 
     async def talk() -> None:
-        """Until the source ends; the portrait shows while the engines load."""
+        """Run the session until the source ends; show the portrait while the engines load."""
         say(f"avatar: loading the engines of family {manifest.family} ...")
         async with _shown(pictures, options.still, clock):
             await worker.start()
@@ -195,13 +195,13 @@ async def converse(
 
 @contextlib.asynccontextmanager
 async def _shown(pictures: PictureSink, still: ByteArray, clock: Clock) -> AsyncIterator[None]:
-    """Show the portrait meanwhile, as often as a picture: a camera without pictures is black."""
+    """Show the portrait at the frame rate while the context is open: a camera without pictures is black."""
 
     async def show() -> None:
         start = clock.now()
         for count in itertools.count():
             await clock.sleep_until(start + count / FPS)
-            with contextlib.suppress(DeviceError):  # the session tells
+            with contextlib.suppress(DeviceError):  # the session reports it
                 pictures.show(-1, still)
 
     showing = asyncio.create_task(show())

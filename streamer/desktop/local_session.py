@@ -1,8 +1,8 @@
-"""A conversation on this machine: sound from a device or a file, pictures and the delayed sound to devices.
+"""Local session: sound comes from a device or file; pictures and the delayed sound go to devices.
 
-The same parts as behind WebRTC (`Conversation`, `Playout`, the schedules, the inference worker) between local ends, on
-one monotonic clock. Whatever fails, pictures and sound go on (`presenter`): a microphone that is gone is silence until
-it is back, an inference process that died stands still until the next one is warm.
+It connects the parts that WebRTC sessions use (`Conversation`, `Playout`, the schedules, the inference worker) to local
+devices, on one monotonic clock. Pictures and sound continue after every failure (`presenter`): silence replaces a
+missing microphone until it is back; if the inference process dies, the face stands still until the next one is warm.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from streamer.session.options import SessionOptions
 from streamer.session.playout import GATHER_MS, Playout, PlayoutStats, session_delay_ms
 from streamer.session.speech.speech_port import SpeechPort
 
-LOOK_S = 1.0  # between two looks at whether the worker is back
+LOOK_S = 1.0  # between checks whether the worker is back
 
 
 class Face(FaceWorker, Protocol):
-    """What a local session needs of a `WorkerSession`."""
+    """The part of `WorkerSession` that a local session uses."""
 
     def close(self) -> None:
-        """End it."""
+        """End the worker session."""
 
 
 class Worker(Protocol):
-    """What a local session needs of `worker.InferenceWorker`."""
+    """The part of `worker.InferenceWorker` that a local session uses."""
 
     state: WorkerState
 
     def open(
         self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
     ) -> Face:
-        """Prepare a session."""
+        """Open a worker session."""
 
 
 class LocalSession:
     """One face on this machine. `note` gets one line for each fault and one for each recovery.
 
-    `speech` is where a program may push speech in place of the source's sound; `reason` says why there is no more.
-    A `recorder` gets all of it; who made it finishes it.
+    `speech` accepts speech that a program pushes in place of the source's sound; `reason` says why the session ended.
+    A `recorder` records the whole session; its creator closes it.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LocalSession:
         self._playout = Playout(session_delay_ms(options.lookahead_ms, options.pictures), options.still, recorder)
         self._presenter = Presenter(self._playout, options.still, clock, pictures, sound, note)
         self._pacer = self._presenter.pacer
-        self._face: Face | None = None  # None while the worker is not there
+        self._face: Face | None = None  # None while the worker is unavailable
         self._conversation = Conversation(NoFace(), self._playout, gather_ms=0 if options.pictures else GATHER_MS)
         self.speech = SpeechPort(SpeechLimits(), self._conversation, clock.now())
         self._ended = asyncio.Event()
@@ -83,7 +83,7 @@ class LocalSession:
 
     @property
     def delay_ms(self) -> int:
-        """From a sample's arrival to its leaving with its picture."""
+        """Delay from the arrival of a sample until it leaves with its picture."""
         return self._playout.delay_ms
 
     @property
@@ -92,7 +92,7 @@ class LocalSession:
         return self._playout.stats
 
     async def run(self, source: SoundSource) -> None:
-        """Until the source has ended and its last sound has been played.
+        """Run until the source has ended and its last sound has been played.
 
         Raises:
             MediaError: the source is a file that cannot be decoded.
@@ -109,15 +109,15 @@ class LocalSession:
                 self._face.close()
 
     async def ended(self) -> None:
-        """Return when `run` has."""
+        """Wait until `run` ends."""
         await self._ended.wait()
 
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
-        """From the worker: a picture is ready."""
+        """Take a picture that the worker has finished."""
         self._conversation.take_picture(generation, index, rgb)
 
     def on_rung(self, rung: Rung) -> None:
-        """From the worker: it leaves out so much from now on."""
+        """Take the worker's new quality rung, and report whether the processor is short of time."""
         self._conversation.take_rung(rung)
         if rung == FULL:
             self._presenter.mended("speed", "there is time for every picture again")
@@ -125,13 +125,13 @@ class LocalSession:
             self._presenter.trouble("speed", f"the processor is short of time: {rung.told}")
 
     def on_worker_failure(self, reason: str) -> None:
-        """From the worker: no more pictures until it is back; the portrait shows meanwhile."""
+        """Handle the loss of the worker: there are no pictures until it is back, and the portrait shows."""
         self._face = None
         self._conversation.lose_worker()
         self._presenter.trouble("face", f"the face stands still: {reason}")
 
     async def _listen(self, source: SoundSource) -> None:
-        """Hear the source until it ends and all of it has been played."""
+        """Pass the source's sound to the conversation until the source ends and all of it has been played."""
         hear, pacer = self._conversation.hear, self._pacer
         await self._presenter.listen(source, lambda pts, samples: hear(pts, samples, pacer.now()))
         await pacer.sleep_until(pacer.now() + self.delay_ms / 1000)

@@ -1,4 +1,4 @@
-"""`avatar mic`: devices, page and session, from start to end."""
+"""`avatar mic`: opens the devices, serves the page and runs the session."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from streamer.devices.terminal import Keys, columns, meter
 from streamer.recording.recorder import Recorder
 from streamer.session.ends import SoundSink
 
-METER_S = 0.1  # between two looks at the level and the keys
+METER_S = 0.1  # between updates of the meter and the keys
 
 
 def mic(face: FaceChoice, sound: SoundChoice, port: int, headphones: bool, record: RecordOptions = NOTHING) -> None:
-    """Speak, with the face on a page of this machine, until the file ends, `q` or Ctrl-C.
+    """Run a conversation whose face shows on a local page, until the file ends, `q` or Ctrl-C.
 
-    headphones: the sound that is played cannot reach the microphone.
+    headphones: the played sound cannot reach the microphone.
 
     Raises:
         AvatarError: as `camera`; the port is taken.
@@ -90,7 +90,7 @@ async def _mic(
 
 
 async def _watch(hearing: Hearing, session: LocalSession, stop: asyncio.Event) -> None:
-    """Draw the meter and obey the keys, some times a second."""
+    """Draw the meter and handle key presses, every METER_S."""
     with Keys() as keys:
         try:
             while True:
@@ -101,5 +101,5 @@ async def _watch(hearing: Hearing, session: LocalSession, stop: asyncio.Event) -
                 if keys.in_front:
                     show(meter(hearing, session.stats, columns()))
                 await asyncio.sleep(METER_S)
-        finally:  # the engines take a moment to end, and the meter was drawn below the last line meanwhile
+        finally:  # the meter may have been drawn again while the engines were stopping
             show("")

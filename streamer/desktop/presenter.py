@@ -1,7 +1,7 @@
-"""How a session on this machine meets its devices: pictures and sound leave steadily, whatever happens to their makers.
+"""Feeds a local session's devices at a steady rate, whatever happens to the sources of pictures and sound.
 
-A late picture is replaced by the last, a face that stands still for long by the portrait, a device that fails is tried
-again. Each fault is reported once, and each recovery.
+The last picture replaces a late one, and the portrait replaces a face that has stood still for long. A device that
+fails is retried. Each fault and each recovery is reported once.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from streamer.session.ends import PictureSink, SoundSink, SoundSource
 from streamer.session.pacer import Pacer
 from streamer.session.playout import Playout
 
-STUCK_FRAMES = FPS  # pictures without a new one; then the portrait is better than a frozen face
-RETRY_S = 1.0  # between two attempts to open a microphone that is gone
-STRETCH = 1 << 40  # samples between the counts of two openings of a source, more than one ever gives
+STUCK_FRAMES = FPS  # after this many repeats in a row, the portrait replaces the frozen face
+RETRY_S = 1.0  # between attempts to reopen a missing microphone
+STRETCH = 1 << 40  # offset in samples between two openings of a source; more than one opening ever delivers
 
 Note = Callable[[str], None]
 
@@ -28,7 +28,7 @@ Note = Callable[[str], None]
 class Presenter:
     """Feed a picture and a sound device from one playout, on one clock. `note` gets one line per fault.
 
-    still: uint8 [H, W, 3], shown where there has been no picture for long.
+    still: uint8 [H, W, 3], or [H, W, 4] with transparency; shown if no new picture has come for long.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class Presenter:
         self._troubles: dict[str, str] = {}  # last report of each failing part
 
     async def listen(self, source: SoundSource, take: Callable[[int, Samples], None]) -> None:
-        """Hear a source until it ends; open it again when its device is gone.
+        """Read a source until it ends; reopen it when its device is gone.
 
-        take: gets each block; after a source is reopened, counts continue from a distant value.
+        take: called with each block's sample count and samples; each reopening moves the count ahead by STRETCH.
 
         Raises:
             MediaError: the source is a file that cannot be decoded.
@@ -70,12 +70,12 @@ class Presenter:
                 opened += 1
 
     async def play(self, tick: Callable[[float], None], played: Callable[[int], None] = lambda position: None) -> None:
-        """Play sound, for ever; see `Pacer.play`."""
+        """Play sound forever; see `Pacer.play`."""
         lead_s = 0.0 if self._sound is None else self._sound.lead_s
         await self.pacer.play(tick, self._play, played, lead_s)
 
     async def show(self) -> None:
-        """Show pictures, for ever."""
+        """Show pictures forever."""
         stuck = 0
         repeated = self.playout.stats.repeated
 
@@ -89,7 +89,7 @@ class Presenter:
         await self.pacer.show(show)
 
     def trouble(self, part: str, text: str) -> None:
-        """Something is wrong with a part of the session."""
+        """Report a fault in a part of the session, unless it is already reported."""
         if self._troubles.get(part) != text:
             self._troubles[part] = text
             self._note(text)
@@ -104,7 +104,7 @@ class Presenter:
             self._guarded("sound", partial(self._sound.play, block, samples))
 
     def _guarded(self, part: str, use: Callable[[], None]) -> None:
-        """Use a device; report its failure once, and its recovery."""
+        """Call a device; report its failure and its recovery once each."""
         try:
             use()
         except DeviceError as error:

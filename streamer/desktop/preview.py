@@ -1,9 +1,9 @@
-"""The face on a page of this machine: a picture that moves, and nothing else.
+"""Local web page that shows the face as a moving picture, and nothing else.
 
-A page, because there is no window that works everywhere without a toolkit (this package's OpenCV has none); and a page
-with Motion JPEG rather than the WebRTC server's, because the session is here already: nothing has to be
-negotiated, encoded as video or decoded, and a browser shows it with an `<img>`. Pictures with transparency go as WebP
-without loss, which browsers show in the same way; so the page can be laid over a scene, in OBS's Browser Source.
+It is a page because no window works on every system without a GUI toolkit (this package's OpenCV has none). It uses
+Motion JPEG instead of WebRTC because the session runs on the same machine: nothing has to be negotiated, encoded as
+video or decoded, and a browser shows it with an `<img>`. Transparent pictures are sent as lossless WebP, which browsers
+show in the same way, so the page can overlay a scene in OBS's Browser Source.
 """
 
 from __future__ import annotations
@@ -24,17 +24,16 @@ from streamer.web.guard import guard
 from streamer.web.listen import address, listen
 
 HOST = "localhost"
-MOST_VIEWERS = 4  # pages at a time: each is sent every picture
+MOST_VIEWERS = 4  # pages at a time; every picture is sent to each
 QUALITY = 90  # of the JPEG
-BOUNDARY = f"picture-{secrets.token_hex(8)}"  # nothing that a picture could contain
+BOUNDARY = f"picture-{secrets.token_hex(8)}"  # random, so that no picture contains it
 STYLE = "body{margin:0;height:100vh;display:grid;place-items:center}img{height:min(100vh,100vw)}"
 GROUND = "body{background:#222}"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Avatar: preview</title>
 <link rel="stylesheet" href="/preview.css"><script src="/preview.js" defer></script>
 <img src="/picture" alt="The avatar, live"></html>
 """
-# Whoever looks sees a program that was started anew, too, without touching the page; and who came when there were too
-# many sees the face when there is room.
+# Every 2 s the page checks whether the program was restarted or the picture was refused (viewer limit), and reloads it.
 SCRIPT = """const picture = document.querySelector("img");
 let run = null;
 setInterval(async () => {
@@ -48,7 +47,7 @@ setInterval(async () => {
 
 
 class Preview:
-    """A `PictureSink`. A page that is slower than the pictures misses some. `clear`: nothing is behind the picture."""
+    """A `PictureSink`. A slow page skips pictures. `clear`: the page is transparent behind the picture."""
 
     def __init__(self, clear: bool = False) -> None:
         self._style = STYLE if clear else STYLE + GROUND
@@ -56,19 +55,19 @@ class Preview:
         self._head = f"--{BOUNDARY}\r\nContent-Type: {kind}\r\n\r\n".encode()
         self._run = secrets.token_hex(8)
         self._latest: ByteArray | None = None
-        self._encoding: asyncio.Task[bytes] | None = None  # of the latest, begun when somebody looks
+        self._encoding: asyncio.Task[bytes] | None = None  # of the latest picture, started when a page needs it
         self._changed = asyncio.Event()
         self._viewers = 0
 
     def show(self, frame: int, rgb: ByteArray) -> None:
-        """The picture to show from now on."""
+        """Set the picture to show from now on."""
         self._latest, self._encoding = rgb, None
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     @contextlib.asynccontextmanager
     async def served(self, port: int) -> AsyncIterator[str]:
-        """Serve the page on this machine only; gives its address.
+        """Serve the page on this machine only; yield its address.
 
         Raises:
             ConfigError: the port is taken.
@@ -112,28 +111,28 @@ class Preview:
         while True:
             changed = self._changed
             if (file := await self._file()) is not None:
-                # The next one's head at once: Chromium shows a part when it has seen the head of what follows it
-                # (measured: when each head came with its own picture, all were seen one picture late).
+                # Send the head of the next part at once: Chromium shows a part only after the head of the next one
+                # (measured: with each head sent together with its own picture, every picture showed one picture late).
                 await response.write(file + b"\r\n" + self._head)
             await changed.wait()
 
     async def _file(self) -> bytes | None:
-        """The latest picture, encoded once for all pages, in a thread: WebP takes some milliseconds."""
+        """Return the latest picture, encoded once for all pages; in a thread, because WebP takes some milliseconds."""
         if self._latest is None:
             return None
         if self._encoding is None:
             self._encoding = asyncio.create_task(asyncio.to_thread(self._encode, self._latest))
-        return await asyncio.shield(self._encoding)  # a page that goes takes it from no other
+        return await asyncio.shield(self._encoding)  # a page that closes must not cancel it for the others
 
 
 def _jpeg(picture: ByteArray) -> bytes:
-    """Measured at 256 pixels: 0.4 ms, 10 kB."""
+    """Encode as JPEG. Measured at 256 pixels: 0.4 ms, 10 kB."""
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
 def _webp(picture: ByteArray) -> bytes:
-    """Measured at 256 pixels: 1.3 ms, 46 kB; PNG at its fastest takes 3.6 ms and 94 kB."""
+    """Encode as lossless WebP. Measured at 256 pixels: 1.3 ms, 46 kB; the fastest PNG takes 3.6 ms and 94 kB."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "WEBP", lossless=True, quality=0, method=0)
     return file.getvalue()
@@ -147,4 +146,4 @@ def _text(text: str, kind: str) -> Handler:
 
 
 async def _icon(_: web.Request) -> web.Response:
-    return web.Response(status=204)  # browsers ask for one
+    return web.Response(status=204)  # browsers request an icon

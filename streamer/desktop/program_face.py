@@ -1,8 +1,8 @@
-"""A face whose pictures, sound and voice belong to another program: an agent framework's, or a test's.
+"""A face driven by another program (an agent framework or a test), which pushes speech and gets pictures and sound.
 
-It hears pushed speech only. `FaceHere` is made by an inference process of its own; `FaceOnServer` by a server that
-runs. Both are spoken to at an address, by the protocol of docs/speech.md, and show pictures and sound that belong
-together at the same moment (`session.ends`).
+It accepts pushed speech only. `FaceHere` starts its own inference process; `FaceOnServer` uses a running server. Both
+accept speech at an address, by the protocol of docs/speech.md, and deliver matching pictures and sound at the same
+moment (`session.ends`).
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from streamer.webrtc.ice import LOOPBACK, offer_only
 
 logger = logging.getLogger(__name__)
 
-NETWORK_S = 0.1  # more than what the network may add to a server's events
+NETWORK_S = 0.1  # upper bound of the network delay of a server's events
 
 
 @dataclass(frozen=True)
 class Showing:
-    """A face that is shown: `address` is where it is spoken to.
+    """An open face. address: accepts its speech.
 
-    delay_s: from a sample's being pushed to its being played with its picture.
-    lag_s: at most, from an event's telling that sound was sent to that sound's being played.
+    delay_s: from pushing a sample until it is played with its picture.
+    lag_s: upper bound of the time from the event that reports sound as sent until that sound is played.
     """
 
     address: str
@@ -51,7 +51,7 @@ class Showing:
 
 @dataclass(frozen=True)
 class FaceHere:
-    """A face made by this program's own inference process."""
+    """A face computed by this program's own inference process."""
 
     choice: FaceChoice = field(default_factory=lambda: FaceChoice(SHIPPED_FAMILY))
 
@@ -79,7 +79,7 @@ class FaceHere:
 
 @dataclass(frozen=True)
 class FaceOnServer:
-    """A face made by the server at `choice.url`. When the call is lost, the portrait shows until it is back."""
+    """A face computed by the server at `choice.url`. If the call is lost, the portrait shows until it is back."""
 
     choice: ServerChoice
 
@@ -93,7 +93,7 @@ class FaceOnServer:
         choice = self.choice
         offer_only(LOOPBACK if is_loopback(urlsplit(choice.url).hostname or "") else None)
         face = await portrait(choice, logger.warning)
-        key = secrets.token_urlsafe(24)  # the address stays when the call is lost and made again
+        key = secrets.token_urlsafe(24)  # keeps the address the same after a reconnect
         query = f"{choice.query(face.name, microphone=False)}&{urlencode({'key': key})}"
         options = RemoteOptions(choice.url, query, ground(face.still, choice.face.background), False, choice.token)
         called = asyncio.Event()
@@ -106,7 +106,7 @@ class FaceOnServer:
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Return when it has ended, and let it run when this is cancelled. Raises what it raised."""
+    """Wait until the task ends, and raise its exception; cancelling the wait does not cancel the task."""
     await asyncio.shield(task)
 
 

@@ -1,4 +1,4 @@
-"""A session's video, recorded beside whatever shows it."""
+"""Records a session's video in addition to the sinks that show it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from streamer.session.ends import PictureSink, SoundSink
 
 
 class RecordedVideo:
-    """The file of it; a context manager. A failure ends the file, with one line to `note`, and never the session."""
+    """Video file of a session; a context manager. A failure ends the file, with one line to `note`, not the session."""
 
     def __init__(self, path: Path, fit: Fit, background: str | None, note: Callable[[str], None]) -> None:
-        """`background` is that of the pictures, see `FaceOptions`.
+        """`background`: of the pictures, see `FaceOptions`.
 
         Raises:
-            ConfigError: no name for a video, one that is there already, or a video that cannot be transparent.
-            MediaError: the file cannot be made.
+            ConfigError: the name is not that of a video, the file exists, or this kind of video has no transparency.
+            MediaError: the file cannot be created.
         """
         check_target(path, tuple(SUFFIXES))
         destination = Destination.parse(str(path))
@@ -38,7 +38,7 @@ class RecordedVideo:
         self._ended = False
 
     def begin(self, delay_ms: int) -> None:
-        """The pictures and packets that follow are a session's, see `MuxedOutput.begin`."""
+        """Start the session: the pictures and packets that follow belong to it, see `MuxedOutput.begin`."""
         self._output.begin(delay_ms)
 
     def show(self, frame: int, rgb: ByteArray) -> None:
@@ -73,13 +73,13 @@ class RecordedVideo:
 
 
 def refuse_same(path: Path, output: Destination) -> None:
-    """Raises ConfigError where an output is written to the same file."""
+    """Check that the output is not written to the same file. Raises ConfigError."""
     if output.path is not None and path.absolute() == output.path.absolute():
         raise ConfigError(f"{path}: is the file of --output already, which has pictures and sound; record to another")
 
 
 def beside(ends: Ends, video: RecordedVideo | None) -> Ends:
-    """The ends, whose pictures and sound are recorded, too, where they are to be."""
+    """Return sinks that also record to `video`; the same sinks if it is None."""
     if video is None:
         return ends
 
@@ -101,7 +101,7 @@ class _Pictures:
 
 
 class _Sound:
-    """A device may want its sound early; a file goes by the packets' numbers."""
+    """Sends sound to a file and a device. The device may need it early; the file is timed by packet numbers."""
 
     def __init__(self, video: RecordedVideo, sink: SoundSink | None) -> None:
         self.lead_s = 0.0 if sink is None else sink.lead_s

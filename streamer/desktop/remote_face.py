@@ -1,4 +1,4 @@
-"""`avatar camera --server URL`: the server's portrait, then the session, from start to end."""
+"""`avatar camera --server URL`: fetches the portrait from the server, then runs the session."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from streamer.webrtc.ice import LOOPBACK, offer_only
 MOST_LISTING = 256 * 1024  # bytes
 MOST_PICTURE = 16 * 1024 * 1024
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
-BLURRED = 8  # of a picture's height: nobody is recognised
-WARM_UP_S = 2.0  # between two looks at whether the server's engines are ready
+BLURRED = 8  # the blur's sigma is the picture's height divided by this: the face cannot be recognised
+WARM_UP_S = 2.0  # between checks whether the server's engines are ready
 
-# Talk with the sound of this source, to these sinks.
+# Runs a conversation from a source to sinks.
 Hold = Callable[[SoundSource, Ends], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True)
 class ServerChoice:
-    """Which server (`url` ends with a slash) makes whose face, and how. None is the server's own default."""
+    """Server (`url` ends with a slash), avatar and face options. None: the server's default."""
 
     url: str
     avatar: str | None = None
@@ -53,7 +53,7 @@ class ServerChoice:
     token: str | None = field(default=None, repr=False)
 
     def query(self, name: str, microphone: bool) -> str:
-        """Of POST /session."""
+        """Return the query string of POST /session."""
         chosen = {"avatar": name, **face_options.to_query(self.face)}
         if self.lookahead_ms is not None:
             chosen["lookahead"] = str(self.lookahead_ms)
@@ -72,11 +72,11 @@ class ServersPortrait:
 
 
 async def portrait(choice: ServerChoice, note: Note) -> ServersPortrait:
-    """Whose face it will be; waits while the server's engines warm up.
+    """Fetch the name, title and portrait of the chosen avatar; wait while the server's engines warm up.
 
     Raises:
-        SessionError: the address is not that of a server of avatars, or it cannot be reached.
-        BundleError: it has no such avatar.
+        SessionError: the address is not that of an avatar server, or it cannot be reached.
+        BundleError: the server has no such avatar.
     """
     timeout, headers = aiohttp.ClientTimeout(total=REQUEST_S), bearer(choice.token)
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
@@ -95,7 +95,10 @@ async def portrait(choice: ServerChoice, note: Note) -> ServersPortrait:
 
 
 def prepared(choice: ServerChoice, note: Note) -> Hold:
-    """What holds a conversation with the server, once it is known to be there. Raises AvatarError, as `portrait`."""
+    """Fetch the portrait; return the function that runs a conversation with the server.
+
+    Raises AvatarError, as `portrait`.
+    """
     face = asyncio.run(portrait(choice, note))
 
     def hold(source: SoundSource, ends: Ends) -> Coroutine[None, None, None]:
@@ -117,7 +120,7 @@ async def converse(
     watch: Callable[[RemoteSession], None] = lambda session: None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Talk until the source ends or the program is stopped. `watch` gets the session.
+    """Talk until the source ends or the program is stopped. `watch` is called with the session.
 
     Raises:
         SessionError: the server refuses the session.
@@ -149,7 +152,10 @@ async def converse(
 
 
 def ground(still: ByteArray, background: str | None) -> ByteArray:
-    """What shows until the server sent the portrait before its background: that alone, or the portrait as it is."""
+    """Return the still to show before the server's first picture.
+
+    It is the blurred portrait, the plain or transparent background alone, or the portrait if no background is set.
+    """
     if background is None:
         return still
     if background == BLUR:
@@ -160,7 +166,7 @@ def ground(still: ByteArray, background: str | None) -> ByteArray:
 
 
 async def _fetch(http: aiohttp.ClientSession, url: str, path: str, most: int) -> bytes | None:
-    """What the server answers; None while its engines are not ready."""
+    """Return the server's answer, or None while its engines are not ready. Raises SessionError."""
     with reaching(url):
         async with http.get(urljoin(url, path)) as response:
             if response.status == 503:
@@ -174,7 +180,7 @@ async def _fetch(http: aiohttp.ClientSession, url: str, path: str, most: int) ->
 
 
 def _chosen(choice: ServerChoice, listing: bytes) -> tuple[str, str]:
-    """Name and title of the avatar."""
+    """Return the name and title of the chosen avatar. Raises SessionError or BundleError."""
     try:
         avatars: list[dict[str, Any]] = json.loads(listing)["avatars"]
         titles = {str(avatar["name"]): str(avatar["title"]) for avatar in avatars}
@@ -188,7 +194,7 @@ def _chosen(choice: ServerChoice, listing: bytes) -> tuple[str, str]:
 
 
 def _picture(url: str, png: bytes) -> ByteArray:
-    """A PNG's picture, uint8 [H, W, 3] RGB; its size is looked at before it is decoded."""
+    """Decode a PNG to uint8 [H, W, 3] RGB; check its size first. Raises SessionError."""
     sides = [int.from_bytes(png[at : at + 4], "big") for at in (16, 20)]
     if png.startswith(PNG_HEAD) and all(0 < side <= LARGEST_SIDE for side in sides):
         picture = pictures.decode(png)

@@ -1,7 +1,7 @@
-"""A conversation whose face a running server makes: the microphone goes up, pictures and sound come back.
+"""Session whose face a running server computes: microphone sound goes up, pictures and sound come back.
 
-The sibling of `local_session`, with the same devices. Whatever happens to the server or the way to it, pictures go on:
-the portrait shows, one line names the fault, and the call is retried until the server answers.
+The counterpart of `local_session`, with the same devices. Pictures continue if the server or the network fails: the
+portrait shows, one line names the fault, and the call is retried until the server answers.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from streamer.webrtc.call import Call, RefusedError
 from streamer.webrtc.tracks import VIDEO_CLOCK
 from streamer.webrtc.transit import Arrivals
 
-BUFFER_MS = 120  # from arrival to being shown and played: what the network may delay, and decoding
-PATIENCE_MS = BUFFER_MS - MARGIN_MS - AUDIO_PTIME_MS  # sound is waited for until it is asked for
-MOST_LEAD_MS = 400  # of a sound device; one that is slower is late
-GONE_S = 3.0  # a server sends 75 packets a second: one that sends none for so long is gone
+BUFFER_MS = 120  # from arrival to playout: covers network jitter and decoding
+PATIENCE_MS = BUFFER_MS - MARGIN_MS - AUDIO_PTIME_MS  # late sound is accepted until its playout is due
+MOST_LEAD_MS = 400  # longest lead of a sound device; a slower device plays late
+GONE_S = 3.0  # the server counts as gone after this long without a packet; it normally sends 75 a second
 CONNECT_S = 15.0  # from the answer to the first packet
 NETWORK_S = 0.5  # at the end, for packets in flight
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 5.0  # before calling again; doubled each time
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 5.0  # before a retry; doubled each time
 LARGEST_SIDE = 4096  # pixels
 
 
 @dataclass(frozen=True, eq=False)
 class RemoteOptions:
-    """Which session of which server: `query` is that of POST /session.
+    """Server and session options. query: query string of POST /session.
 
-    still: uint8 [H, W, 3], shown while there is no face; [H, W, 4] where pictures are to be transparent.
-    microphone: False where speech is pushed to the server. token: for a server that asks for one.
+    still: uint8 [H, W, 3], shown while no face arrives; [H, W, 4] if pictures are to be transparent.
+    microphone: False if speech is pushed to the server. token: for a server that requires one.
     """
 
     url: str
@@ -60,7 +60,7 @@ class RemoteOptions:
 
 
 class RemoteSession:
-    """One face made elsewhere. `note` gets one line per fault; `on_call` is called for each call that connects."""
+    """Session with a server. `note` gets one line per fault; `on_call` is called for each call that connects."""
 
     def __init__(
         self,
@@ -82,18 +82,18 @@ class RemoteSession:
         self._uplink = Uplink(clock)
         self._call: Call | None = None
         self._server_ms = 0
-        self._live = asyncio.Event()  # the first call has come about
-        self._heard = self._seen = False  # anything of the present call
+        self._live = asyncio.Event()  # set at the first sound of the first call
+        self._heard = self._seen = False  # sound and pictures of the current call
         self._silence = Silence(clock)
 
     @property
     def delay_ms(self) -> int:
-        """From a sample's leaving for the server to its being played with its picture, the network's time left out."""
+        """Delay from sending a sample until it is played with its picture, without the network delay."""
         return self._server_ms + self._playout.delay_ms
 
     @property
     def playout_ms(self) -> int:
-        """Of this, what passes between arrival and playing."""
+        """The part of `delay_ms` between arrival from the server and playout."""
         return self._playout.delay_ms
 
     @property
@@ -102,7 +102,9 @@ class RemoteSession:
         return self._playout.stats
 
     async def run(self, source: SoundSource) -> None:
-        """Until the source has ended and its last sound has been played. The source begins when the server listens.
+        """Run until the source has ended and its last sound has been played.
+
+        The source is opened when the first sound arrives from the server.
 
         Raises:
             SessionError: the server will never accept this session.
@@ -135,10 +137,10 @@ class RemoteSession:
             await self._pacer.sleep_until(self._pacer.now() + max(wait_s, min(asked_s, LONGEST_WAIT_S)))
 
     async def _hold_a_call(self) -> None:
-        """Until it ends.
+        """Make a call and wait until it ends.
 
         Raises:
-            SessionError: it did not come about, or nothing came of it any more.
+            SessionError: the call failed, or no more packets arrived from the server.
         """
         track = UplinkTrack(self._uplink) if self._options.microphone else None
         self._call = call = Call(self._options.url, self._options.query, track, self._take, self._options.token)
@@ -180,7 +182,7 @@ class RemoteSession:
             rgb = joined(rgb)
         elif has_alpha(self._options.still):
             rgb = opaque(rgb)
-        if not self._seen:  # the server begins with the portrait, as the session has it (background, size)
+        if not self._seen:  # the first picture is the portrait with the session's background and size
             self._presenter.still = rgb
             self._seen = True
         self._reception.see(float((frame.pts or 0) * (frame.time_base or 0)), rgb)

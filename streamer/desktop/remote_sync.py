@@ -1,8 +1,9 @@
-"""What a server sends, on this machine's clock: its sound without gaps, and its pictures with the sound they left with.
+"""Maps a server's media to this machine's clock: gapless sound, and each picture with the sound it was sent with.
 
-The server sends a picture at the same instant as the sound that belongs to it, and counts both from that instant on in
-their timestamps. The sound is tied to this machine's clock as a microphone's is (`timeline`: late, lost, clocks that
-drift); the pictures follow the sound, by how much longer they are under way at least (`arrivals`). No I/O, no clock.
+The server sends a picture at the same instant as the sound that belongs to it, and the timestamps of both streams count
+from the same instant. The sound is mapped to this machine's clock as a microphone's is (`timeline`: late and lost
+packets, clock drift). The pictures are aligned to the sound by the difference of the least transit times of the two
+streams (`webrtc.transit`). No I/O, no clock.
 """
 
 from __future__ import annotations
@@ -17,32 +18,32 @@ from streamer.session.schedule import FrameSchedule
 from streamer.session.timeline import MicrophoneTimeline
 from streamer.webrtc.transit import Arrivals
 
-BEHIND_S = 1.0  # when so much time passed unseen (the machine slept), the sound in between is not made up for
-STRETCH = 1 << 44  # samples between the counts of two calls
-# s, for each picture: the schedule follows the server's so slowly that nobody sees it, and catches up with half a
-# picture in 20.
+BEHIND_S = 1.0  # after a gap this long (the machine slept), skip ahead instead of filling the gap with silence
+STRETCH = 1 << 44  # offset in samples between the counts of two calls
+# Seconds per picture: the schedule follows the server's too slowly to be visible, and corrects half a picture within 20
+# pictures.
 LARGEST_MOVE = 0.001
 
 
 class Reception:
-    """Fills `playout`, and moves the pictures' `schedule` to the rhythm in which the server sends them.
+    """Fills `playout`, and shifts the pictures' `schedule` to match the server's sending times.
 
     Times are seconds of the session's clock.
     """
 
     def __init__(self, playout: Playout, schedule: FrameSchedule, patience_s: float = 0.0) -> None:
-        """`patience_s`: how much longer a packet is waited for than a microphone's."""
+        """`patience_s`: time to wait for a late packet in addition to that for a microphone's."""
         self._patience_s = patience_s
         self._playout = playout
         self._schedule = schedule
         self._timeline = MicrophoneTimeline()
         self._count_from = 0
-        self._heard = False  # anything of this call
+        self._heard = False  # whether sound of this call has arrived
         self._sound: Arrivals | None = None
         self._pictures: Arrivals | None = None
 
     def begin(self, sound: Arrivals, pictures: Arrivals) -> None:
-        """A new call: timestamps have nothing to do with those before. The arrivals are those of its two streams."""
+        """Start a new call, whose timestamps are unrelated to earlier ones. Arguments: arrivals of its two streams."""
         self._count_from += STRETCH
         self._heard = False
         self._sound, self._pictures = sound, pictures
@@ -55,7 +56,7 @@ class Reception:
         self._forward()
 
     def see(self, pts: float, rgb: ByteArray) -> None:
-        """Take a decoded picture, `pts` in seconds. Without any sound there is nothing to show it with."""
+        """Take a decoded picture, `pts` in seconds. It is dropped if no sound of the call has arrived yet."""
         first = self._timeline.position_of(self._count_from) if self._heard else None
         if first is None or self._sound is None or self._pictures is None:
             return
@@ -69,7 +70,7 @@ class Reception:
         self._playout.push_frame(AvatarFrame(frame, rgb, frame * SAMPLES_PER_FRAME))
 
     def tick(self, now: float) -> None:
-        """Let time pass: a server that says nothing is silent."""
+        """Advance to `now`: silence fills in for sound that the server did not send."""
         self._catch_up(now)
         self._timeline.close(now - self._patience_s)
         self._forward()

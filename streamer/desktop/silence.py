@@ -1,16 +1,17 @@
-"""Whether the other side has gone: nothing has come from it for too long."""
+"""Detects that the peer is gone: no packet has arrived from it for too long."""
 
 from __future__ import annotations
 
 from streamer.core.aio import Clock
 
-LOOK_S = 0.5  # between two looks
+LOOK_S = 0.5  # between checks
 
 
 class Silence:
-    """Lasts until `heard` is called. While this program itself is held up, it sees nothing of what comes.
+    """A timeout that each call of `heard` restarts.
 
-    So a look that is late counts as one that is not: what came meanwhile is still to be read.
+    A late check means that this program was held up, and packets that arrived meanwhile are not read yet. So the
+    timeout is extended by the time that the check was late.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -18,11 +19,11 @@ class Silence:
         self._until = 0.0
 
     def heard(self, patience_s: float) -> None:
-        """Something came; if nothing else does for so long, the other side has gone."""
+        """Note that a packet arrived; the peer counts as gone if no other arrives within `patience_s`."""
         self._until = self._clock.now() + patience_s
 
     async def too_long(self) -> None:
-        """Return once it has gone."""
+        """Wait until the peer counts as gone."""
         while (now := self._clock.now()) < self._until:
             due = min(self._until, now + LOOK_S)
             await self._clock.sleep_until(due)

@@ -1,4 +1,4 @@
-"""Sources of sound for a local session: a file, or none."""
+"""Sound sources of a local session: a file, or none."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from streamer.session.ends import Block
 
 
 class FileSource:
-    """A file's sound at the pace at which a microphone would give it: a block is there once it has been spoken."""
+    """A file's sound in real time: like a microphone, it delivers a block after the block's duration has passed."""
 
     def __init__(self, path: Path, clock: Clock, track: int | None = None) -> None:
-        """Raises MediaError where the file holds no sound, or no such track."""
+        """Raises MediaError if the file contains no sound, or no such track."""
         self.name = str(path)
         self._sound = Sound(path, track)
         self._clock = clock
 
     async def blocks(self) -> AsyncIterator[Block]:
-        """Raises MediaError when nothing of the sound can be decoded."""
+        """Yield the blocks in real time. Raises MediaError if none of the sound can be decoded."""
         cut = in_blocks(self._sound.stereo())
-        first = next(cut)  # decoding has begun before the clock is looked at
+        first = next(cut)  # start decoding before reading the clock
         start = self._clock.now()
         for count, samples in enumerate(itertools.chain([first], cut)):
             await self._clock.sleep_until(start + (count + 1) * AUDIO_BLOCK / RATE)
@@ -35,7 +35,7 @@ class FileSource:
 
 
 def in_blocks(chunks: Iterable[Samples]) -> Iterator[Samples]:
-    """Sound cut anew into AUDIO_BLOCK samples, the last block filled up with silence."""
+    """Yield the sound in blocks of AUDIO_BLOCK samples, the last one padded with silence."""
     waiting: Samples = np.zeros((0, CHANNELS), np.int16)
     for chunk in chunks:
         waiting = np.concatenate([waiting, chunk])
@@ -47,11 +47,11 @@ def in_blocks(chunks: Iterable[Samples]) -> Iterator[Samples]:
 
 
 class NoMicrophone:
-    """A `SoundSource` of a session that hears pushed speech only: it never says anything and never ends."""
+    """A `SoundSource` for a session with pushed speech only: it delivers no sound and never ends."""
 
     name = "pushed speech"
 
     async def blocks(self) -> AsyncIterator[Block]:
-        """Nothing, for ever."""
+        """Wait forever without yielding."""
         await asyncio.Event().wait()
-        yield Block(0, np.zeros((0, CHANNELS), np.int16))  # never
+        yield Block(0, np.zeros((0, CHANNELS), np.int16))  # never reached; makes this a generator

@@ -1,4 +1,4 @@
-"""Speech in for a session on this machine: the speech protocol on a port of localhost, without the server."""
+"""Pushed speech for a local session: the speech protocol on a localhost port, without the avatar server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATH = "/speech"
 
 
 class LocalSpeech:
-    """The port, taken as soon as this is made; clients that come before `served` wait."""
+    """A listening port, bound by the constructor; clients that connect before `served` wait."""
 
     def __init__(self, port: int) -> None:
         """Raises ConfigError when the port is taken. Port 0 takes any free one."""
@@ -32,14 +32,14 @@ class LocalSpeech:
 
     @contextlib.asynccontextmanager
     async def served(self, session: SpokenFor) -> AsyncIterator[None]:
-        """Let clients speak for the session, one at a time."""
+        """Accept clients that push speech to the session, one at a time, while the context is open."""
 
         async def speech(request: web.Request) -> web.StreamResponse:
             return await serve_speech(session, request)
 
         app = web.Application(middlewares=[guard(HOST)])
         app.add_routes([web.get(PATH, speech)])
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)  # for the goodbyes
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)  # time for the closing handshakes
         await runner.setup()
         try:
             await web.SockSite(runner, self._listener).start()

@@ -1,4 +1,4 @@
-"""The microphone's sound on its way to a server, call after call."""
+"""Sends the microphone's sound to a server, across several calls."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from av.packet import Packet
 from streamer.audio.format import AUDIO_BLOCK, CHANNELS, RATE, Samples
 from streamer.core.aio import Clock
 
-WAITING = 10  # blocks, 200 ms; the oldest is dropped
+WAITING = 10  # blocks, 200 ms; on overflow the oldest is dropped
 BIT_RATE = 96_000
 LONGEST_PAUSE = 3600 * RATE  # samples
-END_S = 0.1  # without sound: it has paused
-FLUSH = 2  # blocks of silence after it; one fewer than would make the server tie our clock anew
-QUIET_S = 1.0  # without sound (muted, unplugged): then a block of silence says that we are still there
+END_S = 0.1  # the source counts as paused after this long without sound
+FLUSH = 2  # blocks of silence sent at a pause; one more would make the server take a new clock anchor
+QUIET_S = 1.0  # after this long without sound (muted, unplugged), a block of silence is sent as a keepalive
 
 
 class Uplink:
-    """Bounded: what no call takes in time is dropped, the oldest first. `clock` counts the time in which nothing came.
+    """Bounded queue from the source to the current call; on overflow the oldest block is dropped.
 
-    Blocks leave when they come, with the source's own count, so that the server sees pauses as long as they were.
+    Blocks are sent when they arrive, with the source's own count, so that the server sees pauses at their true length.
+    `clock` measures the time without blocks.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -34,13 +35,13 @@ class Uplink:
         self._clock = clock
         self._start = clock.now()
         self._shift: int | None = None  # our count minus the source's
-        self._expected = 0  # of the source's next block
-        self._next = 0  # our count after the last block, which never goes back
-        self._to_flush = 0  # blocks of silence that the end of the sound still needs
+        self._expected = 0  # count of the source's next block
+        self._next = 0  # our count after the last block; never decreases
+        self._to_flush = 0  # blocks of silence still to be sent after the end of the sound
         self._waiting: asyncio.Queue[tuple[int, Samples]] = asyncio.Queue()
 
     def push(self, pts: int, samples: Samples) -> None:
-        """Take a block of the source: int16 [n, 2]; a count that jumps is that of a source that was opened anew."""
+        """Queue a block of the source: int16 [n, 2]; a jump of the count means that the source was reopened."""
         if self._shift is None or not 0 <= pts - self._expected < LONGEST_PAUSE:
             self._shift = self._elapsed() - len(samples) - pts
         self._expected = pts + len(samples)
@@ -50,12 +51,12 @@ class Uplink:
         self._waiting.put_nowait((pts + self._shift, samples))
 
     def begin(self) -> None:
-        """A call begins: what waited is old."""
+        """Start a call: drop the queued blocks, which are outdated."""
         while not self._waiting.empty():
             self._waiting.get_nowait()
 
     async def next(self) -> tuple[int, Samples]:
-        """The next block, and its place in a count of samples."""
+        """Wait for the next block; return its position in samples, and the block."""
         try:
             async with asyncio.timeout(END_S if self._to_flush else QUIET_S):
                 pts, samples = await self._waiting.get()
@@ -66,8 +67,11 @@ class Uplink:
         return pts, samples
 
     def _silence(self) -> int:
-        """The place of a block of silence. The first ones only push out what encoder and decoder still hold, and come
-        too late to be heard: they take no time."""
+        """Return the position of a block of silence.
+
+        The first FLUSH blocks only push out the sound that encoder and decoder still hold. They arrive too late to be
+        heard, so they do not advance the position.
+        """
         if self._to_flush:
             self._to_flush -= 1
             return self._next
@@ -79,10 +83,10 @@ class Uplink:
 
 
 class UplinkTrack(MediaStreamTrack):
-    """What one call sends of an uplink, in Opus.
+    """Opus track of one call, fed by an uplink.
 
-    It is encoded here: the encoder of aiortc gives the first packet after a pause the place of the last before it, and
-    a receiver that goes by places then plays all that follows too late by the pause.
+    It encodes by itself because aiortc's encoder gives the first packet after a pause the timestamp of the last packet
+    before it. A receiver that uses timestamps then plays everything that follows late by the pause.
     """
 
     kind = "audio"
@@ -96,7 +100,7 @@ class UplinkTrack(MediaStreamTrack):
         self._encoder.bit_rate, self._encoder.options = BIT_RATE, {"application": "voip"}
 
     async def recv(self) -> Packet[Any]:
-        """The next block, when it comes."""
+        """Wait for the next block and return its packet."""
         if self._first is None:
             self._uplink.begin()
         while self.readyState == "live":
@@ -105,7 +109,7 @@ class UplinkTrack(MediaStreamTrack):
                 self._first = pts
             frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")
             frame.sample_rate = RATE
-            for packet in self._encoder.encode(frame):  # one for each block
+            for packet in self._encoder.encode(frame):  # one packet per block
                 packet.pts, packet.time_base = pts - self._first, Fraction(1, RATE)
                 return packet
         raise MediaStreamError

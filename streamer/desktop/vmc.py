@@ -1,4 +1,4 @@
-"""`avatar mic --vmc`: the face's units to a VRM program, in the place of pictures."""
+"""`avatar mic --vmc`: sends the face's units to a VRM program instead of pictures."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from streamer.session.numbers import NumberNames
 
 
 def drive(face: FaceChoice, sound: SoundChoice, host: str, port: int) -> None:
-    """Speak until the file ends, or Ctrl-C.
+    """Run a conversation until the file ends or Ctrl-C.
 
     Raises:
-        ConfigError: the family computes no ARKit units; the address is not known; python-osc is missing.
+        ConfigError: the family computes no ARKit units; the address cannot be resolved; python-osc is missing.
         AvatarError: as `mic`.
     """
     manifest = check(face)

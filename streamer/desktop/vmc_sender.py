@@ -1,6 +1,6 @@
-"""A face to VRM programs: the VMC protocol (https://protocol.vmc.info/), OSC 1.0 in UDP packets.
+"""Sends a face to VRM programs by the VMC protocol (https://protocol.vmc.info/): OSC 1.0 in UDP packets.
 
-Bones are turned in Unity's frame, which the protocol uses: left-handed, y up, z to where the person looks.
+Bone rotations use the protocol's frame, which is Unity's: left-handed, y up, z in the direction the person looks.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from streamer.core.units.numbers import unpacked
 from streamer.session.numbers import NumberNames
 
 Message = tuple[str, tuple[str | int | float, ...]]
-SHARES = {"Neck": 0.4, "Head": 0.6}  # of the head's turn
-MOST_BYTES = 1_200  # of a bundle: an UDP packet that no network cuts
+SHARES = {"Neck": 0.4, "Head": 0.6}  # of the head's rotation
+MOST_BYTES = 1_200  # of a bundle: a UDP packet that no network fragments
 
 
 def quaternion(pitch: float, yaw: float, roll: float) -> tuple[float, float, float, float]:
-    """x, y, z, w of a turn in degrees: down, to the person's left, to their left shoulder; in Unity's order z, x, y.
+    """Return x, y, z, w of a rotation, applied in Unity's order z, x, y.
 
-    In a left-handed frame with z forward, a positive turn about x lowers the head, one about y turns it to the person's
-    right, one about z tilts it to the left shoulder.
+    pitch, yaw, roll: degrees down, to the person's left, to their left shoulder.
+
+    In a left-handed frame with z forward, a positive rotation about x lowers the head, about y turns it to the person's
+    right, and about z tilts it to the left shoulder.
     """
     x, y, z = (math.radians(angle) / 2 for angle in (pitch, -yaw, roll))
     sx, sy, sz, cx, cy, cz = math.sin(x), math.sin(y), math.sin(z), math.cos(x), math.cos(y), math.cos(z)
@@ -39,10 +41,10 @@ def quaternion(pitch: float, yaw: float, roll: float) -> tuple[float, float, flo
 
 
 class VmcSender:
-    """A `PictureSink` for packed numbers; each frame is a few bundles to one address."""
+    """A `PictureSink` for packed numbers; it sends each frame as a few bundles to one address."""
 
     def __init__(self, host: str, port: int, names: NumberNames) -> None:
-        """Raises ConfigError: the address is not known, or python-osc is missing."""
+        """Raises ConfigError: the address cannot be resolved, or python-osc is missing."""
         try:
             from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
             from pythonosc.osc_message_builder import OscMessageBuilder
@@ -68,7 +70,7 @@ class VmcSender:
         self._socket.close()
 
     def show(self, frame: int, rgb: ByteArray) -> None:
-        """Send the numbers of a frame. Raises DeviceError: there is no way to the address."""
+        """Send the numbers of a frame. Raises DeviceError: the address cannot be reached."""
         values = [float(value) for value in unpacked(rgb)]
         units = len(self._names.expression)
         blends = zip(self._names.expression, values[:units], strict=True)
@@ -82,12 +84,12 @@ class VmcSender:
         try:
             self._send(messages)
         except BlockingIOError:
-            pass  # the machine's own queue is full: the next frame is soon here
+            pass  # the send buffer is full: skip this frame, the next follows soon
         except OSError as error:
             raise DeviceError(f"no way to {self._address[0]}: {error.strerror or error}") from None
 
     def _send(self, messages: Sequence[Message]) -> None:
-        """In order, in as few packets as they fit into."""
+        """Send the messages in order, in as few packets as possible."""
         bundle, size = self._bundle(), 16
         for address, values in messages:
             builder = self._message(address=address)

@@ -1,7 +1,7 @@
-"""PortAudio, through sounddevice: which devices there are, and streams that cannot hold up the program.
+"""PortAudio through sounddevice: the list of devices, and streams that cannot block the program.
 
-A driver whose device was pulled out may never return from closing it (seen with JACK when its server ends). So streams
-are closed by separate threads, which end with the program at the latest.
+Closing a stream may never return after its device was unplugged (seen with JACK when its server ends). So separate
+daemon threads close the streams.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ PACKAGE = "sounddevice"
 INPUT, OUTPUT = "input", "output"
 NAME_WORDS = {INPUT: "microphone", OUTPUT: "sound device"}
 WASAPI = "Windows WASAPI"
-CLOSE_S = 1.0  # what a driver may take to let a device go
+CLOSE_S = 1.0  # time limit for a driver to release a device
 
 
 @dataclass(frozen=True)
 class SoundDevice:
-    """One device as PortAudio lists it; how many channels it takes in and gives out."""
+    """One device as PortAudio lists it. inputs, outputs: numbers of channels."""
 
     number: int
     name: str
-    host: str  # the system's interface it is reached through; a device may be there once for each
+    host: str  # name of PortAudio's host API; a device may be listed once per host API
     inputs: int
     outputs: int
-    rate: int = RATE  # that it runs at by itself
+    rate: int = RATE  # the device's default rate
 
     def channels(self, kind: str) -> int:
-        """Of INPUT or OUTPUT."""
+        """Return the number of channels of INPUT or OUTPUT."""
         return self.inputs if kind == INPUT else self.outputs
 
 
 def choose(devices: Sequence[SoundDevice], kind: str, wanted: str | None, default: int = -1) -> SoundDevice:
-    """The device with this number or name; a part of a name does when it belongs to one name only.
+    """Return the device with this number or name; part of a name is enough if it matches one name only.
 
-    `default` is the number of the system's own, taken when none is wanted (-1: there is none; then the first).
+    default: number of the system's default device, used if `wanted` is None; -1: no default, the first device is used.
 
     Raises:
-        DeviceError: there is none; the message lists those there are.
+        DeviceError: no device matches; the message lists the candidates.
     """
     able = [device for device in devices if device.channels(kind) > 0]
     what = NAME_WORDS[kind]
@@ -71,7 +71,7 @@ def choose(devices: Sequence[SoundDevice], kind: str, wanted: str | None, defaul
 
 
 def listing(devices: Sequence[SoundDevice]) -> str:
-    """One line a device, for people."""
+    """Return a table of the devices, one per line."""
     if not devices:
         return "no sound devices"
     return "\n".join(
@@ -86,21 +86,21 @@ class OpenStream:
 
     def __init__(self) -> None:
         self.alive = True
-        self.latency_s = 0.0  # of the device, as PortAudio knows it
+        self.latency_s = 0.0  # of the device, as PortAudio reports it
         self.inner: Any = None
 
 
 class PortAudio:
-    """The library, which knows only the devices that were there when it was initialised."""
+    """The PortAudio library. It knows only the devices that were present when it was initialised."""
 
     def __init__(self, sounddevice: Any) -> None:
         self._sd = sounddevice
         self._streams: set[OpenStream] = set()
         self._closing: set[threading.Thread] = set()
-        self._lock = threading.Lock()  # of the two; never held while the library is called
+        self._lock = threading.Lock()  # guards the two sets; never held while the library is called
 
     def devices(self) -> list[SoundDevice]:
-        """All there are."""
+        """List all devices."""
         hosts = [str(host["name"]) for host in self._sd.query_hostapis()]
         return [
             SoundDevice(
@@ -115,11 +115,11 @@ class PortAudio:
         ]
 
     def find(self, kind: str, wanted: str | None) -> SoundDevice:
-        """Raises DeviceError as `choose`."""
+        """Find a device as `choose` does. Raises DeviceError."""
         return choose(self.devices(), kind, wanted, int(self._sd.default.device[0 if kind == INPUT else 1]))
 
     def check_input(self, device: SoundDevice) -> None:
-        """Raises DeviceError where the microphone cannot be opened as `open` does."""
+        """Check that `open` can open the microphone. Raises DeviceError."""
         self._at_some_rate(
             INPUT, device, lambda rate: self._sd.check_input_settings(**self._settings(INPUT, device, rate))
         )
@@ -127,8 +127,9 @@ class PortAudio:
     def open(
         self, kind: str, device: SoundDevice, callback: Callable[..., None], ended: Callable[[], None]
     ) -> OpenStream:
-        """A running stream of int16 in blocks of AUDIO_BLOCK at RATE, converted where the device has another rate only;
-        `ended` is called when it ends. Raises DeviceError.
+        """Start a stream of int16 in blocks of AUDIO_BLOCK at RATE; resample if the device does not support RATE.
+
+        `ended` is called when the stream ends. Raises DeviceError.
         """
         make = self._sd.InputStream if kind == INPUT else self._sd.OutputStream
         stream = OpenStream()
@@ -151,7 +152,7 @@ class PortAudio:
         return stream
 
     def close(self, stream: OpenStream) -> None:
-        """Let a stream go, without waiting for it."""
+        """Close a stream without waiting for it."""
         with self._lock:
             if stream not in self._streams:
                 return
@@ -162,25 +163,27 @@ class PortAudio:
             thread.start()
 
     def look_again(self) -> None:
-        """See devices that came since. All streams end by it, and their owners open them anew. Waits up to CLOSE_S.
+        """Reinitialise the library to find new devices. Ends all streams; their owners must reopen them.
+
+        Waits up to CLOSE_S for each stream.
 
         Raises:
-            DeviceError: the driver does not let go of a device.
+            DeviceError: the driver does not release a device.
         """
         for stream in list(self._streams):
             self.close(stream)
         if not self._all_closed():
             raise DeviceError("the sound driver does not let go of a device that is gone; start avatar again")
-        self._sd._terminate()  # the one way there is (python-sounddevice issue 125)
+        self._sd._terminate()  # the only way (python-sounddevice issue 125)
         self._sd._initialize()
 
     def end(self) -> None:
-        """The program ends: do not let the library wait for what hangs."""
+        """End the library at program exit; skip its exit handler if a stream hangs."""
         if not self._all_closed():
             atexit.unregister(self._sd._exit_handler)
 
     def _at_some_rate(self, kind: str, device: SoundDevice, attempt: Callable[[int], None]) -> None:
-        """Try at RATE, then at the device's own. Raises DeviceError."""
+        """Call `attempt` with RATE, then with the device's default rate. Raises DeviceError."""
         with self._told(kind, device):
             try:
                 attempt(RATE)
@@ -192,7 +195,7 @@ class PortAudio:
     def _settings(self, kind: str, device: SoundDevice, rate: int) -> dict[str, Any]:
         channels = min(CHANNELS, device.channels(kind))
         settings = {"device": device.number, "channels": channels, "samplerate": rate, "dtype": "int16"}
-        if device.host == WASAPI:  # which converts rates only when asked to
+        if device.host == WASAPI:  # WASAPI converts rates only on request
             settings["extra_settings"] = self._sd.WasapiSettings(auto_convert=True)
         return settings
 
@@ -224,7 +227,7 @@ class PortAudio:
 
 @cache
 def port_audio() -> PortAudio:
-    """Raises DeviceError when the package or its library is missing."""
+    """Load the library, once. Raises DeviceError if the package or its library is missing."""
     try:
         import sounddevice
     except ImportError:
@@ -237,5 +240,5 @@ def port_audio() -> PortAudio:
             "the PortAudio library is not installed (Debian, Ubuntu: `sudo apt install libportaudio2`)"
         ) from None
     audio = PortAudio(sounddevice)
-    atexit.register(audio.end)  # runs before what sounddevice registered
+    atexit.register(audio.end)  # runs before sounddevice's exit handler
     return audio

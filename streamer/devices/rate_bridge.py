@@ -1,6 +1,6 @@
-"""Callbacks of a sound device that runs at another rate than ours: blocks in, blocks out, nothing added or lost.
+"""Resampling callbacks for sound devices that do not run at RATE; no sample is added or lost.
 
-Some devices (USB microphones under ALSA's `hw:`) do 44.1 kHz and nothing else, and no mixer stands before them.
+Some devices (USB microphones under ALSA's `hw:`) support only 44.1 kHz, and no mixer converts for them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Callback = Callable[..., None]
 
 
 def device_block(rate: int) -> int:
-    """Samples of a block at that rate."""
+    """Return the number of samples in a block at that rate."""
     return round(rate * AUDIO_PTIME_MS / 1000)
 
 
 def heard_at(rate: int, channels: int, heard: Callback) -> Callback:
-    """For an input that runs at `rate`: calls `heard` with int16 [AUDIO_BLOCK, channels] at RATE."""
+    """Return a callback for an input at `rate`; it calls `heard` with int16 [AUDIO_BLOCK, channels] at RATE."""
     convert = _Converter(rate, RATE, channels)
     waiting = np.zeros((0, channels), np.int16)
 
@@ -37,7 +37,7 @@ def heard_at(rate: int, channels: int, heard: Callback) -> Callback:
 
 
 def filled_at(rate: int, channels: int, fill: Callback) -> Callback:
-    """For an output that runs at `rate`: lets `fill` fill int16 [AUDIO_BLOCK, channels] at RATE as often as needed."""
+    """Return a callback for an output at `rate`; it calls `fill` for int16 [AUDIO_BLOCK, channels] at RATE."""
     convert = _Converter(RATE, rate, channels)
     ready = np.zeros((0, channels), np.int16)
 

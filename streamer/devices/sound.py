@@ -1,7 +1,7 @@
-"""Microphones and loudspeakers of this machine, as ends of a local session.
+"""Microphones and loudspeakers of this machine, as source and sink of a local session.
 
 PortAudio calls back on its own thread. Blocks wait in bounded queues; on overflow they are dropped and counted.
-Streams run at `timeline.RATE`; nearly every system's mixer converts to what the device does.
+Streams run at `audio.format.RATE`; on nearly every system the mixer converts to the device's rate.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from streamer.core.errors import DeviceError
 from streamer.devices.port_audio import INPUT, OUTPUT, OpenStream, PortAudio
 from streamer.session.ends import Block
 
-WAITING = 25  # blocks of a microphone: half a second; the newest is dropped
-SILENT_S = 2.0  # a device that calls back no more is gone: some systems tell nothing else
-RESERVE = 2  # blocks a loudspeaker has in hand
-MOST_RESERVE = 6  # more came at once: back to RESERVE
-WATCHED = 50  # blocks; when there was one too many all along, the device's clock is the slower one: it is left out
+WAITING = 25  # queued blocks of a microphone: half a second; on overflow the newest is dropped
+SILENT_S = 2.0  # a device counts as gone after this long without a callback; some systems give no other sign
+RESERVE = 2  # blocks buffered for a loudspeaker
+MOST_RESERVE = 6  # above this, the buffer is cut back to RESERVE
+WATCHED = 50  # blocks between checks: if the buffer never fell below RESERVE, the device's clock is slow: drop a block
 RETRY_S = 1.0
 
 
 class Microphone:
-    """A `SoundSource`. Each `blocks` looks for the device anew, so one that was plugged in again is found."""
+    """A `SoundSource`. Each call of `blocks` searches for the device again, so a replugged device is found."""
 
     def __init__(self, audio: PortAudio, wanted: str | None = None) -> None:
-        """Raises DeviceError when there is no such microphone, or it cannot be opened."""
+        """Raises DeviceError if no such microphone exists, or it cannot be opened."""
         self._audio = audio
         self._wanted = wanted
-        self.dropped = 0  # blocks that nobody took in time
+        self.dropped = 0  # blocks not consumed in time
         self._opened = False
         device = audio.find(INPUT, wanted)
         audio.check_input(device)
         self.name = device.name
 
     async def blocks(self) -> AsyncIterator[Block]:
-        """Blocks until the device is gone, which raises DeviceError."""
+        """Yield blocks; raise DeviceError once the device is gone."""
         loop = asyncio.get_running_loop()
         waiting: asyncio.Queue[Samples | None] = asyncio.Queue()
 
@@ -76,34 +76,34 @@ class Microphone:
     def _open(self, heard: Callable[..., None], ended: Callable[[], None]) -> OpenStream:
         if self._opened:
             self._audio.look_again()
-        # By name when it is to be found again: its number may be another then.
+        # Reopen by name: the device's number may have changed.
         device = self._audio.find(INPUT, self.name if self._opened else self._wanted)
         self._opened = True
         return self._audio.open(INPUT, device, heard, ended)
 
 
 class Loudspeaker:
-    """A `SoundSink` and a context manager: a device that other programs hear, or people."""
+    """A `SoundSink` and a context manager: a loudspeaker, or a virtual device that other programs record."""
 
     def __init__(
         self, audio: PortAudio, wanted: str | None = None, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """`monotonic`: time in seconds. Raises DeviceError when there is no such device or it cannot be opened."""
+        """`monotonic`: time in seconds. Raises DeviceError if no such device exists or it cannot be opened."""
         self._audio = audio
         self._monotonic = monotonic
         self._waiting: deque[Samples] = deque()
         self._flowing = False
-        self._least = MOST_RESERVE  # waiting at any moment since it was looked at last
+        self._least = MOST_RESERVE  # shortest queue since the last check
         self._opening: threading.Thread | None = None
-        self.dropped = 0  # blocks: its clock is slower than ours
-        self.missed = 0  # times it ran dry
+        self.dropped = 0  # blocks dropped because the device's clock is slower than ours
+        self.missed = 0  # blocks of silence played on underrun
         self.name = audio.find(OUTPUT, wanted).name
         self._filled = self._tried = monotonic()  # when the device last asked for sound; when it was last opened
         self._stream: OpenStream | None = self._open(wanted)
         self.lead_s = self._stream.latency_s + RESERVE * AUDIO_PTIME_MS / 1000
 
     def play(self, block: int, samples: Samples) -> None:
-        """Hand over a packet; raises DeviceError while the device is gone, and looks for it again by itself."""
+        """Queue a packet. Raises DeviceError while the device is gone; a thread tries to reopen it."""
         now = self._monotonic()
         if self._stream is None or not self._stream.alive or now - self._filled > SILENT_S:
             if now - self._tried >= RETRY_S and (self._opening is None or not self._opening.is_alive()):
@@ -120,7 +120,7 @@ class Loudspeaker:
             self._least = MOST_RESERVE
 
     def close(self) -> None:
-        """Let the device go."""
+        """Release the device."""
         if self._stream is not None:
             self._audio.close(self._stream)
 
@@ -137,7 +137,7 @@ class Loudspeaker:
         return self._audio.open(OUTPUT, device, self._fill, lambda: None)
 
     def _open_again(self) -> None:
-        with contextlib.suppress(DeviceError):  # tried again in a second
+        with contextlib.suppress(DeviceError):  # retried in a second
             self.close()
             self._stream = None
             self._stream = self._open(self.name)
@@ -148,7 +148,7 @@ class Loudspeaker:
         self.dropped += blocks
 
     def _fill(self, out: Samples, *_: object) -> None:
-        """PortAudio's thread: the next block, or silence until there is a reserve again."""
+        """Fill a block on PortAudio's thread: the next queued block, or silence until RESERVE blocks are queued."""
         self._filled = self._monotonic()
         self._flowing = len(self._waiting) >= (1 if self._flowing else RESERVE)
         if self._flowing:
@@ -159,13 +159,13 @@ class Loudspeaker:
 
 
 def _on(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *values: object) -> None:
-    """Call on the event loop from another thread; nothing when the loop has ended."""
+    """Call a function on the event loop from another thread; do nothing if the loop has ended."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(call, *values)
 
 
 async def _in_thread(call: Callable[[], OpenStream]) -> OpenStream:
-    """The result of a call that may hang: a thread that the program need not wait for at its end."""
+    """Run a call that may hang on a daemon thread, which does not delay the program's exit; return its result."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[OpenStream] = loop.create_future()
 
@@ -182,7 +182,7 @@ async def _in_thread(call: Callable[[], OpenStream]) -> OpenStream:
             _on(loop, settle, call(), None)
         except DeviceError as error:
             _on(loop, settle, None, error)
-        except Exception as error:  # of a driver's own kind: nobody is left waiting
+        except Exception as error:  # driver-specific: report it, or the caller would wait forever
             _on(loop, settle, None, DeviceError(f"the sound device cannot be opened ({first_line(error)})"))
 
     threading.Thread(target=run, name="sound-open", daemon=True).start()

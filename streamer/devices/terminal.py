@@ -1,4 +1,4 @@
-"""The terminal while one talks: a line with the microphone's level, and keys."""
+"""Terminal interface of a conversation: a line with the microphone's level, and key presses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from streamer.session.playout import PlayoutStats
 LOWEST_DB = -60.0  # the meter's left end; full scale is the right one
 BAR_WIDTH = 24
 USUAL_COLUMNS = 80
-LOCAL_MODES = 3  # where in what termios gives
+LOCAL_MODES = 3  # index of the local modes in termios's attribute list
 
 
 def meter(hearing: Hearing, stats: PlayoutStats, columns: int | None = None) -> str:
-    """Format one line of `columns` at most: level, state of the microphone, late pictures."""
+    """Format one line of at most `columns` characters: level, state of the microphone, late pictures."""
     share = min(max(1 - hearing.level_db / LOWEST_DB, 0.0), 1.0)
     bar = "#" * round(share * BAR_WIDTH)
     state = "muted" if hearing.muted else "held" if hearing.held else ""
@@ -28,23 +28,23 @@ def meter(hearing: Hearing, stats: PlayoutStats, columns: int | None = None) -> 
 
 
 def columns() -> int:
-    """Of the terminal that standard error is, at this moment; a line that fills them all would go on in the next."""
-    found = 0  # some terminals do not know themselves
+    """Return the usable columns of the terminal at standard error: one fewer than its width, so that no line wraps."""
+    found = 0  # some terminals report no size
     with contextlib.suppress(OSError, ValueError):
         found = os.get_terminal_size(sys.stderr.fileno()).columns
     return (found or USUAL_COLUMNS) - 1
 
 
 class Keys:
-    """Single key presses, where standard input is a terminal; a context manager that leaves it as it was.
+    """Reads single key presses if standard input is a terminal; a context manager that restores the terminal.
 
-    In the background (`&`, or Ctrl-Z and `bg`) the keys are another program's, and the system stops whoever touches
-    the terminal: then there are none, until the program is fetched back.
+    In the background (`&`, or Ctrl-Z and `bg`) the keys belong to another program, and the system stops a process that
+    accesses the terminal. So no keys are read until the program is in the foreground again.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdin
-        self._before: Any = None  # what termios calls attributes
+        self._before: Any = None  # termios attributes to restore
 
     def __enter__(self) -> Keys:
         self._take()
@@ -61,16 +61,16 @@ class Keys:
 
     @property
     def in_front(self) -> bool:
-        """Whether the terminal takes us for the program in the foreground, or is none that tells."""
+        """Whether this program is in the terminal's foreground; True if that cannot be determined."""
         if sys.platform == "win32" or self._stream is None:
             return True
         try:
             return os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
-        except (OSError, ValueError):  # not a terminal, or not the one that this program was started from
+        except (OSError, ValueError):  # not a terminal, or not this program's controlling terminal
             return True
 
     def pressed(self) -> str:
-        """Keys since the last call; never waits."""
+        """Return the keys pressed since the last call, without waiting."""
         if self._stream is None or not self._stream.isatty():
             return ""
         if sys.platform == "win32":
@@ -91,7 +91,10 @@ class Keys:
         return keys
 
     def _take(self) -> bool:
-        """Whether keys are to be had, one by one; a shell that fetches a program back has set its own ways before."""
+        """Set the terminal to single key presses; return whether keys can be read.
+
+        This is repeated because a shell resets the mode before it returns a program to the foreground.
+        """
         if sys.platform == "win32" or self._stream is None or not self._stream.isatty() or not self.in_front:
             return False
         import termios

@@ -1,7 +1,7 @@
-"""Pictures to a virtual camera, through pyvirtualcam: v4l2loopback on Linux, OBS Virtual Camera elsewhere.
+"""Sends pictures to a virtual camera through pyvirtualcam: v4l2loopback on Linux, OBS Virtual Camera elsewhere.
 
-A driver may block its writer. So a separate thread writes to it, from a bounded queue: what is
-too much is dropped and counted, and sound never waits for it.
+A driver may block its writer. So a separate thread writes to it from a bounded queue: on overflow, pictures are dropped
+and counted, and sound never waits for the driver.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from streamer.core.frames import ByteArray
 from streamer.core.letterbox import Fit
 from streamer.core.rates import FPS
 
-WAITING = 5  # pictures; the newest is dropped
-RETRY_S = 1.0  # between two attempts to open a camera that is gone
+WAITING = 5  # pictures; on overflow the newest is dropped
+RETRY_S = 1.0  # between attempts to reopen a missing camera
 STOP_S = 1.0
-LONGEST_REASON = 160  # characters of a driver's own words
+LONGEST_REASON = 160  # characters of a driver's error message
 PACKAGE = "pyvirtualcam"
 
 _INSTALL = {
@@ -35,7 +35,7 @@ _INSTALL = {
 
 
 class VirtualCamera:
-    """A camera that other programs see; a `PictureSink` and a context manager. `device` None is the first there is."""
+    """A camera that other programs see; a `PictureSink` and a context manager. `device` None: the first one found."""
 
     def __init__(
         self,
@@ -44,8 +44,8 @@ class VirtualCamera:
         backend: str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`monotonic`: time in seconds. Raises DeviceError when the package, the driver or the device is missing."""
-        self.dropped = 0  # pictures that the driver had no time for
+        """`monotonic`: time in seconds. Raises DeviceError if the package, the driver or the device is missing."""
+        self.dropped = 0  # pictures dropped because the driver was too slow
         self._monotonic = monotonic
         self._fit = fit
         self._device = device
@@ -58,7 +58,7 @@ class VirtualCamera:
         self._thread.start()
 
     def show(self, frame: int, rgb: ByteArray) -> None:
-        """Hand a picture to the driver's thread; raises DeviceError while the camera is gone."""
+        """Queue a picture for the driver's thread. Raises DeviceError while the camera is gone."""
         try:
             self._pictures.put_nowait(rgb)
         except queue.Full:
@@ -67,7 +67,7 @@ class VirtualCamera:
             raise failure
 
     def close(self) -> None:
-        """Send what waits and let the camera go."""
+        """Send the queued pictures and release the camera."""
         try:
             self._pictures.put(None, timeout=STOP_S)
         except queue.Full:
@@ -88,7 +88,7 @@ class VirtualCamera:
         fit = self._fit
         try:
             return pyvirtualcam.Camera(fit.width, fit.height, FPS, device=self._device, backend=self._backend)
-        except Exception as error:  # each backend has its own
+        except Exception as error:  # each backend has its own exceptions
             reason = " ".join(str(error).split()).split(". ")[0][:LONGEST_REASON]
             wanted = "no virtual camera" if self._device is None else f"no virtual camera {self._device!r}"
             raise DeviceError(f"{wanted} ({reason}): {install_hint(sys.platform)}") from None
@@ -105,7 +105,7 @@ class VirtualCamera:
                     self._camera.send(self._fit.put(rgb))
             except DeviceError as error:
                 self._failure = error
-            except Exception as error:  # each backend has its own
+            except Exception as error:  # each backend has its own exceptions
                 self._failure = DeviceError(f"the virtual camera {self.name} is gone ({error or type(error).__name__})")
                 self._drop()
         self._drop()
@@ -118,7 +118,7 @@ class VirtualCamera:
 
 
 def install_hint(platform: str) -> str:
-    """What to install where `sys.platform` is this."""
+    """Return what to install on this `sys.platform`."""
     return _INSTALL.get(platform, "this system has no virtual camera that pyvirtualcam knows")
 
 

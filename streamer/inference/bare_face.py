@@ -1,4 +1,4 @@
-"""A face that is not drawn: its coefficients take the place of its pictures."""
+"""Renderer for sessions without pictures: it returns the coefficients in place of pixels."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from streamer.core.units.numbers import packed
 
 
 class BareFace:
-    """A `Renderer` of any avatar. past: columns of a window before its frame's own."""
+    """A `Renderer` for any avatar. past: number of columns in a window before the column of its frame."""
 
     def __init__(self, past: int) -> None:
         self._past = past
 
     def render(self, windows: list[CoefficientWindow], paint: Paint = Paint.ANEW) -> list[AvatarFrame]:
-        """For each window the coefficients of its frame, packed."""
+        """Return, for each window, the packed coefficients of its frame."""
         return [
             AvatarFrame(window.index, packed(window.values[:, self._past]), window.index * SAMPLES_PER_FRAME)
             for window in windows
         ]
 
     def showing(self, face: FaceOptions, smallest: bool = False) -> BareFace:
-        """The same."""
+        """Return this renderer: size and background do not matter here."""
         return self

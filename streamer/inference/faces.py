@@ -1,6 +1,6 @@
-"""The faces of a family in the inference process: those used last stay in memory, any other is made when it is wanted.
+"""The faces of a family in the inference process: an LRU cache; other faces are built when a session needs them.
 
-A face takes some 17 MB and an eighth of a second: nobody who keeps thirty photos should pay for all of them.
+A face takes about 17 MB and 125 ms to build, so a user with thirty photos should not pay for all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streamer.core.options import PipelineOptions
 from streamer.core.system.memory import give_back
 from streamer.pipeline import CoefficientStream, Engines, FaceRenderer
 
-KEPT = 3  # in memory; sessions keep what they show whatever leaves it
+KEPT = 3  # faces in memory; a session keeps its own face after an eviction
 
 Face = tuple[Avatar, FaceRenderer]
 
@@ -24,16 +24,16 @@ logger = logging.getLogger(__name__)
 
 
 class Faces:
-    """The faces that sessions may be opened with.
+    """The faces that sessions may open.
 
-    names: of all, in the order in which they are offered, the default first; renderers: those in memory, by name.
+    names: all faces in the order offered, the default first; renderers: those in memory, by name.
     """
 
     def __init__(self, engines: Engines, default: str | None = None) -> None:
-        """Make the default face (None: the family's) and look at the others; a damaged one is left out, with a warning.
+        """Build the default face (None: the family's) and check the others; a damaged one is skipped with a warning.
 
         Raises:
-            BundleError: the default one cannot be used.
+            BundleError: the default face cannot be used.
         """
         self.engines = engines
         self.names: list[str] = []
@@ -53,11 +53,11 @@ class Faces:
 
     @property
     def default(self) -> Avatar:
-        """The default face, which was made first."""
+        """The default face, always the first of `names`."""
         return self._avatars[self.names[0]]
 
     def make(self, name: str) -> Face:
-        """Make a face anew, for `add`; another thread may do it, one face at a time. Raises BundleError."""
+        """Build a face from its files, for `add`. May run in another thread, one face at a time. Raises BundleError."""
         try:
             avatar = self._read(name)
             return avatar, FaceRenderer(self.engines, avatar, pixels=LIVE_PIXELS)
@@ -65,7 +65,7 @@ class Faces:
             self._tidy()
 
     def add(self, name: str, face: Face) -> None:
-        """Keep a face in memory, and offer it; those not used for longest leave."""
+        """Keep a face in memory and offer it; evict the least recently used ones."""
         self.offer(name)
         self._avatars[name], self.renderers[name] = face
         self.use(name)
@@ -73,30 +73,30 @@ class Faces:
             self._drop(oldest)
 
     def offer(self, name: str) -> None:
-        """Let sessions be opened with a face that is on the disk."""
+        """Let sessions open a face that is on disk."""
         if name not in self.names:
             self.names.append(name)
 
     def use(self, name: str) -> bool:
-        """Whether a face is in memory, where it then stays the longest."""
+        """Return whether a face is in memory, and mark it as the most recently used."""
         if name not in self.renderers:
             return False
         self.renderers[name] = self.renderers.pop(name)
         return True
 
     def remove(self, name: str) -> None:
-        """Offer it no longer."""
+        """Stop offering a face and evict it."""
         if name in self.names:
             self.names.remove(name)
         self._drop(name)
 
     def open_stream(self, name: str, options: PipelineOptions) -> CoefficientStream:
-        """The way from sound to coefficients of a new session with a face in memory."""
+        """Open the coefficient stream of a new session, for a face in memory."""
         return CoefficientStream(self.engines, self._avatars[name], options)
 
     def _read(self, name: str) -> Avatar:
         avatar = Avatar.load(self.engines, name)
-        matte_of(avatar)  # checked, and made where there is none: when a session asks for it there is no time
+        matte_of(avatar)  # check it, or build a missing one now: a running session has no time for that
         return avatar
 
     def _drop(self, name: str) -> None:
@@ -104,6 +104,6 @@ class Faces:
         self._avatars.pop(name, None)
 
     def _tidy(self) -> None:
-        """Release what only the making of faces needs, and memory that is free."""
+        """Release the engine that only building faces needs, and return free memory to the system."""
         self.engines["appearance"].deactivate()
         give_back()

@@ -1,7 +1,7 @@
-"""Finished pictures in memory that two processes share: the worker writes, the server copies out.
+"""Ring buffer of finished pictures in shared memory: the worker writes, the server copies out.
 
-One writer, one reader, no lock: every slot carries the serial number of its picture, cleared before the pixels are
-written and set after. A reader that comes too late finds another number and knows that the picture is gone.
+One writer, one reader, no lock: every slot holds the serial number of its picture, cleared before the pixels are
+written and set afterwards. A reader that is too late finds another number and knows that the picture is gone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamer.core.frames import ByteArray
 
-HEADER = 32  # bytes: the serial number, height, width, and how many values a pixel has, int64 each
+HEADER = 32  # bytes: serial number, height, width and channels, int64 each
 EMPTY = -1
 MOST_CHANNELS = 4
 
@@ -22,8 +22,8 @@ MOST_CHANNELS = 4
 class FrameRing:
     """`slots` pictures, uint8 [H, W, 3 or 4] of up to `most` pixels.
 
-    Pickles as a handle to the same memory for a spawned process. The memory belongs to the ring's maker, and goes
-    with it; pages that no picture needs are never taken.
+    A pickled ring is a handle to the same memory in a spawned process. The process that made the ring owns the memory
+    and frees it with the ring; pages that no picture needs are never allocated.
     """
 
     def __init__(self, slots: int, most: int) -> None:
@@ -39,10 +39,10 @@ class FrameRing:
         return HEADER + -(-self._most * MOST_CHANNELS // HEADER) * HEADER
 
     def write(self, serial: int, rgb: ByteArray) -> None:
-        """Write the picture with this serial number into its slot, over an older one.
+        """Write the picture with this serial number into its slot, replacing an older one.
 
         Raises:
-            ValueError: a picture of another shape or type.
+            ValueError: the picture has a wrong shape or type.
         """
         fits = rgb.ndim == 3 and rgb.shape[2] in (3, MOST_CHANNELS) and rgb.shape[0] * rgb.shape[1] <= self._most
         if not fits or rgb.dtype != np.uint8:
@@ -55,7 +55,7 @@ class FrameRing:
         header[0] = serial
 
     def read(self, serial: int) -> ByteArray | None:
-        """A copy of the picture, or None when it was overwritten meanwhile."""
+        """Return a copy of the picture, or None if it has been overwritten."""
         header, pixels = self._slot(serial)
         height, width, channels = map(int, header[1:])
         if header[0] != serial:

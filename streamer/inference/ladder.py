@@ -1,8 +1,8 @@
-"""What is left out, step by step, when there is not the time for every picture, and when it is taken back.
+"""Load shedding in steps: what to leave out when not every picture can be made in time, and when to restore it.
 
-A face that moves a little less is better than one that stands still. So a device that falls behind goes down one rung
-after the other, all of its sessions together, and up again when there is room: one rung at a time, after a while
-without trouble, and later after every attempt that failed.
+A face that moves a little less is better than a frozen one. So a device that falls behind goes down the ladder rung by
+rung, for all its sessions together, and up again when it has capacity: one rung at a time, after a while without
+trouble, and after a longer while each time an attempt fails.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from streamer.core.rates import FRAME_MS
 from streamer.core.rungs import RUNGS, Rung
 
-WINDOW_S = 0.5  # over which pictures are counted
-MANY, MOST = 0.1, 0.5  # share of pictures missing or late that is too much in two windows in a row, or in one
-FEW = 0.03  # such a share that is none
-ROOM = 0.85  # of the time: what a rung may be expected to take
-PATIENCE_S, MOST_PATIENCE_S = 4.0, 64.0  # without trouble before a rung is climbed
-TRIAL_S = 10.0  # a rung that does not hold for so long was climbed in vain
-LEAST_RATE, LEAST_FOR_S = 2.0, 3.0  # new pictures a second and session, below which for so long the portrait is better
-VAIN = 2  # windows in a row without a picture that could be shown, after which there is more delay at once
-STILL_PATIENCE_S = 8.0  # with the portrait, at most, before pictures are tried again
+WINDOW_S = 0.5  # period over which pictures are counted
+MANY, MOST = 0.1, 0.5  # too large a share of pictures missing or late, in two windows in a row, or in one
+FEW = 0.03  # up to this share counts as no trouble
+ROOM = 0.85  # going up needs an expected busy share, on the rung above, of at most this
+PATIENCE_S, MOST_PATIENCE_S = 4.0, 64.0  # without trouble before going up a rung
+TRIAL_S = 10.0  # going up failed if the rung holds for less than this
+LEAST_RATE, LEAST_FOR_S = 2.0, 3.0  # new pictures/s per session: below it for so long, a still portrait is better
+VAIN = 2  # windows in a row without a picture in time, after which the delay is raised in one step
+STILL_PATIENCE_S = 8.0  # at most, with the still portrait before pictures are tried again
 SIZE = next(place for place, rung in enumerate(RUNGS) if rung.smallest)
 
 
@@ -29,8 +29,8 @@ SIZE = next(place for place, rung in enumerate(RUNGS) if rung.smallest)
 class _Window:
     """Counts since `start`.
 
-    late: pictures that come a whole frame late; unfit: too late to be shown; slack, most: the least and the most time,
-    in seconds, that a picture had left.
+    late: pictures more than a frame late; unfit: pictures too late to be shown; slack, most: the least and the most
+    seconds that a picture had left before its deadline.
     """
 
     start: float
@@ -44,30 +44,30 @@ class _Window:
 
 
 class Ladder:
-    """Which rung a device is on. steps: how often each rung was gone down to, by name."""
+    """Chooses the rung of a device. steps: number of steps down to each rung, by name."""
 
     def __init__(self, now: float) -> None:
-        """now: seconds of the caller's clock, as in all methods."""
+        """Start at the top; `now` is in seconds of the caller's clock, as in all methods."""
         self.steps: Counter[str] = Counter()
-        self.busy = 0.0  # share of the last window in which there was work
+        self.busy = 0.0  # share of the last window spent working
         self._place = 0
         self._window = _Window(now)
         self._was_bad = False
-        self._settling = False  # what waits is of the rung before
+        self._settling = False  # pictures in the queue still belong to the previous rung
         self._calm_since = now
-        self._slack = float("inf")  # least of the calm time
+        self._slack = float("inf")  # least slack since `_calm_since`
         self._patience = PATIENCE_S
         self._climbed = float("-inf")
-        self._vain = 0  # windows in a row of which no picture could be shown
-        self._fed = now  # when there were LEAST_RATE last
+        self._vain = 0  # windows in a row without a picture in time to be shown
+        self._fed = now  # when LEAST_RATE was last reached
 
     @property
     def rung(self) -> Rung:
-        """The rung now."""
+        """The current rung."""
         return RUNGS[self._place]
 
     def made(self, slack: float, fits: bool) -> None:
-        """Count a picture that was made; slack: seconds left until its moment; fits: it can still be shown."""
+        """Count a rendered picture. slack: seconds left until its deadline; fits: it can still be shown."""
         window = self._window
         window.made += 1
         window.late += slack < -FRAME_MS / 1000
@@ -75,15 +75,15 @@ class Ladder:
         window.slack, window.most = min(window.slack, slack), max(window.most, slack)
 
     def missed(self) -> None:
-        """Count a picture for which there was no time."""
+        """Count a picture that was dropped for lack of time."""
         self._window.missed += 1
 
     def worked(self, seconds: float) -> None:
-        """Count time that work took."""
+        """Add time spent working."""
         self._window.busy += seconds
 
     def look(self, now: float, sessions: int) -> bool:
-        """Go up or down where the last window asks for it; return whether the rung is another one now."""
+        """Move up or down if the last window calls for it; return whether the rung changed."""
         window = self._window
         seconds = now - window.start
         if seconds < WINDOW_S:
@@ -111,7 +111,7 @@ class Ladder:
         return now - self._calm_since >= patience and self._climb(now)
 
     def _trouble(self, window: _Window, now: float) -> float:
-        """Share of pictures that a lower rung would mend."""
+        """Return the share of pictures that a lower rung would save."""
         wanted = window.made + window.missed
         if not wanted:
             return 0.0
@@ -123,7 +123,7 @@ class Ladder:
         return window.late / window.made if window.made else 1.0
 
     def _has_slack(self) -> bool:
-        """Whether pictures would be in time with the delay of the rung above."""
+        """Return whether pictures would be in time with the delay of the rung above."""
         above = RUNGS[max(0, self._place - 1)]
         return self.rung.still or self._slack > (self.rung.extra_ms - above.extra_ms) / 1000
 
@@ -137,8 +137,10 @@ class Ladder:
         return True
 
     def _delay_for(self, window: _Window) -> int:
-        """Where again and again no picture came in time to be shown: the rung whose delay is long enough for the best
-        of them, as less work alone would not do; the longest at most."""
+        """Return the first rung whose delay suits the best of several windows without a picture in time; else 0.
+
+        Less work alone would not help there. Returns the rung with the longest delay at most.
+        """
         if not window.made or self._vain < VAIN:
             return 0
         needed = self.rung.extra_ms - 1000 * window.most

@@ -1,7 +1,7 @@
-"""One life of the inference process, seen from the server: its pipe, its pictures, its end.
+"""Server's connection to one run of the inference process: its pipe, the shared pictures, and its end.
 
-Two threads keep the pipe away from the event loop: one writes from a bounded queue, one reads. Both sleep in the
-kernel nearly always.
+Two threads keep the blocking pipe off the event loop: one writes from a bounded queue, one reads. Both are blocked in
+the kernel nearly all the time.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from streamer.inference.process import run
 
 logger = logging.getLogger(__name__)
 
-CONTROL = 2  # times as many messages may wait when the rest is not sound
+CONTROL = 2  # factor on the queue limit for messages other than sound
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A finished picture, copied out of the ring. `rgb` is None when it was overwritten before it could be."""
+    """A finished picture, copied out of the ring. `rgb` is None when it was overwritten before the copy."""
 
     session: int
     generation: int
@@ -44,23 +44,23 @@ Incoming = FromWorker | Picture
 
 
 class Process(Protocol):
-    """What a link needs of `multiprocessing.Process`."""
+    """The part of `multiprocessing.Process` that a link uses."""
 
     @property
     def pid(self) -> int | None:
-        """Its number, None before the start."""
+        """Process ID; None before the start."""
 
     def start(self) -> None:
-        """Start it."""
+        """Start the process."""
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for its end, at most `timeout` seconds."""
+        """Wait for the process to end, at most `timeout` seconds."""
 
     def is_alive(self) -> bool:
-        """Return whether it runs."""
+        """Return whether the process is running."""
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
 
 
 def _new_process(pipe: Connection, ring: FrameRing, settings: WorkerSettings) -> Process:
@@ -80,7 +80,7 @@ class WorkerLink:
         on_end: Callable[[], None],
         new_process: Callable[[Connection, FrameRing, WorkerSettings], Process] = _new_process,
     ) -> None:
-        """`new_process` makes the process, not started, for its end of the pipe."""
+        """Make the link; `new_process` returns a process, not yet started, for the far end of the pipe."""
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
@@ -96,21 +96,21 @@ class WorkerLink:
 
     @property
     def pid(self) -> int | None:
-        """Of the process; None before the start."""
+        """Process ID; None before the start."""
         return self._process.pid
 
     def start(self) -> None:
-        """Start the process; blocks for some tens of milliseconds, so not for the event loop's thread."""
-        with sigint_blocked():  # from its first moment: Ctrl-C reaches the whole group; the server says when to end
+        """Start the process. Blocks for some tens of milliseconds, so do not call it on the event loop."""
+        with sigint_blocked():  # from the first moment: Ctrl-C reaches the whole group, but the server ends the child
             self._process.start()
-        self._theirs.close()  # so that the pipe ends when the process does
+        self._theirs.close()  # so that reading reports EOF when the process ends
         for thread in self._threads:
             thread.start()
 
     def send(self, message: ToWorker) -> bool:
-        """Queue a message; False when too much waits and the message is dropped.
+        """Queue a message. Return False when the queue is full and the message was dropped.
 
-        Sound is dropped first: without the message that begins a generation, a face would stand still for good.
+        Sound is dropped first: if the message that begins a generation were lost, the face would freeze for good.
         """
         if isinstance(message, Sound) and self._outbox.qsize() >= self._limits.queued_messages:
             return False
@@ -121,7 +121,7 @@ class WorkerLink:
         return True
 
     def stop(self) -> None:
-        """End the process, by force when it does not within `stop_s`; blocks that long at most twice."""
+        """End the process; kill it after `stop_s` seconds. Blocks for at most twice that long."""
         if self.pid is None:
             return
         self.send(Stop())
@@ -129,13 +129,13 @@ class WorkerLink:
         self.kill()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process, if it is running."""
         if self._process.is_alive():
             self._process.kill()
             self._process.join(self._limits.stop_s)
 
     def _write(self) -> None:
-        with contextlib.suppress(OSError):  # the process has died; the reader tells
+        with contextlib.suppress(OSError):  # the process has died; the reader reports it
             while True:
                 message = self._outbox.get()
                 self._pipe.send(message)
@@ -154,7 +154,7 @@ class WorkerLink:
                     self._tell(self._on_message, message)
         self._tell(self._on_end)
         with contextlib.suppress(queue.Full):
-            self._outbox.put_nowait(Stop())  # wakes the writer, which then finds the pipe closed
+            self._outbox.put_nowait(Stop())  # wakes the writer, which then fails on the closed pipe
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the event loop has closed

@@ -1,4 +1,4 @@
-"""What the server and its inference process say to each other. Both ends are ours, on one machine."""
+"""Messages between the server and its inference process; both ends run this code, on one machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamer.stages.mouth_easing import Shut
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What the inference process loads. `avatar` None is the family's default."""
+    """Settings of the inference process. `avatar` None selects the family's default."""
 
     family: Path
     avatar: str | None
@@ -24,9 +24,9 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class Open:
-    """A session begins: the worker prepares its stream. `avatar` is a name the worker told of.
+    """Open a session: the worker prepares its stream. `avatar` is a name that the worker has offered.
 
-    performed: the worker also tells of the session's coefficients, as `Performance` messages.
+    performed: the worker also sends the session's coefficients, as `Performance` messages.
     """
 
     session: int
@@ -37,9 +37,9 @@ class Open:
 
 @dataclass(frozen=True)
 class Begin:
-    """Sound of `generation` follows, from frame `frame` on; all work of earlier generations is void.
+    """Start generation `generation` of a session's sound at frame `frame`; drop all work of earlier generations.
 
-    origin: moment (monotonic clock) at which frame 0 of the session is shown, which gives each frame its deadline.
+    origin: time (monotonic clock) at which frame 0 of the session is shown; it sets the deadline of every frame.
     """
 
     session: int
@@ -50,7 +50,7 @@ class Begin:
 
 @dataclass(frozen=True)
 class Sound:
-    """Sound of a session; positions count from the session's start, a hole is silence."""
+    """Sound of a session; positions count from the session's start, and gaps are filled with silence."""
 
     session: int
     generation: int
@@ -59,10 +59,10 @@ class Sound:
 
 @dataclass(frozen=True)
 class Cut:
-    """Sound from before is not heard any more: the mouth eases shut from frame `cut` on, until frame `resume`.
+    """Cut off the sound sent so far (barge-in): the mouth eases shut from frame `cut` on, until frame `resume`.
 
-    The stream goes on where it is, as `generation`, so that the head does not jump. Pictures from frame `cut` on that
-    were made already are made anew, unless that was done a moment ago.
+    The stream continues from its current state, as `generation`, so that the head does not jump. Pictures already made
+    from frame `cut` on are rendered again, unless that was done only a moment ago.
     """
 
     session: int
@@ -73,7 +73,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Postpone:
-    """Frame 0 of a session would now be shown at `origin`: the deadlines of all frames move."""
+    """Move a session's frame 0 to the time `origin`, and with it the deadlines of all frames."""
 
     session: int
     origin: float
@@ -81,7 +81,7 @@ class Postpone:
 
 @dataclass(frozen=True)
 class Steer:
-    """The face of a session is to do something beside speaking."""
+    """Make a session's face do something besides speaking."""
 
     session: int
     wanted: Steered | Shown
@@ -89,7 +89,7 @@ class Steer:
 
 @dataclass(frozen=True)
 class Close:
-    """The session has ended; nothing of it is wanted any more."""
+    """Close a session; the worker drops it and all its pending work."""
 
     session: int
 
@@ -103,21 +103,21 @@ class Load:
 
 @dataclass(frozen=True)
 class Announce:
-    """An avatar has come to be, which is made when a session wants it."""
+    """Offer a newly created avatar; it is loaded when a session first needs it."""
 
     avatar: str
 
 
 @dataclass(frozen=True)
 class Unload:
-    """Let go of a removed avatar; sessions that show it go on."""
+    """Unload a removed avatar; sessions that show it continue."""
 
     avatar: str
 
 
 @dataclass(frozen=True)
 class Stop:
-    """The worker ends."""
+    """End the worker process."""
 
 
 ToWorker = Open | Begin | Sound | Cut | Postpone | Steer | Close | Load | Announce | Unload | Stop
@@ -125,7 +125,7 @@ ToWorker = Open | Begin | Sound | Cut | Postpone | Steer | Close | Load | Announ
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything is loaded and warm; `avatars` are the names that may be opened."""
+    """Everything is loaded and warm; `avatars` are the names that sessions may open."""
 
     default_avatar: str
     avatars: tuple[str, ...]
@@ -133,14 +133,14 @@ class Ready:
 
 @dataclass(frozen=True)
 class Failed:
-    """The worker cannot start; `reason` is for the person in front of the program."""
+    """The worker cannot start; `reason` is a message for the user."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """An avatar may be opened, or `failure` says why not."""
+    """An avatar is loaded and may be opened, or `failure` says why not."""
 
     avatar: str
     failure: str | None = None
@@ -148,7 +148,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class FrameReady:
-    """Picture `index` of a session lies in the ring under `serial`; or `numbers` take its place."""
+    """Picture `index` of a session is in the ring under `serial`, or `numbers` holds coefficients in its place."""
 
     session: int
     generation: int
@@ -159,7 +159,7 @@ class FrameReady:
 
 @dataclass(frozen=True, eq=False)
 class RunBegan:
-    """Coefficients of a session follow that owe nothing to those before; a mouth eases to `rest`, float32 [E]."""
+    """A new run of coefficients starts, independent of earlier ones. A cut eases the mouth to `rest`, float32 [E]."""
 
     session: int
     frame: int
@@ -177,7 +177,7 @@ class RunWentOn:
 
 @dataclass(frozen=True)
 class RunEased:
-    """From frame `cut` on, whatever was told before, pictures of the run are made with the mouth shut so."""
+    """From frame `cut` on, pictures of the run have the mouth eased shut as `shut` says; this replaces earlier ones."""
 
     session: int
     cut: int
@@ -189,7 +189,7 @@ Performance = RunBegan | RunWentOn | RunEased
 
 @dataclass(frozen=True)
 class SessionFailed:
-    """The worker could not go on with this session."""
+    """The worker had to drop this session."""
 
     session: int
     reason: str
@@ -197,24 +197,24 @@ class SessionFailed:
 
 @dataclass(frozen=True)
 class Stepped:
-    """All sessions are on this rung of the ladder from now on; also said when one is opened."""
+    """All sessions are on this rung of the ladder from now on; also sent when a session is opened."""
 
     rung: Rung
 
 
 @dataclass(frozen=True)
 class Pulse:
-    """A sign of life. Counts and seconds are since the start."""
+    """A periodic sign of life. Counts and seconds are since the process started."""
 
     rendered: int = 0
-    expired: int = 0  # frames not rendered because their moment had passed
-    overflowed: int = 0  # frames that waited while too many others did
+    expired: int = 0  # frames not rendered because they would have been late
+    overflowed: int = 0  # frames dropped from the front of a full queue
     stages: dict[str, tuple[int, float]] = field(default_factory=dict)  # name: (times run, seconds in all)
-    latencies: dict[str, Histogram] = field(default_factory=dict)  # name: seconds that a run took
-    rung: int = 0  # of ladder.RUNGS, now
-    steps: dict[str, int] = field(default_factory=dict)  # name of a rung: times it was gone down to
-    busy: float = 0.0  # share of its time that it worked lately
-    frame_s: float = 0.0  # that a frame takes, all of it, as things are
+    latencies: dict[str, Histogram] = field(default_factory=dict)  # name: seconds per run
+    rung: int = 0  # current position in RUNGS
+    steps: dict[str, int] = field(default_factory=dict)  # name of a rung: number of times the ladder went down to it
+    busy: float = 0.0  # share of recent time spent working
+    frame_s: float = 0.0  # current cost of a frame, all stages together
 
 
 FromWorker = Ready | Failed | Loaded | FrameReady | Performance | SessionFailed | Stepped | Pulse

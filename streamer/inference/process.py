@@ -1,7 +1,7 @@
 """The inference process: load a family once, then turn sound into pictures until a Stop message.
 
-It is a separate process because one busy Python thread in the server's process starves the sound (measured: 84 of
-500 packets arrived).
+It is a separate process because one busy Python thread in the server process starves the audio (measured: 84 of 500
+packets arrived).
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from streamer.inference.scheduler import Inference
 from streamer.pipeline import CoefficientStream, Engines, FaceRenderer
 
 PULSE_S = 1.0  # between signs of life
-TIMED = 3  # pictures; what else the machine does rarely slows all of them
-FACE_POLL_S = 0.005  # between two looks at whether a face is made
-MESSAGES_AT_ONCE = 64  # taken between two pictures, so that a flood of sound does not hold up the pictures
+TIMED = 3  # pictures; other load on the machine rarely slows down all of them
+FACE_POLL_S = 0.005  # between two checks whether a face is ready
+MESSAGES_AT_ONCE = 64  # handled between two pictures, so that a burst of sound does not delay the pictures
 
 logger = logging.getLogger(__name__)
 
 
 def run(pipe: Connection, ring: FrameRing, settings: WorkerSettings) -> None:
-    """Entry of the process; returns when told to stop or when the server is gone."""
+    """Run the process until a Stop message comes or the server is gone."""
     leave_to_the_program()
     log.set_up(logging.WARNING, text="avatar: %(message)s")
     try:
@@ -61,11 +61,11 @@ def run(pipe: Connection, ring: FrameRing, settings: WorkerSettings) -> None:
     except AvatarError as error:
         pipe.send(Failed(str(error)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the server is gone; there is nobody left to tell
+        pass  # the server is gone: nobody is left to report to
 
 
 def load(settings: WorkerSettings) -> tuple[Inference, Ready, Faces]:
-    """Load and warm up the family, and make its default face.
+    """Load and warm up the family, and build its default face.
 
     Raises:
         AvatarError: the family or the default avatar cannot be used.
@@ -80,9 +80,9 @@ def load(settings: WorkerSettings) -> tuple[Inference, Ready, Faces]:
 
 
 def _warm_up(engines: Engines, avatar: Avatar, renderer: FaceRenderer) -> float:
-    """Run everything once: the first run of a graph allocates and may be many times slower than the next.
+    """Run every graph once, as a first run allocates and may be many times slower than the next.
 
-    Returns the seconds that a picture takes.
+    Return the seconds that a picture takes.
     """
     stream = CoefficientStream(engines, avatar, PipelineOptions())
     windows = stream.push(np.zeros(SAMPLES_PER_FRAME * FPS, np.float32))

@@ -1,6 +1,6 @@
-"""Sessions go in once their faces are in memory; what they send until then waits.
+"""Admission of sessions: a session starts once its face is in memory; its messages wait until then.
 
-A thread makes the faces, so that no picture of the others waits for one.
+A thread builds the faces, so that the pictures of other sessions are not delayed.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from streamer.inference.messages import (
 from streamer.inference.scheduler import Inference
 from streamer.stages.life.steering import Wear
 
-MOST_HELD = 1000  # messages of a session whose face is being made: 20 s of sound
+MOST_HELD = 1000  # messages of a session that waits for its face: 20 s of sound
 
 ToSession = Open | Begin | Sound | Cut | Postpone | Steer | Close
 Answer = Loaded | SessionFailed
 
 
 class Reception:
-    """Hands messages to the sessions. A session's messages keep their order; no method waits for a face."""
+    """Routes messages to the sessions, in order for each session; no method blocks on a face."""
 
     def __init__(self, inference: Inference, faces: Faces) -> None:
         self._inference = inference
         self._faces = faces
         self._thread = ThreadPoolExecutor(1, "faces")
         self._making: dict[str, Future[Face]] = {}
-        self._asked: set[str] = set()  # faces whose readiness the server waits for
-        self._held: dict[int, tuple[str, list[ToSession]]] = {}  # by session: its face, and its messages
-        self._swaps: dict[int, tuple[str, Steer]] = {}  # by session: the face that it is to change to
+        self._asked: set[str] = set()  # faces that the server awaits a `Loaded` for
+        self._held: dict[int, tuple[str, list[ToSession]]] = {}  # by session: its face, and its waiting messages
+        self._swaps: dict[int, tuple[str, Steer]] = {}  # by session: the face to change to
 
     @property
     def busy(self) -> bool:
-        """Whether a face is being made."""
+        """Whether a face is being built."""
         return bool(self._making)
 
     def take(self, message: ToSession | Load | Announce | Unload) -> list[Answer]:
-        """Take a message, and give the answers to it that there are at once."""
+        """Handle a message; return the answers that are available at once."""
         match message:
             case Load():
                 self._asked.add(message.avatar)
@@ -67,7 +67,7 @@ class Reception:
                 return self._hold(message)
             case Steer(wanted=Wear(name=name)):
                 self._swaps.pop(message.session, None)
-                if self._faces.use(name) or name not in self._faces.names:  # one that was removed changes nothing
+                if self._faces.use(name) or name not in self._faces.names:  # a removed face changes nothing
                     return self._hand(message)
                 self._swaps[message.session] = name, message
                 self._make(name)
@@ -78,7 +78,7 @@ class Reception:
         return []
 
     def arrivals(self) -> list[Answer]:
-        """Let in the sessions whose faces are made by now."""
+        """Start the sessions whose faces have become ready; return the answers to them."""
         answers: list[Answer] = []
         for name in [name for name, making in self._making.items() if making.done()]:
             try:
@@ -90,7 +90,7 @@ class Reception:
         return answers
 
     def close(self) -> None:
-        """Make no more faces."""
+        """Stop building faces."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _open(self, message: Open) -> list[Answer]:
@@ -104,7 +104,7 @@ class Reception:
         return []
 
     def _make(self, name: str, anew: bool = False) -> None:
-        """Have a face made; anew: its files have changed, so that what is being made is of no use."""
+        """Build a face in the thread. anew: its files have changed, so a build in progress is outdated."""
         if anew or name not in self._making:
             self._making[name] = self._thread.submit(self._faces.make, name)
 
@@ -117,7 +117,7 @@ class Reception:
         return [] if isinstance(message, Close) else [SessionFailed(message.session, f"avatar {name} took too long")]
 
     def _settle(self, name: str, failure: str | None) -> list[Answer]:
-        """Go on with all that waited for a face."""
+        """Resume or fail everything that waited for a face."""
         answers: list[Answer] = []
         if name in self._asked:
             self._asked.remove(name)

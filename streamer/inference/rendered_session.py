@@ -1,4 +1,4 @@
-"""One session in the inference process, and what it is made of."""
+"""One session in the inference process, and the stream and renderer interfaces that it uses."""
 
 from __future__ import annotations
 
@@ -16,81 +16,81 @@ from streamer.inference.messages import Begin
 from streamer.stages.life.steering import Steered
 from streamer.stages.mouth_easing import Shut
 
-REMAKE_FRAMES = 10  # between two cuts after which pictures are made anew: who cuts all the time gets no more work done
-KEPT_WINDOWS = 16  # of pictures already made: more than are ever made ahead of their moment
-MAX_HOLE_S = 2  # more silence than this between two chunks of sound is a mistake of the sender
+REMAKE_FRAMES = 10  # at least, between two cuts that re-render pictures: limits the work that frequent cuts can cause
+KEPT_WINDOWS = 16  # windows of rendered pictures kept: more than are ever rendered ahead of their deadline
+MAX_HOLE_S = 2  # a longer gap between two chunks of sound is an error of the sender
 
 
 class Stream(Protocol):
-    """A session's way from sound to coefficients: `pipeline.CoefficientStream`; `rest` is the expression of silence."""
+    """Turns a session's sound into coefficients (`pipeline.CoefficientStream`); `rest` is the expression in silence."""
 
     rest: FloatArray
 
     def push(self, samples: FloatArray) -> list[CoefficientWindow]:
-        """Take sound, return the windows that became ready."""
+        """Feed samples; return the windows that became ready."""
 
     def made(self) -> FloatArray:
-        """The coefficients that the last push made: float32 [n, E + P]."""
+        """Return the coefficients that the last push made: float32 [n, E + P]."""
 
     def reset(self) -> None:
         """Forget everything: the next sample is sample 0."""
 
     def ease(self, window: CoefficientWindow, shut: Shut) -> CoefficientWindow:
-        """The window with its mouth as far shut as `shut` asks."""
+        """Return the window with its mouth closed as far as `shut` asks."""
 
     def ask(self, wanted: Steered) -> None:
-        """Do what somebody asks for, from the next frame on."""
+        """Apply a request from the next frame on."""
 
     def steer(self, window: CoefficientWindow) -> CoefficientWindow:
-        """The window with what was asked for in it."""
+        """Return the window with the current requests applied."""
 
 
 class Renderer(Protocol):
-    """An avatar's way from coefficients to pictures: `pipeline.FaceRenderer`."""
+    """Turns an avatar's coefficients into pictures (`pipeline.FaceRenderer`)."""
 
     def render(self, windows: list[CoefficientWindow], paint: Paint = Paint.ANEW) -> list[AvatarFrame]:
-        """One frame for each window; mouth and eyes may be those of the last."""
+        """Return one frame per window; `paint` may allow reusing the mouth and eyes of the last one."""
 
     def showing(self, face: FaceOptions, smallest: bool = False) -> Self:
-        """The same with its pictures of the size and on the background that the options name.
+        """Return this renderer with the picture size and background that the options name.
 
-        smallest: a size that nobody asked for is the smallest there is.
+        smallest: use the smallest size where the options name none.
         """
 
 
 @dataclass
 class RenderedSession:
-    """A session: its sound up to `position`, and the windows whose pictures are to be made."""
+    """A session: its sound up to `position`, and the windows still to be rendered."""
 
     face: FaceOptions
     stream: Stream
     renderer: Renderer
-    generation: int = -1  # no sound is taken before the first Begin
-    first_frame: int = 0  # of this generation
+    generation: int = -1  # no sound is accepted before the first Begin
+    first_frame: int = 0  # first frame of this generation
     origin: float = 0.0
-    position: int = 0  # of the next sample
+    position: int = 0  # position of the next sample
     due: deque[CoefficientWindow] = field(default_factory=deque)
     made: deque[CoefficientWindow] = field(default_factory=lambda: deque(maxlen=KEPT_WINDOWS))
-    shut: Shut | None = None  # since the last Cut
-    remade: int = -REMAKE_FRAMES  # frame of the last Cut after which pictures were made anew
-    served: int = 0  # number of the last picture made for it
-    performed: bool = False  # whether the server wants its coefficients
-    known: int = 0  # frame of the next coefficients
-    bare: bool = False  # its coefficients take the place of its pictures
-    unpainted: int = 0  # pictures since the last whose mouth and eyes were painted
+    shut: Shut | None = None  # set by the last Cut
+    remade: int = -REMAKE_FRAMES  # frame of the last Cut that re-rendered pictures
+    served: int = 0  # value of the global picture counter when this session was last served
+    performed: bool = False  # whether its coefficients are sent to the server
+    known: int = 0  # frame index of the next coefficients to send
+    bare: bool = False  # sends coefficients in place of pictures
+    unpainted: int = 0  # pictures since mouth and eyes were last painted
 
     def deadline(self) -> float:
-        """The moment of the next picture."""
+        """Return the time at which the next picture is due."""
         return self.origin + self.due[0].index / FPS
 
     @property
     def starved(self) -> bool:
-        """Whether the last picture was made so long ago that the next has to be, come what may."""
+        """Whether the last picture is so old that the next one must be rendered, however late it is."""
         last = self.made[-1].index if self.made else self.first_frame
         return bool(self.due) and self.due[-1].index - last > STARVED_FRAMES
 
     def begin(self, message: Begin) -> None:
-        """Forget what was, and take sound of another generation from now on."""
+        """Reset all state and accept the sound of a new generation from now on."""
         self.stream.reset()
         self.due.clear()
         self.made.clear()
@@ -102,10 +102,10 @@ class RenderedSession:
         self.known = message.frame
 
     def continued(self, chunk: AudioChunk) -> FloatArray:
-        """What the stream takes next: the chunk, less what it has already, after silence for what is missing.
+        """Return the samples to feed next: the part of the chunk not fed before, after silence for any gap.
 
         Raises:
-            SessionError: there is more missing than MAX_HOLE_S.
+            SessionError: the gap is longer than MAX_HOLE_S.
         """
         hole = chunk.position - self.position
         if hole > MAX_HOLE_S * SAMPLES_PER_FRAME * FPS:
@@ -116,7 +116,7 @@ class RenderedSession:
         return np.concatenate([np.zeros(hole, np.float32), chunk.samples])
 
     def make_anew(self, frame: int) -> None:
-        """Let the pictures that were made from `frame` on be due again, unless that was done a moment ago."""
+        """Queue the pictures from `frame` on again, unless that was done within the last REMAKE_FRAMES frames."""
         if frame - self.remade < REMAKE_FRAMES:
             return
         self.remade = frame

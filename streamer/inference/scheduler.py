@@ -1,11 +1,11 @@
-"""The work of all sessions on one device: sound into coefficients at once, pictures in the order of their deadlines.
+"""Scheduler for all sessions of one device: sound becomes coefficients at once, pictures go earliest deadline first.
 
-Rendering is what costs. The next picture is always the one whose moment comes first, of any session; among equals the
-session served least recently. A picture that cannot be there in time any more, at the pace of the last ones, is not
-made if its session has a later one: that is how load is shed without holding up the sound, and no session can take more
-than its share. (Skipping only what is late already would, under load, make every picture a moment too late.) The last
-one that a session has is made though it comes a little late, and however late where none was made for half a second.
-What is left out for longer is up to the `ladder`. No I/O: the caller passes messages and the clock.
+Rendering is the expensive part. The next picture is always the one with the earliest deadline of any session; ties go
+to the session served least recently. A picture that can no longer be in time, at the pace of the latest ones, is
+dropped if its session has a later one: this sheds load without delaying the sound, and no session can take more than
+its share. (Dropping only pictures that are already late would, under load, make every picture slightly late.) The last
+waiting picture of a session is rendered even if it comes a little late, and however late it is if the session had no
+picture for half a second. The `ladder` handles longer overload. No I/O: the caller passes messages and the clock.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from streamer.inference.stage_times import StageTimes
 from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture, Shown, Size, Wear
 from streamer.stages.mouth_easing import Shut
 
-PACE_WEIGHT = 0.2  # of the newest picture in the expected time of the next
-DELIVERY_S = 0.005  # from a picture's being made to its lying ready in the server's process
+PACE_WEIGHT = 0.2  # of the newest picture in the moving average of the cost
+DELIVERY_S = 0.005  # from the end of rendering until the picture is available in the server process
 
 
 @dataclass(frozen=True)
 class RenderedFrame:
-    """A picture of a session's generation; `bare`: its coefficients."""
+    """A picture of a session's generation, or its coefficients if `bare`."""
 
     session: int
     generation: int
@@ -60,8 +60,8 @@ class RenderedFrame:
 class Inference:
     """All sessions of one device.
 
-    `open_stream` makes the stream of a session with this avatar; `renderers` are the avatars, by name; `clock` is in
-    seconds, that of Begin.
+    `open_stream` opens a session's stream for an avatar; `renderers` holds the avatars by name; `clock` returns seconds
+    on the same clock as `Begin.origin`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Inference:
         picture_s: float = 0.0,
         bare: Renderer | None = None,
     ) -> None:
-        """picture_s: what a picture took when it was tried, in seconds. bare: for sessions without pictures."""
+        """Start empty. picture_s: seconds per picture at warm-up; bare: renderer for sessions without pictures."""
         self._bare = bare
         self._open_stream = open_stream
         self._renderers = renderers
@@ -82,8 +82,8 @@ class Inference:
         self._times = StageTimes()
         self._clock = clock
         self._ladder = Ladder(clock())
-        self._untold: Rung | None = None  # that sessions are to be told of
-        self._pace = {True: picture_s, False: 0.0}  # seconds that a picture is expected to take, painted or not
+        self._untold: Rung | None = None  # rung not yet reported to the sessions
+        self._pace = {True: picture_s, False: 0.0}  # expected seconds per picture, by whether it is painted
         self._rendered = 0
         self._expired = 0
         self._overflowed = 0
@@ -91,11 +91,11 @@ class Inference:
 
     @property
     def busy(self) -> bool:
-        """Whether a picture waits to be made."""
+        """Whether a picture waits to be rendered."""
         return any(session.due for session in self._sessions.values())
 
     def pulse(self) -> Pulse:
-        """Counts since the start."""
+        """Return the counters since the start."""
         ladder = self._ladder
         return Pulse(
             rendered=self._rendered,
@@ -110,17 +110,17 @@ class Inference:
         )
 
     def performances(self) -> list[Performance]:
-        """Return the coefficients of recorded sessions since the last call."""
+        """Return the coefficient messages of recorded sessions since the last call."""
         told, self._performances = self._performances, []
         return told
 
     def stepped(self) -> Rung | None:
-        """Return the rung that all sessions are on, where it was not told yet."""
+        """Return the current rung if it was not reported yet, else None."""
         told, self._untold = self._untold, None
         return told
 
     def handle(self, message: Open | Begin | Sound | Cut | Postpone | Steer | Close) -> SessionFailed | None:
-        """Take a message; a session that cannot go on is dropped and reported. Messages to unknown ones are void."""
+        """Handle a message. A session that fails is dropped and returned; messages to unknown sessions are ignored."""
         try:
             if isinstance(message, Open):
                 self._open(message)
@@ -142,7 +142,7 @@ class Inference:
             case Postpone():
                 session.origin = message.origin
             case Steer(wanted=Background() | Size() | Wear() as wanted):
-                with contextlib.suppress(AvatarError):  # of a matte: it goes on as it is
+                with contextlib.suppress(AvatarError):  # no usable matte: the look stays as it is
                     self._show(session, wanted)
             case Steer(wanted=Emotion() | Energy() | Gaze() | Gesture() as wanted):
                 session.stream.ask(wanted)
@@ -150,7 +150,7 @@ class Inference:
                 del self._sessions[message.session]
 
     def step(self) -> RenderedFrame | None:
-        """Make the most urgent picture that can still be in time; None when there is none."""
+        """Render the most urgent picture that can still be in time; return None if no picture waits."""
         start = self._clock()
         if self._ladder.look(start, len(self._sessions)):
             self._take_rung()
@@ -159,7 +159,7 @@ class Inference:
             ready = self._expire(session, ready)
         waiting = [(number, session) for number, session in self._sessions.items() if session.due]
         if not waiting:
-            if self._expired > expired:  # one slow picture must not stop all that follow
+            if self._expired > expired:  # one slow picture must not block all later ones
                 self._pace = {paint: seconds * (1 - PACE_WEIGHT) for paint, seconds in self._pace.items()}
             return None
         number, session = min(waiting, key=lambda item: _urgency(item[1]))
@@ -167,11 +167,11 @@ class Inference:
         return RenderedFrame(number, session.generation, frame, session.bare)
 
     def _expire(self, session: RenderedSession, free: float) -> float:
-        """Drop what the rung leaves out, and pictures for which there is no time.
+        """Drop the pictures that the rung leaves out and those that would be late.
 
-        free: the moment at which the more urgent ones of other sessions are made. Return that at which its own is.
+        free: time at which the more urgent pictures of other sessions are done. Return the time at which this one's is.
         """
-        if session.bare:  # costs nothing: as soon as there is something
+        if session.bare:  # costs nothing, so it is never dropped
             return free
         rung = self._ladder.rung
         ready = free + self._pace[self._paints(session)]
@@ -232,19 +232,19 @@ class Inference:
         self._untold = rung
 
     def _take_rung(self) -> None:
-        """Let all sessions follow the ladder."""
+        """Apply the ladder's rung to all sessions."""
         self._untold = rung = self._ladder.rung
         for session in self._sessions.values():
-            with contextlib.suppress(AvatarError):  # of a matte: it goes on as it is
+            with contextlib.suppress(AvatarError):  # no usable matte: the look stays as it is
                 session.renderer = session.renderer.showing(session.face, rung.smallest)
 
     def _show(self, session: RenderedSession, wanted: Shown) -> None:
-        """Another look from the next picture on. Raises AvatarError and changes nothing."""
+        """Change a session's look from the next picture on. Raises AvatarError, with nothing changed."""
         face, smallest = session.face, self._ladder.rung.smallest
         if session.bare:
             return
         if isinstance(wanted, Wear):
-            if (other := self._renderers.get(wanted.name)) is not None:  # it may have been removed meanwhile
+            if (other := self._renderers.get(wanted.name)) is not None:  # None if it has been removed meanwhile
                 session.renderer = CrossFade(session.renderer, other.showing(face, smallest))
             return
         if isinstance(wanted, Background):

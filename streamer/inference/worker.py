@@ -1,4 +1,4 @@
-"""The inference worker as the server knows it: sessions are opened on it, it may die, it is started again."""
+"""Server side of the inference worker: opens sessions on it and restarts its process when that dies."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from streamer.inference.worker_session import Listener, PerformanceListener, Wor
 
 logger = logging.getLogger(__name__)
 
-WATCH_S = 1.0  # between two looks at whether the process still gives signs of life
+WATCH_S = 1.0  # between two checks that the process is still alive
 
 
 class WorkerState(Enum):
-    """NEW -> STARTING -> READY -> STARTING (it died) -> ... -> FAILED (too often) or STOPPED."""
+    """NEW -> STARTING -> READY -> STARTING (after a crash) -> ... -> FAILED (too many crashes) or STOPPED."""
 
     NEW = auto()
     STARTING = auto()
@@ -49,15 +49,15 @@ class WorkerState(Enum):
 
 @dataclass
 class WorkerStats:
-    """Counts since the server's start."""
+    """Counters since the server started."""
 
     starts: int = 0
-    messages_dropped: int = 0  # the process did not keep up with its messages
-    pictures_overwritten: int = 0  # the server did not keep up with the pictures
+    messages_dropped: int = 0  # the process fell behind with its messages
+    pictures_overwritten: int = 0  # the server fell behind with the pictures
 
 
 class InferenceWorker:
-    """The inference process, kept alive. `most` is how many pixels the largest pictures have."""
+    """The inference process, restarted when it dies. `most` is the pixel count of the largest picture."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class InferenceWorker:
     ) -> None:
         self.state = WorkerState.NEW
         self.stats = WorkerStats()
-        self.failure = ""  # why the process ended last
+        self.failure = ""  # why the process last ended
         self._settings = settings
         self._most = most
         self._limits = limits or WorkerLimits()
@@ -79,19 +79,19 @@ class InferenceWorker:
         self._opened = 0
         self._loading: dict[str, asyncio.Future[str | None]] = {}
         self._changed = asyncio.Event()
-        self._heard = 0.0  # when the process last said anything
+        self._heard = 0.0  # when the last message came from the process
         self._failed_starts = 0
         self._pulse = Pulse()
         self._tasks = Tasks()
 
     @property
     def pid(self) -> int | None:
-        """Of the process; None while there is none."""
+        """Process ID; None before the first start."""
         return self._link.pid if self._link else None
 
     @property
     def pulse(self) -> Pulse:
-        """Counts of the running process."""
+        """The latest counters from the process."""
         return self._pulse
 
     async def start(self) -> Ready:
@@ -123,10 +123,10 @@ class InferenceWorker:
             await asyncio.to_thread(self._link.stop)
 
     async def load(self, avatar: str, patience_s: float) -> None:
-        """Make an avatar that has come to be ready for `open`.
+        """Load a newly created avatar, so that `open` accepts it.
 
         Raises:
-            SessionError: the worker is not ready, or not in time.
+            SessionError: the worker is not ready, or loading took longer than `patience_s`.
             BundleError: the avatar cannot be used.
         """
         if self.state is not WorkerState.READY:
@@ -144,17 +144,17 @@ class InferenceWorker:
             raise BundleError(failure)
 
     def announce(self, avatar: str) -> None:
-        """Let sessions be opened with an avatar that has come to be; a process that begins later finds it itself."""
+        """Accept sessions with a newly created avatar. A process that starts later finds the avatar by itself."""
         self._send(Announce(avatar))
 
     def unload(self, avatar: str) -> None:
-        """Let go of an avatar that was removed; sessions that show it go on."""
+        """Unload an avatar that was removed; sessions that show it continue."""
         self._send(Unload(avatar))
 
     def open(
         self, avatar: str, options: PipelineOptions, listener: Listener, recorder: PerformanceListener | None = None
     ) -> WorkerSession:
-        """Prepare a session. `recorder` also gets its coefficients.
+        """Open a session. `recorder`, if given, receives its coefficients.
 
         Raises:
             SessionError: the worker is not ready.
@@ -188,7 +188,7 @@ class InferenceWorker:
             self.stats.messages_dropped += 1
 
     def _on_message(self, link: WorkerLink, message: Incoming) -> None:
-        if link is not self._link or self.state is WorkerState.STOPPED:  # it may become ready while it is stopped
+        if link is not self._link or self.state is WorkerState.STOPPED:  # it may report ready while being stopped
             return
         self._heard = self._clock.now()
         match message:
@@ -240,7 +240,7 @@ class InferenceWorker:
             session.fail(reason)
 
     async def _watch(self) -> None:
-        """Kill a process that hangs; its end is then noticed like any other."""
+        """Kill the process when it hangs; `_on_end` then handles its end like any other."""
         while True:
             await self._clock.sleep_until(self._clock.now() + WATCH_S)
             patience = self._limits.hung_s if self.state is WorkerState.READY else self._limits.start_s

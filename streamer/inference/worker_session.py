@@ -1,4 +1,4 @@
-"""One session on the inference worker, as its owner holds it: sound in, pictures out, until either side ends it."""
+"""Server's handle of one worker session: sound in, pictures out, until either side ends it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from streamer.stages.life.steering import Shown, Steered
 
 
 class Listener(Protocol):
-    """What a session wants to hear of the worker. All calls come on the event loop."""
+    """Callbacks of a worker session, called on the event loop."""
 
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
-        """Take picture `index` of this generation; uint8 [H, W, 3 or 4]."""
+        """Handle picture `index` of a generation; uint8 [H, W, 3 or 4]."""
 
     def on_rung(self, rung: Rung) -> None:
-        """Note how much the worker leaves out from now on."""
+        """Handle a change of the rung: how much the worker leaves out from now on."""
 
     def on_worker_failure(self, reason: str) -> None:
-        """Note that there will be no more pictures."""
+        """Handle the end of the session in the worker: no more pictures follow."""
 
 
 class PerformanceListener(Protocol):
-    """Takes a session's coefficients. The call comes on the event loop and must not wait."""
+    """Receiver of a session's coefficients, called on the event loop; must not block."""
 
     def on_performance(self, message: Performance) -> None:
-        """Take the next of what the worker reports of them."""
+        """Handle the next message about the coefficients."""
 
 
 class WorkerSession:
-    """What `InferenceWorker.open` returns; its owner closes it. Once it has ended, whatever is sent is dropped."""
+    """Handle returned by `InferenceWorker.open`; the caller closes it. After the end, anything sent is dropped."""
 
     def __init__(
         self,
@@ -48,47 +48,47 @@ class WorkerSession:
         self._recorder = recorder
 
     def begin(self, generation: int, frame: int, origin: float) -> None:
-        """Announce sound of a new generation from `frame` on; frame 0 of the session is shown at `origin`."""
+        """Start a new generation of sound at `frame`; frame 0 of the session is shown at `origin`."""
         self._send_open(Begin(self.number, generation, frame, origin))
 
     def push(self, generation: int, chunk: AudioChunk) -> None:
-        """Hand over sound; dropped and counted while the process is too far behind."""
+        """Send sound; it is dropped and counted while the process is too far behind."""
         self._send_open(Sound(self.number, generation, chunk))
 
     def cut(self, generation: int, frame: int, resume: int) -> None:
-        """Void the sound pushed from `frame` on: the mouth eases shut, until `resume`. See `messages.Cut`."""
+        """Cancel the sound pushed from `frame` on: the mouth eases shut, until `resume`. See `messages.Cut`."""
         self._send_open(Cut(self.number, generation, frame, resume))
 
     def postpone(self, origin: float) -> None:
-        """Frame 0 would now be shown at `origin`; pictures have as much more or less time."""
+        """Move frame 0 to the time `origin`; all deadlines move by as much."""
         self._send_open(Postpone(self.number, origin))
 
     def steer(self, wanted: Steered | Shown) -> None:
-        """Have the face do something beside speaking."""
+        """Make the face do something besides speaking."""
         self._send_open(Steer(self.number, wanted))
 
     def close(self) -> None:
-        """End it; safe to call twice."""
+        """End the session; safe to call twice."""
         self._send_open(Close(self.number))
         self.is_open = False
 
     def take_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
-        """From the worker: pass a picture on."""
+        """Pass a picture from the worker to the listener."""
         if self.is_open:
             self._listener.on_picture(generation, index, rgb)
 
     def take_rung(self, rung: Rung) -> None:
-        """From the worker: pass on how much is left out."""
+        """Pass the new rung from the worker to the listener."""
         if self.is_open:
             self._listener.on_rung(rung)
 
     def take_performance(self, message: Performance) -> None:
-        """From the worker: pass coefficients on."""
+        """Pass coefficients from the worker to the recorder."""
         if self.is_open and self._recorder is not None:
             self._recorder.on_performance(message)
 
     def fail(self, reason: str) -> None:
-        """From the worker: end it for this reason."""
+        """End the session because the worker failed, and report the reason to the listener."""
         if self.is_open:
             self.is_open = False
             self._listener.on_worker_failure(reason)

@@ -1,1 +1,1 @@
-"""`avatar bench`, `make soak`, `make score`."""
+"""Measurements: `avatar bench`, `make soak`, `make score`."""

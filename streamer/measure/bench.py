@@ -1,8 +1,8 @@
 """Measure live conversations with a local server from outside: quality, latency and cost.
 
-Callers without a browser (`caller`) speak vowels with pauses. A latency is the time from a vowel's beginning at the
-microphone to its being heard, and to the mouth's beginning to move in a picture that came back; skew is picture minus
-sound, so positive means lips late. What a browser adds (its playout buffers, some tens of ms) is not in it.
+Callers without a browser (`caller`) speak vowels with pauses. Latency is measured from the onset of a vowel at the
+microphone to its onset in the sound that comes back, and to the first picture in which the mouth moves; skew is picture
+minus sound, so positive means late lips. A browser's playout buffers (some tens of ms) are not included.
 """
 
 from __future__ import annotations
@@ -40,12 +40,10 @@ from streamer.webrtc.ice import LOOPBACK, offer_only
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What `avatar bench` was asked for: for each size, number of sessions and loss, `seconds_each` seconds of live
-    conversation.
+    """Options of `avatar bench`: it runs `seconds_each` seconds for each size, number of sessions and loss.
 
-    sessions: None is one, two and so on until something has to be left out (see `core.rungs`), at most MOST_SESSIONS.
-    sizes: of the pictures; None is what a session gets that does not ask. loss: percent of the microphone's packets
-    that never arrive.
+    sessions: None counts up from one until the server leaves something out (see `core.rungs`), at most MOST_SESSIONS.
+    sizes: picture sizes; None is a session's default. loss: percent of the microphone's packets to drop.
     """
 
     sessions: tuple[int, ...] | None = (1,)
@@ -59,20 +57,20 @@ class BenchOptions:
     threads: int = DEFAULT_THREADS
 
 
-FREEZE_S = 0.2  # without a new picture
-SETTLE_S = 1.0  # after connecting: not counted
+FREEZE_S = 0.2  # without a new picture: a freeze
+SETTLE_S = 1.0  # after connecting, not counted
 MOST_SESSIONS = 8
-RECOVER_S = 60.0  # for what one run made the server leave out to be there again in the next
+RECOVER_S = 60.0  # longest wait between runs for the server to return to the full rung
 
 Counts = dict[str, float]
 
 
 def bench(options: BenchOptions) -> None:
-    """Measure, print a table, and write JSON where asked.
+    """Measure, print a table, and write JSON if asked.
 
     Raises:
-        ConfigError: too short a time to measure anything.
-        AvatarError: no such avatar, the JSON cannot be written, or the server does not start.
+        ConfigError: the time is too short to measure anything.
+        AvatarError: the avatar does not exist, the JSON cannot be written, or the server does not start.
     """
     least = LEAD_S + PERIOD_S + SEARCH_S
     if options.seconds_each < least:
@@ -115,7 +113,7 @@ def _title(sessions: int, size: int | None, loss: float, seconds: float) -> str:
 
 
 async def _recovered(server: LaunchedServer) -> None:
-    """Wait until the server leaves nothing out, or will not."""
+    """Wait until the server leaves nothing out, for at most RECOVER_S."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(RECOVER_S):
             while (await counts(server))["ladder_rung"] > 0:  # noqa: ASYNC110 - of another process
@@ -177,7 +175,7 @@ def _latencies(recordings: Sequence[Recording], seconds: float) -> dict[str, dic
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float | int]:
-    """p50, p95, p99 in ms and how many there were; only the count when there were none."""
+    """Return p50, p95 and p99 in ms, and the count; only the count if there are no values."""
     if not seconds:
         return {"count": 0}
     values = 1000 * np.percentile(seconds, [50, 95, 99])
@@ -192,7 +190,7 @@ def _received(recording: Recording, seconds: float) -> float:
 
 
 def _freezes(recording: Recording) -> int:
-    """Times nothing in the mouth region changed for FREEZE_S: a living face never holds so still."""
+    """Count the times the mouth region did not change for FREEZE_S; a live face never holds that still."""
     changed = [recording.start + SETTLE_S]
     for last, picture in zip(recording.pictures, recording.pictures[1:], strict=False):
         if picture.moment > changed[0] and not np.array_equal(last.mouth, picture.mouth):
@@ -201,7 +199,7 @@ def _freezes(recording: Recording) -> int:
 
 
 def _stages(counted: Counts) -> dict[str, float]:
-    """Mean time of a frame in each stage."""
+    """Return the mean milliseconds per run of each stage."""
     names = [name.split('"')[1] for name in counted if name.startswith("stage_runs_total")]
     return {
         name: round(1000 * counted[f'stage_seconds_total{{stage="{name}"}}'] / runs, 2)
@@ -211,13 +209,13 @@ def _stages(counted: Counts) -> dict[str, float]:
 
 
 async def counts(server: LaunchedServer) -> Counts:
-    """The server's metrics now, by name."""
+    """Fetch the server's current metrics, by name."""
     async with aiohttp.ClientSession() as http, http.get(urljoin(server.url, "metrics")) as response:
         return metrics.parse(await response.text())
 
 
 async def _pictures(callers: Sequence[Caller]) -> list[int]:
-    """New pictures of each session since its beginning."""
+    """Fetch the number of new pictures of each session since it began."""
     async with aiohttp.ClientSession() as http:
         found = []
         for caller in callers:
@@ -227,7 +225,7 @@ async def _pictures(callers: Sequence[Caller]) -> list[int]:
 
 
 def left_out(after: Counts, counted: Counts) -> str:
-    """The lowest rung that the server was on, by its name; empty where nothing was left out."""
+    """Return the name of the lowest rung that the server was on; empty if nothing was left out."""
     stepped = [rung.name for rung in RUNGS if counted.get(f'ladder_steps_total{{rung="{rung.name}"}}', 0) > 0]
     now = RUNGS[int(after["ladder_rung"])]
     return stepped[-1] if stepped else "" if now == FULL else now.name

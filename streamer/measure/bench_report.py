@@ -1,4 +1,4 @@
-"""What `avatar bench` tells of the machine, and the table at its end."""
+"""Output of `avatar bench`: the description of the machine, the line per run, and the final table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def machine_of(manifest: Manifest, threads: int) -> dict[str, object]:
-    """The machine, and in which way it computes each graph. Raises EngineError."""
+    """Return a description of the machine, and how it computes each graph. Raises EngineError."""
     return {
         "system": platform.platform(),
         "processor": processor(),
@@ -38,7 +38,7 @@ def machine_of(manifest: Manifest, threads: int) -> dict[str, object]:
 
 
 def described(machine: dict[str, object]) -> list[str]:
-    """The same in lines for people."""
+    """Return the description as lines of text."""
     engines = machine["engines"]
     assert isinstance(engines, dict)
     chosen = ", ".join(f"{name.removesuffix('.onnx')} {way}" for name, way in engines.items())
@@ -67,7 +67,7 @@ def row(run: dict[str, Any]) -> str:
 
 
 def table(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """One line for each run, under a heading; latencies from the microphone, in ms."""
+    """Return a heading and one line per run; latencies are from the microphone, in ms."""
     lines = ["".join(f"{name:>{width}}" for name, width in COLUMNS)]
     for run in runs:
         picture, sound = run["mic_to_picture_ms"], run["mic_to_sound_ms"]

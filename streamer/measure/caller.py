@@ -1,6 +1,6 @@
-"""A caller without a browser: plays a sound as its microphone and notes what comes back, and when.
+"""A caller without a browser: sends a sound as its microphone, and records the returned sound and pictures with times.
 
-It has no playout buffer: what it notes is the earliest moment at which a browser could show or play it.
+It has no playout buffer: the recorded times are the earliest at which a browser could show or play the data.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from streamer.webrtc.call import Call
 from streamer.webrtc.private_parts import Send, Transport
 from streamer.webrtc.tracks import VIDEO_STEP
 
-MOUTH_ROWS, MOUTH_COLUMNS = (0.62, 0.88), (0.3, 0.7)  # of the picture: where a mouth is in a portrait
+MOUTH_ROWS, MOUTH_COLUMNS = (0.62, 0.88), (0.3, 0.7)  # of the picture height and width: the mouth region of a portrait
 
-MOUTH_SIDE = 64  # pixels at which it is kept: the size of pictures may change while a call lasts
+MOUTH_SIDE = 64  # pixels it is resized to: the picture size may change during a call
 
 Mono = NDArray[np.int16]
 Grey = NDArray[np.float32]
@@ -36,7 +36,7 @@ Grey = NDArray[np.float32]
 
 @dataclass
 class Heard:
-    """A packet of sound that came back at `moment`: `level` is the peak (0..1) of every millisecond in it."""
+    """A sound packet received at `moment`; `level` is the peak (0..1) of each of its milliseconds."""
 
     moment: float
     level: Grey
@@ -44,8 +44,9 @@ class Heard:
 
 @dataclass
 class Seen:
-    """A picture that came back at `moment`: its `size` (height, width), its mouth region, grey 0..255, and which frame
-    it is, counted from any one: a number that is left out was not sent, or was lost on the way.
+    """A picture received at `moment`: its `size` (height, width), its mouth region (grey 0..255), and its frame number.
+
+    Frame numbers have an arbitrary start; a missing number was not sent, or was lost on the way.
     """
 
     moment: float
@@ -56,7 +57,7 @@ class Seen:
 
 @dataclass
 class Recording:
-    """All that came back. `start`: the moment at which the microphone's first sample was spoken."""
+    """Everything received. `start`: the time of the microphone's first sample."""
 
     start: float = 0.0
     sound: list[Heard] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Recording:
 
 
 class SoundTrack(MediaStreamTrack):
-    """Mono int16 at 48 kHz as a microphone would give it: each packet when its last sample has been spoken."""
+    """A simulated microphone, mono int16 at 48 kHz: it delivers each packet at the time of its last sample."""
 
     kind = "audio"
 
@@ -74,7 +75,7 @@ class SoundTrack(MediaStreamTrack):
         self._block = 0
 
     async def recv(self) -> AudioFrame:
-        """The next packet; silence after the sound's end."""
+        """Return the next packet; after the end of the sound, silence."""
         if self._block == 0:
             self._recording.start = self._clock.now()
         first = self._block * AUDIO_BLOCK
@@ -87,10 +88,10 @@ class SoundTrack(MediaStreamTrack):
 
 
 class Caller:
-    """A call to the server at `url`, alive inside `async with`; what comes back is in `recording`.
+    """A call to the server at `url`, open inside `async with`; `recording` holds everything received.
 
-    `sound`: what its microphone hears; None is no microphone, for a session that speech is pushed into.
-    `loss`: share of the microphone's packets that never arrive, chosen at random. `token`: where the server wants one.
+    `sound`: the microphone's sound; None means no microphone, for a session that gets its speech through the API.
+    `loss`: share of the microphone's packets to drop at random. `token`: the server's access token, if it needs one.
     """
 
     def __init__(
@@ -111,21 +112,21 @@ class Caller:
 
     @property
     def location(self) -> str:
-        """The session's address."""
+        """The session's URL."""
         return self._call.location
 
     @property
     def watch(self) -> str:
-        """Where others may watch the session, as a path."""
+        """Path under which viewers may watch the session."""
         return self._call.watch
 
     @property
     def ended(self) -> bool:
-        """Whether the server has said goodbye, or is lost."""
+        """Whether the server has ended the call, or the connection is lost."""
         return self._call.ended.is_set()
 
     async def __aenter__(self) -> Caller:
-        """Call. Raises SessionError with the server's words when it refuses."""
+        """Start the call. Raises SessionError, with the server's message, when it refuses."""
         await self._call.__aenter__()
         if self._loss:
             _lose(self._call.audio.sender.transport, self._loss)
@@ -137,7 +138,7 @@ class Caller:
         await self._call.__aexit__(kind, error, trace)
 
     def watch_packets(self, take: Callable[[float, bytes], None]) -> None:
-        """Once it is called: hand each RTP packet to `take` as it comes, with its moment."""
+        """Pass each RTP packet to `take` with its arrival time, from now on; call this once the call is open."""
 
         def noted(data: bytes) -> bool:
             take(self._clock.now(), data)
@@ -146,7 +147,7 @@ class Caller:
         Transport(self._call.audio.receiver.transport).filter_media(noted, lambda data: data)
 
     async def vanish(self) -> None:
-        """Leave without a word, as a machine does that loses its network: nothing is sent any more."""
+        """Vanish without closing, like a machine that loses its network: nothing more is sent."""
         await self._call.vanish()
 
     async def _read(self, track: MediaStreamTrack) -> None:
@@ -162,7 +163,7 @@ class Caller:
 
 
 def _lose(transport: RTCDtlsTransport, share: float) -> None:
-    """Drop RTP packets before they are encrypted; reports (RTCP) still go. Only our microphone sends any."""
+    """Drop RTP packets, all from the microphone, before they are encrypted; RTCP reports still pass."""
     random = np.random.default_rng()
 
     def losing(send: Send) -> Send:

@@ -1,6 +1,6 @@
-"""What a head does while its owner speaks, as numbers that can be compared with those of real speakers.
+"""Figures of head motion during speech, for comparison with real speakers.
 
-The ranges are those measured of real speakers in five clips; see docs/models.md.
+The ranges were measured on real speakers in five clips; see docs/models.md.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ REAL = {
     "yaw_speed": (21.0, 86.0),
     "loudness_r": (0.28, 0.64),
 }
-LATEST = 10  # frames that motion may be before or behind the sound
-BEAT_WIDTH = 0.08  # s: a beat of the head this far from the voice's counts 0.6
-QUIETEST = -60.0  # dBFS: below, loudness does not count
+LATEST = 10  # largest lead or lag of motion to sound searched, in frames
+BEAT_WIDTH = 0.08  # s: a head beat this far from a voice onset counts 0.6
+QUIETEST = -60.0  # dBFS: quieter sound is raised to this level
 
 Curve = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class HeadMotion:
-    """Degrees, degrees a second, correlations.
+    """Spreads in degrees, speeds in degrees per second, and correlations.
 
-    pitch_spread, yaw_spread, roll_spread: standard deviations. pitch_speed, yaw_speed, roll_speed: below which 95 % of
-    the speeds are. loudness_r: best correlation of pitch and loudness, at loudness_lag_ms (positive: the head is late).
-    beats: how near the head's sudden movements are to the voice's onsets, 0..1, less the same of sound that is shifted,
-    which is what chance gives (beat alignment as of Siyao et al. 2022, "Bailando").
+    pitch_spread, yaw_spread, roll_spread: standard deviations. pitch_speed, yaw_speed, roll_speed: 95th percentiles of
+    the speeds. loudness_r: largest correlation of pitch and loudness, at loudness_lag_ms (positive: the head is late).
+    beats: closeness of head beats to voice onsets, 0..1, minus the same for shifted sound, which is the chance level
+    (beat alignment as in Siyao et al. 2022, "Bailando").
     """
 
     pitch_spread: float
@@ -50,15 +50,15 @@ class HeadMotion:
     beats: float
 
     def inside(self) -> dict[str, bool]:
-        """Which figures lie among those of real speakers."""
+        """Return, per figure, whether it is in the range of real speakers."""
         return {name: low <= getattr(self, name) <= high for name, (low, high) in REAL.items()}
 
 
 def measure(poses: FloatArray, levels: Sequence[float]) -> HeadMotion:
-    """Measure poses [n, >= 3], the first of which are pitch, yaw and roll in degrees, and levels [n] in dBFS.
+    """Measure poses [n, >= 3], whose first columns are pitch, yaw and roll in degrees, and levels [n] in dBFS.
 
     Raises:
-        ValueError: fewer than four seconds.
+        ValueError: less than four seconds.
     """
     count = min(len(poses), len(levels))
     if count < 4 * FPS:
@@ -86,7 +86,7 @@ def _rounded(degrees: float) -> float:
 
 
 def _coupling(pitch: Curve, loud: Curve) -> tuple[float, int]:
-    """Largest absolute correlation over lags, and the lag in frames."""
+    """Return the largest absolute correlation over lags, and its lag in frames."""
     best, best_lag = 0.0, 0
     for lag in range(-LATEST, LATEST + 1):
         a = pitch[max(lag, 0) : len(pitch) + min(lag, 0)]
@@ -104,7 +104,7 @@ def _beat_alignment(angles: Curve, loud: Curve) -> float:
     if not len(heads) or not len(voices):
         return 0.0
     length = len(loud) / FPS
-    shifts = np.arange(1, 12) / 12 * length  # cyclic: the same beats, of another moment
+    shifts = np.arange(1, 12) / 12 * length  # cyclic: the same onsets at other times
     chance = np.mean([_nearness(heads, (voices + shift) % length) for shift in shifts])
     return _nearness(heads, voices) - float(chance)
 
@@ -115,7 +115,7 @@ def _nearness(heads: Curve, voices: Curve) -> float:
 
 
 def _head_beats(angles: Curve) -> Curve:
-    """Seconds at which the head turns over or starts: its speed has a minimum between two movements."""
+    """Return the times, in seconds, of head beats: minima of the speed, where the head turns or starts."""
     speed = np.linalg.norm(np.diff(angles, axis=0), axis=1)
     smooth = np.convolve(speed, np.array([0.25, 0.5, 0.25]), "same")
     low = (smooth[1:-1] < smooth[:-2]) & (smooth[1:-1] <= smooth[2:])
@@ -123,7 +123,7 @@ def _head_beats(angles: Curve) -> Curve:
 
 
 def _onsets(loud: Curve) -> Curve:
-    """Seconds at which the voice rises: peaks of the rise of loudness over 80 ms by at least 6 dB."""
+    """Return the times, in seconds, of voice onsets: peaks of the rise in loudness over 80 ms, above 6 dB."""
     rise = np.maximum(loud[2:] - loud[:-2], 0.0)
     peak = (rise[1:-1] > rise[:-2]) & (rise[1:-1] >= rise[2:]) & (rise[1:-1] > 6.0)
     return (np.flatnonzero(peak) + 2.5) / FPS

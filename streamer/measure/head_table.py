@@ -1,9 +1,10 @@
-"""How the head moves to speech: the learnt motion, style by style, beside the process written by hand.
+"""Compare head motion during speech: the learnt motion, style by style, and the hand-written process.
 
     python -m streamer.measure.head_table SOUND... [--styles 0,7,19] [--seeds 8] [--plot FILE.svg] [--json FILE]
 
-Means over sounds and seeds; in brackets how many of the four figures of real speakers lie in range. Diversity is how
-far poses of different seeds are apart at the same moment: standard deviation over seeds, mean of pitch, yaw and roll.
+Figures are means over sounds and seeds; in brackets, how many of the four figures are in the range of real speakers.
+Diversity is the distance of poses of different seeds at the same time: standard deviation over seeds, averaged over
+pitch, yaw and roll.
 """
 
 from __future__ import annotations
@@ -36,19 +37,19 @@ from streamer.stages.pose import CAUSAL, IdlePose
 HAND = "by hand"
 MOST_S = 30.0
 _COLOURS = ("#c0392b", "#2563a8", "#2e8b57")  # pitch, yaw, roll
-_WIDTH, _HEIGHT, _SPAN = 900, 110, 12.0  # of a plot in pixels, and the degrees that it shows either way
+_WIDTH, _HEIGHT, _SPAN = 900, 110, 12.0  # of a plot in pixels, and its range in degrees, either way
 
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """What the stages hear of a sound file."""
+    """A sound file as input to the stages."""
 
     name: str
     heard: Heard
 
     @classmethod
     def read(cls, path: Path, shape: WindowShape) -> Sound:
-        """Raises MediaError: not a sound, or too short to measure."""
+        """Read a sound file. Raises MediaError: it is not a sound, or too short to measure."""
         samples = np.concatenate([np.zeros(0, np.float32), *read_sound(path)])[: round(MOST_S * SAMPLE_RATE)]
         windows, loudness = MelWindows(shape), FrameLoudness()
         heard = np.concatenate([windows.push(samples), windows.flush()])
@@ -60,7 +61,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Line:
-    """One way to move: means over sounds and seeds."""
+    """The figures of one style: means over sounds and seeds."""
 
     name: str
     figures: dict[str, float]
@@ -69,7 +70,7 @@ class Line:
 
 
 def line(name: str, tracks: Sequence[tuple[Sound, Sequence[FloatArray]]]) -> Line:
-    """Judge the tracks [n, 6] of several seeds to each sound."""
+    """Compute the figures from tracks [n, 6], several seeds per sound."""
     found = [measure(track, sound.heard.levels) for sound, seeds in tracks for track in seeds]
     figures = {f.name: round(float(np.mean([getattr(m, f.name) for m in found])), 3) for f in fields(HeadMotion)}
     apart = [np.stack(seeds)[:, :, :3].std(axis=0).mean() for _, seeds in tracks]
@@ -80,7 +81,7 @@ def line(name: str, tracks: Sequence[tuple[Sound, Sequence[FloatArray]]]) -> Lin
 def tracks_of(
     engines: Engines, sounds: Sequence[Sound], style: int | None, seeds: int
 ) -> list[tuple[Sound, list[FloatArray]]]:
-    """What a style's heads do, or those moved by hand (None)."""
+    """Return, per sound, the tracks of a style for each seed; style None is the hand-written process."""
 
     def moved(sound: Sound, seed: int) -> FloatArray:
         source = IdlePose(seed, 0) if style is None else CausalPose(engines["pose"], style, seed, 0)
@@ -90,7 +91,7 @@ def tracks_of(
 
 
 def plot(panels: Sequence[tuple[str, FloatArray]]) -> str:
-    """Pitch, yaw and roll [n, 6] of several heads over time, as SVG."""
+    """Draw pitch, yaw and roll of several tracks [n, 6] over time, as SVG."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT * len(panels)}" '
         'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
@@ -109,7 +110,7 @@ def plot(panels: Sequence[tuple[str, FloatArray]]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m streamer.measure.head_table", description=__doc__.split("\n")[0])
     parser.add_argument("sounds", type=Path, nargs="+", metavar="SOUND", help="speech, at least 4 s")
     parser.add_argument("--styles", default="0", metavar="N,N", help="styles of head motion (default: 0)")
@@ -127,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure and print. Raises AvatarError, ValueError for what cannot be used."""
+    """Measure and print. Raises AvatarError, ValueError: something given cannot be used."""
     for path in filter(None, (args.plot, args.json)):
         check_output(path)
     manifest = Manifest.load(args.engines)

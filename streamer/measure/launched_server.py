@@ -31,8 +31,10 @@ class LaunchedServer:
     process: subprocess.Popen[str]
 
     def usage(self) -> tuple[float, float]:
-        """CPU seconds so far and resident MB of the server and its children; on Linux a page that they share counts
-        once."""
+        """Return the CPU seconds so far and the resident MB of the server and its children.
+
+        On Linux, a page that they share counts once.
+        """
         seconds = resident = 0.0
         for process in self._processes():
             with suppress(psutil.Error), process.oneshot():
@@ -43,7 +45,7 @@ class LaunchedServer:
         return seconds, resident / 1e6
 
     def open_files(self) -> int:
-        """Open files and sockets (on Windows: handles) of the server and its children."""
+        """Count the open files and sockets (on Windows: handles) of the server and its children."""
         count = 0
         for process in self._processes():
             with suppress(psutil.Error):
@@ -60,12 +62,12 @@ class LaunchedServer:
 
 @contextmanager
 def launch(arguments: Sequence[str], log: Path | None = None) -> Iterator[LaunchedServer]:
-    """`avatar serve` on a free port with these further arguments; ended when the context is left.
+    """Run `avatar serve` on a free port with further arguments, until the context is left.
 
-    log: a file for what it says once it is ready.
+    log: a file for its output after it is ready.
 
     Raises:
-        EngineError: it did not become ready; the message is the server's own.
+        EngineError: it did not become ready; the message is the server's last line.
     """
     command = [sys.executable, "-m", "streamer", "serve", "--port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -75,7 +77,7 @@ def launch(arguments: Sequence[str], log: Path | None = None) -> Iterator[Launch
         try:
             url = _await_ready(process, log)
         finally:
-            patience.cancel()  # it is for the start only
+            patience.cancel()  # the limit is for the start only
         yield LaunchedServer(url, process)
     finally:
         _end(process)
@@ -96,7 +98,7 @@ def _await_ready(process: subprocess.Popen[str], log: Path | None) -> str:
 
 
 def _drain(output: TextIO, log: Path | None) -> None:
-    """Read what the server still says: a full pipe would block it."""
+    """Read the server's further output: a full pipe would block it."""
     with output, Path(os.devnull if log is None else log).open("w", encoding="utf-8") as kept:
         for line in output:
             kept.write(line)

@@ -1,4 +1,4 @@
-"""A signal with sharp beginnings, and how long after them something is heard and seen: latency as a person has it."""
+"""A test signal with sharp onsets, and the delay until each is heard and seen: latency as a person perceives it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import numpy as np
 from streamer.audio.format import RATE
 from streamer.measure.caller import Grey, Heard, Mono, Seen
 
-PERIOD_S, VOICED_S = 1.6, 0.6  # a vowel, then a pause in which the mouth closes and the picture calms down
-LEAD_S = 2.0  # before the first one, for the connection to settle
+PERIOD_S, VOICED_S = 1.6, 0.6  # a vowel, then a pause in which the mouth closes and the picture settles
+LEAD_S = 2.0  # before the first vowel, for the connection to settle
 FORMANTS = (730, 1090, 2440)  # Hz, of an "ah", which opens the mouth widest
-SEARCH_S = 1.2  # after a beginning
-QUIET_S = 0.2  # after a beginning nothing of it can be back yet: what the mouth looks like closed
-LOUD = 0.05  # peak of full scale: sound has begun
-MOVED = 0.35  # of the largest change of the mouth region in the search: it has begun to open
-CLEAR = 2.0  # grey levels: a smaller largest change is no opening
+SEARCH_S = 1.2  # after an onset
+QUIET_S = 0.2  # after an onset, nothing can have come back yet: these pictures show the closed mouth
+LOUD = 0.05  # peak, of full scale, from which sound counts as begun
+MOVED = 0.35  # of the largest change of the mouth region in the search, from which it counts as opening
+CLEAR = 2.0  # grey levels: if the largest change is smaller, the mouth did not open
 
 
 def vowels(seconds: float) -> Mono:
-    """A vowel every PERIOD_S, mono int16 at 48 kHz. One is computed and repeated: the caller's loop waits meanwhile."""
+    """Return a vowel every PERIOD_S, mono int16 at 48 kHz. One is computed and repeated, as the event loop waits."""
     t = np.arange(round(PERIOD_S * RATE)) / RATE
     harmonics = np.arange(1, 30)[:, None] * 130
     gains = sum(np.exp(-np.abs(harmonics - formant) / 150) for formant in FORMANTS)
@@ -32,13 +32,13 @@ def vowels(seconds: float) -> Mono:
 
 
 def beginnings(start: float, seconds: float) -> list[float]:
-    """Moments at which the vowels of `vowels(seconds)` begin that have SEARCH_S after them."""
+    """Return the times of the onsets in `vowels(seconds)` that have at least SEARCH_S after them."""
     count = int((seconds - SEARCH_S - LEAD_S) / PERIOD_S) + 1
     return [start + LEAD_S + PERIOD_S * number for number in range(count)]
 
 
 def heard_after(moment: float, sound: list[Heard]) -> float | None:
-    """Seconds from `moment` to the first loud millisecond that came back; None when there was none."""
+    """Return the seconds from `moment` to the first loud millisecond received, or None."""
     for packet in sound:
         if packet.moment > moment + SEARCH_S:
             break
@@ -49,7 +49,7 @@ def heard_after(moment: float, sound: list[Heard]) -> float | None:
 
 
 def seen_after(moment: float, pictures: list[Seen]) -> float | None:
-    """Seconds from `moment` to the mouth's beginning to move; None when it did not, or not clearly."""
+    """Return the seconds from `moment` until the mouth starts to move; None if it did not, or not clearly."""
     near = [picture for picture in pictures if moment <= picture.moment <= moment + SEARCH_S]
     before = [picture.mouth for picture in near if picture.moment <= moment + QUIET_S]
     if not before or len(near) == len(before):

@@ -1,11 +1,11 @@
-"""What each place of the look-ahead dial costs in lip motion, and how lively the face is.
+"""Measure what each look-ahead setting costs in lip motion, and how lively the face is.
 
     python -m streamer.measure.score --audio FILE [--avatar NAME] [--engines DIR] [--json FILE]
 
-The reference is the same face with the full look-ahead. What is compared is how the mouth's pixels change about their
-mean: `amplitude` is how much they do, of the reference; `correlation` how alike, frame by frame; `lag_ms` by how much
-the mouth is late, and `correlation_at_lag` how alike it is then. The head is still and the seed the same, so that
-nothing else moves.
+The reference is the same face with the full look-ahead. The score compares how the mouth's pixels vary about their
+mean: `amplitude` is the size of the variation relative to the reference; `correlation` its similarity, frame by frame;
+`lag_ms` is the delay of the mouth, and `correlation_at_lag` the similarity at that delay. The head is still and the
+seed fixed, so that nothing else moves.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from streamer.core.options import FaceOptions, PipelineOptions
 from streamer.core.rates import FRAME_MS
 from streamer.pipeline import Avatar, Engines, Pipeline
 
-MOUTH = ((0.5, 0.9), (0.25, 0.75))  # rows and columns of a portrait, as shares
-STEPS = 5  # places of the dial below the full look-ahead
-LATEST = 6  # frames of lag that are looked for
+MOUTH = ((0.5, 0.9), (0.25, 0.75))  # rows and columns of a portrait, as fractions
+STEPS = 5  # settings below the full look-ahead
+LATEST = 6  # largest lag searched, in frames
 MOST_S = 20.0  # of the sound
-MOVED = 0.5  # grey levels that the mouth region changes by from one frame to the next: it moves
+MOVED = 0.5  # mean change of the mouth region between frames, in grey levels, that counts as movement
 
 
 @dataclass(frozen=True)
 class Score:
-    """One place of the dial."""
+    """The result for one look-ahead setting."""
 
     lookahead_ms: int
     amplitude: float
@@ -51,7 +51,7 @@ class Score:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m streamer.measure.score", description=__doc__.split("\n")[0])
     parser.add_argument("--audio", type=Path, required=True, help="speech: any sound file, of which 20 s are used")
     parser.add_argument("--avatar", help="whose face (default: the family's first)")
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def score(family: Path, avatar: str | None, audio: Path) -> list[Score]:
-    """Score the dial from full to none, and print each row as it is known.
+    """Score the look-ahead settings from full to none, and print each row when it is ready.
 
     Raises:
         AvatarError: the family, the avatar or the sound cannot be used.
@@ -98,7 +98,7 @@ def _places(full: int) -> list[int]:
 
 
 def _mouths(pipeline: Pipeline, sound: FloatArray) -> FloatArray:
-    """The grey mouth region of every frame: float32 [n, pixels]."""
+    """Return the grey mouth region of every frame: float32 [n, pixels]."""
     frames = [frame.rgb for frame in pipeline.push(sound) + pipeline.flush()]
     if len(frames) < 2 * LATEST:
         raise MediaError(f"{len(frames)} frames of sound are too few to compare; at least {2 * LATEST}")

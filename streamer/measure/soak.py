@@ -1,9 +1,10 @@
-"""A server under conversations for minutes or hours: what must not grow, does not; what must not drift, does not.
+"""Run a server under load for minutes or hours, and check that memory and latency neither grow nor drift.
 
     python -m streamer.measure.soak [--minutes N] [--sessions N] [--json FILE] [options of avatar serve]
 
-A steady caller talks through all of it. In every round of some seconds visitors come, talk and hang up; others leave
-without a word, or send an offer that is none. One line a round, a verdict at the end, and exit code 1 when it is bad.
+One steady caller talks during the whole run. In every round, of some seconds, visitors connect, talk and hang up;
+others vanish without closing, or send an invalid offer. Prints one line per round and a verdict at the end; the exit
+code is 1 when the verdict is bad.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ from streamer.measure.onsets import SEARCH_S, beginnings, heard_after, seen_afte
 from streamer.webrtc.ice import LOOPBACK, offer_only
 
 ROUND_S = 30.0
-LEAST_ROUNDS = 4  # the first is the warm-up, the last after everybody has left
+LEAST_ROUNDS = 4  # the first is the warm-up, the last runs after all callers have left
 VISIT_S = 12.0
-GROWTH_MB = 24.0  # a server's memory may differ by so much between rounds: pools, encoders, fragmentation
+GROWTH_MB = 24.0  # normal variation of a server's memory between rounds: pools, encoders, fragmentation
 GROWTH_FILES = 4
-DRIFT_MS = 40.0  # a picture's time
-ENDED_S = 40.0  # a caller that left without a word is noticed by ICE consent, after 30 s
+DRIFT_MS = 40.0  # the duration of one picture
+ENDED_S = 40.0  # a vanished caller is detected by ICE consent, after 30 s
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one round showed. `open_files` counts sockets, too; latencies are medians, None where nothing was seen."""
+    """Figures of one round. `open_files` includes sockets; latencies are medians, None if nothing was measured."""
 
     minutes: float
     fps: float
@@ -54,7 +55,7 @@ class Round:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m streamer.measure.soak", description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: 10)")
     parser.add_argument("--sessions", type=int, default=2, help="at most at once, the steady one included (default: 2)")
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def soak(minutes: float, sessions: int, out: Path | None, arguments: Sequence[str]) -> int:
-    """Run all of it; 0 when nothing grew or drifted.
+    """Run the whole test; return 0 when nothing grew or drifted, else 1.
 
     Raises:
         AvatarError: the server does not start, or the file cannot be written.
@@ -80,7 +81,7 @@ def soak(minutes: float, sessions: int, out: Path | None, arguments: Sequence[st
         check_output(out)
     offer_only(LOOPBACK)
     rounds = max(LEAST_ROUNDS, round(60 * minutes / ROUND_S))
-    with launch(["--sessions", str(sessions + 1), *arguments]) as server:  # one place for whoever left without a word
+    with launch(["--sessions", str(sessions + 1), *arguments]) as server:  # one more for a vanished caller
         found = asyncio.run(_rounds(server, rounds, sessions))
     if out is not None:
         write_json(out, [asdict(item) for item in found])
@@ -107,7 +108,7 @@ async def _rounds(server: LaunchedServer, rounds: int, sessions: int) -> list[Ro
 
 
 async def _visit(server: LaunchedServer, seconds: float, number: int) -> None:
-    """Come, talk, and hang up; every third visitor leaves without a word."""
+    """Connect, talk, and hang up; every third visitor vanishes without closing."""
     caller = Caller(server.url, vowels(seconds))
     try:
         await caller.__aenter__()
@@ -129,7 +130,7 @@ async def _rude_offer(server: LaunchedServer) -> None:
 
 
 async def _look(server: LaunchedServer, recording: Recording, number: int, seconds: float) -> Round:
-    """The last round as the steady caller saw it; what came back is let go then."""
+    """Return the figures of the last round, as seen by the steady caller, and clear its recording."""
     moments = [moment for moment in beginnings(recording.start, seconds) if _inside(moment, recording)]
     seen = [value for moment in moments if (value := seen_after(moment, recording.pictures)) is not None]
     heard = [value for moment in moments if (value := heard_after(moment, recording.sound)) is not None]
@@ -164,13 +165,13 @@ def _inside(moment: float, recording: Recording) -> bool:
 
 
 def _changes(recording: Recording) -> list[float]:
-    """When the mouth region changed."""
+    """Return the times at which the mouth region changed."""
     pairs = itertools.pairwise(recording.pictures)
     return [picture.moment for last, picture in pairs if not np.array_equal(last.mouth, picture.mouth)]
 
 
 def judge(rounds: Sequence[Round]) -> list[str]:
-    """What grew or drifted, a line each. The first round warms up; after the last everybody has left."""
+    """Return one line for each figure that grew or drifted. Round 1 is the warm-up; in the last, all have left."""
     talking, last = rounds[1:-1], rounds[-1]
     half = len(talking) // 2
     early, late = talking[: max(1, half)], talking[half:]

@@ -1,6 +1,6 @@
-"""Pictures to YUV as a stream says it: BT.709 in studio range, converted so and marked so.
+"""Converts pictures to YUV in BT.709, studio range, and marks streams accordingly.
 
-Unmarked, players guess by the picture's size: small ones get BT.601, and skin turns.
+Without marks, players guess by the picture's size: they read small ones as BT.601, and skin tones shift.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def mark(stream: av.VideoStream) -> None:
 
 
 def converted(rgb: ByteArray, pixels: str) -> av.VideoFrame:
-    """A frame in FFmpeg's pixel format `pixels` of uint8 [h, w, 3], or 4 with alpha."""
+    """Convert uint8 [h, w, 3], or [h, w, 4] with alpha, to a frame in FFmpeg's pixel format `pixels`."""
     frame = av.VideoFrame.from_ndarray(rgb, format="rgba" if has_alpha(rgb) else "rgb24").reformat(
         format=pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
     )

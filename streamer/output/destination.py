@@ -1,7 +1,7 @@
-"""Where `--output` goes: a stream's address or a file's name, understood and checked before anything is opened.
+"""Destination of `--output`: a stream's address or a file name, parsed and checked before anything is opened.
 
-FFmpeg knows many protocols, some of which read or write files, run through proxies or take commands in their
-addresses; only those named here are let through, and a file is opened as a file whatever its name looks like.
+FFmpeg supports many protocols, some of which read or write files, use proxies or take commands in their addresses. Only
+the protocols named here are allowed, and a file is always opened as a file, whatever its name looks like.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from streamer.core.errors import ConfigError, MediaError
 from streamer.core.files import check_output
 
 MPEGTS, FLV, MP4, MATROSKA, WEBM = "mpegts", "flv", "mp4", "matroska", "webm"
-WHIP = "whip"  # no container, and not for FFmpeg
+WHIP = "whip"  # not a container, and not handled by FFmpeg
 
 SCHEMES = {"udp": MPEGTS, "tcp": MPEGTS, "rtmp": FLV, "rtmps": FLV}
 WHIP_SCHEMES = ("whip+https", "whip+http")
@@ -35,9 +35,9 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True)
 class Destination:
-    """A checked destination. name: for people, a stream's key left out; path: of a file, None for a stream.
+    """A checked destination. name: for display, without a stream's key; path: of a file, None for a stream.
 
-    url: for FFmpeg. partial: where a file is written before it has its name.
+    url: for FFmpeg, or for a WHIP client. partial: temporary path at which a file is written.
     """
 
     url: str
@@ -48,7 +48,7 @@ class Destination:
 
     @property
     def live(self) -> bool:
-        """Whether somebody is watching: late pictures are worth nothing."""
+        """Whether this is a live stream, for which late pictures are useless."""
         return self.path is None
 
     @property
@@ -57,13 +57,13 @@ class Destination:
         return self.container == WEBM
 
     def keep(self) -> None:
-        """Give a file its name. Raises OSError, also when that was done before."""
+        """Move a file to its final name. Raises OSError, also if that was done before."""
         if self.partial is not None and self.path is not None:
             self.partial.replace(self.path)
 
     @staticmethod
     def parse(text: str) -> Destination:
-        """An address when there is `://` in it, a file's name otherwise.
+        """Parse an address if the text contains `://`, else a file name.
 
         Raises:
             ConfigError: an address that no stream can be sent to, or a file of an unknown kind.

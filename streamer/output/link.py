@@ -1,4 +1,4 @@
-"""One life of the process that writes an output, seen from the program."""
+"""The parent's side of one process that writes an output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamer.output.muxer import MuxerJob
 from streamer.output.process import Ended, FromMuxer, Opened, ToMuxer, run
 
 OPEN_S = 15.0  # to start, connect and write the header
-LAST_WORDS_S = 2.0  # from a broken pipe to the reason for it
+LAST_WORDS_S = 2.0  # longest wait for a failed process's last message, and for its exit
 
 
 class OutputLostError(MediaError):
@@ -24,10 +24,10 @@ class OutputLostError(MediaError):
 
 
 class MuxerLink:
-    """A running process with its destination open. Calls block; `kill` may come from any thread."""
+    """A running process with its destination open. Calls block; `kill` may be called from any thread."""
 
     def __init__(self, job: MuxerJob) -> None:
-        """Raises OutputLostError when the destination cannot be opened."""
+        """Raises OutputLostError if the destination cannot be opened."""
         self._destination = job.destination
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
@@ -41,14 +41,14 @@ class MuxerLink:
             raise OutputLostError((first.reason if first else None) or f"no answer within {OPEN_S:.0f} s", 0.0)
 
     def send(self, message: ToMuxer) -> None:
-        """Hand over a picture, a packet of sound, or the end. Raises OutputLostError."""
+        """Send a picture, a packet of sound, or the end. Raises OutputLostError."""
         try:
             self._pipe.send(message)
         except OSError:
             raise self._loss(self._next(LAST_WORDS_S)) from None
 
     def finish(self, patience_s: float) -> float:
-        """After the end was sent: wait until all is written; returns its seconds. Raises OutputLostError."""
+        """Wait until everything is written, after the end was sent; return its length in s. Raises OutputLostError."""
         last = self._next(patience_s)
         if not isinstance(last, Ended) or last.reason is not None:
             raise self._loss(last)
@@ -57,7 +57,7 @@ class MuxerLink:
         return last.seconds
 
     def kill(self) -> None:
-        """End the process at once; a call that waits for it then fails."""
+        """Kill the process; a call that waits for it fails."""
         with contextlib.suppress(ValueError, AttributeError):  # it was never started
             self._process.kill()
 
@@ -66,7 +66,7 @@ class MuxerLink:
         if isinstance(last, Ended) and last.reason is not None:
             return OutputLostError(last.reason, last.seconds)
         self._process.join(LAST_WORDS_S)
-        with contextlib.suppress(OSError):  # all containers can be played without their ends
+        with contextlib.suppress(OSError):  # every container is playable without its end
             self._destination.keep()
         return OutputLostError("the process that writes it has ended", 0.0)
 

@@ -1,9 +1,9 @@
-"""Pictures and the delayed sound into one stream or file: MPEG-TS, FLV, MP4, Matroska or WebM.
+"""Writes pictures and the delayed sound to one stream or file: MPEG-TS, FLV, MP4, Matroska or WebM.
 
-A picture's and a packet's moments are counted from the session's own numbers, so lips and sound belong together in what
-is written whatever the wall clock did. Encoding and the network are another process's affair (`muxer_process`), which a
-thread feeds from a bounded queue: overflow is dropped and counted. A stream that is lost is begun again with a
-new process, and so with fresh headers.
+Timestamps are computed from the session's frame and packet numbers, so lips and sound stay in sync in the output,
+whatever the wall clock does. Encoding and network I/O run in a child process (`process`), which a thread feeds from a
+bounded queue; on overflow, messages are dropped and counted. A lost stream is restarted with a new process, and so with
+fresh headers.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from streamer.output.link import MuxerLink, OutputLostError
 from streamer.output.muxer import MuxerJob
 from streamer.output.process import Picture, Sound, ToMuxer
 
-LIVE_WAITING = 45  # pictures and packets, at three for every 40 ms; then pictures are dropped
+LIVE_WAITING = 45  # queued pictures and packets, three per 40 ms; above this, pictures are dropped
 FILE_WAITING = 300
-SOUND_WAITING = 300  # more of them; then sound is dropped, too
-RETRY_S = 1.0  # from a connection's loss to the first attempt to have it back; doubled each time
+SOUND_WAITING = 300  # queued messages beyond that; above this, sound is dropped, too
+RETRY_S = 1.0  # from the loss of a connection to the first retry; doubled each time
 LONGEST_RETRY_S = 15.0
-STEADY_S = 30.0  # a connection that has lasted so long is worth trying again at once
-STUCK_S = 5.0  # a receiver that takes nothing for so long is as good as gone
-STREAM_END_S = 2.0  # to send what waits
-FILE_END_S = 60.0  # to write it
+STEADY_S = 30.0  # a connection that lasted longer resets the retry interval
+STUCK_S = 5.0  # a receiver that accepts nothing for this long counts as gone
+STREAM_END_S = 2.0  # to send the queue
+FILE_END_S = 60.0  # to write the queue
 QUIET: Samples = np.zeros((AUDIO_BLOCK, CHANNELS), np.int16)
 
 
@@ -43,7 +43,7 @@ QUIET: Samples = np.zeros((AUDIO_BLOCK, CHANNELS), np.int16)
 class OutputStats:
     """Counts since the start."""
 
-    dropped: int = 0  # pictures that the encoder or the network had no time for, or that came while it was gone
+    dropped: int = 0  # pictures: the encoder or the network was too slow, or the destination was gone
     sound_dropped: int = 0  # packets
     reconnected: int = 0
 
@@ -51,8 +51,8 @@ class OutputStats:
 class MuxedOutput:
     """A `PictureSink` and a `SoundSink` in one, and a context manager.
 
-    Until `begin`, a stream shows what it is given with silence, picture after picture; a file begins with the first
-    picture of the session's sound. name: for people.
+    Until `begin`, a stream gets the pictures with silence. A file starts with frame 0 of the session.
+    name: for display.
     """
 
     lead_s = 0.0
@@ -64,27 +64,27 @@ class MuxedOutput:
         transparent: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Opens the destination, which may take seconds. transparent: pictures are RGBA, for `Destination.alpha`.
-        monotonic: the time in seconds.
+        """Open the destination, which may take seconds. transparent: pictures are RGBA; requires `Destination.alpha`.
+        monotonic: time in seconds.
 
         Raises:
-            MediaError: the file cannot be made.
-            DeviceError: nobody answers at the stream's address, or the stream is refused.
+            MediaError: the file cannot be created.
+            DeviceError: no server answers at the stream's address, or the stream is refused.
         """
         self.stats = OutputStats()
         self._monotonic = monotonic
         self.name = destination.name
-        self.seconds = 0.0  # written, once it is closed
+        self.seconds = 0.0  # length of the written part; set at the end
         self._destination = destination
         self._job = MuxerJob(destination, fit, transparent)
         self._delay = 0
-        self._base: int | None = None  # moment of the session's start, in ms
-        self._next = 0  # moment of the next picture
+        self._base: int | None = None  # timestamp of the session's start, in ms
+        self._next = 0  # timestamp of the next picture
         self._queue: queue.Queue[ToMuxer] = queue.Queue(FILE_WAITING + SOUND_WAITING)
         self._waiting = LIVE_WAITING if destination.live else FILE_WAITING
         self._closing = threading.Event()
         self._failure: AvatarError | None = None
-        self._taken = self._monotonic()  # when the process last took something
+        self._taken = self._monotonic()  # when the process last accepted a message
         self._link: MuxerLink | None = None
         try:
             self._link = MuxerLink(self._job)
@@ -94,15 +94,15 @@ class MuxedOutput:
         self._thread.start()
 
     def begin(self, delay_ms: int) -> None:
-        """The pictures and packets that follow are a session's, whose frame 0 leaves `delay_ms` after its packet 0."""
+        """Start the session: its frame 0 leaves `delay_ms` after its packet 0."""
         self._delay = delay_ms
         self._base = self._next - (delay_ms % FRAME_MS if self._destination.live else delay_ms)
 
     def show(self, frame: int, rgb: ByteArray) -> None:
-        """Hand over a picture.
+        """Queue a picture.
 
         Raises:
-            DeviceError: the stream is gone; it is tried again.
+            DeviceError: the stream is gone; it is retried.
             MediaError: the file cannot be written any more; the part written so far is kept.
         """
         if self._base is not None:
@@ -123,7 +123,7 @@ class MuxedOutput:
             self._put_sound(Sound(self._base + block * AUDIO_PTIME_MS, samples))
 
     def close(self) -> None:
-        """Write what waits and end. Raises MediaError when a file is incomplete that was not before."""
+        """Write the queue and end. Raises MediaError if a file is incomplete for a reason that is not reported yet."""
         told = self._failure
         patience = STREAM_END_S if self._destination.live else FILE_END_S
         self._closing.set()
@@ -157,17 +157,17 @@ class MuxedOutput:
     def _put(self, message: ToMuxer) -> None:
         if self._queue.empty():
             self._taken = self._monotonic()
-        with contextlib.suppress(queue.Full):  # larger than both limits
+        with contextlib.suppress(queue.Full):  # the queue is as large as both limits together
             self._queue.put_nowait(message)
 
     def _look_after(self) -> None:
-        """End a process that a receiver holds up: it waits for ever otherwise."""
+        """Kill a process that is blocked by its receiver; it would wait forever."""
         stuck = self._queue.qsize() >= self._waiting and self._monotonic() - self._taken > STUCK_S
         if stuck and self._destination.live and self._failure is None and self._link is not None:
             self._link.kill()
 
     def _run(self) -> None:
-        """The thread: feed one process after the other."""
+        """Run the thread: feed one process after another."""
         pause = RETRY_S
         while True:
             opened = self._monotonic()
@@ -180,7 +180,7 @@ class MuxedOutput:
                 return
             except OutputLostError as error:
                 self._link = None
-                self._failure = self._failure or self._loss(error)  # of a vain attempt, the first reason
+                self._failure = self._failure or self._loss(error)  # if a retry fails, keep the first reason
             if self._monotonic() - opened > STEADY_S:
                 pause = RETRY_S
             self._forget()
@@ -189,7 +189,7 @@ class MuxedOutput:
             pause = min(2 * pause, LONGEST_RETRY_S)
 
     def _feed(self, link: MuxerLink) -> None:
-        """Until the end. Raises OutputLostError."""
+        """Send queued messages to the process until the end. Raises OutputLostError."""
         while True:
             message = self._queue.get()
             link.send(message)
@@ -199,7 +199,7 @@ class MuxedOutput:
                 return
 
     def _forget(self) -> None:
-        """Drop what waits: it is of the past."""
+        """Drop the queued messages, which are outdated."""
         with contextlib.suppress(queue.Empty):
             while True:
                 message = self._queue.get_nowait()

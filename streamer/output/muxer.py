@@ -1,8 +1,7 @@
-"""Pictures and sound into one stream or file, through PyAV: H.264 and AAC, or VP9 and Opus in a WebM.
+"""Muxes pictures and sound into one stream or file through PyAV: H.264 and AAC, or VP9 and Opus in WebM.
 
-Both come with their moments in milliseconds of one clock that the caller counts, so that they stay together however
-late, early or incomplete they come. Blocking, and holding the interpreter's lock while it connects; for a process of
-its own (`muxer_process`).
+Both carry timestamps in milliseconds of one clock that the caller counts, so they stay in sync if they arrive late,
+early or incomplete. Calls block, and connecting holds the GIL, so this runs in a separate process (`process`).
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ from streamer.core.rates import FPS, FRAME_MS
 from streamer.output import colour
 from streamer.output.destination import FLV, MP4, MPEGTS, WEBM, Destination
 
-THREADS = 2  # the face needs the processor, too
+THREADS = 2  # leaves processor time for the face
 LIVE_KEY_FRAME_S = 1  # the longest wait of a viewer who joins
-FILE_KEY_FRAME_S = 2  # also the length of an MP4's fragments, what a crash may cost
+FILE_KEY_FRAME_S = 2  # also the length of an MP4's fragments: the most that a crash loses
 LIVE_BITS_PER_PIXEL = 0.18  # at most; 4 Mbit/s for 1280x720
 QUALITY = "20"  # x264's constant rate factor
 VP9_QUALITY = "30"  # of 0..63
 AUDIO_BIT_RATE = 160_000
 EARLY_SOUND = 100  # packets kept until the first picture comes
-SILENCE = RATE  # samples made at once where sound is missing
-LATE_SOUND = RATE // 2  # so many samples behind the pictures, sound is missing
+SILENCE = RATE  # most samples of silence in one frame
+LATE_SOUND = RATE // 2  # sound this many samples behind the pictures counts as missing
 
 
 @dataclass(frozen=True)
 class MuxerJob:
-    """What to write, and where. transparent: pictures are RGBA, and stay so; only for `Destination.alpha`."""
+    """Destination and picture format. transparent: pictures keep their alpha (RGBA); requires `Destination.alpha`."""
 
     destination: Destination
     fit: Fit
@@ -49,13 +48,13 @@ class MuxerJob:
 
 
 class Muxer:
-    """An open destination; `close` finishes a file and gives it its name.
+    """An open destination; `close` finishes a file and moves it to its final name.
 
-    The first picture's moment is the beginning; sound before it is left out, sound that is missing is silence.
+    The output starts at the first picture. Earlier sound is left out; missing sound is replaced by silence.
     """
 
     def __init__(self, job: MuxerJob) -> None:
-        """Opens it, connects, writes the header. Raises MediaError."""
+        """Open the destination, connect and write the header. Raises MediaError."""
         self.pictures = 0  # written
         self._job = job
         self._origin: int | None = None  # ms
@@ -71,7 +70,7 @@ class Muxer:
             self._container.metadata["comment"] = COMMENT
             self._video, self._audio = self._add_video(), self._add_audio()
             self._container.start_encoding()
-        except (av.error.FFmpegError, OSError, UnicodeError) as error:  # a name that is no text
+        except (av.error.FFmpegError, OSError, UnicodeError) as error:  # UnicodeError: the name is not valid text
             self._settle()
             raise MediaError(first_line(error)) from None
 
@@ -81,7 +80,7 @@ class Muxer:
         return (self._last + 1) / FPS
 
     def picture(self, moment: int, rgb: ByteArray) -> None:
-        """Append uint8 [h, w, 3], or [h, w, 4] where it is transparent. Raises MediaError."""
+        """Append uint8 [h, w, 3], or [h, w, 4] if transparent. Raises MediaError."""
         if self._origin is None:
             self._origin = moment
         index = (moment - self._origin) // FRAME_MS
@@ -99,7 +98,7 @@ class Muxer:
         self._fill((index + 1) * FRAME_MS * MS - LATE_SOUND)
 
     def sound(self, moment: int, samples: Samples) -> None:
-        """Append int16 [n, 2] whose first sample belongs to `moment`. Raises MediaError."""
+        """Append int16 [n, 2]; `moment` is the timestamp of its first sample. Raises MediaError."""
         if self._origin is None:
             self._early = [*self._early, (moment, samples)][-EARLY_SOUND:]
             return
@@ -109,7 +108,7 @@ class Muxer:
             self._append(samples[self._edge - start :])
 
     def close(self) -> None:
-        """Write what waits, and end. A file without a picture is removed. Raises MediaError; see `leave`."""
+        """Flush the encoders and end. A file without pictures is removed. Raises MediaError; see `leave`."""
         try:
             self._mux(self._video, None)
             self._mux(self._audio, None)
@@ -117,7 +116,7 @@ class Muxer:
             self.leave()
 
     def leave(self) -> None:
-        """End without what waits: the destination failed. Raises MediaError; a file is kept as far as it got."""
+        """End without flushing, after the destination failed. The written part of a file is kept. Raises MediaError."""
         try:
             self._container.close()
         except (av.error.FFmpegError, OSError) as error:
@@ -126,7 +125,7 @@ class Muxer:
             self._settle()
 
     def _fill(self, until: int) -> None:
-        """Silence up to there; a container would hold the pictures back until sound comes."""
+        """Append silence up to `until`; otherwise the container holds the pictures back until sound arrives."""
         while (gap := min(until - self._edge, SILENCE)) > 0:
             self._append(np.zeros((gap, CHANNELS), np.int16))
 
@@ -165,7 +164,7 @@ class Muxer:
         return stream
 
     def _settle(self) -> None:
-        """Give a file its name, or remove it when there is no picture in it."""
+        """Move a file to its final name, or remove it if it contains no picture."""
         destination, settled, self._settled = self._job.destination, self._settled, True
         if destination.partial is None or settled:
             return
@@ -177,7 +176,7 @@ class Muxer:
 
 
 def _find_host(destination: Destination) -> None:
-    """FFmpeg says "Input/output error" where a name is not known. Raises MediaError."""
+    """Resolve the host, because FFmpeg reports an unknown name only as "Input/output error". Raises MediaError."""
     if destination.live:
         host = urlsplit(destination.url).hostname
         try:
@@ -187,14 +186,14 @@ def _find_host(destination: Destination) -> None:
 
 
 def _container_options(destination: Destination) -> dict[str, str]:
-    options = {"flush_packets": "1"}  # each packet leaves when it is there
+    options = {"flush_packets": "1"}  # write each packet at once
     if destination.live:
-        options["max_interleave_delta"] = "200000"  # pictures and sound wait for each other so many µs, not 10 s
+        options["max_interleave_delta"] = "200000"  # µs that pictures and sound wait for each other, instead of 10 s
     if destination.container == MP4:
-        # Playable up to the last fragment, should the program be killed; delay_moov: so that the first picture is at 0.
+        # Playable up to the last fragment if the program is killed; delay_moov puts the first picture at 0.
         options["movflags"] = "hybrid_fragmented+delay_moov"
     if destination.container == MPEGTS:
-        options["pes_payload_size"] = "0"  # otherwise the sound is gathered for 140 ms
+        options["pes_payload_size"] = "0"  # otherwise sound is buffered for 140 ms
     if destination.container == FLV and destination.live:
         options["flvflags"] = "no_duration_filesize"
     return options

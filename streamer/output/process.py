@@ -1,9 +1,9 @@
 """The process that encodes and writes an output.
 
-PyAV connects with the interpreter's lock held (its source, 18.1): a server that does not answer would stop all threads
-of the program. Here it stops only itself.
+PyAV holds the GIL while it connects (source of 18.1): a server that does not answer would block all threads of the
+program. Here it blocks only this process.
 
-When the program is gone, or something ends the process in good order, a file is finished all the same.
+A file is also finished if the program is gone or if SIGTERM ends the process.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from streamer.core.frames import ByteArray
 from streamer.core.system.signals import leave_to_the_program
 from streamer.output.muxer import Muxer, MuxerJob
 
-TERMINATED_S = 5.0  # from SIGTERM on, in which the program is waited for
+TERMINATED_S = 5.0  # grace period after SIGTERM: messages from the program are still written
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """To the process. moment: ms."""
+    """Message to the process: a picture. moment: timestamp in ms."""
 
     moment: int
     rgb: ByteArray
@@ -33,7 +33,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """To the process. moment: of the first sample, in ms."""
+    """Message to the process: a packet of sound. moment: timestamp of the first sample in ms."""
 
     moment: int
     samples: Samples
@@ -41,25 +41,25 @@ class Sound:
 
 @dataclass(frozen=True)
 class Opened:
-    """From the process: the destination takes pictures."""
+    """Message from the process: the destination is open."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """From the process, last. reason: why, where it was not asked to; `seconds` were written."""
+    """Last message from the process. reason: the failure, if any. seconds: length of the written part."""
 
     reason: str | None
     seconds: float
 
 
-ToMuxer = Picture | Sound | None  # None: that was all
+ToMuxer = Picture | Sound | None  # None: end of the input
 FromMuxer = Opened | Ended
 
 
 def run(pipe: Connection, job: MuxerJob) -> None:
-    """Entry of the process; returns when told to end, when the program is gone, or when the destination fails."""
+    """Run the process; return on the end of the input, when the program is gone, or when the destination fails."""
     leave_to_the_program()
-    with contextlib.suppress(OSError):  # the program is gone; there is nobody left to tell
+    with contextlib.suppress(OSError):  # the program is gone: there is no receiver for messages
         try:
             muxer = Muxer(job)
         except MediaError as error:
@@ -71,7 +71,7 @@ def run(pipe: Connection, job: MuxerJob) -> None:
 
 
 def _write(pipe: Connection, muxer: Muxer) -> str | None:
-    """Until the end. Returns what failed, if anything."""
+    """Write messages until the end. Return the failure, if any."""
     try:
         with contextlib.suppress(EOFError, OSError, _TerminatedError):
             signal.signal(signal.SIGTERM, _terminate_soon)
@@ -98,11 +98,14 @@ def _take(pipe: Connection, muxer: Muxer) -> None:
 
 
 class _TerminatedError(Exception):
-    """SIGTERM has come a while ago, and the program has not ended."""
+    """The grace period after SIGTERM is over, and the program has not ended the input."""
 
 
 def _terminate_soon(number: int, frame: FrameType | None) -> None:
-    """A service's stop, or `timeout`, signals all processes at once: what the program still has comes first."""
+    """Handle SIGTERM: end only after TERMINATED_S, so that the program's remaining messages are still written.
+
+    A service manager, or `timeout`, signals all processes at once.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _terminate)
@@ -116,7 +119,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _end_calmly() -> None:
-    """Nothing interrupts what follows."""
+    """Ignore SIGTERM and cancel the timer, so that nothing interrupts closing the file."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,1 +1,1 @@
-"""From a photo to an avatar: `avatar prepare`."""
+"""Making an avatar from a photo: `avatar prepare`."""

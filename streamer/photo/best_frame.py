@@ -1,6 +1,6 @@
-"""What a clip gives an avatar: the picture that makes the best portrait, and how its person moves.
+"""Avatar from a video clip: selection of the best portrait, and the person's manner of moving.
 
-The best portrait is a look into the camera, eyes open, mouth shut, sharp.
+The best portrait is sharp and looks into the camera, with open eyes and a closed mouth.
 """
 
 from __future__ import annotations
@@ -25,22 +25,25 @@ from streamer.vision.landmarks import POINTS, Landmarker
 from streamer.vision.video_pictures import pictures
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
-STEP = 2  # every second picture is looked at
-# Penalties, of about 1 for what one would not choose: degrees from the front, mouth open by so many of its widths, lids
-# lower than usual by that share, blurred to that share of the sharpest.
+STEP = 2  # every second picture is analysed
+# Scales of the penalties; a penalty of about 1 rules a picture out. Degrees from the front; opening of the mouth over
+# its width; lowering of the lids as a share of their usual opening; loss of sharpness as a share of the sharpest.
 TURNED, OPEN, LOWERED, BLURRED = 12.0, 0.12, 0.35, 0.6
 _FACE = (234, 454, 10, 152)  # mesh points at the face's edges
 
 
 def is_clip(path: Path) -> bool:
-    """Whether the file's name is that of a video."""
+    """Return whether the file name is that of a video."""
     return path.suffix.lower() in SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """picture: the best one, [H, W, 3], at `seconds`; points: landmarks of every STEPth picture, [n, 478, 3], NaN where
-    there was no face."""
+    """Analysed video clip.
+
+    picture: the best one, [H, W, 3], at `seconds`; points: landmarks of every STEPth picture, [n, 478, 3], NaN without
+    a face.
+    """
 
     picture: ByteArray
     seconds: float
@@ -48,16 +51,16 @@ class Clip:
 
     @property
     def manner(self) -> Manner | None:
-        """How the person moves; None where too little is seen of them."""
+        """The person's manner of moving, or None if too little is seen of them."""
         return manner_of(self.points, FPS / STEP)
 
 
 @contextmanager
 def still_of(path: Path, landmarker: Landmarker) -> Iterator[tuple[Path, Clip]]:
-    """The best picture of a clip as a PNG file, for as long as the block lasts, and what was seen of the clip.
+    """Provide a clip's best picture as a temporary PNG file for the block, and the analysed clip.
 
     Raises:
-        PhotoError: not a video, or no face in it.
+        PhotoError: the file is not a video, or has no face.
     """
     clip = read_clip(path, landmarker)
     with TemporaryDirectory(prefix="avatar-") as folder:
@@ -67,7 +70,7 @@ def still_of(path: Path, landmarker: Landmarker) -> Iterator[tuple[Path, Clip]]:
 
 
 def read_clip(path: Path, landmarker: Landmarker) -> Clip:
-    """Look a clip through. Raises PhotoError: not a video, or no face in it."""
+    """Analyse a clip. Raises PhotoError if it is not a video or has no face."""
     rows: list[FloatArray] = []
     sharpness: list[float] = []
     last: FloatArray | None = None
@@ -88,7 +91,7 @@ def read_clip(path: Path, landmarker: Landmarker) -> Clip:
 
 
 def _face(picture: ByteArray, landmarker: Landmarker, before: FloatArray | None) -> FloatArray | None:
-    """The face that was followed so far, or the largest one: [478, 3]."""
+    """Return the face tracked so far, or else the largest one: [478, 3]."""
     followed = None if before is None else landmarker.follow(picture, before)
     if followed is not None:
         return followed
@@ -97,7 +100,7 @@ def _face(picture: ByteArray, landmarker: Landmarker, before: FloatArray | None)
 
 
 def choose(points: FloatArray, sharpness: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
-    """Which of the faces [n, 478, 3] (NaN where there is none) makes the best portrait; ties go to the first.
+    """Return the index of the best portrait among faces [n, 478, 3], NaN without a face; ties go to the first.
 
     Raises:
         ValueError: there is no face.
@@ -106,7 +109,7 @@ def choose(points: FloatArray, sharpness: np.ndarray[tuple[int], np.dtype[np.flo
     if not seen.any():
         raise ValueError("no face")
     angles = np.array([head_angles(face)[:2] for face in points])
-    away = np.abs(angles - (0, np.nanmedian(angles[:, 1])))  # a camera may look up at a face all along
+    away = np.abs(angles - (0, np.nanmedian(angles[:, 1])))  # pitch relative to the camera's usual angle
     mouth, eyes = (
         _ratio(points, 13, 14, 61, 291),
         _ratio(points, 159, 145, 33, 133) + _ratio(points, 386, 374, 362, 263),
@@ -123,7 +126,7 @@ def _ratio(points: FloatArray, upper: int, lower: int, one: int, other: int) -> 
 
 
 def _sharpness(picture: ByteArray, points: FloatArray) -> float:
-    """Variance of the Laplacian over the face, at a common size."""
+    """Return the variance of the Laplacian over the face, scaled to a common size."""
     edges = points[list(_FACE), :2]
     (left, top), (right, bottom) = np.maximum(edges.min(axis=0), 0).astype(int), edges.max(axis=0).astype(int)
     part = picture[top : bottom + 1, left : right + 1]

@@ -1,8 +1,8 @@
-"""A process that makes one avatar: a request on standard input, an answer on standard output, both JSON.
+"""Child process that makes one avatar: a JSON request on standard input, a JSON answer on standard output.
 
     python -m streamer.photo.child
 
-A decoder that meets a stranger's file may crash, hang or take all memory; here it takes its own process with it.
+A decoder given an untrusted file may crash, hang or use all memory; in a child process this does not affect the server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from streamer.photo.prepare import PrepareOptions, prepare
 
 
 def make(request: MakeAvatar) -> Answer:
-    """Do what a request asks for."""
+    """Make the requested avatar and return the answer."""
     options = PrepareOptions(
         Path(request.photo),
         name=request.name,
@@ -40,7 +40,7 @@ def make(request: MakeAvatar) -> Answer:
 
 def main() -> None:
     """Answer the request on standard input."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is not the answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # keeps output of libraries out of the answer
     answer = make(msgspec.json.decode(sys.stdin.buffer.read(), type=MakeAvatar))
     answers.buffer.write(msgspec.json.encode(answer))
     answers.flush()

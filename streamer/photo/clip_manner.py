@@ -1,6 +1,7 @@
-"""A person's manner, read off a clip in which they speak: the head's reach and how often the eyes blink.
+"""A person's manner measured from a clip of them speaking: the head's reach and the blink rate.
 
-A few seconds say little: what is found is moved towards the usual by as much as PRIOR_S of an average person would.
+A few seconds are weak evidence, so the values are shrunk towards the average, as if PRIOR_S of an average person were
+added.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from streamer.core.frames import FloatArray
 Curves = NDArray[np.float64]
 
 PRIOR_S = 10.0
-LEAST_S = 4.0  # of a face that is seen
-# What heads that speak do here by themselves (docs/models.md): standard deviation in degrees, 95 % of the speeds in
-# degrees a second, of pitch, yaw and roll; and blinks a minute.
+LEAST_S = 4.0  # of visible face
+# Values of this project's own idle motion during speech (docs/models.md): of pitch, yaw and roll, the standard
+# deviation in degrees and the 95th percentile of speed in degrees per second; and blinks per minute.
 USUAL_SPREAD = np.array([2.3, 3.6, 1.6])
 USUAL_SPEED = np.array([23.0, 19.0, 9.0])
 USUAL_BLINKS = 17.0
-SMOOTH = 3  # pictures: what landmarks tremble by is no motion
-SHUT = 0.6  # of the usual opening: lids below are in a blink. One of a quarter of a second is met twice at most
+SMOOTH = 3  # pictures: removes the jitter of landmarks
+SHUT = 0.6  # of the usual opening: lower lids are in a blink. A blink of 0.25 s shows in two pictures at most
 LONGEST_BLINK_S = 0.6
 
 
 def manner_of(points: FloatArray, rate: float) -> Manner | None:
-    """Read landmarks [n, 478, 3] off pictures at `rate` a second, NaN where there was no face.
+    """Return the manner in landmarks [n, 478, 3] at `rate` pictures per second, NaN without a face.
 
-    None: too little was seen of a face.
+    Returns None if too little of a face was seen.
     """
     seen = np.isfinite(points[:, 0, 0])
     seconds = float(seen.sum()) / rate
@@ -37,7 +38,7 @@ def manner_of(points: FloatArray, rate: float) -> Manner | None:
     known = np.asarray(points[seen], np.float64)
     angles = _smoothed(_angles(known))
     spread, speed = angles.std(0), np.percentile(np.abs(np.diff(angles, axis=0)) * rate, 95, axis=0)
-    # The mean of both in their logarithms: somebody who looks aside for long moves no more than others.
+    # Geometric mean of both: a person who looks aside for long has a large spread without moving more.
     reach = np.sqrt(np.maximum(spread / USUAL_SPREAD, 1e-3) * np.maximum(speed / USUAL_SPEED, 1e-3))
     trust = seconds / (seconds + PRIOR_S)
     count = blinks(_openness(known), rate)
@@ -47,21 +48,23 @@ def manner_of(points: FloatArray, rate: float) -> Manner | None:
 
 
 def describe(manner: Manner) -> str:
-    """One line for whoever made the clip."""
+    """Describe the manner in one line, for the person who made the clip."""
     shown = [f"{getattr(manner, axis):.1f} times the usual {axis}" for axis in ("pitch", "yaw", "roll")]
     return f"moves as in the clip: {', '.join(shown)}; {USUAL_BLINKS * manner.blinks:.0f} blinks a minute"
 
 
 def blinks(openness: Curves, rate: float) -> int:
-    """How often the eyes shut for a moment in their opening [n]."""
+    """Return the number of blinks in a series of eye openings [n]."""
     shut = np.concatenate([[False], openness < SHUT * np.percentile(openness, 75), [False]]).astype(np.int8)
     starts, stops = np.flatnonzero(np.diff(shut) == 1), np.flatnonzero(np.diff(shut) == -1)
     return int(np.sum(stops - starts <= LONGEST_BLINK_S * rate))
 
 
 def _angles(points: Curves) -> Curves:
-    """Pitch, yaw and roll in degrees, [n, 3], rough but good for change: from the ears, and from nose to forehead, as
-    a jaw that drops moves the chin."""
+    """Return pitch, yaw and roll in degrees, [n, 3]: rough, but accurate for changes.
+
+    They are measured between the ears and from nose to forehead, because a dropping jaw moves the chin.
+    """
     across, up = points[:, 454] - points[:, 234], points[:, 10] - points[:, 2]
     pitch = np.arctan2(-up[:, 2], -up[:, 1])
     yaw, roll = np.arctan2(across[:, 2], across[:, 0]), np.arctan2(across[:, 1], across[:, 0])
@@ -73,7 +76,7 @@ def _smoothed(angles: Curves) -> Curves:
 
 
 def _openness(points: Curves) -> Curves:
-    """Gap of the lids over the eye's width, mean of both: [n]."""
+    """Return the opening of the lids over the eye's width, mean of both eyes: [n]."""
 
     def apart(one: int, other: int) -> Curves:
         return np.asarray(np.linalg.norm(points[:, one, :2] - points[:, other, :2], axis=1), np.float64)

@@ -1,6 +1,6 @@
-"""Colours as the photo means them, in sRGB: embedded profiles (ICC), and what a HEIF or a camera says in their place.
+"""Conversion of a photo's colours to sRGB, from embedded ICC profiles, HEIF colour tags or camera metadata.
 
-Most telephones save Display P3, some cameras Adobe RGB, print shops CMYK. Read as if they were sRGB, skin turns grey.
+Most phones save Display P3, some cameras Adobe RGB, print shops CMYK. Read as sRGB, skin in them would look grey.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from PIL import Image, ImageCms
 
 from streamer.core.frames import ByteArray
 
-# An image's mode, and the colour space that its profile must be of.
+# Image mode to the colour space that its profile must have.
 _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
-# Primaries by their number in ITU-T H.273: (x, y) of red, green, blue, white.
+# Primaries by number in ITU-T H.273: (x, y) of red, green, blue, white.
 _SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), (0.3127, 0.3290))
 _PRIMARIES = {
     9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), (0.3127, 0.3290)),  # BT.2020
@@ -24,13 +24,13 @@ _PRIMARIES = {
 }
 _ADOBE = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), (0.3127, 0.3290))
 _ADOBE_GAMMA = 563 / 256
-_EXIF_INTEROPERABILITY, _INDEX = 0xA005, 1  # "R03" there says Adobe RGB (Exif 2.3, DCF 2.0)
+_EXIF_INTEROPERABILITY, _INDEX = 0xA005, 1  # value "R03" means Adobe RGB (Exif 2.3, DCF 2.0)
 Primaries = tuple[tuple[float, float], ...]
 _STRIP = 256  # rows converted at a time
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """The picture in RGB or RGBA with 8 bits, its colours in sRGB. A profile that is damaged counts as none."""
+    """Convert a picture to 8-bit RGB or RGBA in sRGB. A damaged profile is ignored."""
     opacity = None
     if image.mode in ("RGBA", "LA"):
         opacity = image.getchannel("A")
@@ -49,7 +49,7 @@ def _with_info(image: Image.Image, original: Image.Image) -> Image.Image:
 
 
 def _by_profile(image: Image.Image) -> Image.Image | None:
-    """Converted by the embedded profile; None where there is none that fits."""
+    """Convert by the embedded profile; return None if the image has no suitable one."""
     embedded = image.info.get("icc_profile")
     if not embedded:
         return None
@@ -100,7 +100,7 @@ def _srgb_to_linear(value: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _to_xyz(primaries: Primaries) -> NDArray[np.float64]:
-    """The matrix from linear RGB to CIE XYZ (SMPTE RP 177); both whites are taken for the same."""
+    """Return the matrix from linear RGB to CIE XYZ (SMPTE RP 177); without white point adaptation."""
     *colours, (white_x, white_y) = primaries
     columns = np.array([(x / y, 1.0, (1 - x - y) / y) for x, y in colours]).T
     white = np.array((white_x / white_y, 1.0, (1 - white_x - white_y) / white_y))

@@ -1,4 +1,4 @@
-"""Which square of a photo becomes an avatar's picture, and cutting it out."""
+"""Choice and cropping of the square of a photo that becomes an avatar's picture."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 
 from streamer.core.frames import ByteArray, FloatArray
 
-SMOOTHING = 0.04  # of the square's side: how far the border is drawn out soft where the square leaves the photo
+SMOOTHING = 0.04  # of the square's side: distance over which the extended border is blurred outside the photo
 
 
 @dataclass(frozen=True)
 class Square:
-    """A square of the photo: middle and half a side, in pixels (pixel k of a row covers k to k + 1)."""
+    """Square of the photo: centre and half the side, in pixels (pixel k of a row covers k to k + 1)."""
 
     x: float
     y: float
     half: float
 
     def to_picture(self, points: FloatArray) -> FloatArray:
-        """Photo pixels [n, 2+] to the square's own coordinates [n, 2], -1..1."""
+        """Map photo pixels [n, 2+] to the square's coordinates [n, 2], -1..1."""
         return np.asarray((points[:, :2] - (self.x, self.y)) / self.half, np.float32)
 
     def overhang(self, photo: tuple[int, int]) -> float:
-        """How far it reaches beyond the photo (width, height) on the worst side, as a share of its own side."""
+        """Return the largest overhang beyond the photo (width, height), as a share of the square's side."""
         beyond = [
             max(self.half - at, at + self.half - length) for at, length in zip((self.x, self.y), photo, strict=True)
         ]
@@ -33,13 +33,15 @@ class Square:
 
 
 def head_square(eyes: FloatArray, scale: float, extents: FloatArray, photo: tuple[int, int]) -> Square:
-    """A square with room about the head, as tight as `extents` [2] (tightest, usual; decimetres) allow to keep it
-    inside the photo (width, height). `eyes` [2]: their middle; `scale`: pixels a decimetre.
+    """Return a square with room around the head, tightened to fit inside the photo (width, height).
+
+    extents: [2], half sides in decimetres, the tightest and the usual. eyes: [2], their midpoint; scale: pixels per
+    decimetre.
     """
     tight, usual = float(extents[0]), float(extents[1])
     for extent in np.linspace(usual, tight, 7):
         half = float(extent) * scale
-        # The tighter, the less below the chin: what the generator was trained on.
+        # A tighter square has less room below the chin, as in the generator's training data.
         square = Square(float(eyes[0]), float(eyes[1]) + (0.22 + 0.34 * (float(extent) - 1.1)) * scale, half)
         if square.overhang(photo) == 0:
             return square
@@ -47,7 +49,7 @@ def head_square(eyes: FloatArray, scale: float, extents: FloatArray, photo: tupl
 
 
 def _pushed_inside(square: Square, most: float, photo: tuple[int, int]) -> Square:
-    """Moved by up to `most` pixels each way towards lying inside."""
+    """Move the square towards the inside of the photo, by up to `most` pixels in each direction."""
     moved = []
     for middle, length in ((square.x, photo[0]), (square.y, photo[1])):
         low, high = sorted((square.half, length - square.half))
@@ -56,7 +58,7 @@ def _pushed_inside(square: Square, most: float, photo: tuple[int, int]) -> Squar
 
 
 def cut_square(photo: ByteArray, square: Square, size: int) -> ByteArray:
-    """The square, `size` pixels wide. Beyond the photo's edge its border goes on, ever softer."""
+    """Crop the square, scaled to `size` pixels. Beyond the photo's edge, the border is extended and blurred."""
     low_x, low_y = int(np.floor(square.x - square.half)), int(np.floor(square.y - square.half))
     side = int(np.ceil(2 * square.half)) + 2
     height, width = photo.shape[:2]
@@ -67,13 +69,13 @@ def cut_square(photo: ByteArray, square: Square, size: int) -> ByteArray:
         part = _drawn_out(part, outside)
     scale = size / (2 * square.half)
     middle = (square.x - low_x, square.y - low_y)
-    if scale < 0.5:  # a plain sampling would skip pixels
+    if scale < 0.5:  # direct sampling would skip pixels
         shrink = 2 * scale
         part = cv2.resize(part, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA).astype(np.uint8)
         middle = (middle[0] * shrink, middle[1] * shrink)
         scale = 0.5
     table = np.array([[scale, 0, size / 2 - scale * middle[0]], [0, scale, size / 2 - scale * middle[1]]])
-    table[:, 2] += (scale - 1) / 2  # from pixels' corners to their middles, as OpenCV counts
+    table[:, 2] += (scale - 1) / 2  # from pixel corners to pixel centres, as OpenCV counts
     flags = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
     if scale < 1:
         part = cv2.GaussianBlur(part, (0, 0), 0.35 / scale).astype(np.uint8)
@@ -81,7 +83,7 @@ def cut_square(photo: ByteArray, square: Square, size: int) -> ByteArray:
 
 
 def _drawn_out(part: ByteArray, outside: list[int]) -> ByteArray:
-    """The part with its border drawn out by (above, below, left, right) pixels, and blurred there."""
+    """Extend the border by (above, below, left, right) pixels, blurred there."""
     above, below, left, right = outside
     grown = cv2.copyMakeBorder(part, above, below, left, right, cv2.BORDER_REPLICATE)
     soft = cv2.GaussianBlur(grown, (0, 0), max(1.0, SMOOTHING * max(grown.shape[:2])))

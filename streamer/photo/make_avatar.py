@@ -1,8 +1,8 @@
 """Compute an avatar's constants from a portrait, by rig fit or by the `coefficients` network.
 
-A family whose stage follows "fit-rig" (the shipped one) has its face rig fitted to the landmarks. One whose stage is a
-network (SadTalker's) has coefficients read off an aligned crop of the face, and its own motion stage asked where they
-put the portrait's keypoints.
+In a family whose stage has the process "fit-rig" (the shipped one), the face rig is fitted to the landmarks. In a
+family whose stage is a network (SadTalker's), coefficients are predicted from an aligned crop of the face, and the
+motion stage gives the portrait's keypoints for them.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from streamer.vision.matting import cut_out
 
 FIT_RIG = "fit-rig"
 LEAST_EYES = 8  # pixels between the eyes in the family's picture
-LITTLE_ROOM = 0.06  # of the picture's side drawn out beyond the photo's edge
+LITTLE_ROOM = 0.06  # of the picture's side extended beyond the photo's edge, above which the user is informed
 TIGHT = "there is little room about the head, so the photo's edge was drawn out; more room looks better"
 SMALL = (
     "the photo has {pixels} pixels about the head, so its pictures are {shown}x{shown}; a larger photo looks sharper"
 )
-WORTH_KEEPING = 1.15  # times the head's square that a photo has a side of: a session may show it whole
-SCENE_ROWS = 3  # coefficients beyond the layout's: how the face was cut out; only whole-scene motion takes them
-# Where the 257 coefficients of a face hold what a family's layout names: expression, head angles, head translation.
+WORTH_KEEPING = 1.15  # least side of a photo, in sides of the head's square, for keeping the whole photo
+SCENE_ROWS = 3  # coefficients beyond the layout's: the crop of the face; only whole-scene motion takes them
+# Positions of expression, head angles and head translation in the 257 coefficients of a face.
 _EXPRESSION, _ANGLES, _TRANSLATION = slice(80, 144), slice(224, 227), slice(254, 257)
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """An avatar's content.
+    """Content of an avatar.
 
-    photo: [P, P, 3] RGB, as large as the family shows it; picture: the same at the family's size, [S, S, 3];
-    landmarks: [478, 2] in the picture's pixels; matte: [S, S] in 0..1, how much of each pixel is the person; whole: the
-    picture that frames are pasted into, for the modes that do, and where there is more to see than the head.
+    photo: [P, P, 3] RGB, at the largest size that the family shows; picture: the same at the family's size, [S, S, 3];
+    landmarks: [478, 2] in the picture's pixels; matte: [S, S] in 0..1, opacity of the person; whole: the picture that
+    frames are pasted into, if the mode needs it or the photo shows more than the head.
     """
 
     photo: ByteArray
@@ -64,7 +64,7 @@ class Made:
 
 
 def modes_of(manifest: Manifest) -> tuple[str, ...]:
-    """How a portrait may be cut out for the family, the usual way first; none where it cannot make avatars."""
+    """Return the family's crop modes, the default first; empty if no avatars can be made for it."""
     spec = manifest.stages.get("coefficients")
     if spec is None:
         return ()
@@ -74,10 +74,10 @@ def modes_of(manifest: Manifest) -> tuple[str, ...]:
 def make_avatar(
     manifest: Manifest, portrait: Portrait, mode: str | None = None, threads: int = DEFAULT_THREADS
 ) -> Made:
-    """Make what an avatar of this family consists of.
+    """Make an avatar's content for this family.
 
     Raises:
-        ConfigError: the family makes no avatars, or not in this mode.
+        ConfigError: no avatars can be made for the family, or not in this mode.
         PhotoError: the face is too small in this mode.
         EngineError: a network does not load.
     """
@@ -122,7 +122,7 @@ def _fit_rig(manifest: Manifest, portrait: Portrait, mode: str) -> Made:
 def _matte(
     portrait: Portrait, cut: Callable[[ByteArray], ByteArray], picture: ByteArray, landmarks: FloatArray
 ) -> FloatArray:
-    """The matte of the picture that `cut` makes of the photo, with the landmarks in it: the photo's own, or made."""
+    """Return the matte of the picture that `cut` crops from the photo: the photo's own, or a computed one."""
     if portrait.cut_out is None:
         return cut_out(picture, landmarks)
     told = cut(np.repeat(portrait.cut_out[..., None], 3, axis=2))[..., 0]
@@ -153,7 +153,7 @@ def _read_coefficients(manifest: Manifest, portrait: Portrait, mode: str, thread
 
 
 def read_coefficients(stage: Engine, picture: ByteArray, landmarks: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """A face's expression and pose, [E + P], and how it was cut out, [3]. landmarks: in the picture's pixels."""
+    """Return a face's expression and pose, [E + P], and its crop, [3]. landmarks: in the picture's pixels."""
     face, cut_out = sadtalker_crop.face_input(picture, landmarks)
     values = stage.infer({"face": face})["coefficients"][0]
     return np.concatenate([values[_EXPRESSION], values[_ANGLES], values[_TRANSLATION]]), cut_out
@@ -162,7 +162,7 @@ def read_coefficients(stage: Engine, picture: ByteArray, landmarks: FloatArray) 
 def _own_keypoints(
     manifest: Manifest, picture: ByteArray, reference: FloatArray, mode: str, threads: int
 ) -> FloatArray:
-    """Where the motion stage puts the keypoints of the portrait's own coefficients, [1, K, 3]."""
+    """Return the motion stage's keypoints for the portrait's own coefficients, [1, K, 3]."""
     planes = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / np.float32(255.0)
     with _opened(manifest, "appearance", threads) as stage:
         canonical = stage.infer({"portrait": planes})["canonical_keypoints"]
@@ -178,7 +178,7 @@ def _own_keypoints(
 
 
 class _opened:  # noqa: N801 - used like a function
-    """One stage, active for as long as the block lasts."""
+    """Context manager of one stage, active within the block."""
 
     def __init__(self, manifest: Manifest, stage: str, threads: int) -> None:
         self._engine = open_stage(manifest, stage, threads=threads)

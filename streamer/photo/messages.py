@@ -6,27 +6,27 @@ import msgspec
 
 
 class MakeAvatar(msgspec.Struct, tag="make", frozen=True):
-    """Make an avatar of the photo at `photo` for the family in `engines`."""
+    """Request to make an avatar of the photo at `photo` for the family in `engines`."""
 
     photo: str
     name: str
     title: str
     engines: str
     threads: int = 1
-    face: int | None = None  # which of several, counted from the left, from 1
-    owner: str = ""  # which visitor sent it
+    face: int | None = None  # which of several faces, counted from the left, from 1
+    owner: str = ""  # the visitor who sent the photo
 
 
 class Made(msgspec.Struct, tag="made", frozen=True):
-    """The avatar is in the user's home; `notes` are remarks about the photo."""
+    """Answer: the avatar is in the user's home; `notes` are remarks about the photo."""
 
     notes: tuple[str, ...]
 
 
 class Refused(msgspec.Struct, tag="refused", frozen=True):
-    """No avatar can be made; `reason` is for the sender of the photo and names no path.
+    """Answer: no avatar can be made; `reason` is for the sender of the photo and contains no path.
 
-    faces: how many there are, where one has to be chosen.
+    faces: number of faces, if one has to be chosen.
     """
 
     reason: str

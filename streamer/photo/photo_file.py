@@ -1,6 +1,6 @@
-"""Opens a photo from anywhere: any common format, upright, RGB, 8 bits, and of a size that is good to work with.
+"""Loading of untrusted photos in any common format: upright, 8-bit RGB, scaled to a working size.
 
-What a file claims of itself is checked before its pixels are decoded.
+The header's claims are checked before the pixels are decoded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from streamer.photo.colour import to_srgb
 
 try:
     from pi_heif import register_heif_opener
-except ImportError:  # there is no wheel for this machine
+except ImportError:  # no wheel exists for this machine
     HEIF_READER = False
 else:
     HEIF_READER = True
@@ -26,32 +26,32 @@ else:
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 MOST_BYTES = 64 << 20
 MOST_PIXELS = 100_000_000
-MOST_MEMORY = 256 << 20  # bytes of decoded pixels; a JPEG is decoded at a half, a quarter or an eighth at once
-PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}  # as Pillow keeps them; 4 of all others
+MOST_MEMORY = 256 << 20  # bytes of decoded pixels; a JPEG can be decoded directly at 1/2, 1/4 or 1/8 scale
+PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}  # in Pillow's memory; 4 for all other modes
 LEAST_SIDE = 64
-WORKING_SIDE = 4096  # a longer side is scaled down to this: plenty for a face of any size that fills some of it
+WORKING_SIDE = 4096  # a longer side is scaled down to this, enough for a face that fills a part of the photo
 BACKDROP = (236, 236, 236)  # behind transparent parts
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 
 def load_photo(path: Path) -> ByteArray:
-    """The picture [H, W, 3], RGB, turned as its EXIF orientation says, transparency laid on a plain backdrop.
+    """Return the picture [H, W, 3], RGB, rotated by its EXIF orientation, transparency on a plain backdrop.
 
     Raises:
-        PhotoError: not a picture, damaged, or too large or too small.
+        PhotoError: the file is not a picture, is damaged, too large or too small.
     """
     return load_cut_out(path)[0]
 
 
 def load_cut_out(path: Path) -> tuple[ByteArray, ByteArray | None]:
-    """As `load_photo`, and how opaque each pixel is, [H, W] 0..255; None where all of it is."""
+    """Return the picture as `load_photo` does, and its opacity [H, W] 0..255, or None if fully opaque."""
     try:
         if not path.is_file():
             raise PhotoError(f"{path}: {'is a folder; expected a picture' if path.is_dir() else 'no such file'}")
         if (size := path.stat().st_size) > MOST_BYTES:
             raise PhotoError(f"{path}: {size >> 20} MiB, expected at most {MOST_BYTES >> 20} MiB")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, about odd metadata and sizes that are checked here
+            warnings.simplefilter("ignore")  # Pillow's, about odd metadata, and about sizes, which are checked here
             with Image.open(path, formats=FORMATS) as image:
                 return _read(path, image)
     except UnidentifiedImageError:
@@ -79,7 +79,7 @@ def _read(path: Path, image: Image.Image) -> tuple[ByteArray, ByteArray | None]:
             f"{path}: {width}x{height} pixels take {need >> 20} MiB, expected at most {MOST_MEMORY >> 20}; "
             "make it smaller, or save it as JPEG"
         )
-    small = _eight_bits(image)  # which decodes it
+    small = _eight_bits(image)  # decodes the pixels
     small.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     upright = to_srgb(ImageOps.exif_transpose(small))
     if upright.mode == "RGB":
@@ -91,8 +91,8 @@ def _read(path: Path, image: Image.Image) -> tuple[ByteArray, ByteArray | None]:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """In a mode that scales and takes a profile: L, RGB, CMYK, LAB, LA or RGBA; palettes are looked up."""
-    if image.mode.startswith(("I", "F")):  # grey of more than 8 bits
+    """Convert to a mode that supports scaling and profiles: L, RGB, CMYK, LAB, LA or RGBA; palettes are resolved."""
+    if image.mode.startswith(("I", "F")):  # grey with more than 8 bits
         values = np.asarray(image)
         full = 65535.0 if image.mode.startswith("I") else 1.0
         scale = 255 / max(full, float(values.max()))
@@ -108,7 +108,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _what_else(path: Path) -> str:
-    """What a file that is no picture is."""
+    """Describe a file that is not a readable picture."""
     with path.open("rb") as file:
         start = file.read(16)
     if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:

@@ -1,4 +1,4 @@
-"""The face that an avatar is made of: found in the photo, chosen among several, and checked for what can be done."""
+"""The face for an avatar: detected in a photo, chosen among several, and checked for suitability."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from streamer.core.frames import ByteArray, FloatArray
 from streamer.photo.photo_file import load_cut_out
 from streamer.vision.landmarks import Face, Landmarker
 
-MAIN_FACE = 1.6  # times as large as the next: no doubt who is meant
+MAIN_FACE = 1.6  # times as large as the next: clearly the main face
 LEAST_EYE_DISTANCE, FEW_EYE_DISTANCE = 16.0, 36.0  # pixels
 MOST_YAW, WIDE_YAW = 42.0, 25.0  # degrees
-MOST_ROLL = 20.0  # degrees a head may lean before the picture is turned upright
+MOST_ROLL = 20.0  # degrees of head roll above which the picture is rotated upright
 SURE_PRESENCE, SURE_SCORE = 0.995, 0.8
-LEAST_PRESENCE = 0.8  # of an animal's face that is taken for a person's it is 0.9 at times, mostly far less
-MOST_OUTSIDE = 0.08  # share of the landmarks that the models may put beyond the photo's edge
-MATTE_SLACK = 0.02  # that a matte's proportions may differ from the photo's
+LEAST_PRESENCE = 0.8  # an animal's face detected as human reaches 0.9 at times, mostly far less
+MOST_OUTSIDE = 0.08  # largest share of the landmarks beyond the photo's edge
+MATTE_SLACK = 0.02  # tolerance between a matte's and the photo's proportions
 LEAST_COVER = 0.8
-MOUTH_OPEN = 0.2  # height of the mouth's opening over its width: a laugh, or in the middle of a word
+MOUTH_OPEN = 0.2  # height of the mouth's opening over its width: laughing or speaking
 LIDS_SHUT = 0.12  # height of an eye's opening over its width
 
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """A picture [H, W, 3] RGB, the landmarks [478, 3] of the chosen face in it, and remarks for the person.
+    """Picture [H, W, 3] RGB, the landmarks [478, 3] of the chosen face in it, and remarks for the user.
 
-    cut_out: how much of each pixel is the person, [H, W] 0..255, where the photo or its owner told.
+    cut_out: opacity of the person, [H, W] 0..255, if the photo or its owner gave one.
     """
 
     picture: ByteArray
@@ -42,11 +42,11 @@ class Portrait:
 def read_portrait(path: Path, landmarker: Landmarker, chosen: int | None = None, matte: Path | None = None) -> Portrait:
     """Load a photo and find the face to animate. `chosen` counts the faces from left to right, from 1.
 
-    matte: a picture in which the person is light, or the rest transparent; without one, the photo's own transparency.
+    matte: a picture in which the person is light or the rest is transparent; by default, the photo's own transparency.
 
     Raises:
-        PhotoError: no picture, no face, several and none chosen, or one too small or too much from the side; a matte
-            of another shape, or that leaves out the face.
+        PhotoError: the file is not a picture; no face, or several and none chosen; the face is too small or too far in
+            profile; the matte has other proportions, or leaves out the face.
     """
     photo, cut_out = load_cut_out(path)
     if matte is not None:
@@ -70,7 +70,7 @@ def read_portrait(path: Path, landmarker: Landmarker, chosen: int | None = None,
 
 
 def load_matte(path: Path, photo: ByteArray) -> ByteArray:
-    """A matte for a photo [H, W, 3]: [H, W] 0..255. Raises PhotoError."""
+    """Load a matte for a photo [H, W, 3]: [H, W] 0..255. Raises PhotoError."""
     picture, opacity = load_cut_out(path)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if opacity is None else opacity
     (high, wide), (height, width) = grey.shape[:2], photo.shape[:2]
@@ -80,17 +80,17 @@ def load_matte(path: Path, photo: ByteArray) -> ByteArray:
 
 
 def covers(cut_out: ByteArray, points: FloatArray) -> bool:
-    """Whether most of a face's landmarks [478, 2+] lie on the person."""
+    """Return whether the matte covers most of a face's landmarks [478, 2+]."""
     height, width = cut_out.shape
     columns, rows = (points[:, axis].astype(int).clip(0, length - 1) for axis, length in ((0, width), (1, height)))
     return bool(cut_out[rows, columns].mean() > LEAST_COVER * 255)
 
 
 def _find_upright(picture: ByteArray, landmarker: Landmarker) -> tuple[ByteArray, list[Face], int]:
-    """Faces, in the picture turned by the quarter turns in which they are clearest; how many those are.
+    """Return the picture rotated so that faces are detected best, its faces, and the number of quarter turns.
 
-    The models take an upside-down face for an upright one, but are less sure of it: on fourteen portraits, upright
-    faces scored above 0.83 and 0.999, upside-down ones below 0.78 and 0.995.
+    The models also accept upside-down faces, but with lower scores: on fourteen portraits, upright faces scored above
+    0.83 and 0.999, upside-down ones below 0.78 and 0.995.
     """
     faces = landmarker.find(picture)
     if faces and faces[0].presence >= SURE_PRESENCE and faces[0].detection.score >= SURE_SCORE:
@@ -108,7 +108,7 @@ def _sureness(faces: list[Face]) -> float:
 
 
 def head_angles(points: FloatArray) -> tuple[float, float, float]:
-    """Rough yaw, pitch and roll of a face in degrees, from its landmarks [478, 3]."""
+    """Return rough yaw, pitch and roll of a face in degrees, from its landmarks [478, 3]."""
     across = points[454] - points[234]  # between the ears
     up = points[10] - points[152]  # chin to forehead
     yaw = float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
@@ -118,7 +118,7 @@ def head_angles(points: FloatArray) -> tuple[float, float, float]:
 
 
 class SeveralFacesError(PhotoError):
-    """Several people, none clearly the largest, and none was chosen: `count` faces, from left to right."""
+    """Error: `count` faces, none clearly the largest, and none was chosen."""
 
     def __init__(self, count: int, words: str) -> None:
         super().__init__(words)
@@ -151,10 +151,10 @@ def _count(faces: list[Face]) -> str:
 
 
 def check_face(path: Path, face: Face, width: int, height: int) -> list[str]:
-    """Remarks about a face in a photo of `width` x `height` pixels.
+    """Check a face in a photo of `width` x `height` pixels and return remarks about it.
 
     Raises:
-        PhotoError: it is no human face, too small, cut off, or too much from the side.
+        PhotoError: the face is not human, too small, cut off, or too far in profile.
     """
     if face.presence < LEAST_PRESENCE:
         raise PhotoError(f"{path}: no human face found, only something a little like one; expected a person's")
@@ -188,13 +188,13 @@ def check_face(path: Path, face: Face, width: int, height: int) -> list[str]:
 
 
 def _openness(points: FloatArray, ends: tuple[int, int, int, int]) -> float:
-    """Height over width, by the points at the upper and lower edge and in both corners."""
+    """Return height over width, from the points at the upper and lower edge and in both corners."""
     upper, lower, one, other = points[list(ends), :2]
     return float(np.linalg.norm(upper - lower)) / max(float(np.linalg.norm(one - other)), 1e-6)
 
 
 def _turn(picture: ByteArray, points: FloatArray, degrees: float) -> tuple[ByteArray, FloatArray]:
-    """Picture and landmarks turned by `-degrees` about the picture's middle, the canvas grown to hold all of it."""
+    """Rotate picture and landmarks by `-degrees` about the picture's centre; the canvas grows to hold all of it."""
     height, width = picture.shape[:2]
     table = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
     cosine, sine = abs(table[0, 0]), abs(table[0, 1])

@@ -1,4 +1,4 @@
-"""`avatar prepare`: an avatar bundle made of a photo, written at once or not at all."""
+"""`avatar prepare`: make an avatar bundle from a photo, written atomically."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ _MOST_TITLE = 60  # characters
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What `avatar prepare` was asked for. name: None is made of the file's name; mode: None is the family's usual;
-    matte: None is the photo's own transparency, or made of it; owner: the visitor who sent it, if one did; manner: how
-    the person moves.
+    """Options of `avatar prepare`.
+
+    name: None derives it from the file name; mode: None is the family's default; matte: None uses the photo's
+    transparency, or computes a matte; owner: the visitor who sent the photo, if any; manner: how the person moves.
     """
 
     photo: Path
@@ -57,7 +58,7 @@ class PrepareOptions:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Where the bundle lies, and remarks about the photo."""
+    """Location of the bundle, and remarks about the photo."""
 
     name: str
     folder: Path
@@ -65,15 +66,15 @@ class Prepared:
 
     @property
     def preview(self) -> Path:
-        """The portrait beside the same with the face's outlines as they were read."""
+        """Preview picture: the portrait, and beside it the same with the detected outlines."""
         return self.folder / PREVIEW
 
 
 def prepare(manifest: Manifest, options: PrepareOptions) -> Prepared:
-    """Make an avatar of the user's own, under AVATAR_HOME.
+    """Make a user avatar under AVATAR_HOME.
 
     Raises:
-        ConfigError: an impossible or a taken name; an impossible title; a mode that the family lacks.
+        ConfigError: the name is invalid or taken, the title is invalid, or the family lacks the mode.
         PhotoError: no avatar can be made of the photo.
         BundleError: the bundle cannot be written.
     """
@@ -90,7 +91,7 @@ def prepare(manifest: Manifest, options: PrepareOptions) -> Prepared:
     partial = partial_path(folder)
     try:
         private_folder(folder.parent)
-        folder.parent.chmod(PRIVATE_FOLDER)  # earlier versions left it open to everybody
+        folder.parent.chmod(PRIVATE_FOLDER)  # earlier versions left it readable by all users
         notes = write_avatar(manifest, options, partial, name)
         _replace(partial, folder)
     except OSError as error:
@@ -104,12 +105,12 @@ def prepare(manifest: Manifest, options: PrepareOptions) -> Prepared:
 def named_or_photo(
     engines: Engines, asked: str | None, mode: str | None, face: int | None, say: Callable[[str], None]
 ) -> Iterator[Avatar]:
-    """The avatar of a name (None: the default), or of a photo, made for as long as the block lasts.
+    """Provide the avatar with a name (None: the default), or a temporary one made from a photo.
 
-    mode, face: of PrepareOptions, for a photo; `say` receives the remarks about it.
+    mode, face: as in PrepareOptions, for a photo; `say` receives the remarks about it.
 
     Raises:
-        AvatarError: no such avatar; or as `prepare`.
+        AvatarError: no such avatar; or as in `prepare`.
     """
     if asked is None or not is_photo(asked):
         if mode is not None or face is not None:
@@ -125,12 +126,12 @@ def named_or_photo(
 
 
 def name_of(photo: Path) -> str:
-    """A name for the avatar of a photo, made of the file's."""
+    """Return a name for a photo's avatar, derived from the file name."""
     return plain_name(photo.stem) or "me"
 
 
 def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name: str) -> tuple[str, ...]:
-    """Make the bundle in `folder`, which is made; returns remarks about the photo. Raises as `prepare`, and OSError."""
+    """Create `folder` with the bundle; return remarks about the photo. Raises as `prepare` does, and OSError."""
     portrait = read_portrait(options.photo, shared_landmarker(), options.face, options.matte)
     made = make_avatar(manifest, portrait, options.mode, options.threads)
     private_folder(folder)
@@ -148,7 +149,7 @@ def write_avatar(manifest: Manifest, options: PrepareOptions, folder: Path, name
 
 
 def _replace(new: Path, folder: Path) -> None:
-    """Put `new` in the place of `folder`; there is always one or the other, complete."""
+    """Replace `folder` by `new`; at any time, one complete bundle exists."""
     old = new.with_suffix(".old")
     if folder.exists():
         folder.rename(old)

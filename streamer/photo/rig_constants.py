@@ -1,8 +1,8 @@
-"""A fitted rig to an avatar's constants: keypoints at rest, what each face unit does to them, and the photo's own.
+"""Avatar constants from a fitted rig: keypoints at rest and in the photo, and their displacement by face units.
 
-A photo's face seldom rests: a smile shows teeth, lids hang. The keypoints at rest have the lips closed, so that speech
-starts from where its units were made for; the keypoints of the photo stay those of the photo. Lips that close and lids
-that shut are made to meet, as the generator paints what the outlines say, and the teeth are hung behind the lips.
+A photo's face is seldom at rest: a smile shows teeth, lids droop. The keypoints at rest have closed lips, which is the
+start position that the speech units assume; the photo's keypoints stay unchanged. Closing lips and lids are made to
+meet, because the generator paints what the outlines show, and the teeth are placed behind the lips.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from streamer.vision.landmarks import POINTS
 
 Arrays = dict[str, FloatArray]
 
-# Contours in the landmark order, from the picture's left corner along the lower edge and back along the upper one.
+# Contours as landmark indices, from the left corner in the picture along the lower edge and back along the upper one.
 LIPS_RING = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
 RIGHT_LIDS_RING = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 LEFT_LIDS_RING = (362, 382, 381, 380, 374, 373, 390, 249, 263, 466, 388, 387, 386, 385, 384, 398)
 MOUTH_CORNERS = (61, 291)
 OPENERS = ("jawOpen", "mouthUpperUp", "mouthLowerDown", "mouthFunnel")
-CLOSED, OPEN = 0.03, 0.10  # height of the mouth's opening over its width: below, the lips count as closed
-MOST_SMILE = 0.5  # a wider smile is eased to this, or the lips could not form sounds
+CLOSED, OPEN = 0.03, 0.10  # height of the mouth's opening over its width at which the lips count as closed, and as open
+MOST_SMILE = 0.5  # a wider smile is reduced to this, so that the lips can form sounds
 LIP_REACH, LID_REACH, RESIDUAL_REACH = 0.07, 0.05, 0.30  # decimetres
-UPPER_SHARE = 0.35  # of the gap is closed by the upper lip
-# Of the mouth's width: how far the upper front teeth reach below the line between the lips, and how much further down
-# the lower row lies than the rig has it (teeth that lie higher stay hidden in speech, and the lower row is all that is
-# seen); how wide a row of ten is, upper and lower.
+UPPER_SHARE = 0.35  # of the gap that the upper lip closes
+# As shares of the mouth's width: TEETH_DROP, reach of the upper front teeth below the line between the lips;
+# LOWER_DROP, shift of the lower row down from its place in the rig (upper teeth placed higher would stay hidden in
+# speech, and only the lower row would show); TEETH_WIDTH, width of a row of ten, upper and lower.
 TEETH_DROP, LOWER_DROP = 0.085, 0.045
 TEETH_WIDTH = (0.92, 0.84)
-ARCH_DEPTH = 0.35  # of the rig's: back teeth would show beside the front ones of a head that is not quite upright
+ARCH_DEPTH = 0.35  # of the rig's depth: deeper back teeth would show beside the front ones in a slightly tilted head
 WINDOW_STEP = 8  # pixels; see export.starter.training.generator
-EYES_UP, MOUTH_DOWN = 4, 10  # pixels of 256 that the windows lie above the eyes and below the lips
+EYES_UP, MOUTH_DOWN = 4, 10  # shift of the windows above the eyes and below the lips, in pixels of 256
 
 
 def facing(ring: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """The points of a ring that meet when it closes, as (upper, lower)."""
+    """Return the pairs of a ring's points that meet when it closes, as (upper, lower)."""
     half = len(ring) // 2
     return tuple(zip(ring[:half:-1], ring[1:half], strict=True))
 
@@ -47,7 +47,7 @@ def facing(ring: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
 def face_model(
     fit: FaceFit, names: tuple[str, ...], topology: Topology, landmarks: FloatArray, square: Square, size: int
 ) -> Arrays:
-    """The avatar's constants: neutral, basis, rigidity, pivot, distance, source_keypoints, windows, resting.
+    """Return the avatar's constants: neutral, basis, rigidity, pivot, distance, source_keypoints, windows, resting.
 
     Args:
         fit: the rig, fitted to the landmarks.
@@ -84,26 +84,27 @@ def face_model(
 
 
 class _Picture:
-    """Rig space to picture space: half pictures, y down, the perspective not yet applied."""
+    """Transform from rig space to picture space: unit is half a picture, y down, perspective not yet applied."""
 
     def __init__(self, fit: FaceFit, square: Square) -> None:
         self._fit, self._square = fit, square
         self._scale = fit.scale / square.half
 
     def place(self, points: FloatArray) -> FloatArray:
-        """[n, 3]."""
+        """Map points [n, 3]."""
         placed = self._fit.place(points)
         flat = self._square.to_picture(placed) * (1 - placed[:, 2:] / CAMERA)
         return np.concatenate([flat, placed[:, 2:] * self._scale], 1).astype(np.float32)
 
     def directions(self, vectors: FloatArray) -> FloatArray:
-        """[..., 3]."""
+        """Map direction vectors [..., 3]."""
         return np.asarray(vectors @ self._fit.rotation.T * self._scale, np.float32)
 
 
 def residual(fit: FaceFit, topology: Topology, seen: FloatArray, landmarks: FloatArray) -> FloatArray:
-    """What the fit leaves: rig-space offsets [K, 3] that put the face points on the landmarks. Others follow those
-    near them; teeth and tongue, which are stiff, the lips as one.
+    """Return the fit's residual: rig-space offsets [K, 3] that move the face points onto the landmarks.
+
+    Other points follow nearby face points; teeth and tongue, which are rigid, follow the lips as one piece.
     """
     rig = fit.rig
     face = seen[:POINTS] + rig.landmarks
@@ -121,20 +122,21 @@ def residual(fit: FaceFit, topology: Topology, seen: FloatArray, landmarks: Floa
 
 
 def _inside(topology: Topology) -> list[int]:
-    """The points inside the mouth."""
+    """Return the points inside the mouth."""
     return [*topology.teeth.ravel(), *topology.tongue]
 
 
 def _hang_teeth(fit: FaceFit, topology: Topology, rest: FloatArray) -> FloatArray:
-    """Displacements [K, 3] that put teeth and tongue where they belong behind this face's closed lips.
+    """Return displacements [K, 3] that place teeth and tongue behind this face's closed lips.
 
-    Where they are seen counts, not where they are: a head that looks up or down would show too much or none of them.
+    They are placed by their position in the picture, not in the head: otherwise a head that looks up or down would show
+    too much of them or nothing.
     """
     width = float(np.linalg.norm(rest[MOUTH_CORNERS[0]] - rest[MOUTH_CORNERS[1]]))
     line = rest[[13, 14]].mean(0)
     count = topology.teeth.shape[1]
     front = topology.teeth[0, count // 2 - 1 : count // 2 + 1].ravel()
-    down = fit.rotation[1]  # the picture's, in the head's frame
+    down = fit.rotation[1]  # the picture's downward axis, in the head's frame
     drop = (float(line @ down) + TEETH_DROP * width - float((rest[front] @ down).max())) / float(down[1])
     moved, inside = np.zeros_like(rest), _inside(topology)
     moved[inside, 1] = drop
@@ -150,7 +152,7 @@ def _hang_teeth(fit: FaceFit, topology: Topology, rest: FloatArray) -> FloatArra
 
 
 def paint_windows(keypoints: FloatArray, window: FloatArray, size: int) -> FloatArray:
-    """Where the generator repaints, [2, 2] of (top, left): about both eyes, and about the mouth and a dropped jaw."""
+    """Return the windows that the generator repaints, [2, 2] of (top, left): the eyes, and mouth with dropped jaw."""
     pixels = (keypoints[:, :2] + 1) * (size / 2)
     eyes = pixels[[*RIGHT_LIDS_RING, *LEFT_LIDS_RING]].mean(0) - np.array([0, EYES_UP * size / 256])
     mouth = pixels[[*LIPS_RING]].mean(0) + np.array([0, MOUTH_DOWN * size / 256])
@@ -160,7 +162,7 @@ def paint_windows(keypoints: FloatArray, window: FloatArray, size: int) -> Float
 
 
 def at_rest(fit: FaceFit, names: tuple[str, ...], photo: FloatArray) -> FloatArray:
-    """Strengths [U] of the face's resting expression: the photo's, its lips closed and a wide smile eased."""
+    """Return strengths [U] of the resting expression: the photo's with closed lips and any wide smile reduced."""
     height = float(np.linalg.norm(photo[13] - photo[14]))
     width = float(np.linalg.norm(photo[MOUTH_CORNERS[0]] - photo[MOUTH_CORNERS[1]]))
     opened = float(np.clip((height / width - CLOSED) / (OPEN - CLOSED), 0, 1))
@@ -175,7 +177,7 @@ def at_rest(fit: FaceFit, names: tuple[str, ...], photo: FloatArray) -> FloatArr
 
 
 def personal_units(fit: FaceFit, names: tuple[str, ...], rest: FloatArray) -> FloatArray:
-    """The rig's units [U, K, 3], scaled to this face's mouth, jaw and eyes, and blinks that shut."""
+    """Return the rig's units [U, K, 3], scaled to this face's mouth, jaw and eyes, with blinks that close fully."""
     rig = fit.rig
     scales = {
         "mouth": _ratio(rest, rig.mean, MOUTH_CORNERS),
@@ -203,7 +205,7 @@ def _ratio(points: FloatArray, mean: FloatArray, ends: tuple[int, int]) -> float
 def _closing(
     model: FloatArray, points: FloatArray, pairs: tuple[tuple[int, int], ...], reach: float, upper_share: float
 ) -> FloatArray:
-    """Displacements [K, 3] after which the pairs are as far apart as in `model`; the points about them follow."""
+    """Return displacements [K, 3] after which the pairs are as far apart as in `model`; nearby points follow."""
     upper, lower = [list(side) for side in zip(*pairs, strict=True)]
     gap = (points[lower] - points[upper]) - (model[lower] - model[upper])
     moved = np.zeros_like(points)

@@ -1,8 +1,9 @@
-"""A family's face rig in keypoints, and its fit to the landmarks of a photo.
+"""A family's face rig, and its fit to the landmarks of a photo.
 
-The rig is a mean face, shapes it may take (one standard deviation each) and face units (a smile, a blink ...), all as
-displacements of the family's keypoints; see export.starter.assembly.face_rig. The fit is a regularised least-squares
-problem (Gauss-Newton): pose, scale, shape and expression whose projection comes nearest to the landmarks.
+The rig consists of a mean face, shape modes (one standard deviation each) and face units (such as a smile or a blink),
+all as displacements of the family's keypoints; see export.starter.assembly.face_rig. The fit solves a regularised
+least-squares problem (Gauss-Newton) for the pose, scale, shape and expression whose projection is nearest to the
+landmarks.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ Doubles = NDArray[np.float64]
 
 CAMERA = 14.0  # decimetres from the camera to the eyes
 STEPS = 12
-NOISE = 0.02  # standard deviation of a landmark, in eye distances
+NOISE = 0.02  # standard deviation of a landmark's error, in eye distances
 UNIT_SPREAD = 0.35  # standard deviation of a face unit's strength
 EYE_DISTANCE = 0.58  # decimetres, of the mean face
-# Units the fit may use: what faces do in photos, and what can be told apart from the shape.
+# Units that the fit may use: they occur in photos and can be distinguished from the shape.
 FITTED = (
     "browDown", "browInnerUp", "browOuterUp", "eyeBlink", "eyeSquint", "eyeWide", "jawOpen", "jawLeft", "jawRight",
     "mouthSmile", "mouthFrown", "mouthUpperUp", "mouthLowerDown", "mouthPucker", "mouthFunnel", "mouthStretch",
@@ -35,15 +36,16 @@ FITTED = (
 
 @dataclass(frozen=True, eq=False)
 class FaceRig:
-    """Arrays in decimetres; x right, y down, z to the viewer, from the middle between the eyes.
+    """Face rig. Arrays are in decimetres; x right, y down, z to the viewer, from the middle between the eyes.
 
     mean: [K, 3] keypoints of the mean face at rest; the first 478 are the face points, in the landmarks' order.
-    landmarks: [478, 3] where the landmark model sees a face point, less where the rig has it.
-    shapes: [S, K, 3], one standard deviation each; pivot [3] and pivot_shapes [S, 3]: the joint the head turns about.
-    units: [U, K, 3] what the family's expression coefficients do.
-    rigidity: [K] how much of the head's turn each keypoint takes.
-    extents: [2] half the width of the square that the family's pictures show: the tightest, and the usual.
-    window: [2] height and width, in pixels of the family's pictures, of what is repainted about the eyes and the mouth.
+    landmarks: [478, 3] offset of the landmark model's point from the rig's face point.
+    shapes: [S, K, 3], one standard deviation each; pivot [3] and pivot_shapes [S, 3]: the joint that the head rotates
+    about.
+    units: [U, K, 3] displacements by the family's expression coefficients.
+    rigidity: [K] share of the head's rotation that each keypoint follows.
+    extents: [2] half the width of the square that the family's pictures show: the tightest and the usual one.
+    window: [2] height and width of the repainted windows, in pixels of the family's pictures.
     """
 
     mean: FloatArray
@@ -58,7 +60,7 @@ class FaceRig:
 
     @classmethod
     def load(cls, path: Path) -> FaceRig:
-        """Read a `rig.npz`. Raises AvatarError when it cannot be read, or its arrays do not fit together."""
+        """Read a `rig.npz`. Raises AvatarError if it cannot be read or its arrays are inconsistent."""
         arrays = npz.load(path)
         if missing := cls.__dataclass_fields__.keys() - arrays.keys():
             raise AvatarError(f"{path}: not a face rig: it has no {', '.join(sorted(missing))}")
@@ -85,28 +87,28 @@ class FaceRig:
 
 @dataclass(frozen=True, eq=False)
 class FaceFit:
-    """A fitted face. Its point k is at pixel `offset + scale * near * x_y`, near = 1 / (1 - z / CAMERA), x the points.
+    """Fitted face. A rotated point (x, y, z) is at pixel `offset + scale * near * (x, y)`, near = 1 / (1 - z / CAMERA).
 
-    shape: [K, 3] at rest, before the head's turn; strengths: [U] of the photo's expression; pivot: [3], not turned.
+    shape: [K, 3] at rest, before the head's rotation; strengths: [U] of the photo's expression; pivot: [3], likewise.
     """
 
     rig: FaceRig
     rotation: FloatArray  # [3, 3]
-    scale: float  # pixels a decimetre
+    scale: float  # pixels per decimetre
     offset: FloatArray  # [2]
     shape: FloatArray
     strengths: FloatArray
     pivot: FloatArray
 
     def place(self, points: FloatArray) -> FloatArray:
-        """Rig space [n, 3] to pixels, with the depth (decimetres to the viewer) kept as the third column."""
+        """Map rig space [n, 3] to pixels; the third column keeps the depth (decimetres to the viewer)."""
         turned = points @ self.rotation.T
         near = 1 / (1 - turned[:, 2:] / CAMERA)
         return np.concatenate([turned[:, :2] * near * self.scale + self.offset, turned[:, 2:]], 1)
 
 
 def fit_face(rig: FaceRig, names: tuple[str, ...], landmarks: FloatArray) -> FaceFit:
-    """Fit the rig to landmarks [478, 2+] in pixels; names: of the rig's units."""
+    """Fit the rig to landmarks [478, 2+] in pixels; names: the rig's units."""
     fitted = [index for index, name in enumerate(names) if name.removesuffix("Left").removesuffix("Right") in FITTED]
     count = len(rig.shapes)
     problem = _Problem(
@@ -143,7 +145,7 @@ class _State:
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """seen [n, 2] pixels; mean [n, 3] and modes [M, n, 3]: decimetres; precision [6 + M] of the prior."""
+    """Fit problem. seen [n, 2]: pixels; mean [n, 3], modes [M, n, 3]: decimetres; precision [6 + M]: the prior's."""
 
     seen: Doubles
     mean: Doubles
@@ -151,7 +153,7 @@ class _Problem:
     precision: Doubles
 
     def start(self) -> _State:
-        """From the eyes alone."""
+        """Return the initial state, from the eyes only."""
         right_eye, left_eye = self.seen[[33, 133]].mean(0), self.seen[[362, 263]].mean(0)
         across = left_eye - right_eye
         scale = float(np.linalg.norm(across)) / EYE_DISTANCE
@@ -159,14 +161,14 @@ class _Problem:
         return _State(rotation, scale, (right_eye + left_eye) / 2, np.zeros(len(self.modes)))
 
     def improve(self, state: _State) -> _State:
-        """One Gauss-Newton step."""
+        """Return the state after one Gauss-Newton step."""
         turned = (self.mean + np.einsum("m,mkc->kc", state.codes, self.modes)) @ state.rotation.T
         near = 1 / (1 - turned[:, 2] / CAMERA)
         error = self.seen - (state.scale * turned[:, :2] * near[:, None] + state.offset)
         sigma = NOISE * EYE_DISTANCE * state.scale
         jacobian = _jacobian(turned, near, state.scale, self.modes @ state.rotation.T)
         rows, values = jacobian.reshape(-1, jacobian.shape[2]) / sigma, error.ravel() / sigma
-        # einsum, as NumPy's BLAS takes twenty times as long for so little on a machine that is busy.
+        # einsum, because NumPy's BLAS takes twenty times as long for so small a product on a busy machine.
         left = np.einsum("ri,rj->ij", rows, rows) + np.diag(self.precision)
         right = np.einsum("ri,r->i", rows, values) - self.precision * np.concatenate([np.zeros(6), state.codes])
         step = np.linalg.solve(left, right)
@@ -179,7 +181,7 @@ class _Problem:
 
 
 def _jacobian(turned: Doubles, near: Doubles, scale: float, modes: Doubles) -> Doubles:
-    """Derivatives [n, 2, 6 + M] of the projected points: turn (3), log scale, offset (2), then the turned modes."""
+    """Return derivatives [n, 2, 6 + M] of the projected points: rotation (3), log scale, offset (2), then modes."""
     count = len(turned)
     by_point = np.zeros((count, 2, 3))
     by_point[:, 0, 0] = by_point[:, 1, 1] = scale * near
@@ -203,7 +205,7 @@ def _about_z(angle: float) -> Doubles:
 
 
 def _small_rotation(vector: Doubles) -> Doubles:
-    """Rodrigues' formula."""
+    """Return the rotation matrix of a rotation vector, by Rodrigues' formula."""
     angle = float(np.linalg.norm(vector))
     if angle < 1e-12:
         return np.eye(3)

@@ -1,7 +1,7 @@
-"""The aligned crops of the official SadTalker family, and the 224-pixel face its coefficients are read off.
+"""Aligned crops of the official SadTalker family, and the 224-pixel face that its coefficients are predicted from.
 
-Geometry only. The reference implementation measures 68 landmarks; the points it uses are derived from the mesh's 478
-(FIVE_POINTS), so crops are the same up to the landmark models' differences. See
+Geometry only. The reference implementation uses 68 landmarks; the ones it needs are derived from the mesh's 478
+(FIVE_POINTS), so crops are equal up to the differences between the landmark models. See
 github.com/OpenTalker/SadTalker (`croper.py`, `preprocess.py`).
 """
 
@@ -27,7 +27,7 @@ LEFT_EYE = (362, 385, 387, 263, 373, 380)
 MOUTH_CORNERS = (61, 291)
 FIVE_POINTS = ((33, 133), (362, 263), (1, 4), (61,), (291,))  # each the mean of these mesh points
 
-# Those five points on a standard head, x right, y up, z to the viewer.
+# The five points on a standard head, x right, y up, z to the viewer.
 STANDARD_FACE = np.array(
     [
         [-0.31148657, 0.29036078, 0.13377953],
@@ -41,7 +41,7 @@ STANDARD_FACE = np.array(
 
 @dataclass(frozen=True)
 class Box:
-    """An axis-aligned part of the photo, in whole pixels: left, top, right, bottom."""
+    """Axis-aligned part of the photo, in whole pixels."""
 
     left: int
     top: int
@@ -49,12 +49,12 @@ class Box:
     bottom: int
 
     def to_picture(self, points: FloatArray, size: int) -> FloatArray:
-        """Photo pixels [n, 2+] to pixels [n, 2] of the box scaled to `size` x `size`."""
+        """Map photo pixels [n, 2+] to pixels [n, 2] of the box scaled to `size` x `size`."""
         scale = (size / (self.right - self.left), size / (self.bottom - self.top))
         return np.asarray((points[:, :2] - (self.left, self.top)) * scale, np.float32)
 
     def cut(self, photo: ByteArray, size: int) -> ByteArray:
-        """The box, scaled to `size` x `size`; its proportions are not kept where it is no square."""
+        """Crop the box, scaled to `size` x `size`; a box that is not square is distorted."""
         part = photo[self.top : self.bottom, self.left : self.right]
         smaller = part.shape[0] > size and part.shape[1] > size
         return np.asarray(
@@ -63,7 +63,7 @@ class Box:
 
 
 def crop_box(mode: str, landmarks: FloatArray, width: int, height: int) -> Box:
-    """What a mode shows of a photo of `width` x `height` pixels with a face of `landmarks` [478, 2+]."""
+    """Return a mode's crop of a photo of `width` x `height` pixels with a face of `landmarks` [478, 2+]."""
     if mode == "resize":
         return Box(0, 0, width, height)
     quad, side = aligned_quad(landmarks)
@@ -82,7 +82,7 @@ def crop_box(mode: str, landmarks: FloatArray, width: int, height: int) -> Box:
 
 
 def aligned_quad(landmarks: FloatArray) -> tuple[Doubles, float]:
-    """Corners [4, 2] of the square aligned with eyes and mouth, and its side (Karras et al. 2018, section C)."""
+    """Return corners [4, 2] of the square aligned with eyes and mouth, and its side (Karras et al. 2018, section C)."""
     points = np.asarray(landmarks[:, :2], np.float64)
     right_eye, left_eye = points[list(RIGHT_EYE)].mean(0), points[list(LEFT_EYE)].mean(0)
     eyes, eye_to_eye = (right_eye + left_eye) / 2, left_eye - right_eye
@@ -96,13 +96,14 @@ def aligned_quad(landmarks: FloatArray) -> tuple[Doubles, float]:
 
 
 def five_points(points: FloatArray) -> Doubles:
-    """Both eyes (the person's right first), the nose tip and the mouth's corners, [5, 2], of landmarks [478, 2+]."""
+    """Return both eyes (the person's right first), nose tip and mouth corners, [5, 2], from landmarks [478, 2+]."""
     return np.asarray([points[list(chosen), :2].mean(0) for chosen in FIVE_POINTS], np.float64)
 
 
 def solve_pose(points: Doubles) -> tuple[Doubles, float]:
-    """Scaled-orthographic least squares of STANDARD_FACE on points [5, 2] (y up): the offset [2] and the scale that a
-    picture is to be resized by.
+    """Fit STANDARD_FACE to points [5, 2] (y up) by scaled-orthographic least squares.
+
+    Returns the offset [2], and the scale by which to resize the picture.
     """
     left = np.zeros((10, 8))
     left[0::2, :3] = left[1::2, 4:7] = STANDARD_FACE
@@ -113,8 +114,9 @@ def solve_pose(points: Doubles) -> tuple[Doubles, float]:
 
 
 def face_input(portrait: ByteArray, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The face [1, 3, 224, 224] in 0..1 that the coefficients are read off, and how it was cut out, [3]: the scale and
-    the offset (x, and y measured upwards), which the modes that show a whole scene take along.
+    """Return the coefficient network's input face [1, 3, 224, 224] in 0..1, and its crop parameters [3].
+
+    The crop parameters are the scale and the offset (x, and y upwards); whole-scene modes need them.
 
     Args:
         portrait: [S, S, 3] RGB.
@@ -130,7 +132,7 @@ def face_input(portrait: ByteArray, points: FloatArray) -> tuple[FloatArray, Flo
     face = np.zeros((FACE_SIZE, FACE_SIZE, 3), np.float32)  # black beyond the picture, as in the reference
     first, last = (max(left, 0), max(top, 0)), (min(left + FACE_SIZE, across), min(top + FACE_SIZE, down))
     if first[0] < last[0] and first[1] < last[1]:
-        # Pillow, as the reference: OpenCV's bicubic is another one. Only what is looked at is resized.
+        # Pillow, as in the reference, because OpenCV's bicubic filter differs. Only the visible part is resized.
         size = (last[0] - first[0], last[1] - first[1])
         part = (first[0] * width / across, first[1] * height / down, last[0] * width / across, last[1] * height / down)
         resized = Image.fromarray(portrait).resize(size, Image.Resampling.BICUBIC, box=part)

@@ -1,1 +1,1 @@
-"""A face for a voice agent behind the OpenAI Realtime protocol."""
+"""An avatar for a voice agent that speaks the OpenAI Realtime protocol."""

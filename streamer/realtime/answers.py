@@ -1,7 +1,7 @@
-"""What the backend says, as speech in the session: how much of it was heard, and what of it is void.
+"""Turn the backend's responses into speech of the session, and track how much was heard and which were cancelled.
 
-Each spoken part of a response is an utterance. When it is interrupted, the backend is told how much of it was sent to
-be heard, so that it remembers no more than that. No I/O.
+Each audio part of a response is one utterance. On an interruption, the backend gets a `truncate` message with the
+duration played, so that it remembers no more than that. No I/O.
 """
 
 from __future__ import annotations
@@ -17,28 +17,29 @@ from streamer.session.speech.speech_format import Pcm
 from streamer.session.speech.speech_port import SpeechPort
 from streamer.session.speech.speech_protocol import Idle, Started, Told
 
-MOST_WAITING_S = 300.0  # of sound that was not heard yet: 14 MB
-REMEMBERED = 64  # responses that were cancelled, and parts that may still get words
-LETTERS_PER_MS = 0.02  # of fast speech
+MOST_WAITING_S = 300.0  # of audio not yet played: 14 MB
+REMEMBERED = 64  # cancelled responses, and parts not yet heard to the end
+LETTERS_PER_MS = 0.02  # in fast speech
 SOUND = Pcm(RATE, 1)
 
 
 @dataclass
 class _Answer:
-    """One part. `received_ms`: of its sound; `ended`: whether that is all of it; `text`: its words so far."""
+    """One part. `received_ms`: audio so far; `ended`: whether its audio is complete; `text`: transcript so far."""
 
     response: str
     key: tuple[str, int]
-    number: int = 0  # of the utterance; 0 before its first sound
+    number: int = 0  # of the utterance; 0 before its first audio
     received_ms: float = 0.0
     heard_ms: int = 0
     ended: bool = False
     text: str = ""
 
     def words(self, complete: bool) -> str:
-        """Those that were heard, by their share of the sound, up to the end of a word.
+        """Return the words heard so far, estimated from the share of audio played and cut at the end of a word.
 
-        Words may be far ahead of a sound that has not ended; of them nobody has heard more than people say in the time.
+        While audio is still arriving, the transcript may be far ahead of it; the estimate is then limited to the number
+        of letters that fast speech has in the time played.
         """
         end = len(self.text)
         if not complete:
@@ -51,27 +52,27 @@ class _Answer:
 
 
 class Answers:
-    """Those of one connection. `send`: takes messages to the backend; `show`: captions."""
+    """Responses of one connection. `send`: sends messages to the backend; `show`: shows captions."""
 
     def __init__(
         self, port: SpeechPort, send: Callable[[str], None], show: Callable[[Caption], None], numbers: list[int]
     ) -> None:
-        """numbers: one number, that of the session's last utterance; connections of a session go on counting."""
+        """numbers: one element, the number of the session's last utterance; all its connections share the list."""
         self._port = port
         self._send = send
         self._show = show
         self._numbers = numbers
-        self._making: str | None = None  # the response that is being made
-        self._void: deque[str] = deque(maxlen=REMEMBERED)  # responses, or items where they are not named
+        self._making: str | None = None  # the response that the backend is generating
+        self._void: deque[str] = deque(maxlen=REMEMBERED)  # cancelled response IDs, or item IDs without them
         self._said: dict[tuple[str, int], _Answer] = {}
-        self._open: _Answer | None = None  # more sound of it may come
+        self._open: _Answer | None = None  # the part whose audio is arriving
 
     def begin(self, response: str) -> None:
-        """The backend makes a response."""
+        """Note that the backend started a response."""
         self._making = response
 
     def finish(self, response: str) -> None:
-        """Nothing more of a response will come."""
+        """End a response: no more of it will come."""
         if self._making in (response, ""):
             self._making = None
         if self._open is not None and (self._open.response == response or "" in (self._open.response, response)):
@@ -79,10 +80,10 @@ class Answers:
         self._forget_unsaid()
 
     def add_sound(self, delta: AudioDelta) -> None:
-        """Say more.
+        """Queue audio of a part for playout.
 
         Raises:
-            BackendError: it is no sound, or more than a session keeps.
+            BackendError: it is not valid audio, or the queue of the session is full.
         """
         sound = messages.sound_of(delta)
         if self._is_void(delta.response_id, delta.item_id) or not sound:
@@ -98,25 +99,25 @@ class Answers:
         answer.received_ms += 1000 * seconds
 
     def end_sound(self, done: AudioDone) -> None:
-        """A part is complete."""
+        """End a part: its audio is complete."""
         if self._open is not None and self._open.key == done.key:
             self._end()
 
     def add_words(self, delta: TranscriptDelta) -> None:
-        """Words of what is said, or will be."""
+        """Add transcript text to a part; it may come before the audio."""
         if not self._is_void(delta.response_id, delta.item_id):
             answer = self._answer(delta.response_id, delta.key)
             answer.text = (answer.text + delta.delta)[:MOST_TEXT]
 
     def interrupt(self) -> None:
-        """Void all that was not heard, here and at the backend."""
+        """Interrupt the speech (barge-in): drop everything not yet heard, here and at the backend."""
         if self._making is None and not self._port.pushed.waiting:
             return
         self._port.counts.clears += 1
-        self._port.interrupt()  # comes back as `interrupted`
+        self._port.interrupt()  # calls `interrupted`
 
     def interrupted(self) -> None:
-        """Somebody has silenced the face."""
+        """Cancel the responses in progress: the session's speech was interrupted."""
         if self._making is not None:
             self._send(messages.cancel(self._making))
             self._void.append(self._making)
@@ -127,13 +128,13 @@ class Answers:
         self._forget_unsaid()
 
     def tell(self, told: Told) -> None:
-        """From the session: how far an utterance was heard."""
+        """Take a playback report of the session: how far an utterance was heard."""
         if isinstance(told, Started | Idle):
             return
         answer = next((answer for answer in self._said.values() if answer.number == told.speech), None)
         if answer is None:
             return
-        answer.heard_ms = min(told.position_ms, int(answer.received_ms))  # filters between rates end a little later
+        answer.heard_ms = min(told.position_ms, int(answer.received_ms))  # resamplers add a short tail
         if told.final:
             del self._said[answer.key]
         if told.interrupted:
@@ -143,7 +144,7 @@ class Answers:
             self._show(Caption("face", words, told.final, told.interrupted))
 
     def close(self) -> None:
-        """The connection is no more: what came is still said."""
+        """End the open utterance when the connection is lost; received audio is still played."""
         if self._open is not None:
             self._end()
 

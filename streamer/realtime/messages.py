@@ -1,8 +1,8 @@
-"""Messages of the OpenAI Realtime protocol over WebSocket, those that a face needs.
+"""Messages of the OpenAI Realtime protocol over WebSocket, limited to those that an avatar needs.
 
-https://platform.openai.com/docs/api-reference/realtime. Two dialects are read: that of 2025-08 (sessions of type
-"realtime", `response.output_audio.*`) and the older one (`response.audio.*`), which most other backends speak. Which
-of them a backend speaks is seen in its `session.created`. Sound is mono s16le at RATE both ways.
+https://platform.openai.com/docs/api-reference/realtime. Two dialects are supported: that of 2025-08 (sessions of type
+"realtime", `response.output_audio.*`) and the older one (`response.audio.*`), which most other backends use. The
+backend's `session.created` shows which one it uses. Audio is mono s16le at RATE in both directions.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import msgspec
 
 from streamer.core.errors import SessionError
 
-RATE = 24_000  # Hz; the one rate of PCM that the older dialect knows
-MOST_TEXT = 4_000  # characters of a transcript that are kept
+RATE = 24_000  # Hz; the only PCM rate of the older dialect
+MOST_TEXT = 4_000  # characters kept of a transcript
 
 
 class BackendError(SessionError):
-    """The backend cannot be reached, ended the connection, or said what is no message of the protocol."""
+    """The backend cannot be reached, closed the connection, or violated the protocol."""
 
 
 class SessionCreated(msgspec.Struct):
@@ -30,15 +30,15 @@ class SessionCreated(msgspec.Struct):
 
 
 class SpeechStarted(msgspec.Struct):
-    """The person began to speak."""
+    """The user started to speak."""
 
 
 class SpeechStopped(msgspec.Struct):
-    """The person has finished."""
+    """The user stopped speaking."""
 
 
 class Transcribed(msgspec.Struct):
-    """What the person said: more of it in `delta`, or all of it in `transcript`."""
+    """Transcript of the user's speech: the next part in `delta`, or the complete text in `transcript`."""
 
     item_id: str = ""
     delta: str | None = None
@@ -52,19 +52,19 @@ class _Response(msgspec.Struct):
 
 
 class ResponseCreated(msgspec.Struct):
-    """An answer is being made."""
+    """The backend started a response."""
 
     response: _Response = msgspec.field(default_factory=_Response)
 
 
 class ResponseDone(msgspec.Struct):
-    """Nothing more of an answer will come."""
+    """A response is complete, or ended early."""
 
     response: _Response = msgspec.field(default_factory=_Response)
 
 
 class _Part(msgspec.Struct):
-    """Of one content part of an item of a response."""
+    """Base of messages about one content part of a response item."""
 
     response_id: str = ""
     item_id: str = ""
@@ -72,22 +72,22 @@ class _Part(msgspec.Struct):
 
     @property
     def key(self) -> tuple[str, int]:
-        """Names the part."""
+        """Identifier of the part."""
         return self.item_id, self.content_index
 
 
 class AudioDelta(_Part):
-    """More of an answer's sound, base64."""
+    """The next audio of a response, base64."""
 
     delta: str = ""
 
 
 class AudioDone(_Part):
-    """The part's sound is complete."""
+    """The part's audio is complete."""
 
 
 class TranscriptDelta(_Part):
-    """More of an answer's words; they come before their sound."""
+    """The next text of a response's transcript; it comes before its audio."""
 
     delta: str = ""
 
@@ -98,7 +98,7 @@ class _Error(msgspec.Struct):
 
 
 class Failure(msgspec.Struct):
-    """Something was not done."""
+    """Error reported by the backend."""
 
     error: _Error = msgspec.field(default_factory=_Error)
 
@@ -139,10 +139,10 @@ class _Typed(msgspec.Struct):
 
 
 def decode(text: str) -> ServerEvent | None:
-    """What a message says; None for the many kinds that a face has no use for.
+    """Decode a message; return None for the many types that are not used here.
 
     Raises:
-        BackendError: it is no message of the protocol.
+        BackendError: it is not a message of the protocol.
     """
     try:
         kind = _KINDS.get(msgspec.json.decode(text, type=_Typed).type)
@@ -152,7 +152,7 @@ def decode(text: str) -> ServerEvent | None:
 
 
 def sound_of(delta: AudioDelta) -> bytes:
-    """The samples in it, s16le.
+    """Return the samples of an audio message, s16le.
 
     Raises:
         BackendError: they are not whole samples in base64.
@@ -167,7 +167,7 @@ def sound_of(delta: AudioDelta) -> bytes:
 
 
 def configure(created: SessionCreated, wanted: dict[str, Any]) -> str:
-    """The `session.update` after `session.created`, in the backend's dialect: `wanted`, and our kind of sound."""
+    """Return the `session.update` in the dialect of `session.created`: the fields of `wanted`, and our audio format."""
     session = created.session
     if session.get("type") == "realtime" or "audio" in session:
         sound = {"format": {"type": "audio/pcm", "rate": RATE}}
@@ -178,22 +178,22 @@ def configure(created: SessionCreated, wanted: dict[str, Any]) -> str:
 
 
 def append(sound: bytes) -> str:
-    """More of the microphone, s16le."""
+    """Return the message that sends microphone audio, s16le."""
     return _json("input_audio_buffer.append", audio=base64.b64encode(sound).decode())
 
 
 def cancel(response: str) -> str:
-    """Make nothing more of an answer."""
+    """Return the message that cancels a response."""
     return _json("response.cancel", **({"response_id": response} if response else {}))
 
 
 def truncate(item: str, part: int, heard_ms: int) -> str:
-    """Forget what was not heard of an answer, words included."""
+    """Return the message that removes the unheard part of a response, audio and text, from the backend's memory."""
     return _json("conversation.item.truncate", item_id=item, content_index=part, audio_end_ms=heard_ms)
 
 
 def _merged(wanted: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
-    """Both, level by level; where they disagree, ours."""
+    """Merge both dicts recursively; on conflict, `ours` wins."""
     merged = dict(wanted)
     for name, value in ours.items():
         theirs = wanted.get(name)

@@ -1,7 +1,7 @@
-"""Speaks for a session: its microphone to a Realtime backend, what that says to the face, interruptions to both.
+"""Connect a session to a Realtime backend: microphone to backend, speech to the avatar, interruptions to both.
 
-One connection a session. A backend that is lost is called again, for ever, after longer and longer; it then knows
-nothing of what was said before.
+Each session has one connection. A lost connection is retried forever with increasing delays (backoff); the backend then
+knows nothing of the earlier conversation.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from streamer.session.control_protocol import Agent, Caption
 from streamer.session.speech.speech_port import SpeechPort
 from streamer.session.speech.speech_protocol import Started, Told
 
-CONNECT_S = 10.0  # to the connection, and from it to session.created
+CONNECT_S = 10.0  # until connected, and from then until session.created
 CONNECTING = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S, sock_read=CONNECT_S)
 CLOSING = aiohttp.ClientWSTimeout(ws_close=1.0)
-SEND_S = 5.0  # for a message to be taken
+SEND_S = 5.0  # timeout for sending one message
 HEARTBEAT_S = 15.0
-MOST_BYTES = 4 << 20  # of a message: 65 s of sound
-MOST_UNSENT = 250  # messages, 5 s of sound; the newest are dropped
-PATIENCE_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # before the backend is called again
-MOST_SHOWN = 200  # characters of what a backend says is wrong
-HARMLESS = "response_cancel_not_active"  # it had ended meanwhile
+MOST_BYTES = 4 << 20  # of a message: 65 s of audio
+MOST_UNSENT = 250  # queued messages, 5 s of audio; when the queue is full, new messages are dropped
+PATIENCE_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # retry delays
+MOST_SHOWN = 200  # characters of a backend's error message
+HARMLESS = "response_cancel_not_active"  # error code: the response had already ended
 
 
 class RealtimePartner:
-    """One session's. `tell`: gets a line for the server's owner."""
+    """Connection of one session to the backend. `tell`: receives log lines for the server's operator."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class RealtimePartner:
         self._resampler = AudioResampler(format="s16", layout="mono", rate=messages.RATE)
         self._unsent: asyncio.Queue[str] | None = None  # while there is a connection
         self._answers = self._new_answers()
-        self._transcript = ("", "")  # the item that the person says, and its words
-        self._awaited: str | None = None  # the response whose end is the end of thinking; none while the person speaks
+        self._transcript = ("", "")  # item ID and text of the user's current utterance
+        self._awaited: str | None = None  # response whose end ends "thinking"; None while the user speaks
 
     def hear(self, samples: Samples) -> None:
-        """Send the microphone on: int16 [n, 2] at 48 kHz. What is said while there is no connection is lost."""
+        """Send microphone audio, int16 [n, 2] at 48 kHz, to the backend; without a connection, it is dropped."""
         frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")
         frame.sample_rate = RATE
         sound = b"".join(part.to_ndarray().tobytes() for part in self._resampler.resample(frame))
@@ -72,7 +72,7 @@ class RealtimePartner:
             self._send(messages.append(sound))
 
     async def talk(self) -> None:
-        """Keep a connection until this is cancelled."""
+        """Keep a connection to the backend until cancelled; reconnect when it is lost."""
         self._port.attach(self._told, lambda: self._answers.interrupted())
         failures = 0
         try:
@@ -85,7 +85,7 @@ class RealtimePartner:
             self._port.detach()
 
     async def _call(self) -> bool:
-        """One connection, to its end; return whether it came about."""
+        """Run one connection to its end; return whether a session was established."""
         connected = False
         try:
             async with aiohttp.ClientSession(timeout=CONNECTING) as http, self._connect(http) as socket:
@@ -118,7 +118,7 @@ class RealtimePartner:
         return event
 
     async def _converse(self, socket: aiohttp.ClientWebSocketResponse, created: SessionCreated) -> None:
-        """Until the connection ends. Raises BackendError."""
+        """Exchange messages until the connection ends. Raises BackendError."""
         self._answers = self._new_answers()
         unsent: asyncio.Queue[str] = asyncio.Queue(MOST_UNSENT)
         unsent.put_nowait(messages.configure(created, self._settings.session))
@@ -143,7 +143,7 @@ class RealtimePartner:
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
             event = await self._receive(socket)
-            await asyncio.sleep(0)  # `receive` does not wait for what is there: a burst would hold up all others
+            await asyncio.sleep(0)  # `receive` does not yield for buffered messages: a burst would block other tasks
             if event is not None:
                 self._take(event)
 

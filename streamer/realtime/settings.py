@@ -1,4 +1,4 @@
-"""Where the backend is, and how it is asked to be: `avatar serve --realtime`."""
+"""Address, key and session settings of the backend: `avatar serve --realtime`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_SESSION_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class RealtimeSettings:
-    """`url`: of the WebSocket. `key`: for it, "" for none. `session`: fields of `session.update`."""
+    """Settings of a backend. `url`: its WebSocket. `key`: API key, or "". `session`: fields of `session.update`."""
 
     url: str
     key: str = field(default="", repr=False)
@@ -28,15 +28,15 @@ class RealtimeSettings:
 
     @property
     def place(self) -> str:
-        """Host and port, for people: an address's query may hold secrets."""
+        """Host and port for messages; the full address may hold secrets in its query."""
         return urlsplit(self.url).netloc
 
 
 def read_settings(url: str, session: Path | None, environment: Mapping[str, str]) -> RealtimeSettings:
-    """Settings from an address, a JSON file and the environment's key.
+    """Return the settings from an address, a JSON file and the key in the environment.
 
     Raises:
-        ConfigError: an address or a file that cannot be used; a key that would be sent for all to read.
+        ConfigError: the address or the file is not usable, or the key would be sent unencrypted.
     """
     try:
         parts = urlsplit(url)

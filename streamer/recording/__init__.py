@@ -1,1 +1,1 @@
-"""Recordings of what a face did, with its sound."""
+"""Recordings of an avatar's performance: coefficients and audio."""

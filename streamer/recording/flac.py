@@ -1,4 +1,4 @@
-"""Sound that is written as it is heard: FLAC (RFC 9639), which loses nothing and takes a third of the room."""
+"""Write audio while it is played, as FLAC (RFC 9639): lossless, at a third of the size."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from streamer.audio.format import CHANNELS, RATE, Samples
 
 
 class FlacWriter:
-    """Append to a file that can be decoded even if the program is killed."""
+    """Writer of a FLAC file that can be decoded even if the program is killed."""
 
     def __init__(self, path: Path) -> None:
-        """Raises FFmpegError or OSError when the file cannot be made."""
-        path.touch()  # PyAV would find out only at the first packet
+        """Raises FFmpegError or OSError when the file cannot be created."""
+        path.touch()  # fails now; PyAV would fail only at the first packet
         self.samples = 0  # written
-        # Each packet reaches the file at once, not when some buffer is full.
+        # Write each packet to the file at once, without buffering.
         self._container = av.open(f"file:{path}", "w", format="flac", options={"flush_packets": "1"})
         self._stream = self._container.add_stream("flac", rate=RATE, layout="stereo")
         self._stream.format = "s16"
 
     def write(self, samples: Samples) -> None:
-        """Append int16 [n, 2] at `timeline.RATE`. Raises FFmpegError or OSError when the disk is full."""
+        """Append int16 [n, 2] at `format.RATE`. Raises FFmpegError or OSError when the disk is full."""
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples).reshape(1, -1), format="s16", layout="stereo")
         frame.sample_rate = RATE
         frame.pts, frame.time_base = self.samples, Fraction(1, RATE)
@@ -32,14 +32,14 @@ class FlacWriter:
         self._container.mux(self._stream.encode(frame))
 
     def silence(self, samples: int) -> None:
-        """Append so many samples of silence."""
+        """Append this many samples of silence."""
         while samples > 0:
             part = min(samples, RATE)
             self.write(np.zeros((part, CHANNELS), np.int16))
             samples -= part
 
     def close(self) -> None:
-        """Finish the file. Raises as `write`."""
+        """Finish the file. Raises the same exceptions as `write`."""
         try:
             self._container.mux(self._stream.encode(None))
         finally:

@@ -1,8 +1,9 @@
-"""A performance: what a face did, frame by frame, in numbers, so that the same face does it again or another one does.
+"""A performance: the coefficients of an avatar, frame by frame, for replay with the same avatar or another one.
 
-Frames are numbered from the session's start and belong to its sound: frame i to the samples from i / fps seconds on.
-Coefficients come in *runs*: within a run, each frame's picture was made of those around it; a new run owes nothing to
-the one before (the inference process was started again, say), and between two there may be frames without any.
+Frames are numbered from the session's start and aligned with its audio: frame i starts at i / fps seconds.
+Coefficients come in *runs*: within a run, each picture was made from the coefficients of its frame and its neighbours.
+A new run is independent of the one before (for example after a restart of the inference process), and frames between
+two runs may have no coefficients.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from streamer.stages.held_view import AXES, asked
 
 IntArray = NDArray[np.int64]
 
-MOST_FRAMES = 24 * 3600 * 25  # a day: six times as long as a session lasts
-LARGEST = 1e4  # no coefficient, and no angle in degrees, is anywhere near
+MOST_FRAMES = 24 * 3600 * 25  # a day: six times the longest session
+LARGEST = 1e4  # far above any coefficient, and any angle in degrees
 
 
 @dataclass(frozen=True)
 class About:
-    """What a performance says of itself. Empty or None: it does not say.
+    """Metadata of a performance. An empty text means unknown.
 
-    lookahead_ms: the dial, which tells how much of later coefficients went into a picture; None is all of them.
-    view: yaw, pitch, roll in degrees that the head was held at; None where it was free.
+    lookahead_ms: the look-ahead, up to which later coefficients went into a picture; None means all of them.
+    view: yaw, pitch, roll in degrees at which the head was held; None for a free axis.
     """
 
     expression_names: tuple[str, ...]
@@ -44,7 +45,7 @@ class About:
 
     @classmethod
     def of(cls, manifest: Manifest, avatar: str, lookahead_ms: int | None, face: FaceOptions) -> About:
-        """Of what a session with these options is going to perform."""
+        """Return the metadata for a session with these options."""
         names, angles = manifest.coefficients, asked(face)
         return cls(
             expression_names=names.expression,
@@ -59,13 +60,13 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """All of a performance. Where the view took the place of the pose, the pose has it already.
+    """A complete performance. If the head was held at a view, `pose` already contains it.
 
-    expression: float32 [n, E]; pose: float32 [n, P]; index: int64 [n], the frame that each row is of, rising.
-    starts: int64 [r], rows with which runs begin; the first is 0. Within a run no frame is missing.
-    freedom: float32 [n], how much of the expression was left in each frame's picture: 1 all, 0 that of silence, which
-        is `rest`, float32 [E]. (The coefficients are those before it was taken away.)
-    sound: a file with the sound that was played, from frame 0 on; None where there is none.
+    expression: float32 [n, E]; pose: float32 [n, P]; index: int64 [n], the frame of each row, increasing.
+    starts: int64 [r], the first row of each run; the first one is 0. Within a run no frame is missing.
+    freedom: float32 [n], the share of the expression kept in each frame's picture: 1 all, 0 only that of silence, which
+        is `rest`, float32 [E]. (The stored coefficients are those before this reduction.)
+    sound: a file with the audio that was played, from frame 0 on, or None.
     """
 
     about: About
@@ -79,7 +80,7 @@ class Performance:
 
     @classmethod
     def plain(cls, about: About, values: FloatArray) -> Performance:
-        """One run from frame 0 on in which nothing was cut off: `values` float32 [n, E + P]."""
+        """Return a single run from frame 0 on without interruptions: `values` float32 [n, E + P]."""
         split = len(about.expression_names)
         return cls(
             about,
@@ -92,13 +93,13 @@ class Performance:
         )
 
     def runs(self) -> Iterator[slice]:
-        """The rows of each run."""
+        """Yield the rows of each run as a slice."""
         ends = [*self.starts[1:], len(self.index)]
         for start, end in zip(self.starts, ends, strict=True):
             yield slice(int(start), int(end))
 
     def check(self, origin: Path) -> None:
-        """Raises MediaError, naming `origin`, where the parts do not fit each other or hold what cannot be."""
+        """Check shapes and values. Raises MediaError, naming `origin`, if they do not match or are out of range."""
         count, names = len(self.index), self.about
         if not 1 <= count <= MOST_FRAMES:
             raise MediaError(f"{origin}: {count} frames found, 1 to {MOST_FRAMES} expected")
@@ -112,7 +113,7 @@ class Performance:
             values: FloatArray = getattr(self, name)
             if values.shape != shape:
                 raise MediaError(f"{origin}: {name} is {list(values.shape)}, {list(shape)} expected")
-            if not (np.abs(values) <= LARGEST).all():  # neither is NaN
+            if not (np.abs(values) <= LARGEST).all():  # false for NaN, too
                 raise MediaError(f"{origin}: {name} holds values that are no numbers, or beyond {LARGEST:g}")
         if not ((self.freedom >= 0) & (self.freedom <= 1)).all():
             raise MediaError(f"{origin}: freedom is beyond 0 to 1")
@@ -126,12 +127,12 @@ class Performance:
             raise MediaError(f"{origin}: frames {frames.min()} to {frames.max()}, 0 to {MOST_FRAMES - 1} expected")
         steps = np.diff(frames)
         within = np.ones(len(steps), np.bool_)
-        within[rows[1:] - 1] = False  # between two runs there may be a hole
+        within[rows[1:] - 1] = False  # between two runs, frames may be missing
         if (steps < 1).any() or (steps[within] != 1).any():
             raise MediaError(f"{origin}: frames are missing within a run, or not in order")
 
     def fits(self, manifest: Manifest, origin: Path) -> None:
-        """Raises ConfigError where a family cannot play it: its coefficients are others, or its frame rate is."""
+        """Raise ConfigError if a family cannot play it: its coefficients or its frame rate differ."""
         names, other = self.about, manifest.coefficients
         if (names.expression_names, names.pose_names) != (other.expression, other.pose):
             made = f"family {names.family}" if names.family else "another family"

@@ -1,8 +1,9 @@
-"""The file of a performance: an `.npz` that numpy reads, with the sound that was heard in it.
+"""The file of a performance: an `.npz` for numpy that also contains the audio.
 
-Arrays, as `performance.Performance` has them: `expression`, `pose`, `expression_names`, `pose_names`, `fps`; and, where
-they are not there, as in a single run in which nothing was cut off: `index`, `starts`, `freedom`, `rest`, `family`,
-`avatar`, `lookahead_ms` (-1: all), `view` (NaN: free), `format`. The sound is the entry `sound.flac`, 48 kHz stereo.
+Arrays as in `performance.Performance`. Required: `expression`, `pose`, `expression_names`, `pose_names`, `fps`.
+Optional: `index`, `starts`, `freedom`, `rest`, `family`, `avatar`, `lookahead_ms` (-1: all), `view` (NaN: free),
+`format`; the defaults are those of a single run without interruptions. The audio is the entry `sound.flac`, 48 kHz
+stereo.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ REQUIRED = ("expression", "pose", "expression_names", "pose_names", "fps")
 OPTIONAL = ("format", "index", "starts", "freedom", "rest", "family", "avatar", "lookahead_ms", "view")
 MOST_NAMES = 1000  # coefficients
 LONGEST_NAME = 200  # characters
-ALL = -1  # as a look-ahead
+ALL = -1  # stored value of an unlimited look-ahead
 
 
 @contextlib.contextmanager
 def open_performance(path: Path) -> Iterator[Performance]:
-    """Read a performance: a file, or the folder that a recording leaves whose program was killed.
+    """Read a performance from a file, or from the folder left by a recording whose program was killed.
 
-    Its sound lies in a temporary file meanwhile.
+    While the context lasts, the audio of a file is in a temporary file.
 
     Raises:
-        MediaError: it is not there, damaged, of a later format, too large, or no performance.
+        MediaError: it does not exist, is damaged, of a later format, too large, or not a performance.
     """
     if path.is_dir():
         performance = read_spool(path)
@@ -60,7 +61,7 @@ def open_performance(path: Path) -> Iterator[Performance]:
 
 
 def save_performance(path: Path, performance: Performance) -> None:
-    """Write a performance atomically, over an existing file.
+    """Write a performance atomically, replacing an existing file.
 
     Raises:
         MediaError: the file cannot be written.
@@ -131,7 +132,7 @@ def _view(arrays: _Arrays) -> tuple[float | None, float | None, float | None]:
 
 
 class _Arrays:
-    """Arrays of a file, as what they are expected to be; else MediaError names the file."""
+    """Arrays of a file with type checks; methods raise MediaError with the file's name."""
 
     def __init__(self, origin: Path, arrays: Mapping[str, Array]) -> None:
         self.origin = origin

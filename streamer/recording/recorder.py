@@ -1,7 +1,7 @@
-"""Records a session's performance while it goes on, without ever holding it up.
+"""Record a session's performance while it runs, without ever delaying the session.
 
-The event loop hands everything to a thread, which writes it into a spool folder beside the target; at the end the
-folder becomes the file. A disk that is full or slow ends the recording, in one line, and never the session.
+The event loop passes everything to a thread, which writes it into a spool folder beside the target; at the end the
+folder is converted to the file. A full or slow disk ends the recording, with one log line, but not the session.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from streamer.recording.performance_file import write_performance
 from streamer.recording.spool import Spool, read_spool
 
 SUFFIX = ".npz"
-MOST_WAITING = 2_000  # blocks of sound and messages that the disk is behind: 25 s, 5 MB
+MOST_WAITING = 2_000  # audio blocks and messages queued for the disk: 25 s, 5 MB
 
 Note = Callable[[str], None]
 
@@ -47,13 +47,13 @@ _Item = Performance | _Sound
 
 
 def check_target(path: Path, suffixes: tuple[str, ...] = (SUFFIX,)) -> None:
-    """Whether a recording may come to lie at `path`. Raises ConfigError or MediaError."""
+    """Check that a recording can be written to `path`. Raises ConfigError or MediaError."""
     if path.suffix.lower() not in suffixes:
         raise ConfigError(f"{path}: expected a name that ends in {' or '.join(suffixes)}")
     check_output(path)
     if path.exists():
         raise ConfigError(f"{path}: is there already; remove it, or choose another name")
-    try:  # here, before anybody speaks, is the time to hear of a folder that cannot be written to
+    try:  # detect an unwritable folder at startup, not during a session
         folder = _spool_of(path)
         folder.mkdir()
         folder.rmdir()
@@ -62,23 +62,23 @@ def check_target(path: Path, suffixes: tuple[str, ...] = (SUFFIX,)) -> None:
 
 
 def _spool_of(path: Path) -> Path:
-    """Where a recording lies while it grows."""
+    """Return the spool folder of a recording."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 class Recorder:
-    """One recording. `target` is asked for its name when there is first something to record.
+    """One recording. `target` returns its file name; it is called when there is first something to record.
 
-    note: gets one line per fault and per recording, from another thread.
+    note: receives one line per fault and per recording, from another thread.
     """
 
     def __init__(self, target: Callable[[], Path], about: About, note: Note) -> None:
         self._target = target
         self._about = about
         self._note = note
-        self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()  # None: the end
+        self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()  # None ends the recording
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-        self._open = threading.Event()  # it began, and nothing has ended it
+        self._open = threading.Event()  # set while the recording accepts items
         self._began = False
 
     def on_performance(self, message: Performance) -> None:
@@ -86,17 +86,17 @@ class Recorder:
         self._put(message)
 
     def hear(self, start: int, samples: Samples) -> None:
-        """From playout: sound that is heard, int16 [n, 2] from position `start` on; before 0 it is no part of it."""
+        """Record audio from playout, int16 [n, 2], from position `start` on; ignore blocks that start before 0."""
         if start >= 0:
             self._put(_Sound(start, samples))
 
     def finish(self) -> None:
-        """The session has ended: the file is made meanwhile, see `wait`. Safe to call twice."""
+        """End the recording; the thread then writes the file, see `wait`. Safe to call twice."""
         self._open.clear()
         self._waiting.put(None)
 
     def wait(self) -> None:
-        """Until the file is there; blocks. To be called after `finish`."""
+        """Block until the file is written. Call after `finish`."""
         if self._began:
             self._thread.join()
 
@@ -133,12 +133,12 @@ class Recorder:
                 _write(spool, item)
         except (OSError, FFmpegError) as error:
             self._fail(f"{target}: the recording ends here ({first_line(error)}), the session goes on")
-        with contextlib.suppress(OSError, FFmpegError):  # what can be read of it is what counts
+        with contextlib.suppress(OSError, FFmpegError):  # keep whatever can be read
             spool.close()
         self._note(_assemble(folder, target, spool.seconds))
 
     def _fail(self, text: str) -> None:
-        """Tell it, and take no more until the end."""
+        """Report a fault, and discard further items until the end."""
         self._open.clear()
         self._note(text)
         while self._waiting.get() is not None:
@@ -146,26 +146,26 @@ class Recorder:
 
 
 class Recordings:
-    """The recordings of a server: of `path` FILE.npz, its sessions get FILE-1.npz, FILE-2.npz and so on."""
+    """The recordings of a server: for the path FILE.npz, its sessions get FILE-1.npz, FILE-2.npz and so on."""
 
     def __init__(self, path: Path, manifest: Manifest, note: Note) -> None:
-        """Raises ConfigError or MediaError where they cannot come to lie there."""
+        """Raises ConfigError or MediaError if recordings cannot be written there."""
         check_target(path)
         self._path = path
         self._manifest = manifest
         self._note = note
         self._names = numbered(path)
         self._lock = threading.Lock()
-        self._recorders = weakref.WeakSet[Recorder]()  # those that a session, or their thread, still holds
+        self._recorders = weakref.WeakSet[Recorder]()  # those still referenced by a session or their thread
 
     def recorder(self, avatar: str, lookahead_ms: int, face: FaceOptions) -> Recorder:
-        """For a new session; there is no file before it says anything."""
+        """Return the recorder for a new session; its file is created only when there is something to record."""
         made = Recorder(self._next, About.of(self._manifest, avatar, lookahead_ms, face), self._note)
         self._recorders.add(made)
         return made
 
     def close(self) -> None:
-        """Until the files of all sessions are there; blocks."""
+        """Finish all recordings; block until their files are written."""
         recorders = list(self._recorders)
         for recorder in recorders:
             recorder.finish()
@@ -178,7 +178,7 @@ class Recordings:
 
 
 def numbered(path: Path) -> Iterator[Path]:
-    """NAME-1, NAME-2, ..."""
+    """Yield NAME-1, NAME-2, ... for a path NAME."""
     return (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(1))
 
 
@@ -195,7 +195,7 @@ def _write(spool: Spool, item: _Item) -> None:
 
 
 def _assemble(folder: Path, target: Path, seconds: float) -> str:
-    """Make the file of the spool folder, with so much sound, and remove that; what came of it, as a line."""
+    """Convert the spool folder, with `seconds` of audio, to the file and remove the folder; return a log line."""
     partial = folder / target.name
     try:
         create_private(partial)
@@ -214,10 +214,10 @@ def _assemble(folder: Path, target: Path, seconds: float) -> str:
 
 
 def _place(partial: Path, target: Path) -> Path:
-    """Give a file its name, or the next number where the name is taken: nothing is ever written over."""
+    """Give a file its name, or the next free number if the name is taken; never overwrite; return the path."""
     for path in itertools.chain([target], numbered(target)):
         try:
-            os.link(partial, path)  # which, unlike a rename, fails where something is
+            os.link(partial, path)  # unlike a rename, fails if the target exists
         except FileExistsError:
             continue
         except OSError:  # a file system without links

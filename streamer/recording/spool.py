@@ -1,9 +1,9 @@
-"""A recording while it grows: a folder that can be read at any moment, also when its program was killed.
+"""A recording in progress: a folder that can be read at any time, even after the program was killed.
 
-- `about.json`: what the performance says of itself;
-- `rows`: one record a frame, see `_row`; the freedom of the last ones is written anew when a mouth is cut off;
+- `about.json`: the metadata of the performance, see `performance.About`;
+- `rows`: one record per frame, see `_row`; an interruption rewrites the freedom of the last records;
 - `rest`: the expression of silence;
-- `sound.flac`: the sound that was played.
+- `sound.flac`: the audio that was played.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from streamer.stages.mouth_easing import Shut
 
 ABOUT, ROWS, REST, SOUND = "about.json", "rows", "rest", "sound.flac"
 MOST_ABOUT_BYTES = 1 << 20
-KEPT_ROWS = 4 * FPS  # whose freedom may still change: all that is not shown yet
+KEPT_ROWS = 4 * FPS  # last rows, whose freedom may still change; covers all frames not shown yet
 
 
 def _row(width: int) -> np.dtype[np.void]:
@@ -35,7 +35,7 @@ def _row(width: int) -> np.dtype[np.void]:
 
 
 class Spool:
-    """Writes the folder, which is made for it. Every method raises OSError or FFmpegError when it cannot."""
+    """Creates and writes the folder. Every method raises OSError or FFmpegError when it cannot write."""
 
     def __init__(self, folder: Path, about: About) -> None:
         folder.mkdir(mode=PRIVATE_FOLDER)
@@ -46,23 +46,23 @@ class Spool:
         self._rows = (folder / ROWS).open("w+b", buffering=0)
         self._flac = FlacWriter(folder / SOUND)
         self._begins = True  # the next row begins a run
-        self._next = 0  # frame after the last
+        self._next = 0  # the frame after the last row
         self._shut: Shut | None = None
-        self._recent: deque[np.void] = deque(maxlen=KEPT_ROWS)  # of the run
+        self._recent: deque[np.void] = deque(maxlen=KEPT_ROWS)  # last rows of the run
 
     @property
     def seconds(self) -> float:
-        """Of sound."""
+        """Duration of the audio written."""
         return self._flac.samples / RATE
 
     def begin(self, rest: FloatArray) -> None:
-        """A run begins with the next row."""
+        """Start a new run with the next row."""
         (self.folder / REST).write_bytes(rest.astype("<f4").tobytes())
         self._begins, self._shut = True, None
         self._recent.clear()
 
     def add(self, frame: int, values: FloatArray) -> None:
-        """Rows of frames from `frame` on: float32 [n, E + P]. Frames that are there already stay as they are."""
+        """Append rows, float32 [n, E + P], for frames from `frame` on; frames already written are not changed."""
         rows = np.zeros(len(values), self._row)
         rows["index"] = np.arange(frame, frame + len(values))
         rows["values"] = values
@@ -78,7 +78,7 @@ class Spool:
         self._recent.extend(rows)
 
     def ease(self, cut: int, shut: Shut) -> None:
-        """From frame `cut` on, the rows that are there included, the mouth is shut so."""
+        """Ease the mouth shut from frame `cut` on, in rows already written and in later ones."""
         self._shut = shut
         changed = [row for row in self._recent if row["index"] >= cut]
         if not changed:
@@ -89,7 +89,7 @@ class Spool:
         self._rows.write(b"".join(row.tobytes() for row in changed))
 
     def hear(self, start: int, samples: Samples) -> None:
-        """Sound from position `start` on, int16 [n, 2]; a gap before it becomes silence, existing sound stays."""
+        """Append audio, int16 [n, 2], from position `start` on; fill a gap with silence, keep audio already written."""
         written = self._flac.samples
         if start + len(samples) <= written or start > MOST_FRAMES * RATE // FPS:
             return
@@ -97,7 +97,7 @@ class Spool:
         self._flac.write(samples[max(0, written - start) :])
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Finish and close the files."""
         try:
             self._flac.close()
         finally:
@@ -108,10 +108,10 @@ class Spool:
 
 
 def read_spool(folder: Path) -> Performance:
-    """What a folder holds; its arrays stay on disk. A last record that is not whole is left out.
+    """Read a spool folder; its arrays stay on disk. An incomplete last record is ignored.
 
     Raises:
-        MediaError: it is no such folder, or empty.
+        MediaError: it is not a spool folder, or nothing was recorded.
     """
     about = _read_about(folder / ABOUT)
     split = len(about.expression_names)

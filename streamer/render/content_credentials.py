@@ -1,8 +1,8 @@
 """Sign video files with Content Credentials: a C2PA manifest which states that the file is AI-generated.
 
 C2PA specification 2.2: a claim with the action c2pa.created and its digital source type, bound to the file by a hash
-and signed with an X.509 certificate (section 14.5.1 says which ones are allowed; a self-signed one is not, hence a
-certificate authority of one's own). Needs the package c2pa-python, the reference implementation.
+and signed with an X.509 certificate (section 14.5.1 lists the allowed ones; a self-signed one is not allowed, hence a
+private certificate authority). Requires the package c2pa-python, the reference implementation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from streamer.core.errors import ConfigError, MediaError
 from streamer.render.own_certificate import CERTIFICATES, KEY, own_certificate
 
 INSTALL = "pip install 'avatar-streamer[c2pa]'"
-SIGNED = {".mp4": "video/mp4", ".mov": "video/quicktime"}  # kinds of file that hold a manifest
+SIGNED = {".mp4": "video/mp4", ".mov": "video/quicktime"}  # file types that can hold a manifest
 _CURVES = {"secp256r1": b"es256", "secp384r1": b"es384", "secp521r1": b"es512"}
 
 
@@ -39,7 +39,7 @@ class Signer:
 
     @classmethod
     def open(cls, folder: Path | None) -> Signer:
-        """Read certificates.pem (the signer's first) and key.pem; None is this user's own, made when needed.
+        """Read certificates.pem (the signer's first) and key.pem; None: this user's own, created if missing.
 
         Raises:
             ConfigError: c2pa-python is not installed; a file is missing or unusable.
@@ -54,19 +54,19 @@ class Signer:
                 f"and {KEY} in the folder of --sign"
             ) from None
         signer = cls(certificates, key, _algorithm(folder / KEY, key))
-        try:  # certificates are checked when something is signed, which should not be at the end of an hour's video
+        try:  # signing checks the certificates: do it now, not after an hour of rendering
             dot = cv2.imencode(".png", np.zeros((1, 1), np.uint8))[1].tobytes()
             signer._sign("dot", "image/png", io.BytesIO(dot), io.BytesIO())
-        except Exception as error:  # of the library, which has no common base
+        except Exception as error:  # the library's errors have no common base class
             raise ConfigError(f"{folder / CERTIFICATES}: cannot sign with it ({first_line(error)})") from None
         return signer
 
     def sign(self, source: Path, signed: Path, title: str) -> None:
-        """Write `source` with a manifest to `signed`; their suffix is one of SIGNED. Raises MediaError."""
+        """Write `source` with a manifest to `signed`; the suffix of both is one of SIGNED. Raises MediaError."""
         try:
             with source.open("rb") as plain, signed.open("w+b") as made:
                 self._sign(title, SIGNED[source.suffix.lower()], plain, made)
-        except Exception as error:  # of the library, which has no common base
+        except Exception as error:  # the library's errors have no common base class
             raise MediaError(f"{title}: cannot be signed ({first_line(error)})") from None
 
     def _sign(self, title: str, kind: str, source: BinaryIO, signed: BinaryIO) -> None:
@@ -83,7 +83,7 @@ class Signer:
 
 
 def check_kind(path: Path) -> None:
-    """Check that such a file can be signed. Raises ConfigError."""
+    """Check that this type of file can be signed. Raises ConfigError."""
     if path.suffix.lower() not in SIGNED:
         raise ConfigError(f"{path}: such a file cannot be signed; expected it to end in {' or '.join(SIGNED)}")
 
@@ -92,7 +92,7 @@ def _algorithm(path: Path, key: bytes) -> bytes:
     """Return the C2PA name of the key's algorithm. Raises ConfigError."""
     try:
         found = load_pem_private_key(key, password=None)
-    except (ValueError, TypeError) as error:  # TypeError: it has a password
+    except (ValueError, TypeError) as error:  # TypeError: the key has a password
         raise ConfigError(f"{path}: not an unencrypted private key in PEM ({first_line(error)})") from None
     if isinstance(found, ec.EllipticCurvePrivateKey) and found.curve.name in _CURVES:
         return _CURVES[found.curve.name]

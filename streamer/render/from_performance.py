@@ -1,4 +1,4 @@
-"""A performance played again: on the face that gave it, whose pictures are the same to the bit, or on another one."""
+"""Replays a recorded performance: on the same avatar, with bit-identical pictures, or on another one."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from streamer.stages.lookahead import Lookahead
 from streamer.stages.motion import MotionWindows
 from streamer.stages.mouth_easing import MouthEasing, mouth_rows
 
-AT_ONCE = 64  # rows that windows are made of at a time
+AT_ONCE = 64  # rows converted to windows at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayOptions(VideoOptions):
-    """Options of a replay; avatar None is the one that performed it.
+    """Options of a replay. avatar: None is the recorded one.
 
-    sound: in place of the recording's own. face: `still` and a view may be asked; None is as it was performed.
+    sound: replaces the recorded sound. face: `still` and the view can be set; None: as recorded.
     """
 
     performance: Path
@@ -55,7 +55,7 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
     """Make a video of a performance.
 
     Raises:
-        AvatarError: the performance, the avatar, the engines or the output cannot be used; nothing is half-written.
+        AvatarError: the performance, the avatar, the engines or the output cannot be used; no partial file remains.
     """
     check_outputs(options.out, None, options.avatar, (options.performance, options.sound))
     video_file.check(options.out, options.face.background, options.sign)
@@ -92,7 +92,7 @@ def replay_file(manifest: Manifest, options: ReplayOptions) -> None:
 
 
 def face_of(performance: Performance, asked: FaceOptions) -> FaceOptions:
-    """How a performance's face behaves: the view it was held at, unless another is asked."""
+    """Return the face options of a replay: the requested view, or else the recorded one."""
     yaw, pitch, roll = performance.about.view
     return replace(
         asked,
@@ -105,10 +105,10 @@ def face_of(performance: Performance, asked: FaceOptions) -> FaceOptions:
 def windows(
     manifest: Manifest, avatar: Avatar, performance: Performance, face: FaceOptions
 ) -> Iterator[CoefficientWindow]:
-    """The windows that the performance's pictures were made of, as a stream with its look-ahead makes them.
+    """Yield the windows that the recorded pictures were drawn from, as a stream with the same look-ahead makes them.
 
     Raises:
-        ConfigError: a view that the family does not have.
+        ConfigError: the family does not support the view.
     """
     about = performance.about
     dial = None if about.lookahead_ms is None else min(about.lookahead_ms, manifest.lookahead_ms)
@@ -130,7 +130,7 @@ def windows(
 
 
 def filled(windows: Iterator[CoefficientWindow], count: int) -> Iterator[CoefficientWindow]:
-    """The windows of frames 0 to `count` - 1: where there is none, the one before stands still (or the first waits)."""
+    """Yield windows of frames 0 to `count` - 1; a missing one repeats the one before it, or else the first one."""
     current = next(windows)
     later = next(windows, None)
     for frame in range(count):
@@ -140,21 +140,23 @@ def filled(windows: Iterator[CoefficientWindow], count: int) -> Iterator[Coeffic
 
 
 def _performer(manifest: Manifest, performance: Performance) -> str | None:
-    """The avatar that performed it, if it is here; else None, the default."""
+    """Return the recorded avatar's name if it is installed, else None for the default."""
     name = performance.about.avatar
     return name if name in list_avatars(manifest) else None
 
 
 def _coefficients(performance: Performance, rows: slice, first: int, pose: FloatArray | None) -> list[Coefficients]:
-    """Those rows, as frames from `first` on."""
+    """Return these rows as frames numbered from `first`."""
     expressions = np.asarray(performance.expression[rows])
     poses = np.asarray(performance.pose[rows]) if pose is None else np.tile(pose, (len(expressions), 1))
     return [Coefficients(first + i, *both) for i, both in enumerate(zip(expressions, poses, strict=True))]
 
 
 def _sound(options: ReplayOptions, performance: Performance) -> Sound | None:
-    """The sound that is asked for, or the recording's own. Raises MediaError where it cannot be played, which names the
-    recording for its own and not the file that was unpacked.
+    """Return the requested sound, or the recorded one, or None.
+
+    Raises MediaError if it cannot be decoded; for recorded sound the message names the recording, not the unpacked
+    file.
     """
     path = options.sound or performance.sound
     if path is None:
@@ -171,8 +173,10 @@ def _sound(options: ReplayOptions, performance: Performance) -> Sound | None:
 
 
 def _count(performance: Performance, sound: Sound | None) -> int:
-    """Frames that are played: as long as the sound is, where that is known. (More were made than were shown: a
-    conversation hears ahead.)"""
+    """Return the number of frames to play: the length of the sound, if known.
+
+    A recording holds more frames than were shown, because of the look-ahead.
+    """
     if sound is None or sound.seconds is None:
         return int(performance.index[-1]) + 1
     return max(1, ceil(round(sound.seconds * FPS, 3)))

@@ -1,4 +1,4 @@
-"""`avatar render`: the live pipeline run on a file, as fast as the machine can."""
+"""`avatar render` of a sound: runs the live pipeline on a file, as fast as the machine can."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from streamer.stages import face_options
 
 @dataclass(frozen=True, kw_only=True)
 class RenderOptions(VideoOptions):
-    """What `avatar render` of a sound was asked for."""
+    """Options of `avatar render` for a sound."""
 
     audio: Path
     coefficients: Path | None = None
@@ -48,7 +48,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
     """Render a sound file to a talking video.
 
     Raises:
-        AvatarError: the sound, the avatar, the engines or the output cannot be used; nothing is half-written.
+        AvatarError: the sound, the avatar, the engines or the output cannot be used; no partial file remains.
     """
     sound = Sound(options.audio, options.track, remark)
     read = (options.audio, options.reference_pose, options.reference_blink)
@@ -91,7 +91,7 @@ def render_file(manifest: Manifest, options: RenderOptions) -> None:
 
 
 def _windows(sound: Sound, stream: CoefficientStream, times: StageTimes) -> Iterator[list[CoefficientWindow]]:
-    """Batches of coefficient windows as the file is decoded."""
+    """Yield batches of coefficient windows as the file is decoded."""
     for chunk in sound.mono():
         start = time.perf_counter()
         windows = stream.push(chunk)

@@ -1,4 +1,4 @@
-"""What every video file is made with, whatever moves its face."""
+"""Options common to all rendered videos, from a sound or from a performance."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from streamer.render.content_credentials import Signer
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOptions:
-    """avatar: a name or a photo, None for the usual one; photo_mode, photo_face: for a photo.
+    """avatar: a name or a photo, None for the default; photo_mode, photo_face: for a photo.
 
-    track: of the sound's file, from 1; None is the first with sound in it.
-    sign: whether to sign the file; with certificates of the folder, None is the user's own. See `content_credentials`.
+    track: audio track of the sound file, from 1; None: the first track with sound in it.
+    sign: whether to sign the file. certificates: folder to sign with, None: the user's own. See `content_credentials`.
     """
 
     out: Path
@@ -29,5 +29,5 @@ class VideoOptions:
     certificates: Path | None = None
 
     def signer(self) -> Signer | None:
-        """Open the signer of the file, if it is to be signed. Raises ConfigError."""
+        """Open the signer of the file, or return None if it is not to be signed. Raises ConfigError."""
         return Signer.open(self.certificates) if self.sign else None

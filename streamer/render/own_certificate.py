@@ -1,4 +1,4 @@
-"""Make a certificate for signing on this machine: a user's own authority, which nobody else trusts, and one signer."""
+"""Makes a certificate for signing on this machine: a private authority, which others do not trust, and one signer."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ VALID = datetime.timedelta(days=3650)
 
 
 def own_certificate() -> Path:
-    """Return the folder of this user's own certificate, and make that if there is none. Raises ConfigError."""
+    """Return the folder of this user's own certificate; create it if missing. Raises ConfigError."""
     folder = home_folder() / FOLDER
     if folder.is_dir():
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-        made = Path(tempfile.mkdtemp(prefix=f".{FOLDER}-", dir=folder.parent))  # only its user may read it
+        made = Path(tempfile.mkdtemp(prefix=f".{FOLDER}-", dir=folder.parent))  # readable by this user only
         try:
             certificates, key = make_certificate()
             write_bytes(made / CERTIFICATES, certificates)
             write_bytes(made / KEY, key, private=True)
-            with contextlib.suppress(OSError):  # another program was faster, and its own is as good
+            with contextlib.suppress(OSError):  # another process has just made one: use that
                 made.rename(folder)
         finally:
             shutil.rmtree(made, ignore_errors=True)
@@ -62,7 +62,7 @@ def _certificate(
     name: str, public: ec.EllipticCurvePublicKey, authority: ec.EllipticCurvePrivateKey, is_authority: bool
 ) -> x509.Certificate:
     """Sign one certificate (RFC 5280; C2PA 2.2, 14.5.1: key usage, and e-mail protection for the signer)."""
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)  # clocks differ
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)  # tolerates clock differences
     usage = x509.KeyUsage(not is_authority, False, False, False, False, is_authority, is_authority, False, False)
     builder = (
         x509.CertificateBuilder()
@@ -84,5 +84,5 @@ def _certificate(
 
 
 def _name(common: str) -> x509.Name:
-    organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "avatar-streamer")  # readers show it as the issuer
+    organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "avatar-streamer")  # viewers display it as the issuer
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common), organisation])

@@ -1,4 +1,4 @@
-"""Drawing the pictures of a file: frames, stage times, checks of the outputs."""
+"""Draws the pictures of a video, measures stage times and checks the output paths."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class StageTimes:
     samples: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, stage: str, seconds: float, frames: int = 1) -> None:
-        """Note that `stage` took so long for so many frames."""
+        """Record that `stage` took `seconds` for `frames` frames."""
         self.samples.setdefault(stage, []).extend([1000 * seconds / frames] * frames)
 
     def lines(self) -> list[str]:
-        """Mean and 95th percentile of each stage."""
+        """Return one line per stage: mean and 95th percentile."""
         return [
             f"{stage:12s} mean {np.mean(values):6.1f} ms  p95 {np.percentile(values, 95):6.1f} ms"
             for stage, values in self.samples.items()
@@ -39,10 +39,10 @@ class StageTimes:
 
 
 def check_outputs(video: Path, beside: Path | None, avatar: str | None, read: Sequence[Path | None]) -> None:
-    """Refuse what cannot be written, and what would be written over a file that is read.
+    """Check that the outputs can be written and do not overwrite an input.
 
     Raises:
-        ConfigError, MediaError: it is one of these.
+        ConfigError, MediaError: a check failed.
     """
     photo = Path(avatar) if avatar is not None and is_photo(avatar) else None
     taken = [path for path in (photo, *read) if path]
@@ -57,13 +57,13 @@ def check_outputs(video: Path, beside: Path | None, avatar: str | None, read: Se
 
 
 class Pictures:
-    """An avatar's frames as they are written: in the whole photo, where it was made with that."""
+    """Draws an avatar's frames as they are written: inside the whole photo if the avatar was made with it."""
 
     def __init__(self, engines: Engines, avatar: Avatar, face: FaceOptions, note: Callable[[str], None]) -> None:
-        """note: takes a remark for the person in one line.
+        """note: called with a one-line remark for the user.
 
         Raises:
-            ConfigError: a background behind the whole photo, of which there is no matte.
+            ConfigError: a background is requested for a whole photo, which has no matte.
         """
         self._renderer = FaceRenderer(engines, avatar, face)
         size, photo = self._renderer.size, avatar.photo.shape[0]
@@ -72,13 +72,13 @@ class Pictures:
         self.size = self._renderer.shape[::-1]
 
     def draw(self, window: CoefficientWindow) -> ByteArray:
-        """[H, W, 3]."""
+        """Draw a picture: uint8 [H, W, 3], or [H, W, 4] with transparency."""
         (frame,) = self._renderer.render([window])
         return frame.rgb
 
 
 def draw(window: CoefficientWindow, pictures: Pictures, writer: VideoWriter, times: StageTimes) -> None:
-    """Make a picture and write it."""
+    """Draw a picture, write it, and record the time of both steps."""
     start = time.perf_counter()
     picture = pictures.draw(window)
     drawn = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Progress of a rendering in the terminal."""
+"""Shows the progress of a rendering in the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BAR_WIDTH = 28
 
 
 class Progress:
-    """A bar on standard error: how far, how fast, how long still. Only the last line where that is no terminal.
+    """Progress bar on standard error: share, speed and remaining time. Only the last line if that is not a terminal.
 
     seconds: length of the video, None if not known.
     """
@@ -24,11 +24,11 @@ class Progress:
         self._shown = 0.0
 
     def start(self) -> None:
-        """The first frame is about to be made."""
+        """Start the clock, just before the first frame."""
         self._start = time.monotonic()
 
     def show(self, frames: int) -> None:
-        """Draw the bar for so many frames done."""
+        """Draw the bar for this number of finished frames."""
         now = time.monotonic()
         if now - self._shown < PROGRESS_EVERY:
             return
@@ -42,7 +42,7 @@ class Progress:
         show(text)
 
     def end(self, frames: int) -> None:
-        """Replace the bar with how many frames were made, and how fast."""
+        """Replace the bar with the number of frames and the speed."""
         show("")
         say(self._text(frames, time.monotonic())[0], sys.stderr)
 

@@ -1,4 +1,4 @@
-"""Another face's motion, read off a video: head pose, or lids and brows, for `avatar render` to repeat."""
+"""Extracts a face's motion from a video for `avatar render` to copy: head pose, or eyelids and brows."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from streamer.stages.smoothing import SavitzkyGolay
 from streamer.vision.landmarks import Landmarker, shared_landmarker
 from streamer.vision.video_pictures import pictures
 
-LONGEST_GAP = FPS  # frames without a face in which the last one seen stands in
+LONGEST_GAP = FPS  # frames without a face, for which the last face seen is repeated
 
 Show = Callable[[int], None]
 
 
 def read_script(manifest: Manifest, pose: Path | None, blink: Path | None, threads: int = DEFAULT_THREADS) -> Script:
-    """What `--reference-pose` and `--reference-blink` ask for; the same video is read once.
+    """Return the motion for `--reference-pose` and `--reference-blink`; a video given for both is read once.
 
-    A track that ends is played backwards and forwards again, so that nothing jumps.
+    Each track is followed by its reverse, so that it repeats without a jump.
 
     Raises:
-        ConfigError: the family reads no coefficients off pictures.
-        MediaError: no video, or none with one face all along.
+        ConfigError: the family cannot extract coefficients from pictures.
+        MediaError: not a video, or a part of it shows no face.
     """
     tracks = {path: _read(manifest, path, threads) for path in {pose, blink} if path is not None}
     split = len(manifest.coefficients.expression)
@@ -45,7 +45,7 @@ def read_script(manifest: Manifest, pose: Path | None, blink: Path | None, threa
 
 
 def _read(manifest: Manifest, path: Path, threads: int) -> FloatArray:
-    """Coefficients of every frame, float32 [n, E + P], in the manifest's order."""
+    """Extract the coefficients of every frame, float32 [n, E + P], in the manifest's order."""
     spec = manifest.stages.get("coefficients")
     if spec is None or not spec.graphs:
         raise ConfigError(f"{path}: family {manifest.family} cannot read a face's motion off a video")
@@ -58,7 +58,7 @@ def _read(manifest: Manifest, path: Path, threads: int) -> FloatArray:
             for picture, points in faces(path, shared_landmarker()):
                 check_interrupt()
                 height, width = picture.shape[:2]
-                box = box or crop_box("crop", points, width, height)  # one for all, so that the head's way is kept
+                box = box or crop_box("crop", points, width, height)  # one for all frames, to keep the head's movement
                 cut = box.cut(picture, manifest.size)
                 values, _ = read_coefficients(stage, cut, box.to_picture(points, manifest.size))
                 rows.append(values)
@@ -70,10 +70,10 @@ def _read(manifest: Manifest, path: Path, threads: int) -> FloatArray:
 
 
 def faces(path: Path, landmarker: Landmarker) -> Iterator[tuple[ByteArray, FloatArray]]:
-    """Picture [H, W, 3] and landmarks [478, 3] of the largest face, FPS a second. A short gap repeats the last.
+    """Yield picture [H, W, 3] and landmarks [478, 3] of the largest face, FPS a second. A short gap repeats the last.
 
     Raises:
-        MediaError: no face in a second or more, or no video.
+        MediaError: no face for more than a second, or not a video.
     """
     last: tuple[ByteArray, FloatArray] | None = None
     missing = 0
@@ -92,7 +92,7 @@ def faces(path: Path, landmarker: Landmarker) -> Iterator[tuple[ByteArray, Float
 
 
 def smoothed(track: FloatArray) -> FloatArray:
-    """Poses [n, P] as the reference smooths its own: what was read off single pictures trembles."""
+    """Smooth poses [n, P] as the reference does: poses extracted from single pictures jitter."""
     smooth = SavitzkyGolay()
     known = [value for row in track for value in smooth.push(row)]
     return np.stack(known + smooth.flush())
@@ -103,5 +103,5 @@ def _there_and_back(track: FloatArray) -> FloatArray:
 
 
 def _show(path: Path, frames: int | None) -> None:
-    """Progress, where someone watches."""
+    """Show the progress in a terminal; None clears it."""
     show("" if frames is None else f"reading the face off {path.name}: {frames / FPS:.1f} s")

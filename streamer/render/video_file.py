@@ -1,4 +1,4 @@
-"""The kinds of video file that `avatar render` writes, by the end of the name."""
+"""Writes the video files of `avatar render`; the suffix of the name selects the format."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class VideoWriter:
         transparent: bool = False,
         signer: Signer | None = None,
     ) -> None:
-        """`size` is (width, height) in pixels, even. transparent: frames are RGBA, for a kind of file that takes that.
+        """size: (width, height) in pixels, even. transparent: frames are RGBA; the format must support it.
         signer: signs the finished file.
 
         Raises:
-            ConfigError: the name is of no kind of file that is written.
-            MediaError: the file cannot be made.
+            ConfigError: the name's suffix is not that of a supported format.
+            MediaError: the file cannot be created.
         """
         self._kind = format_of(path)
         self._clear = self._kind.clear if transparent else None
@@ -58,13 +58,13 @@ class VideoWriter:
         self.count = 0  # frames written
         try:
             self._open(size, sound)
-        except BaseException:  # an interrupt, too
+        except BaseException:  # including an interrupt
             self.abandon()
             raise
 
     def _open(self, size: tuple[int, int], sound: Sound | None) -> None:
         with self._written():
-            self._partial.touch()  # PyAV would find out only at the first packet
+            self._partial.touch()  # fails now; PyAV would report it only at the first packet
             self._container = av.open(f"file:{self._partial}", "w", options=dict(self._kind.container))
         self._open_files.callback(self._container.close)
         self._container.metadata["comment"] = COMMENT
@@ -76,13 +76,13 @@ class VideoWriter:
         self._video.time_base = Fraction(1, FPS)
         colour.mark(self._video)
         if self._clear:
-            self._video.metadata["alpha_mode"] = "1"  # WebM's players look for it
+            self._video.metadata["alpha_mode"] = "1"  # WebM players check for it
         self._sound = None
         if sound is not None:
             self._sound = _SoundCopy(sound, self._container, self._kind.sound)
 
     def write(self, rgb: ByteArray) -> None:
-        """Append a frame, uint8 [height, width, 3], or 4 where it is transparent, and the sound that goes with it."""
+        """Append a frame, uint8 [height, width, 3], or 4 channels if transparent, and the sound up to its end."""
         frame = colour.converted(rgb, self._clear or self._kind.pixels)
         frame.pts = self.count
         frame.time_base = Fraction(1, FPS)
@@ -93,7 +93,7 @@ class VideoWriter:
                 self._sound.copy_until(self.count / FPS)
 
     def close(self) -> None:
-        """Finish the file and give it its name."""
+        """Finish the file, sign it if requested, and move it to its final name."""
         with self._written():
             self._container.mux(self._video.encode(None))
             if self._sound is not None:
@@ -116,7 +116,7 @@ class VideoWriter:
     def _written(self) -> Iterator[None]:
         try:
             yield
-        except (av.error.FFmpegError, OSError, UnicodeError) as error:  # a name that is no text
+        except (av.error.FFmpegError, OSError, UnicodeError) as error:  # UnicodeError: the name is not valid text
             raise MediaError(f"{self._path}: cannot be written ({first_line(error)})") from None
 
     def __enter__(self) -> VideoWriter:
@@ -134,7 +134,7 @@ class VideoWriter:
 
 
 class _SoundCopy:
-    """Transcodes a file's sound into an open container, as far as the pictures have come."""
+    """Transcodes a file's sound into an open container, up to the end of the pictures written so far."""
 
     def __init__(self, sound: Sound, output: av.container.OutputContainer, codec: str) -> None:
         self._output = output
@@ -158,9 +158,9 @@ class _SoundCopy:
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """Codecs and pixel formats as FFmpeg calls them; `clear` is the pixel format with transparency, where it has one.
+    """Codecs and pixel formats by their FFmpeg names. clear: pixel format with transparency, None if unsupported.
 
-    container: options of the whole file; quality: of the video's codec.
+    container: options of the container; quality: options of the video codec.
     """
 
     name: str
@@ -174,7 +174,7 @@ class VideoFormat:
 
 FORMATS = {
     ".mp4": VideoFormat("an MP4 file", "libx264", "yuv420p", "aac", None, {"movflags": "+faststart"}, {"crf": "18"}),
-    # Alpha is a second VP9 stream; frames that are hidden (auto-alt-ref) have none.
+    # Alpha is a second VP9 stream; hidden frames (auto-alt-ref) have no alpha.
     ".webm": VideoFormat(
         "a WebM file",
         "libvpx-vp9",
@@ -188,7 +188,7 @@ FORMATS = {
 
 
 def format_of(path: Path) -> VideoFormat:
-    """The kind of file that the name asks for. Raises ConfigError."""
+    """Return the format that the name's suffix selects. Raises ConfigError."""
     found = FORMATS.get(path.suffix.lower())
     if found is None:
         raise ConfigError(f"{path}: no video is written under such a name; expected it to end in {', '.join(FORMATS)}")
@@ -196,7 +196,7 @@ def format_of(path: Path) -> VideoFormat:
 
 
 def check(path: Path, background: str | None, sign: bool = False) -> None:
-    """Check that such a file can show the background, and can be signed. Raises ConfigError."""
+    """Check that the format supports the background and, if requested, signing. Raises ConfigError."""
     if sign:
         check_kind(path)
     if (found := format_of(path)).clear is None:

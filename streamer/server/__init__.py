@@ -1,1 +1,1 @@
-"""`avatar serve`."""
+"""The live server of `avatar serve`."""

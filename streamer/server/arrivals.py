@@ -1,4 +1,4 @@
-"""Large bodies that arrive, a few at a time: a slow one gives way where others wait, so that none holds its place."""
+"""Limit on concurrent uploads of large bodies: when all slots are taken, a new upload evicts the slowest one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from streamer.core.aio import Clock
 from streamer.core.errors import BundleError
 
 MOST = 4
-FIRST_S = 3.0  # for which each keeps its place
+FIRST_S = 3.0  # an upload cannot be evicted before this
 
 
 @dataclass
 class Arrival:
-    """bytes: that have come."""
+    """An upload in progress. bytes: received so far."""
 
     bytes: int
     since: float
@@ -24,7 +24,7 @@ class Arrival:
 
 
 class Arrivals:
-    """Those of one server."""
+    """The uploads of one server."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -32,11 +32,11 @@ class Arrivals:
 
     @asynccontextmanager
     async def one(self, seconds: float) -> AsyncIterator[Arrival]:
-        """A body's arrival, in the block.
+        """Hold an upload slot within the block; update the arrival's `bytes` there.
 
         Raises:
-            BundleError: there are too many.
-            TimeoutError: it has taken so long, or its place went to another.
+            BundleError: all slots are taken, and none can be freed yet.
+            TimeoutError: the upload took longer than `seconds`, or was evicted.
         """
         if len(self._now) >= MOST:
             self._end_slowest()

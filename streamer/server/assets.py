@@ -1,4 +1,4 @@
-"""Map request paths to the pages' files in clients/web."""
+"""Map from request paths to the pages' files in clients/web."""
 
 from __future__ import annotations
 

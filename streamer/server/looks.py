@@ -1,4 +1,4 @@
-"""What a session's face may be made to look like while it is seen: its background, its size, and whose it is."""
+"""Changes of a running session's look: background, picture size and avatar."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from streamer.stages.pose import VAE
 
 
 def able_to_show(manifest: Manifest) -> list[str]:
-    """What any face of a family can be asked for. Where the networks of speech and pose know whose face it is, as
-    SadTalker's do, it stays that person's."""
+    """Return the look controls that a family supports.
+
+    The avatar cannot be changed where the networks of speech and pose depend on the person, as SadTalker's do.
+    """
     sizes = ["size"] if len(frame_size.offered_sizes(manifest)) > 1 else []
     others = ["avatar"] if manifest.stage("pose").process != VAE else []
     return ["background", *sizes, *others]
 
 
 class Looks:
-    """One session's. gallery: whom its owner may choose now; raises HTTPException where there is none."""
+    """The look of one session. gallery: the avatars its owner may choose now; raises HTTPException if not loaded."""
 
     def __init__(self, manifest: Manifest, face: FaceOptions, gallery: Callable[[], Gallery]) -> None:
         self._manifest = manifest
@@ -32,7 +34,7 @@ class Looks:
         self._gallery = gallery
 
     def read(self, wanted: Shown) -> Shown:
-        """What a wish comes to. Raises ConfigError when it cannot be had."""
+        """Validate a requested look and fill in its details. Raises ConfigError if it is not available."""
         match wanted:
             case Background(value=value):
                 return Background(background.changed(self._background, value))

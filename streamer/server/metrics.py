@@ -1,4 +1,4 @@
-"""What the server counts, as Prometheus text. Counters are for all sessions since the start, the ended ones too."""
+"""The server's metrics as Prometheus text. Counters cover all sessions since the start, including ended ones."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 @dataclass
 class SessionCounts:
-    """Of one session, or of several added up. Samples at `timeline.RATE`."""
+    """Counters of one session, or the sum of several. Samples are at `audio.format.RATE`."""
 
     frames_shown: int = 0
-    frames_repeated: int = 0  # the last picture again, because the next was late
-    frames_dropped: int = 0  # pictures that came after their moment
-    sound_missing: int = 0  # samples of silence played because there was no sound
-    packets_lost: int = 0  # of the microphone
+    frames_repeated: int = 0  # the last picture shown again, because the next was late
+    frames_dropped: int = 0  # pictures that arrived after their due time
+    sound_missing: int = 0  # audio underrun: samples of silence played for lack of sound
+    packets_lost: int = 0  # microphone packets
     packets_late: int = 0
-    silence: int = 0  # samples of the microphone made up because none came
-    clock_shifts: int = 0  # times the microphone's clock was tied to ours anew
-    frames_late: int = 0  # pictures that were shown a little after their moment
-    frames_stale: int = 0  # pictures made for sound that was cut off meanwhile
+    silence: int = 0  # microphone samples filled in because none arrived
+    clock_shifts: int = 0  # resynchronizations of the microphone's clock to ours
+    frames_late: int = 0  # pictures shown a little after their due time
+    frames_stale: int = 0  # pictures rendered for sound that was cut off meanwhile
     frames_unsent: int = 0  # pictures that the sender did not take in time
-    sound_unsent: int = 0  # packets, likewise
-    peer: Refused = field(default_factory=Refused)  # what the guard in front of the peer dropped
-    speech_clients: int = 0  # connections that speech came by
+    sound_unsent: int = 0  # packets that the sender did not take in time
+    peer: Refused = field(default_factory=Refused)  # packets dropped by the peer guard
+    speech_clients: int = 0  # connections of speech clients
     speech_utterances: int = 0
     speech_clears: int = 0
     speech_heard_ms: int = 0
-    speech_refused: int = 0  # messages
+    speech_refused: int = 0  # messages refused
     lateness: Histogram = field(default_factory=lambda: Histogram(LATENESS_S))  # of pictures, in seconds
 
     def add(self, other: SessionCounts) -> None:
@@ -52,21 +52,21 @@ class SessionCounts:
 
 @dataclass(frozen=True)
 class ServerCounts:
-    """Of the server itself."""
+    """Counters and gauges of the server itself."""
 
     ready: bool
     open_sessions: int
-    most_sessions: int  # that there may be now
-    waiting: int  # callers in line
+    most_sessions: int  # the current session limit
+    waiting: int  # callers in the waiting line
     sessions: int
     refused: int
     worker_starts: int
     messages_dropped: int
     pictures_overwritten: int
-    speech_clients: int  # now
-    displaced: int = 0  # sessions whose place went to another caller
-    requests_refused: int = 0  # beyond a rate
-    connections: int = 0  # now
+    speech_clients: int  # connected now
+    displaced: int = 0  # sessions evicted for another caller
+    requests_refused: int = 0  # over a rate limit
+    connections: int = 0  # open now
     connections_refused: int = 0
     connections_timed_out: int = 0
 
@@ -77,7 +77,7 @@ def render(
     pulse: Pulse,
     answers: Mapping[tuple[str, str, str], Histogram] | None = None,
 ) -> str:
-    """The text of GET /metrics. answers: how long they took, by method, route and status."""
+    """Return the text of GET /metrics. answers: response times by method, route and status."""
     registry = CollectorRegistry()
     registry.register(_Counts(server, sessions, pulse))
     registry.register(_Distributions(sessions.lateness, pulse.latencies, answers or {}))
@@ -86,7 +86,7 @@ def render(
 
 
 class _Counts(Collector):
-    """The counts at one moment, as families of samples."""
+    """Collector of the counters and gauges, a snapshot."""
 
     def __init__(self, server: ServerCounts, sessions: SessionCounts, pulse: Pulse) -> None:
         self._server, self._sessions, self._pulse = server, sessions, pulse
@@ -146,7 +146,7 @@ class _Counts(Collector):
 
 
 class _Distributions(Collector):
-    """Histograms at one moment."""
+    """Collector of the histograms, a snapshot."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ def _add(total: SessionCounts | Refused, other: SessionCounts | Refused) -> None
 
 
 def parse(text: str) -> dict[str, float]:
-    """Values by name (labels included, the prefix not) of what `render` wrote."""
+    """Parse the text of `render`; return values by name, with labels and without the prefix."""
     found = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -193,7 +193,7 @@ def _metric(name: str, kind: str, explanation: str, value: float) -> Metric:
 
 
 def _histogram(name: str, explanation: str, labels: tuple[str, ...], values: Mapping[Any, Histogram]) -> Metric:
-    """values: by a tuple of their labels."""
+    """Return a histogram family. values: histograms by their tuple of label values."""
     family = HistogramMetricFamily(PREFIX + name, explanation, labels=labels)
     for of, each in values.items():
         family.add_metric(of, each.cumulative(), each.total)

@@ -1,4 +1,4 @@
-"""Offer and answer of one peer connection, with a guard put in front of its transports."""
+"""Offer/answer negotiation of one peer connection, with a packet guard in front of its transports."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from streamer.webrtc.sections import Offer
 async def answer(peer: RTCPeerConnection, guard: PeerGuard, offer: str, messages: bool = False) -> str:
     """Apply an offer that has passed `check_offer` to `peer`; return the SDP answer with all candidates in it.
 
-    All that the peer sends from then on passes `guard` before aiortc parses it. messages: data channels are taken.
+    From then on, every packet from the peer passes `guard` before aiortc parses it. messages: accept data channels.
 
     Raises:
-        OfferError: aiortc cannot answer it, or there is no address to answer with.
-        TimeoutError: as raised by a limit of the caller's.
+        OfferError: aiortc cannot answer the offer, or this machine has no usable address.
+        TimeoutError: a timeout of the caller expired.
     """
     taken = Offer.of(without_dead_ends(offer))
     try:
         await peer.setRemoteDescription(RTCSessionDescription(taken.text, "offer"))
         _check_whole(peer)
-        transports = transports_of(peer)  # those that are left when all is bundled
+        transports = transports_of(peer)  # those left after bundling
         for transport in transports:
             transport.filter_media(guard.rtp, guard.rtcp)
             if not messages:

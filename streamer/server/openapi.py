@@ -1,4 +1,4 @@
-"""The HTTP interface as OpenAPI 3.1, made of the table of its operations."""
+"""The HTTP interface as OpenAPI 3.1, generated from the table of operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamer.server.routes.scopes import SCOPES
 
 
 def document(tokens: bool) -> Json:
-    """The whole of it. tokens: the server asks for them."""
+    """Return the OpenAPI document. tokens: whether the server requires access tokens."""
     paths: dict[str, Json] = {}
     for (method, path), operation in OPERATIONS.items():
         paths.setdefault(path, {})[method.lower()] = _operation(method, path, operation, tokens)

@@ -1,4 +1,4 @@
-"""The data channels of one peer: those labelled `control` steer the face, as the control socket does."""
+"""The data channels of one peer: those labelled `control` use the control protocol, as the control socket does."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from streamer.session.control_client import ControlClient, Controlled, Refused
 from streamer.session.control_protocol import Refusal, encode
 
 LABEL = "control"
-MOST_CHANNELS = 4  # of one peer, in all of its call
+MOST_CHANNELS = 4  # that one peer may open during its call
 MOST_UNREAD = 64 * 1024  # bytes of events that the peer has not acknowledged
 
 
 class PeerChannels:
-    """Serves the channels that a peer opens. `spawn` runs a part of the session."""
+    """Serves the channels that a peer opens. `spawn` starts a task of the session."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class PeerChannels:
         self._opened = 0
 
     def take(self, channel: RTCDataChannel) -> None:
-        """Serve a channel that was opened; close one that nobody knows, or that is one too many."""
+        """Serve an opened channel; close it if its label is unknown or the peer has opened too many."""
         self._opened += 1
         if channel.label != LABEL or self._opened > MOST_CHANNELS:
             channel.close()

@@ -1,7 +1,7 @@
-"""One peer: offer and answer, microphone in, avatar out, and the end of it.
+"""The session of one peer: offer and answer, microphone in, avatar out, shutdown.
 
-Its states are in `peer_state`. The session knows its worker and owner by the objects given to it; nothing here knows
-about HTTP.
+Its states are in `peer_state`. The session gets its worker and its callbacks as arguments; nothing here depends on
+HTTP.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 
 class Session:
-    """A conversation with one peer over WebRTC. `on_closed` is called once, when everything has been let go.
+    """A conversation with one peer over WebRTC. `on_closed` is called once, when everything has been released.
 
     Raises:
         SessionError: the worker is not ready.
@@ -65,18 +65,18 @@ class Session:
     ) -> None:
         self.state = State.NEW
         self.reason = ""  # why it ended
-        self.ufrag = ""  # of the peer's ICE
+        self.ufrag = ""  # ICE user name fragment of the peer
         self._voice = PeerVoice(self._take_sound if options.microphone else None, clock)
         self._limits = limits
         self._clock = clock
         self._on_closed = on_closed
         self._tasks = Tasks(self._on_failure)
         self._closed = asyncio.Event()
-        self._closing: asyncio.Task[None] | None = None  # kept, or it might be collected
+        self._closing: asyncio.Task[None] | None = None  # a reference, so that it is not garbage-collected
         self._reached = asyncio.Event()  # ICE is up
         self._live = asyncio.Event()
         self._opened = self._live_since = clock.now()
-        self._spoken = self._opened  # when pushed speech was last there
+        self._spoken = self._opened  # when pushed speech was last queued
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=list(options.ice_servers)))
         self._audio, self._video = AvatarAudioTrack(), AvatarVideoTrack()
         audio = self._peer.addTransceiver(self._audio, "sendrecv")
@@ -105,11 +105,11 @@ class Session:
 
     @property
     def delay_ms(self) -> int:
-        """From a sample's arrival at the server to its being sent back, with its picture, as it is now."""
+        """Current delay from a sample's arrival at the server to its playout with its picture."""
         return self._playout.delay_ms + self._playout.held_ms
 
     def counts(self) -> SessionCounts:
-        """What happened so far."""
+        """Return the session's counters so far."""
         shown = self._playout.stats
         counts = SessionCounts(shown.shown, shown.repeated, shown.dropped, shown.underrun)
         counts.frames_late = shown.late
@@ -130,7 +130,7 @@ class Session:
         return counts
 
     def statistics(self) -> Statistics:
-        """How it goes, for who controls it."""
+        """Return the session's statistics for control clients."""
         shown, rung = self._playout.stats, self.conversation.rung
         left_out = None if rung == FULL else rung.told
         waiting_ms = round(1000 * self.speech.pushed.buffered_s)
@@ -138,17 +138,17 @@ class Session:
 
     @property
     def lasted_s(self) -> float:
-        """How long it has been open."""
+        """The session's age in seconds."""
         return self._clock.now() - self._opened
 
     async def answer(self, offer: str) -> str:
-        """Answer an offer that has passed `check_offer`: SDP with all candidates in it.
+        """Answer an offer that has passed `check_offer`; return SDP with all candidates in it.
 
-        Whatever is raised, the session is then closed.
+        If this raises, the session is closed.
 
         Raises:
             OfferError: the offer cannot be answered.
-            SessionError: the session ended meanwhile, for the reason that it names.
+            SessionError: the session ended meanwhile; the message is the reason.
         """
         try:
             self._change(State.CONNECTING)
@@ -158,7 +158,7 @@ class Session:
         except TimeoutError:
             await self.close("negotiation took too long")
             raise OfferError(f"no answer to the offer after {self._limits.negotiate_s:.0f} s") from None
-        except BaseException as error:  # also a request that was given up
+        except BaseException as error:  # includes cancellation of the request
             ended = self.reason
             given_up = isinstance(error, asyncio.CancelledError)
             await self.close("the request was given up" if given_up else str(error) or type(error).__name__)
@@ -172,7 +172,7 @@ class Session:
         return sdp
 
     async def close(self, reason: str) -> None:
-        """End the session and return when it has ended. Safe to call twice, and to be cancelled meanwhile."""
+        """End the session and wait until it has ended. Safe to call twice, and to cancel."""
         if self.state not in (State.CLOSING, State.CLOSED):
             self.reason = reason
             self._change(State.CLOSING)
@@ -181,7 +181,7 @@ class Session:
         await self._closed.wait()
 
     async def _shut(self) -> None:
-        """Let go: tracks first, then the peer connection, then the worker's part."""
+        """Release everything: tracks first, then the peer connection, then the worker's session."""
         self._tasks.cancel()
         self._audio.stop()
         self._video.stop()
@@ -199,7 +199,7 @@ class Session:
             self._on_closed(self)
 
     def gives_way_at(self) -> float | None:
-        """Return the moment from which its place may go to another caller, None for a session that is in use."""
+        """Return the time from which it may be evicted for another caller, or None if it is in use."""
         if self.state in (State.NEW, State.CONNECTING):
             return self._opened + (self._limits.secure_s if self._reached.is_set() else self._limits.reserve_s)
         if self.state is State.LIVE and not self._voice.wanted:
@@ -207,23 +207,23 @@ class Session:
         return None
 
     async def ended(self) -> None:
-        """Return when the session has."""
+        """Wait until the session has ended."""
         await self._closed.wait()
 
     def on_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
-        """From the worker: a picture is ready."""
+        """Take a finished picture (worker callback)."""
         self.conversation.take_picture(generation, index, rgb)
 
     def on_rung(self, rung: Rung) -> None:
-        """From the worker: it leaves out so much from now on."""
+        """Apply the worker's new degradation level (worker callback)."""
         self.conversation.take_rung(rung)
 
     def on_worker_failure(self, reason: str) -> None:
-        """From the worker: no more pictures. Without a face there is nothing to stay for; the page may call again."""
+        """Close the session, as no more pictures will come (worker callback); the page may call again."""
         self._close_soon(reason)
 
     async def _pace(self) -> None:
-        """Be the session's heartbeat: time passes here, whatever the peer sends or takes."""
+        """Run the session's clock and playout, independent of what the peer sends or receives."""
         self.conversation.begin(self._pacer.begin())
         playing = self._pacer.play(self._tick, self._play, self._played)
         await until_first(playing, self._pacer.show(self._show))
@@ -278,7 +278,7 @@ class Session:
                 await self.close("the peer has gone")
 
     async def _end_in_time(self) -> None:
-        """End a session that never connects, went silent, is gone or lasts for ever."""
+        """Close the session when it does not connect, its peer is gone or silent, or it has lasted too long."""
         reason = await until_connected(self._reached, self._live, self._limits)
         self._voice.heard_at = self._clock.now()
         await self.close(reason or await until_over(self._moments, self._clock))
@@ -297,6 +297,6 @@ class Session:
         self._tasks.spawn(self.close(reason))
 
     def _on_failure(self, error: BaseException) -> None:
-        """The session does not outlive a part that failed."""
+        """Close the session when one of its tasks fails."""
         logger.error("a session cannot go on", exc_info=error)
         self._tasks.spawn(self.close("an error of the server"))

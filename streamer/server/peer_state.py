@@ -1,4 +1,4 @@
-"""The states of a session with a peer, and which follows which."""
+"""The states of a peer session and the allowed transitions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 
 class State(Enum):
-    """Of a session."""
+    """State of a session."""
 
     NEW = auto()
     CONNECTING = auto()

@@ -1,4 +1,4 @@
-"""The peer's microphone, read from its track for as long as there is one."""
+"""Reader of the peer's microphone track."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from streamer.core.aio import Clock
 
 
 class PeerVoice:
-    """`heard_at`: when it last sent anything.
+    """The peer's microphone. `heard_at`: when it last sent a frame.
 
-    take: gets the sender's sample count and int16 [n, 2]; None where it is not wanted.
+    take: gets the sender's sample count and int16 [n, 2]; None for a session without microphone.
     """
 
     def __init__(self, take: Callable[[int, Samples], None] | None, clock: Clock) -> None:
@@ -27,11 +27,11 @@ class PeerVoice:
 
     @property
     def wanted(self) -> bool:
-        """Whether it has a part in the session."""
+        """Whether the session uses the microphone."""
         return self._take is not None
 
     async def read(self, track: MediaStreamTrack, begin: asyncio.Event) -> None:
-        """Read from `begin` on, to the track's end; also what is not wanted: aiortc would keep it for ever."""
+        """Read the track from `begin` to its end, even if the sound is unused: aiortc would queue it without limit."""
         await begin.wait()
         while True:
             try:

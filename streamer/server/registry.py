@@ -1,8 +1,8 @@
 """Registry of open sessions: lookup by token or key, the session limit, and total counters.
 
-A session may also be opened with a key, a secret of the caller's own: then it is found by that, too, whichever call it
-is. A newer call with the same key takes the older one's place. Each has an owner, the one of the caller's access token:
-nobody else finds it, and the same key of two owners is two keys.
+A session may also be opened with a key, a secret chosen by the caller. The session can then be found by its key, too,
+and a newer call with the same key replaces the older one. Each session has an owner, taken from the caller's access
+token: other owners cannot find it, and the same key of two owners counts as two keys.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from streamer.server.session_options import PeerOptions
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S = 2.0  # for a place that is about to be free
-REMEMBERED = 64  # sessions whose place was taken, so that their pages can be told why
+PATIENCE_S = 2.0  # how long to wait for a place to become free
+REMEMBERED = 64  # replaced sessions to remember, so that their pages get the reason
 
 
 class ReplacedError(SessionError):
-    """A newer call has the key of this one."""
+    """A newer call with the same key replaced this one."""
 
 
 class Lobby:
-    """Opens sessions on a worker, at most `max_sessions` at a time, and closes them by their token.
+    """Opens sessions on a worker, at most `max_sessions` at a time, and closes them by token.
 
-    max_sessions: None is as many as the machine has the time for, see `capacity`.
+    max_sessions: None means the machine's measured capacity, see `capacity`.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class Lobby:
         clock: Clock,
         tell: Callable[[str], None] = note,
     ) -> None:
-        """`tell` gets one line for each session that begins and one for each that ends."""
+        """tell: gets one line when a session begins and one when it ends."""
         self._tell = tell
-        self._numbers: dict[str, int] = {}  # for people; a token is a secret
+        self._numbers: dict[str, int] = {}  # shown in messages, as the token is a secret
         self.opened = 0
         self._worker = worker
         self._limits = limits
         self._clock = clock
         self._sessions: dict[str, Session] = {}
-        self._keys: dict[str, str] = {}  # of sessions that have one, by token
+        self._keys: dict[str, str] = {}  # by token, for sessions with a key
         self._owners: dict[str, str] = {}
         self._replaced: deque[str] = deque(maxlen=REMEMBERED)
         self._ended = SessionCounts()
@@ -70,12 +70,12 @@ class Lobby:
 
     @property
     def open_sessions(self) -> int:
-        """Sessions now."""
+        """The number of open sessions."""
         return len(self._sessions)
 
     @property
     def sessions(self) -> Mapping[str, Session]:
-        """Sessions now, by their tokens."""
+        """The open sessions, by token."""
         return self._sessions
 
     @property
@@ -85,26 +85,26 @@ class Lobby:
 
     @property
     def most_sessions(self) -> int:
-        """How many there may be now."""
+        """The current session limit."""
         return self._most()
 
     @property
     def waiting(self) -> WaitingLine:
-        """Callers for whom there was no room."""
+        """The line of callers that wait for a place."""
         return self._places.line
 
     @property
     def speech_clients(self) -> int:
-        """Clients that push speech, now."""
+        """The number of sessions with a connected speech client."""
         return sum(session.speech.is_taken for session in self._sessions.values())
 
     @property
     def displaced(self) -> int:
-        """Sessions whose place went to another caller."""
+        """The number of sessions evicted for another caller."""
         return self._places.given_way
 
     def counts(self) -> SessionCounts:
-        """Of all sessions, the ended ones too."""
+        """Return the total counters of all sessions, including ended ones."""
         total = SessionCounts()
         total.add(self._ended)
         for session in self._sessions.values():
@@ -112,9 +112,9 @@ class Lobby:
         return total
 
     def check_room(self, address: str, key: str | None = None, ticket: str | None = None, owner: str = "") -> None:
-        """Look, at no cost, whether a session could be opened soon. Raises NoRoomError.
+        """Check cheaply whether a session could be opened now or soon. Raises NoRoomError.
 
-        ticket: the caller's own, by which it waits in line; see `waiting_line`.
+        ticket: the caller's ticket for the waiting line; see `waiting_line`.
         """
         self._check_worker()
         if key is None or self._token_of(key, owner) is None:
@@ -128,19 +128,20 @@ class Lobby:
         key: str | None = None,
         owner: str = "",
     ) -> tuple[str, str, int]:
-        """Open a session: its token, the SDP answer and the delay in ms. One that has this key ends first.
+        """Open a session; return its token, the SDP answer and the delay in ms.
 
-        offer: has passed `check_offer`. prepare: is called once the session has its place, and may be costly.
-        address: whom the offer comes from. owner: whose session it will be.
+        key: an older session with this key is closed first.
+        offer: has passed `check_offer`. prepare: called once the session has a place; may be expensive.
+        address: the caller's address. owner: the session's owner.
 
         Raises:
             NoRoomError: the engines are not ready, or there are too many sessions.
             OfferError: the offer cannot be answered.
-            ReplacedError: a newer call came meanwhile.
+            ReplacedError: a newer call with the same key arrived meanwhile.
             SessionError: the session ended meanwhile, for another reason.
         """
         self._check_worker()
-        while key is not None and (older := self._token_of(key, owner)) is not None:  # others may come while it closes
+        while key is not None and (older := self._token_of(key, owner)) is not None:  # more calls may arrive meanwhile
             self._replaced.append(older)
             await self._sessions[older].close("a newer call has its key")
         token = secrets.token_urlsafe(24)
@@ -182,24 +183,24 @@ class Lobby:
         return token, answer, session.delay_ms
 
     def find(self, token_or_key: str, asking: Grant = EVERYTHING) -> Session | None:
-        """The session with this token, or this key, where it belongs to who asks."""
+        """Return the session with this token or key, or None if the caller does not own it."""
         token = token_or_key if token_or_key in self._sessions else self._token_of(token_or_key, asking.owner)
         return self._theirs(token, asking)
 
     def watched(self, name: str, asking: Grant = EVERYTHING) -> Session | None:
-        """The session that may be watched at this address, or that has this token or key, likewise."""
+        """Return the session with this watch address, token or key, or None if the caller does not own it."""
         found = self.find(name, asking)
-        for token in self._sessions:  # all are compared: how long this takes tells nothing
+        for token in self._sessions:  # compares all, in constant time
             if secrets.compare_digest(watch_address(token).encode(), name.encode()):
                 found = self._theirs(token, asking)
         return found
 
     def was_replaced(self, token: str) -> bool:
-        """Whether a newer call with the same key has ended this session."""
+        """Return whether a newer call with the same key replaced this session."""
         return token in self._replaced
 
     async def dismiss(self, token: str, asking: Grant = EVERYTHING) -> bool:
-        """Close a session; False when who asks has none with this token."""
+        """Close a session; return False if the caller has no session with this token."""
         session = self._theirs(token, asking)
         if session is None:
             return False
@@ -220,7 +221,7 @@ class Lobby:
         return self._sessions[token]
 
     def _token_of(self, key: str, owner: str) -> str | None:
-        """Every key is looked at, and each as long whatever is right of it: how long this takes tells nothing."""
+        """Return the token of the session with this key. Compares with all keys, in constant time, against timing."""
         found = None
         for token, known in self._keys.items():
             if secrets.compare_digest(known.encode(), key.encode()) and self._owners[token] == owner:
@@ -243,12 +244,12 @@ class Lobby:
 
 
 def watch_address(token: str) -> str:
-    """What those who may only watch know of a session: it does not lead to its token."""
+    """Return a session's address for viewers; the token cannot be derived from it."""
     return hashlib.blake2b(token.encode(), digest_size=18, person=b"watch").hexdigest()
 
 
 def told(session: Session) -> str:
-    """Return why a session ended, how long it was, and how well it went, in one line."""
+    """Return a one-line summary of an ended session: reason, duration, pictures, packet loss."""
     counts = session.counts()
     new = counts.frames_shown - counts.frames_repeated
     text = f"{session.reason}, after {session.lasted_s:.0f} s; {new} pictures, {counts.frames_repeated} repeats"

@@ -21,13 +21,13 @@ MakePartner = Callable[[SpeechPort, Control, Clock], Partner]
 
 @dataclass(frozen=True, eq=False)
 class PeerOptions(SessionOptions):
-    """A session's options, and how its peer takes part in it."""
+    """A session's options, extended by those of its peer connection."""
 
     ice_servers: tuple[RTCIceServer, ...] = ()
-    shown: bool = True  # False: the peer sees nothing of it, others watch
-    microphone: bool = True  # False: it was opened for pushed speech, and the peer only receives
-    partner: MakePartner | None = None  # makes who hears the microphone, which is not played then
-    numbers: NumberNames | None = None  # what they are, of a session whose face is not drawn
+    shown: bool = True  # False: the peer gets no video
+    microphone: bool = True  # False: the session is for pushed speech, and the peer only receives
+    partner: MakePartner | None = None  # makes the partner that gets the microphone's sound, which is then not played
+    numbers: NumberNames | None = None  # names of the values, for a session without pictures
     read_look: Callable[[Shown], Shown] = lambda wanted: wanted  # see `looks`
-    able: tuple[str, ...] = ()  # what the face can be asked for on a data channel
-    record: Callable[[], Recorder] | None = None  # makes the recorder of a session that is recorded
+    able: tuple[str, ...] = ()  # controls that the face supports, for data channels
+    record: Callable[[], Recorder] | None = None  # makes the session's recorder; None: not recorded

@@ -1,7 +1,7 @@
-"""Portraits on backgrounds: the costly part is done once for each avatar, the rest is cached.
+"""Portraits on backgrounds: the cut-out is made once for each avatar, the results are cached.
 
-Cutting a person out costs a tenth of a second, putting the cut-out on a colour a thousandth. All of it runs on one
-separate thread, so that one visitor cannot fill the pool in which aiortc encodes.
+Cutting a person out takes 0.1 s, putting the cut-out on a colour 1 ms. Both run on one separate thread, so that a
+visitor cannot fill the thread pool in which aiortc encodes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from streamer.avatar.gallery import Portrait
 from streamer.core.frames import ByteArray
 from streamer.core.pictures import has_alpha, scaled
 
-MOST_STILLS, MOST_PNGS = 32, 64  # remembered; a still of 512 x 512 pixels has 1 MB
-WHOLE = "whole"  # in place of a background: the whole photo
-Key = tuple[Portrait, str]  # and its background
+MOST_STILLS, MOST_PNGS = 32, 64  # cached; a still of 512 x 512 pixels takes about 1 MB
+WHOLE = "whole"  # cache key instead of a background: the whole photo
+Key = tuple[Portrait, str]  # portrait and background
 Value = TypeVar("Value")
 
 
 class Recent(Generic[Value]):
-    """The `most` values used last; for any thread."""
+    """Thread-safe LRU cache of `most` values."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -44,7 +44,7 @@ class Recent(Generic[Value]):
             return self._values.get(key)
 
     def put(self, key: Key, value: Value) -> Value:
-        """Remember a value; the one used longest ago goes."""
+        """Store a value and return it; evict the least recently used."""
         with self._lock:
             self._values[key] = value
             while len(self._values) > self._most:
@@ -53,7 +53,7 @@ class Recent(Generic[Value]):
 
 
 class Stills:
-    """The pictures that sessions begin with, and the same as PNG. `close` ends its thread."""
+    """The first pictures of sessions, and the same as PNG files. `close` ends its thread."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, "stills")
@@ -62,11 +62,11 @@ class Stills:
         self._pngs: Recent[bytes] = Recent(MOST_PNGS)
 
     def close(self) -> None:
-        """Let the thread end."""
+        """Shut the thread down."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def knows_png(self, portrait: Portrait, background: str | None) -> bool:
-        """Tell whether `png` costs nothing."""
+        """Return whether `png` is available without work."""
         return background is None or self._pngs.get((portrait, background)) is not None
 
     async def still(self, portrait: Portrait, background: str | None, size: int) -> ByteArray:
@@ -82,12 +82,12 @@ class Stills:
         return scaled(whole, size)
 
     async def whole(self, portrait: Portrait) -> ByteArray:
-        """Return the whole photo of an avatar that has it, uint8 [H, W, 3]. Raises BundleError."""
+        """Return the whole photo of an avatar that has one, uint8 [H, W, 3]. Raises BundleError."""
         found = self._stills.get((portrait, WHOLE))
         return await self._run(lambda: self._whole(portrait)) if found is None else found
 
     async def png(self, portrait: Portrait, background: str | None) -> bytes:
-        """Return the same as a PNG file. Raises BundleError."""
+        """Return the portrait on a background as a PNG file. Raises BundleError."""
         if background is None:
             return portrait.png
         found = self._pngs.get((portrait, background))
@@ -124,7 +124,7 @@ class Stills:
 
 
 def on_colour(cut_out: ByteArray, background: str) -> ByteArray:
-    """Return straight alpha, uint8 [H, W, 4], on a colour `#rrggbb`: uint8 [H, W, 3]."""
+    """Blend a picture with straight alpha, uint8 [H, W, 4], onto a colour `#rrggbb`; return uint8 [H, W, 3]."""
     share = cut_out[..., 3].astype(np.float32) / 255
     behind = np.empty((*cut_out.shape[:2], 3), np.float32)
     behind[:] = colour_of(background)

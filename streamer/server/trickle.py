@@ -1,7 +1,8 @@
-"""Trickled candidates (RFC 8840), as WHIP and WHEP clients send them by PATCH.
+"""Trickled ICE candidates (RFC 8840), as WHIP and WHEP clients send them by PATCH.
 
-They are taken and not needed: the answer has all of the server's, and a caller is answered where it asks from. Another
-a=ice-ufrag would restart ICE, which cannot be had (RFC 9725, section 4.3.3: 422).
+They are accepted but not needed: the SDP answer has all candidates of the server, and the server learns a client's
+address from its connectivity checks. A different a=ice-ufrag would mean an ICE restart, which is not supported
+(RFC 9725, section 4.3.3: 422).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
 async def take_fragment(
     request: web.Request, ufrag: str, read: Callable[[web.Request], Awaitable[str]]
 ) -> web.Response:
-    """Answer a PATCH of a caller whose offer had this `ufrag`. `read`: its body. Raises HTTPException."""
+    """Answer a PATCH of a client whose offer had this `ufrag`. read: reads the body. Raises HTTPException."""
     if request.content_type != SDP_FRAGMENT:
         raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP_FRAGMENT}\n")
     found = ufrag_of(await read(request))

@@ -1,4 +1,4 @@
-"""One who watches a session over WebRTC (WHEP): offer and answer, and the end of it."""
+"""One viewer of a session over WebRTC (WHEP): offer and answer, shutdown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Viewer:
-    """Gets a session's media until either side ends it. `on_closed` is called once."""
+    """Receives a session's media until either side closes the connection. `on_closed` is called once."""
 
     def __init__(self, media: SharedMedia, limits: Limits, clock: Clock, on_closed: Callable[[], None]) -> None:
         self._media = media
@@ -45,7 +45,7 @@ class Viewer:
         self._peer.on("connectionstatechange", self._on_connection_state)
 
     async def answer(self, offer: str) -> str:
-        """Answer an offer that has passed `check_offer`: SDP with all candidates in it. Raises OfferError."""
+        """Answer an offer that has passed `check_offer`; return SDP with all candidates in it. Raises OfferError."""
         try:
             async with asyncio.timeout(self._limits.negotiate_s):
                 sdp = await answer(self._peer, self._guard, offer)
@@ -59,7 +59,7 @@ class Viewer:
         return sdp
 
     async def close(self, reason: str) -> None:
-        """End it; safe to call twice."""
+        """Close the connection. Safe to call twice."""
         if self._closed:
             return
         self._closed = True

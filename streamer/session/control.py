@@ -1,4 +1,4 @@
-"""What a session's face is asked for while it is seen, and who is told what it does."""
+"""Control of a session's face while it runs: commands in, events out to all watchers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from streamer.session.manner import Manner
 from streamer.session.speech.speech_line import SpeechLine
 from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture, Shown, Size, Steered, Wear
 
-LOUD = 330  # of 32767, -40 dBFS: above the noise of a room
-HOLD_BLOCKS = 400 // AUDIO_PTIME_MS  # of silence within speech ...
-HOLD_IN_TURN_BLOCKS = 60 // AUDIO_PTIME_MS  # ... where somebody else has the word or the next thought is made
+LOUD = 330  # of 32767, -40 dBFS: above room noise
+HOLD_BLOCKS = 400 // AUDIO_PTIME_MS  # of silence before speech counts as ended ...
+HOLD_IN_TURN_BLOCKS = 60 // AUDIO_PTIME_MS  # ... while the user speaks or an answer is being prepared
 
 ALWAYS = ("pause", "mute", "listening", "interrupt")
 
 
 class Control:
-    """One session's.
+    """Control of one session.
 
-    read_look: what comes of a wish for another look; raises ConfigError when it cannot be had.
-    seed, lively: of how it listens and thinks, and whether it shows that.
+    read_look: checks and resolves a requested look (background, size, avatar); raises ConfigError if unavailable.
+    seed, lively: random seed of the listening and thinking behaviour, and whether it is enabled.
     """
 
     def __init__(
@@ -42,41 +42,41 @@ class Control:
         line.show = self.tell
         self._read_look = read_look
         self._watchers: list[Callable[[Event], None]] = []
-        self._quiet = HOLD_BLOCKS  # blocks since there was sound
+        self._quiet = HOLD_BLOCKS  # blocks since the last audible sound
         self._attention: Literal["listening", "thinking"] | None = None
         self._manner = Manner(conversation.steer, seed)
         self._manner.on = lively
-        self.clients = 0  # connections that it is steered over
-        self.pausing = False  # who is listened to is between two phrases
+        self.clients = 0  # control connections
+        self.pausing = False  # the user is between two phrases
 
     @property
     def state(self) -> State:
-        """What the face does now."""
+        """Current state of the face."""
         speaking = self._quiet < (HOLD_BLOCKS if self._attention is None else HOLD_IN_TURN_BLOCKS)
         now = "speaking" if speaking else self._attention or "idle"
         return State(now, self._conversation.paused, self._conversation.muted)
 
     def attend(self, attention: Literal["listening", "thinking"] | None) -> None:
-        """What the face does where it does not speak: somebody speaks to it, or it is about to answer."""
+        """Set the state shown while the face is not speaking: the user speaks, or an answer is due."""
         before = self.state
         self._attention = attention
         self._tell_change(before)
 
     def tell(self, event: Event) -> None:
-        """Tell whoever watches."""
+        """Send an event to all watchers."""
         for watcher in self._watchers:
             watcher(event)
 
     def watch(self, tell: Callable[[Event], None]) -> None:
-        """Tell this one of every change of state, until `unwatch`."""
+        """Call `tell` with every event until `unwatch`."""
         self._watchers.append(tell)
 
     def unwatch(self, tell: Callable[[Event], None]) -> None:
-        """See `watch`."""
+        """Stop calling `tell`."""
         self._watchers.remove(tell)
 
     def hear(self, samples: Samples) -> None:
-        """Note a packet of sound that leaves: int16 [n, 2]."""
+        """Take an outgoing packet of sound, int16 [n, 2], to update the state."""
         before = self.state
         self._quiet = 0 if np.abs(samples).max(initial=0) > LOUD else min(self._quiet + 1, HOLD_BLOCKS)
         if self._watchers:
@@ -84,10 +84,10 @@ class Control:
         self._manner.step(self.state.state, self.pausing)
 
     def take(self, command: Command, able: Sequence[str]) -> None:
-        """Do what a command asks for. `able`: what the family's faces can be asked for.
+        """Execute a command. `able`: names of the commands and gestures that this family's faces support.
 
         Raises:
-            ControlError: this face cannot.
+            ControlError: this face does not support it.
         """
         before = self.state
         match command:

@@ -1,6 +1,6 @@
-"""One client of the control protocol, whatever carries its messages: commands in, events out.
+"""One client of the control protocol, independent of the transport: commands in, events out.
 
-A client's mistakes end at most its own connection.
+A misbehaving client loses at most its own connection.
 """
 
 from __future__ import annotations
@@ -25,34 +25,37 @@ from streamer.session.control_protocol import (
 from streamer.session.speech.speech_port import SpeechPort
 from streamer.session.speech.speech_protocol import Allowance
 
-GREET_S = 10.0  # from the connection to hello
+GREET_S = 10.0  # timeout from the connection to hello
 STATISTICS_S = 1.0
-SEND_S = 5.0  # for an event to be taken
+SEND_S = 5.0  # timeout for sending one event
 MESSAGES_PER_S, BURST = 30.0, 100.0
 MOST_MISTAKES = 16
-MOST_EVENTS = 256  # that a client did not read
+MOST_EVENTS = 256  # unread events queued for a client
 
 
 class Controlled(Protocol):
-    """A session whose face may be steered. `reason`: why it ended."""
+    """A session whose face can be controlled. `reason`: why it ended."""
 
     control: Control
     speech: SpeechPort
     reason: str
 
     def statistics(self) -> Statistics:
-        """How it goes."""
+        """Return the session's statistics."""
 
     async def ended(self) -> None:
-        """Return when it has."""
+        """Wait until the session has ended."""
 
 
 class Refused(Exception):  # noqa: N818 - not an error of ours
-    """The client is sent away, for this reason."""
+    """The client is disconnected, for this reason."""
 
 
 class ControlClient:
-    """`take` hears the client, `serve` is all of its life. able: what the family's faces can be asked for."""
+    """`take` handles the client's messages; `serve` runs for the connection's lifetime.
+
+    able: names of the commands and gestures that this family's faces support.
+    """
 
     def __init__(self, session: Controlled, able: Sequence[str], clock: Clock) -> None:
         self._session = session
@@ -65,10 +68,10 @@ class ControlClient:
         self._greeted = asyncio.Event()
 
     def take(self, text: str | None) -> None:
-        """Do what a message asks for; None: one that is not text.
+        """Execute a message; None stands for a binary one.
 
         Raises:
-            Refused: the client asks for too much, or for nothing that the protocol knows.
+            Refused: the client exceeds the message rate, or sends too many invalid messages.
         """
         if not self._greeted.is_set():
             return self._greet(text)
@@ -83,12 +86,12 @@ class ControlClient:
             self._tell(Refusal(str(error)))
 
     async def serve(self, send: Callable[[str], Awaitable[None]]) -> None:
-        """Tell what happens, until the session ends or the client has gone.
+        """Send events until the session ends or the client disconnects.
 
-        send: raises ConnectionError when the client has gone, TimeoutError when it does not read.
+        send: raises ConnectionError when the client has disconnected, TimeoutError when it does not read.
 
         Raises:
-            Refused: it does not say hello, or does not read.
+            Refused: the client does not send hello in time, or does not read its events.
         """
         try:
             async with asyncio.timeout(GREET_S):
@@ -146,4 +149,4 @@ class ControlClient:
         except TimeoutError:
             self._unread.set()
         except ConnectionError:
-            pass  # the client is gone
+            pass  # the client has disconnected

@@ -1,6 +1,6 @@
-"""The control protocol, version 1, without I/O: what may be asked of a session's face, and what is told of it.
+"""The control protocol, version 1, without I/O: commands to a session's face, and the events it reports.
 
-docs/control.md describes it. Messages are JSON objects with a `type`; one that is refused changes nothing.
+docs/control.md describes it. Messages are JSON objects with a `type`; a refused message changes nothing.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from streamer.session.speech.speech_protocol import Idle, Played, Started
 from streamer.stages.life.steering import Background, Emotion, Energy, Gaze, Gesture, Size, Wear
 
 VERSION = 1
-MOST_CHARACTERS = 1024  # of a message
+MOST_CHARACTERS = 1024  # limit of a message
 
 
 class ControlError(AvatarError):
-    """A message that is refused."""
+    """A message was refused."""
 
 
 class Pause(msgspec.Struct, tag="pause", frozen=True, forbid_unknown_fields=True):
-    """Pushed speech waits where it is, or goes on."""
+    """Pause or resume the playback of pushed speech."""
 
     on: bool
 
 
 class Mute(msgspec.Struct, tag="mute", frozen=True, forbid_unknown_fields=True):
-    """The microphone is not heard, or is again."""
+    """Mute or unmute the microphone."""
 
     on: bool
 
 
 class Listening(msgspec.Struct, tag="listening", frozen=True, forbid_unknown_fields=True):
-    """Whether the face shows that it listens and thinks."""
+    """Turn the face's listening and thinking behaviour on or off."""
 
     on: bool
 
 
 class Interrupt(msgspec.Struct, tag="interrupt", frozen=True, forbid_unknown_fields=True):
-    """Silence, at once: all speech is dropped."""
+    """Drop all speech and fall silent at once (barge-in)."""
 
 
 class Hello(msgspec.Struct, tag="hello", frozen=True, forbid_unknown_fields=True):
-    """The first message."""
+    """First message of a client."""
 
     version: Annotated[int, msgspec.Meta(ge=VERSION, le=VERSION)]
 
@@ -54,20 +54,20 @@ _Message = Emotion | Energy | Gaze | Gesture | Pause | Mute | Listening | Backgr
 
 
 class Greeting(msgspec.Struct, tag="hello", frozen=True):
-    """The answer to hello. `can`: the messages and gestures that this face takes."""
+    """Reply to hello. `can`: the messages and gestures that this face supports."""
 
     version: int
     can: list[str]
 
 
 class Refusal(msgspec.Struct, tag="error", frozen=True):
-    """A message was not taken."""
+    """Report that a message was refused."""
 
     message: str
 
 
 class State(msgspec.Struct, tag="state", frozen=True):
-    """What the face does from now on."""
+    """State of the face from now on."""
 
     state: Literal["idle", "listening", "thinking", "speaking"]
     paused: bool = False
@@ -75,7 +75,7 @@ class State(msgspec.Struct, tag="state", frozen=True):
 
 
 class Statistics(msgspec.Struct, tag="statistics", frozen=True):
-    """How the session goes: pictures since its beginning, and what is so now. Sent every second."""
+    """Statistics of the session, sent every second: picture counts since its start, and current values."""
 
     pictures: int
     repeated: int
@@ -86,7 +86,7 @@ class Statistics(msgspec.Struct, tag="statistics", frozen=True):
 
 
 class Caption(msgspec.Struct, tag="caption", frozen=True):
-    """What is said, as far as it was said; the next one replaces it until it is `final`. `of`: who says it."""
+    """The words spoken so far; the next caption replaces this one unless it is `final`. `of`: the speaker."""
 
     of: Literal["face", "person"]
     text: str
@@ -95,7 +95,7 @@ class Caption(msgspec.Struct, tag="caption", frozen=True):
 
 
 class Agent(msgspec.Struct, tag="agent", frozen=True):
-    """Whether who speaks through the face is there, and what is wrong."""
+    """Connection state of the agent that speaks through the face, and its error, if any."""
 
     connected: bool
     message: str = ""
@@ -107,10 +107,10 @@ _decoder: msgspec.json.Decoder[Command | Hello] = msgspec.json.Decoder(_Message)
 
 
 def decode(text: str) -> Command | Hello:
-    """What a message asks for.
+    """Parse a client's message.
 
     Raises:
-        ControlError: it is too long, or nothing that the protocol knows.
+        ControlError: the message is too long or not part of the protocol.
     """
     if len(text) > MOST_CHARACTERS:
         raise ControlError(f"a message of {len(text)} characters, at most {MOST_CHARACTERS} are taken")
@@ -121,5 +121,5 @@ def decode(text: str) -> Command | Hello:
 
 
 def encode(event: Event) -> str:
-    """An event, as it is sent."""
+    """Return an event as JSON text."""
     return msgspec.json.encode(event).decode()

@@ -1,7 +1,7 @@
-"""One person's conversation with an avatar, without the network: sound in, sound and pictures out, on one clock.
+"""One user's conversation with an avatar, without the network: sound in, sound and pictures out, on one clock.
 
-It joins the microphone's timeline, speech that a program pushes in its place, the inference worker and playout. No
-I/O; the caller passes the time, in seconds since the session's start.
+It connects the microphone's timeline, speech that a program pushes instead, the inference worker and playout. No I/O;
+the caller passes the time, in seconds since the session's start.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from streamer.session.speech.speech_queue import PushedSpeech
 from streamer.session.timeline import MicrophoneTimeline
 from streamer.stages.life.steering import Shown, Steered
 
-BEHIND_S = 1.0  # when so much time passed unseen (the machine slept), the sound in between is not made up for
+BEHIND_S = 1.0  # after a longer time gap (the machine slept), the missing sound is skipped
 
 
 class FaceWorker(Protocol):
-    """What a conversation needs of the worker: `worker.WorkerSession`."""
+    """Interface of the inference worker to a conversation: `worker.WorkerSession`."""
 
     def begin(self, generation: int, frame: int, origin: float) -> None:
-        """Sound of a new generation follows."""
+        """Begin a new generation of sound at `frame`; frame 0 is due at `origin`."""
 
     def push(self, generation: int, chunk: AudioChunk) -> None:
-        """Hand over sound."""
+        """Send sound to the worker."""
 
     def cut(self, generation: int, frame: int, resume: int) -> None:
-        """Void the sound pushed from `frame` on; keep the mouth shut until `resume`."""
+        """Discard the sound pushed from `frame` on; keep the mouth shut until frame `resume`."""
 
     def postpone(self, origin: float) -> None:
-        """Frame 0 would now be shown at `origin`, and all others likewise."""
+        """Shift the deadlines of all frames: frame 0 is now due at `origin`."""
 
     def steer(self, wanted: Steered | Shown) -> None:
-        """Have the face do something beside speaking."""
+        """Steer the face: emotion, energy, gaze, gesture or look."""
 
 
 class NoFace:
-    """Takes the place of a worker that is not there: sound goes on without pictures."""
+    """Stand-in for a missing worker: sound continues without pictures."""
 
     def begin(self, generation: int, frame: int, origin: float) -> None:
         """Do nothing."""
@@ -62,9 +62,9 @@ class NoFace:
 
 
 class Conversation:
-    """Speaks once `begin` was called. While `speech` has audio, it is heard in place of the microphone.
+    """Conversation of one session; it runs once `begin` was called. Audio in `speech` replaces the microphone.
 
-    gather_ms: of sound that the worker gets at a time, at least.
+    gather_ms: minimum length of sound per hand-over to the worker.
     """
 
     def __init__(
@@ -73,26 +73,26 @@ class Conversation:
         self.timeline = MicrophoneTimeline()
         self.playout = playout
         self.speech = speech or PushedSpeech()
-        self.stale_pictures = 0  # made for sound of an earlier generation
-        self.rung = FULL  # of the worker
-        self.paused = False  # pushed speech waits
-        self.muted = False  # the microphone is not heard
+        self.stale_pictures = 0  # pictures of an earlier generation, dropped
+        self.rung = FULL  # current degradation level of the worker
+        self.paused = False  # pushed speech is paused
+        self.muted = False  # the microphone is muted
         self._worker = worker
         self._start = 0.0
-        self._held_ms = 0  # of playout, as the worker knows it
+        self._held_ms = 0  # of playout, as last sent to the worker
         self._generation = -1
         self._decimator = Decimator()
         self._position = 0  # of the next sample for the worker
         self._gather = gather_ms * MS
-        self._gathered: list[Samples] = []  # for the worker, from that position on
+        self._gathered: list[Samples] = []  # sound for the worker, from `_position` on
 
     def begin(self, start: float) -> None:
-        """Start at this moment of the machine's monotonic clock, which gives the worker its deadlines."""
+        """Start at `start` on the machine's monotonic clock, from which the worker's deadlines derive."""
         self._start = start
         self._restart(0)
 
     def hear(self, pts: int, samples: Samples, now: float) -> None:
-        """Take a packet of the microphone: int16 [n, 2] at 48 kHz, `pts` in the sender's count."""
+        """Take a microphone packet: int16 [n, 2] at 48 kHz, `pts` in the sender's count."""
         self._catch_up(now)
         if self.speech.has_the_word:
             self._say(now)
@@ -101,7 +101,7 @@ class Conversation:
         self._forward()
 
     def tick(self, now: float) -> None:
-        """Let time pass: a sender that says nothing is silent, and the face lives on."""
+        """Advance time: fill with silence if the sender sends nothing, so the face keeps moving."""
         if self.playout.held_ms != self._held_ms:
             self._worker.postpone(self._origin())
         self._catch_up(now)
@@ -112,11 +112,11 @@ class Conversation:
         self._forward()
 
     def steer(self, wanted: Steered | Shown) -> None:
-        """Have the face do something beside speaking; a worker that is not there forgets it."""
+        """Steer the face: emotion, energy, gaze, gesture or look; ignored while the worker is missing."""
         self._worker.steer(wanted)
 
     def interrupt(self) -> None:
-        """Drop all pushed speech, wherever it is: from the next packet on it is silent, and the mouth eases shut."""
+        """Drop all pushed speech, queued or in flight (barge-in): the sound fades out and the mouth eases shut."""
         if not self.speech.in_flight:
             self.speech.clear(self.playout.position)
             return
@@ -127,26 +127,26 @@ class Conversation:
         self._worker.cut(self._generation, self.playout.next_frame, resume)
 
     def take_picture(self, generation: int, index: int, rgb: ByteArray) -> None:
-        """A picture from the worker."""
+        """Take a picture from the worker; drop it if its generation is outdated."""
         if generation != self._generation:
             self.stale_pictures += 1
             return
         self.playout.push_frame(AvatarFrame(index, rgb, index * SAMPLES_PER_FRAME))
 
     def take_rung(self, rung: Rung) -> None:
-        """The worker makes less from now on, or more."""
+        """Apply the worker's new degradation level."""
         self.rung = rung
         self.playout.hold(rung.extra_ms)
         if rung.still:
             self.playout.rest()
 
     def begin_again(self, worker: FaceWorker) -> None:
-        """Go on with the next frame on a worker that knows nothing of what was."""
+        """Continue from the next frame on a new worker that has no state of the session."""
         self._worker = worker
         self._restart(self.timeline.edge)
 
     def lose_worker(self) -> None:
-        """Go on without pictures until `begin_again`."""
+        """Continue without pictures until `begin_again`."""
         self._worker = NoFace()
         self.take_rung(FULL)
 
@@ -156,7 +156,7 @@ class Conversation:
             self._restart(round(now * RATE))
 
     def _restart(self, position: int) -> None:
-        """Begin a generation at the first frame from `position` on; all that was under way is void."""
+        """Begin a generation at the first frame from `position` on; discard everything in flight."""
         frame = -(-position // (FACTOR * SAMPLES_PER_FRAME))
         self._generation += 1
         self.timeline.skip_to(frame * SAMPLES_PER_FRAME * FACTOR)
@@ -166,7 +166,7 @@ class Conversation:
         self._worker.begin(self._generation, frame, self._origin())
 
     def _origin(self) -> float:
-        """The moment at which frame 0 is due, seen from the delay that playout has now."""
+        """Return when frame 0 is due at playout's current delay; note that delay as sent to the worker."""
         self._held_ms = self.playout.held_ms
         return self._start + (self.playout.delay_ms + self._held_ms) / 1000
 
@@ -188,7 +188,7 @@ class Conversation:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Give the worker what was gathered."""
+        """Send the gathered sound to the worker."""
         if not self._gathered:
             return
         sound = self._decimator.push(np.concatenate(self._gathered))

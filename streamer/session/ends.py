@@ -1,7 +1,7 @@
-"""What a local conversation is made of: where its sound comes from, and where its pictures and its sound go.
+"""Interfaces of a local conversation: the sound source, and the sinks of pictures and sound.
 
-All of it runs at `timeline.RATE` in stereo, so that the voice that goes out is the voice that came in; only the
-networks hear 16 kHz.
+All sound is stereo at `timeline.RATE`, so the voice keeps its quality from input to output; only the networks get
+16 kHz.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from streamer.core.frames import ByteArray
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Sound as a source gives it: int16 [n, 2] at RATE; `pts` is the source's own count of the first sample."""
+    """Sound from a source: int16 [n, 2] at RATE; `pts` is the index of its first sample in the source's own count."""
 
     pts: int
     samples: Samples
 
 
 class SoundSource(Protocol):
-    """A microphone, or what stands for one. It gives sound when it would be heard, not before."""
+    """A microphone or a substitute for one. It delivers sound in real time, never ahead."""
 
     name: str
 
     def blocks(self) -> AsyncIterator[Block]:
-        """Blocks until the source ends; may be called again, which opens the source anew and counts from 0.
+        """Yield blocks until the source ends. Another call reopens the source and counts from 0.
 
         Raises:
-            DeviceError: the device cannot be opened, or is gone.
+            DeviceError: the device cannot be opened, or was disconnected.
         """
 
 
@@ -39,26 +39,26 @@ class PictureSink(Protocol):
     """Destination of pictures. Methods must not block: a blocking driver runs in a separate thread."""
 
     def show(self, frame: int, rgb: ByteArray) -> None:
-        """Show uint8 [H, W, 3] now, or [H, W, 4] where the background is transparent.
+        """Show a picture now: uint8 [H, W, 3], or [H, W, 4] with a transparent background.
 
-        It is the picture of `frame` of the session, before 0 the still.
+        frame: number of the picture's frame in the session; a negative one shows the still.
 
         Raises:
-            DeviceError: the device is gone; later calls try it again.
+            DeviceError: the device was disconnected; later calls retry it.
         """
 
 
 class SoundSink(Protocol):
-    """Where the delayed sound goes; it must not wait either.
+    """Destination of the delayed sound. Methods must not block, either.
 
-    lead_s: seconds from `play` to the sound's being heard; it gets the sound that much before the picture.
+    lead_s: output latency: seconds from `play` until the sound is audible; sound comes this much before its picture.
     """
 
     lead_s: float
 
     def play(self, block: int, samples: Samples) -> None:
-        """Take the session's `block`-th packet: int16 [AUDIO_BLOCK, 2].
+        """Play the session's `block`-th packet: int16 [AUDIO_BLOCK, 2].
 
         Raises:
-            DeviceError: the device is gone; later calls try it again.
+            DeviceError: the device was disconnected; later calls retry it.
         """

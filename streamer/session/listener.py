@@ -1,4 +1,4 @@
-"""Listens to the person talked to, in a session whose face a program speaks through: when they speak, and pause."""
+"""Detects when the user speaks and pauses, in a session where a program speaks through the face."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from streamer.audio.format import RATE, Samples
 from streamer.audio.voice_activity import Probability, VoiceActivity
 from streamer.session.control import Control
 
-THINKING_S = 6.0  # at most, after they have finished; then no answer is expected any more
+THINKING_S = 6.0  # after the user has finished; then the face stops waiting for an answer
 
 
 class Listener:
-    """A `partner.Partner` that says nothing itself."""
+    """A `partner.Partner` that listens and never speaks."""
 
     def __init__(self, probability: Probability, control: Control) -> None:
         self._decimator = Decimator()
         self._voice = VoiceActivity(probability)
         self._control = control
-        self._waited: float | None = None  # seconds since they have finished, until there is an answer
+        self._waited: float | None = None  # seconds since the user finished; None when not waiting for an answer
 
     def hear(self, samples: Samples) -> None:
-        """Take more of the microphone: int16 [n, 2] at 48 kHz."""
+        """Take the next microphone samples: int16 [n, 2] at 48 kHz."""
         was_speaking = self._voice.speaking
         self._voice.push(self._decimator.push(samples))
         self._control.pausing = self._voice.pausing
@@ -36,5 +36,5 @@ class Listener:
                 self._waited = None
 
     async def talk(self) -> None:
-        """Wait to be cancelled."""
+        """Wait until cancelled."""
         await asyncio.Event().wait()

@@ -1,9 +1,9 @@
-"""How a face looks that listens or thinks: eyes, brows and nods, while it says nothing.
+"""Listening and thinking behaviour of a silent face: eyes, brows and nods.
 
-Listeners look at who speaks most of the time and nod at the ends of phrases (Kendon 1967, "Some functions of gaze
+Listeners look at the speaker most of the time and nod at the ends of phrases (Kendon 1967, "Some functions of gaze
 direction in social interaction"; Dittmann & Llewellyn 1968, "Relationship between vocalizations and head nods as
-listener responses"); who is about to answer looks away, mostly up or aside (Glenberg et al. 1998, "Averting the gaze
-disengages the environment and facilitates remembering"). How much and how often was chosen by eye.
+listener responses"); a person about to answer looks away, mostly up or aside (Glenberg et al. 1998, "Averting the gaze
+disengages the environment and facilitates remembering"). Strengths and frequencies were tuned by eye.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from streamer.stages.life.steering import Gaze, Gesture
 STEP_S = AUDIO_PTIME_MS / 1000
 NOD_AT_PAUSE = 0.7  # probability
 NOD_STRENGTH = (0.3, 0.65)
-NOD_REST_S = (1.6, 3.0)  # at least, between two
-NOD_ANYWAY_S = (4.0, 7.0)  # where no pause is heard
+NOD_REST_S = (1.6, 3.0)  # minimum between two nods
+NOD_ANYWAY_S = (4.0, 7.0)  # interval of nods when no pause is heard
 AT_SPEAKER_S, AWAY_S = (3.0, 6.0), (0.5, 1.1)
-THOUGHT_S = (0.9, 1.9)  # at one place
+THOUGHT_S = (0.9, 1.9)  # looking at one point
 THOUGHT_X, THOUGHT_Y = (0.5, 1.0), (0.5, 0.9)  # aside and up
-GREET_S = 0.8  # a speaker looks at the listener first
-ATTENTIVE, PENSIVE = 0.35, (0.6, 1.0)  # strength of the brows, of a thoughtful look; at the beginning
+GREET_S = 0.8  # looking at the listener when starting to speak
+ATTENTIVE, PENSIVE = 0.35, (0.6, 1.0)  # strength of the brows, and of the thoughtful look, on entering the state
 
 
 class Manner:
-    """One face's. `steer`: takes what it does.
+    """Listening and thinking behaviour of one face. `steer`: receives its gazes and gestures.
 
-    on: whether it does anything. gaze_free: whether nobody else has said where it looks.
+    on: whether it is enabled. gaze_free: whether it may move the gaze, because no client has set one.
     """
 
     def __init__(self, steer: Callable[[Gaze | Gesture], None], seed: int) -> None:
@@ -41,11 +41,11 @@ class Manner:
         self._state = "idle"
         self._paused = False
         self._at_speaker = True
-        self._look_s = self._nod_s = 0.0  # until the next
-        self._rest_s = 0.0  # until a nod may come
+        self._look_s = self._nod_s = 0.0  # seconds until the next look, and nod
+        self._rest_s = 0.0  # seconds until a nod is allowed
 
     def step(self, state: str, pausing: bool) -> None:
-        """Pass 20 ms in a state of `control_protocol.State`. `pausing`: who speaks to it is between two phrases."""
+        """Advance 20 ms in a state of `control_protocol.State`. `pausing`: the user is between two phrases."""
         if not self.on:
             state = "idle"
         if state != self._state:

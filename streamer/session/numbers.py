@@ -1,4 +1,4 @@
-"""What a session's face does, as numbers that leave with their sound, for those who draw it themselves."""
+"""Animation coefficients of a session's face, sent in time with the sound to clients that render it themselves."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from streamer.core.units.numbers import packed, unpacked
 
 @dataclass(frozen=True)
 class NumberNames:
-    """What the numbers are: units of the expression, 0..1, then the head's pose."""
+    """Names of the coefficients: expression units, 0..1, then the head's pose."""
 
     expression: tuple[str, ...]
     head: tuple[str, ...]
 
     @property
     def nothing(self) -> ByteArray:
-        """The numbers of a face at rest, packed."""
+        """Packed coefficients of a face at rest."""
         return packed(np.zeros(len(self.expression) + len(self.head), np.float32))
 
 
 @dataclass(frozen=True, eq=False)
 class NumbersFrame:
-    """Those of a frame, float32 [E + P], and of the next where they are there already."""
+    """Coefficients of a frame, float32 [E + P], and of the next frame if available already."""
 
     frame: int
     values: FloatArray
@@ -34,7 +34,7 @@ class NumbersFrame:
 
 
 class Numbers:
-    """The numbers of one session, as they are due."""
+    """Publisher of one session's coefficients at their due times."""
 
     def __init__(self, names: NumberNames) -> None:
         self.names = names
@@ -42,19 +42,19 @@ class Numbers:
 
     @property
     def watched(self) -> int:
-        """How many are told."""
+        """Number of watchers."""
         return len(self._watchers)
 
     def watch(self, tell: Callable[[NumbersFrame], None]) -> None:
-        """Tell this one of every frame, until `unwatch`."""
+        """Call `tell` with every frame until `unwatch`."""
         self._watchers.append(tell)
 
     def unwatch(self, tell: Callable[[NumbersFrame], None]) -> None:
-        """See `watch`."""
+        """Stop calling `tell`."""
         self._watchers.remove(tell)
 
     def show(self, frame: int, numbers: ByteArray, following: ByteArray | None) -> None:
-        """A frame is due: packed numbers, and those of the next frame."""
+        """Publish a frame that is due: its packed coefficients, and those of the next frame."""
         if self._watchers:
             after = None if following is None else self._read(following)
             found = NumbersFrame(frame, self._read(numbers), after)

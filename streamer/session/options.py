@@ -1,4 +1,4 @@
-"""Options of one session, wherever its pictures go."""
+"""Options of one session, independent of its output."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from streamer.core.options import PLAIN_FACE, FaceOptions, PipelineOptions
 
 @dataclass(frozen=True, eq=False)
 class SessionOptions:
-    """Who speaks, and how.
+    """The avatar of a session and how it behaves.
 
-    still: uint8 [H, W, 3 or 4], shown where there is no picture. lookahead_ms: what the pipeline will really use.
+    still: uint8 [H, W, 3 or 4], shown while no picture is available. lookahead_ms: the pipeline's actual look-ahead.
     """
 
     avatar: str
@@ -20,14 +20,14 @@ class SessionOptions:
     lookahead_ms: int
     seed: int = 0
     face: FaceOptions = PLAIN_FACE
-    pictures: bool = True  # False: coefficients in their place, `still` too; see `core.units.numbers`
+    pictures: bool = True  # False: coefficients instead, also in `still`; see `core.units.numbers`
 
     @property
     def lively(self) -> bool:
-        """Whether the face does more than speak."""
+        """Whether the face also moves beyond speech."""
         return self.face.energy > 0 and not self.face.still
 
     @property
     def pipeline(self) -> PipelineOptions:
-        """The part that the inference process is told."""
+        """The options that go to the inference process."""
         return PipelineOptions(self.lookahead_ms, self.seed, self.face, self.pictures)

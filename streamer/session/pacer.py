@@ -1,7 +1,7 @@
-"""Pace one session: sound and pictures leave on time, whether or not anything consumes them.
+"""Pacing of one session: sound and pictures leave on time, whether or not anything consumes them.
 
-The pacer is the heartbeat of a session. It does not depend on what it feeds: a browser that takes no sound, a device
-that fails, a track that nobody reads. The same pacer runs under WebRTC tracks and under devices of this machine.
+The pacer is the session's heartbeat. It does not depend on its consumers: a browser that takes no sound, a device that
+fails or a track that is never read does not stop it. WebRTC tracks and local devices use the same pacer.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from streamer.session.playout import Playout
 from streamer.session.schedule import FrameSchedule, audio_schedule
 from streamer.session.timeline import MARGIN_MS
 
-SOUND_SLACK_MS = 2 * AUDIO_PTIME_MS  # from sound's being settled to its being asked for at the earliest
-LATE_S = AUDIO_PTIME_MS / 1000  # a tick this late: the program was held up
-TURNS = 3  # of the event loop, in which a source that has something to say says it
+SOUND_SLACK_MS = 2 * AUDIO_PTIME_MS  # minimum time from settling sound to requesting it
+LATE_S = AUDIO_PTIME_MS / 1000  # a tick later than this means that the process stalled
+TURNS = 3  # of the event loop, enough for a source to deliver its pending packets
 
 
 class Pacer:
-    """Takes sound and pictures out of a playout, each at its moment, and hands them on; nothing that it calls may wait.
+    """Pulls sound and pictures from a playout when due and passes them on. Its callbacks must not block.
 
-    taken: packets of sound that came in; the receiver counts them here.
+    taken: number of received sound packets; the receiver increments it.
     """
 
     def __init__(self, playout: Playout, clock: Clock) -> None:
-        self.schedule = FrameSchedule(playout.delay_ms)  # of the pictures
+        self.schedule = FrameSchedule(playout.delay_ms)  # due times of the pictures
         self.taken = 0
         self._playout = playout
         self._clock = clock
         self._start = clock.now()
 
     def begin(self) -> float:
-        """Start the session's time now; return the moment on the machine's monotonic clock."""
+        """Start the session's clock now; return the start on the machine's monotonic clock."""
         self._start = self._clock.now()
         return self._start
 
@@ -45,7 +45,7 @@ class Pacer:
         return self._clock.now() - self._start
 
     async def sleep_until(self, seconds: float) -> None:
-        """Return so many seconds after the session's start."""
+        """Sleep until this many seconds after the session's start."""
         await self._clock.sleep_until(self._start + seconds)
 
     async def play(
@@ -55,12 +55,13 @@ class Pacer:
         played: Callable[[int], None] = lambda position: None,
         lead_s: float = 0.0,
     ) -> None:
-        """Hand out sound, for ever.
+        """Send sound until cancelled.
 
-        tick: is called with the time before each packet, so that time passes also while nothing is heard.
+        tick: called with the current time before each packet, so time advances even without input.
         play: takes the session's n-th packet, int16 [AUDIO_BLOCK, 2].
-        played: is called after it with the position before which everything was handed out.
-        lead_s: seconds from `play` to the sound's being heard; it is handed out that much earlier than its picture.
+        played: called after `play` with the playout position; everything before it has been sent.
+        lead_s: output latency in seconds from `play` until the sound is audible; sound leaves this much before its
+            picture.
         """
         longest = self._playout.delay_ms - MARGIN_MS - SOUND_SLACK_MS
         schedule = audio_schedule()
@@ -75,17 +76,17 @@ class Pacer:
             played(self._playout.position)
 
     async def show(self, show: Callable[[int, ByteArray], None]) -> None:
-        """Hand out pictures, for ever: `show` takes the frame's number (negative: before the first) and the picture."""
+        """Send pictures until cancelled. `show` takes the frame number (negative before the first) and the picture."""
         delay_s = self._playout.delay_ms / 1000
         while True:
             tick = self.schedule.next_tick(self.now())
             await self.sleep_until(self.schedule.due(tick))
             picture = self._playout.pull_frame(self.schedule.frame_of(tick))
-            # By the moment, for those who go by numbers: the schedule may have been moved against the sound's.
+            # Derive the frame number from the due time: the schedule may have been shifted relative to the sound's.
             show(round((self.schedule.due(tick) - delay_s) * FPS), picture)
 
     async def _take_what_came(self) -> None:
-        """Let packets that came while the program was held up be taken before time passes: they are not late."""
+        """Process packets that arrived while the process stalled before advancing time: they are not late."""
         taken = -1
         while taken != self.taken:
             taken = self.taken

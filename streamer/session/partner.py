@@ -1,4 +1,4 @@
-"""Who is talked to where the microphone is not the face's own voice: it is heard, and not played."""
+"""Conversation partner of the user, for sessions whose microphone is listened to but not played as the face's voice."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from streamer.session.timeline import MicrophoneTimeline
 
 
 class Partner(Protocol):
-    """Listens to the microphone, and may speak through the session's face."""
+    """A listener to the microphone that may speak through the session's face."""
 
     def hear(self, samples: Samples) -> None:
-        """Take more of the microphone, gapless: int16 [n, 2] at 48 kHz."""
+        """Take the next microphone samples, gapless: int16 [n, 2] at 48 kHz."""
 
     async def talk(self) -> None:
-        """Be part of the conversation until it is cancelled."""
+        """Take part in the conversation until cancelled."""
 
 
 class Ear:
-    """Gives a partner the microphone's sound without gaps; times are seconds of the session's clock."""
+    """Feeds the microphone's sound to a partner without gaps; times are seconds of the session's clock."""
 
     def __init__(self, partner: Partner) -> None:
         self.muted = False
@@ -34,7 +34,7 @@ class Ear:
         self._pass_on()
 
     def tick(self, now: float) -> None:
-        """Let time pass: a sender that says nothing is silent."""
+        """Advance time: fill with silence if the sender sends nothing."""
         self._timeline.close(now)
         self._pass_on()
 

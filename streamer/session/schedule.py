@@ -1,4 +1,4 @@
-"""Schedules of playout: when each block of sound and each picture is due."""
+"""Playout schedules: when each block of sound and each picture is due."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ MICROSECONDS = 1_000_000
 
 
 class Schedule:
-    """When the packets of one track are due, in seconds after the session's start, to a microsecond.
+    """Due times of one track's packets, in seconds after the session's start, to a microsecond.
 
-    Tick n is due at `first_us` + n * `period_us`. A track that was held up sends what it missed as long as that is less
-    than `burst` ticks, so that nothing is lost to a short stall, and otherwise goes on with the present.
+    Tick n is due at `first_us` + n * `period_us`. After a stall of up to `burst` ticks a track sends all missed ticks
+    at once, so a short stall loses nothing; after a longer stall it skips to the current tick.
     """
 
     def __init__(self, period_us: int, first_us: int, burst: int) -> None:
@@ -22,7 +22,7 @@ class Schedule:
         self._next = 0
 
     def next_tick(self, now: float) -> int:
-        """The tick to send next, seen from `now`; each call gives a later one."""
+        """Return the tick to send next at time `now`; each call returns a later tick."""
         current = (round(now * MICROSECONDS) - self._first) // self._period
         if current - self._next > self._burst:
             self._next = current
@@ -31,27 +31,27 @@ class Schedule:
         return tick
 
     def due(self, tick: int) -> float:
-        """Seconds after the session's start."""
+        """Return when a tick is due, in seconds after the session's start."""
         return (self._first + tick * self._period) / MICROSECONDS
 
     def nearest(self, moment: float) -> int:
-        """The tick that is due nearest to `moment`, in seconds after the session's start."""
+        """Return the tick whose due time is nearest to `moment`, in seconds after the session's start."""
         return round((moment * MICROSECONDS - self._first) / self._period)
 
     def move(self, seconds: float) -> None:
-        """From now on all ticks are due so much later (or earlier, below 0), to a microsecond."""
+        """Shift the due times of all ticks: later if positive, earlier if negative, to a microsecond."""
         self._first += round(seconds * MICROSECONDS)
 
 
 def audio_schedule() -> Schedule:
-    """Packets of AUDIO_PTIME_MS; up to 200 ms are caught up with: a listener's jitter buffer takes that."""
+    """Schedule packets of AUDIO_PTIME_MS; catch up on at most 200 ms, which a listener's jitter buffer absorbs."""
     return Schedule(1000 * AUDIO_PTIME_MS, 0, burst=exact_div(200, AUDIO_PTIME_MS))
 
 
 class FrameSchedule(Schedule):
-    """Pictures, each due with the first of its samples; up to 120 ms are caught up with.
+    """Schedule of pictures, each due with its first sample; catches up on at most 120 ms.
 
-    A browser shows pictures by their timestamps behind its own buffer, so one sent a little late is still seen.
+    A browser buffers pictures and shows them by timestamp, so a picture sent slightly late is still shown.
     """
 
     def __init__(self, delay_ms: int) -> None:
@@ -59,5 +59,5 @@ class FrameSchedule(Schedule):
         self._ticks_before_frame_0 = delay_ms // FRAME_MS
 
     def frame_of(self, tick: int) -> int:
-        """The frame due at `tick`; negative while the first has not been made."""
+        """Return the frame due at `tick`; negative before the first frame is due."""
         return tick - self._ticks_before_frame_0

@@ -1,1 +1,1 @@
-"""The stages from sound to keypoints and pictures, synchronous and without I/O."""
+"""Stages from audio to keypoints and pictures, synchronous and without I/O."""

@@ -1,7 +1,8 @@
-"""Head pose from a variational network that is causal in the sound: blocks as in SadTalker's PoseVAE, shown as spoken.
+"""Head pose from a variational network that is causal in the audio: blocks as in SadTalker's PoseVAE, without delay.
 
-Each block of frames draws noise from the seed and continues the last frames shown. Within a block a frame depends on
-the windows up to its own; those that are still to come are silence to the network and change no frame that is shown.
+Each block of frames draws noise from the seed and continues from the last frames shown. Within a block, a frame depends
+only on its own window and earlier ones: the network gets silence in place of the later windows, and these do not change
+any frame already shown.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ _INPUTS = {"mel", "noise", "style", "past"}
 
 
 class CausalPose:
-    """Poses, frame by frame as their windows come; equal seeds and styles give equal poses, however sound is cut."""
+    """Pose source that emits each frame as its window arrives.
+
+    Equal seeds and styles give equal poses, however the audio is split into chunks.
+    """
 
     def __init__(
         self, engine: Engine, style: int | None, seed: int, lag: int, energy: float = 1.0, manner: Manner = USUAL
     ) -> None:
-        """lag: frames at the start for which there is no window; the head is at rest in them.
+        """lag: frames at the start without a window; the head is at rest in them.
 
-        energy: how lively the head is, 0 to `core.options.MAX_ENERGY`; 1 is as the network learnt it; manner: whose.
+        energy: liveliness of the head, 0 to `core.options.MAX_ENERGY`; 1 is the network's own output.
+        manner: the person's reach on each axis.
 
         Raises:
             ConfigError: the network has no such style.
-            ManifestError: it takes or gives something else.
+            ManifestError: the network has other inputs or outputs.
         """
         spec = engine.spec
         if spec.inputs.keys() != _INPUTS:
@@ -46,27 +51,27 @@ class CausalPose:
             raise ManifestError(f"stage pose: residual {spec.outputs['residual']} from mel {spec.inputs['mel']}")
         self._binding = engine.bind({"style": one_hot(int(spec.inputs["style"].shape[1]), style or 0)}, ["residual"])
         self._seed, self._lag, self._shown = seed, lag, past[0]
-        self.energy = energy  # to which it eases, where it is changed
+        self.energy = energy  # target value; `_energy` eases towards it
         self._energy = energy
         self._reach = manner.reach(self.size)
         self.reset()
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._random = np.random.default_rng([self._seed, 2])
         self._breath = Breath(self._random)
         self._heard = np.full(self._heard_shape, -LIMIT, np.float32)
-        self._made = np.zeros((self._block, self.size), np.float32)  # the block under way; before the first, rest
+        self._made = np.zeros((self._block, self.size), np.float32)  # the current block; at first, the rest pose
         self._noise = np.zeros(self._noise_shape, np.float32)
         self._at = self._block
         self._missing = self._lag
 
     def set_energy(self, energy: float) -> None:
-        """How lively the head is from now on."""
+        """Set the head's liveliness from the next frame on."""
         self.energy = energy
 
     def push(self, heard: Heard) -> list[FloatArray]:
-        """The poses now known, float32 [P] each, in order."""
+        """Return the poses now known, float32 [P] each, in order."""
         poses = [np.zeros(self.size, np.float32)] * self._missing
         self._missing = 0
         at = 0
@@ -77,30 +82,30 @@ class CausalPose:
         return poses
 
     def flush(self) -> list[FloatArray]:
-        """Nothing is held back."""
+        """Return an empty list: no pose is held back."""
         return []
 
     @property
     def _room(self) -> int:
-        """How many frames the block under way still takes; where it is full, the next."""
+        """Number of frames still free in the current block, or in the next one if it is full."""
         return self._block - self._at % self._block
 
     def _step(self, windows: FloatArray) -> FloatArray:
-        """What the network makes of the next frames' windows, [n, 1, MEL_BANDS, width], within one block."""
+        """Return the network's poses for the next windows, [n, 1, MEL_BANDS, width], all within one block."""
         begins = self._at == self._block
         if begins:
             self._begin()
         first, last = self._at, self._at + len(windows)
         start = len(self._heard) - self._block
         self._heard[start + first : start + last] = windows
-        if begins or not (windows == -LIMIT).all():  # silence is what the network was given for what is to come
+        if begins or not (windows == -LIMIT).all():  # the network already had silence in these places
             inputs = {"mel": self._heard, "noise": self._noise, "past": self._past}
             self._made = self._binding.infer(inputs)["residual"]
         self._at = last
         return np.asarray(self._made[first:last])
 
     def _begin(self) -> None:
-        """The next block: what was heard is past, what will be is silence yet."""
+        """Begin the next block: move the heard windows into the past and fill the new places with silence."""
         self._heard[: -self._block] = self._heard[self._block :]
         self._heard[-self._block :] = -LIMIT
         self._past = self._made[-self._shown :].copy()
@@ -108,7 +113,7 @@ class CausalPose:
         self._at = 0
 
     def _alive(self, pose: FloatArray) -> FloatArray:
-        """As lively as was asked, within the head's limits, and breathing."""
+        """Return the pose scaled by the energy, within the head's limits, with breathing added."""
         self._energy += float(np.clip(self.energy - self._energy, -ENERGY_STEP, ENERGY_STEP))
         reach = np.minimum(self._energy * self._reach, np.float32(MAX_ENERGY))
         lively = LIMITS * np.tanh(reach * pose / LIMITS)

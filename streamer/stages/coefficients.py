@@ -1,7 +1,6 @@
-"""Sound to coefficients: the expression and the head's pose, each from its own source, joined frame by frame.
+"""Audio to coefficients: expression and head pose, each from a separate source, joined frame by frame.
 
-Everything about frame i is a function of the sound up to the look-ahead and of the seed, however the sound is cut
-into chunks.
+Frame i depends only on the seed and on the audio up to its look-ahead, not on how the audio is split into chunks.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from streamer.stages.pose import IdlePose, open_pose
 
 
 class CoefficientSource:
-    """Push sound, pop the coefficients of each frame. Queues hold at most what a push brought and the lag."""
+    """Converter from audio to the coefficients of each frame. Queues hold at most one push's frames plus the lag."""
 
     def __init__(
         self, engines: Engines, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions, script: Script
@@ -49,29 +48,29 @@ class CoefficientSource:
         return frames
 
     def flush(self) -> list[Coefficients]:
-        """The sound has ended: coefficients of all remaining frames. `reset` before pushing again."""
+        """Return all remaining frames' coefficients at the end of the audio. Call `reset` before pushing again."""
         self._take(Heard(self._windows.flush(), self._loudness.flush(), self._tones.flush()))
         self._poses.extend(self._pose.flush())
         total = -(-self._samples // SAMPLES_PER_FRAME)
         return [self._pop() for _ in range(self._next_frame, total)]
 
     def set_energy(self, energy: float) -> None:
-        """How lively the face is from now on; one that moves as it was learnt stays as it is."""
+        """Set the face's liveliness from the next frame on; no effect on sources that have no energy setting."""
         for part in (self._expression, self._pose):
             if isinstance(part, UnitExpression | IdlePose | CausalPose):
                 part.set_energy(energy)
 
     def set_emotion(self, emotion: str, intensity: float) -> None:
-        """What the face feels from now on; one without face units feels nothing."""
+        """Set the emotion from the next frame on; no effect on a family without face units."""
         if isinstance(self._expression, UnitExpression):
             self._expression.set_emotion(emotion, intensity)
 
     def silent_expression(self) -> FloatArray:
-        """What the expression network makes of silence, without idle life: float32 [E]."""
+        """Return the expression network's output for silence, without idle motion: float32 [E]."""
         return self._expression.silent(MelWindows(self._shape).push(np.zeros(SAMPLE_RATE, np.float32))[-1:])
 
     def reset(self) -> None:
-        """Forget everything: the next sample is sample 0."""
+        """Clear all state: the next sample is sample 0."""
         self._windows.reset()
         self._loudness.reset()
         self._tones.reset()
@@ -94,7 +93,7 @@ class CoefficientSource:
             return False
         if self._lookahead.expression_lag == 0:
             return True
-        wait = max(1, self._lookahead.samples)  # a frame has at least one sample, even when it waits for none
+        wait = max(1, self._lookahead.samples)  # a frame needs at least one sample, even without look-ahead
         return self._samples >= self._next_frame * SAMPLES_PER_FRAME + wait
 
     def _pop(self) -> Coefficients:

@@ -1,7 +1,7 @@
-"""Sound to expression coefficients, frame by frame.
+"""Audio to expression coefficients, frame by frame.
 
-A family's expression network gives either weights of face units, to which idle life is added, or the coefficients of a
-face model, from a reference expression and a blink ratio that it takes as inputs. The manifest's inputs tell which.
+A family's expression network gives either weights of face units, to which idle motion is added, or the coefficients of
+a face model, computed from a reference expression and a blink ratio. The inputs in the manifest decide which.
 """
 
 from __future__ import annotations
@@ -23,27 +23,30 @@ from streamer.stages.life.voice_mood import VoiceMood
 from streamer.stages.lookahead import Lookahead
 from streamer.stages.mel import LIMIT
 
-MAX_BATCH = 32  # windows at once: bounds the network's memory when a long clip is pushed in one go
+MAX_BATCH = 32  # windows per call: bounds the network's memory when a long clip is pushed at once
 BLINK, REFERENCE = "blink", "reference_expression"  # inputs of an expression stage, beside "mel"
 
 
 class ExpressionSource(Protocol):
-    """Gives the expression of each frame, float32 [E], in order."""
+    """Source of each frame's expression, float32 [E], in order."""
 
     def push(self, heard: Heard) -> list[FloatArray]:
-        """The expressions now known."""
+        """Return the expressions now known."""
 
     def silent(self, window: FloatArray) -> FloatArray:
-        """The expression, without idle life, in a window of silence [1, 1, MEL_BANDS, width]; no frame passes."""
+        """Return the expression for a window of silence, without idle motion; the source's time does not advance.
+
+        window: [1, 1, MEL_BANDS, width].
+        """
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
 
 
 def open_expression(
     engines: Engines, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions, script: Script
 ) -> ExpressionSource:
-    """What the family's expression stage asks for."""
+    """Return the expression source that fits the family's expression stage."""
     engine = engines["expression"]
     if BLINK in engine.spec.inputs:
         return ReferenceExpression(engine, avatar, lookahead, options, script)
@@ -56,10 +59,10 @@ class ExpressionStage:
     def __init__(self, binding: Binding, width: int) -> None:
         self._binding = binding
         self._width = width
-        self._silence: FloatArray | None = None  # what it makes of nothing at all, [1, E]
+        self._silence: FloatArray | None = None  # cached output for pure silence, [1, E]
 
     def infer(self, windows: FloatArray, blink: FloatArray | None = None) -> FloatArray:
-        """float32 [n, 1, MEL_BANDS, width] and, where it is an input, blink [n, 1]; any n -> [n, E]."""
+        """Map float32 [n, 1, MEL_BANDS, width] and, if the network takes it, blink [n, 1] to [n, E]; any n."""
         if blink is None and (windows == -LIMIT).all():
             if self._silence is None:
                 self._silence = self._infer(np.full((1, *windows.shape[1:]), -LIMIT, np.float32), None)
@@ -77,7 +80,7 @@ class ExpressionStage:
 
 
 class UnitExpression:
-    """Face units, 0..1: the network's, and those of an idle face and of what it feels on top."""
+    """Face units, 0..1: the network's output plus idle motion and emotion."""
 
     def __init__(
         self, engine: Engine, manifest: Manifest, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions
@@ -94,7 +97,7 @@ class UnitExpression:
         self._start()
 
     def push(self, heard: Heard) -> list[FloatArray]:
-        """The expressions now known."""
+        """Return the expressions now known."""
         self._spoken.extend(self._scale * self._stage.infer(heard.windows))
         tones = heard.tones or [None] * len(heard.levels)
         self._offsets.extend(self._life(level, tone) for level, tone in zip(heard.levels, tones, strict=True))
@@ -102,40 +105,40 @@ class UnitExpression:
         return [np.clip(self._spoken.popleft() + self._offsets.popleft(), 0.0, 1.0) for _ in range(known)]
 
     def set_energy(self, energy: float) -> None:
-        """How lively brows and gaze are from now on."""
+        """Set the liveliness of brows and gaze from the next frame on."""
         self._idle.energy = energy
 
     def set_emotion(self, emotion: str, intensity: float) -> None:
-        """What the face feels from now on."""
+        """Set the emotion from the next frame on."""
         self._mood.feel(emotion, intensity)
         self._voice.share = intensity if emotion == AUTO else 0.0
 
     def silent(self, window: FloatArray) -> FloatArray:
-        """The expression, without idle life, in a window of silence."""
+        """Return the expression for a window of silence, without idle motion."""
         expression: FloatArray = np.clip(self._scale * self._stage.infer(window)[0], 0.0, 1.0)
         return expression
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._idle.reset()
         self._mood.reset()
         self._voice.reset()
         self._start()
 
     def _start(self) -> None:
-        # A lagging value is there before it is known: at rest, as before any sound.
+        # The first frames have no value yet because of the lag: use the rest state, as before any audio.
         self._spoken = deque([self._neutral] * self._lookahead.expression_lag)
         lag = range(self._lookahead.loudness_lag)
         self._offsets = deque(self._life(SILENCE_DB, None) for _ in lag)
 
     def _life(self, level: float, tone: tuple[float, float] | None) -> FloatArray:
-        """What does not come from speech, of the next frame."""
+        """Return the next frame's offsets that do not come from speech: idle motion and emotion."""
         felt = self._mood.step(level) + self._idle.energy * self._voice.step(tone, level)
         return self._idle.step(level) + felt
 
 
 class ReferenceExpression:
-    """Coefficients of a face model, made from the portrait's own expression (SadTalker's ExpNet)."""
+    """Coefficients of a face model, computed from the portrait's own expression (SadTalker's ExpNet)."""
 
     def __init__(
         self, engine: Engine, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions, script: Script
@@ -153,7 +156,7 @@ class ReferenceExpression:
         self._frame, self._missing = 0, self._lag
 
     def push(self, heard: Heard) -> list[FloatArray]:
-        """The expressions now known."""
+        """Return the expressions now known."""
         known = [self._rest] * self._missing
         self._missing = 0
         blink = np.array([self._blink(self._frame + i) for i in range(len(heard.windows))], np.float32)[:, None]
@@ -162,19 +165,19 @@ class ReferenceExpression:
         return known
 
     def silent(self, window: FloatArray) -> FloatArray:
-        """The expression, lids open, in a window of silence."""
+        """Return the expression for a window of silence, with the lids open."""
         silent: FloatArray = self._scale * self._stage.infer(window, np.zeros((1, 1), np.float32))[0]
         return silent
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._blinks.reset()
         self._frame, self._missing = 0, self._lag
 
     def _blink(self, frame: int) -> float:
         if self._script.blink is not None:
             return float(self._script.blink[frame % len(self._script.blink)])
-        # A reference that changes has blinks of its own.
+        # A reference track already contains blinks.
         return self._blinks.step() if self._script.reference is None else 0.0
 
     def _infer(self, windows: FloatArray, blink: FloatArray) -> FloatArray:

@@ -1,6 +1,6 @@
-"""The options of how a face behaves: each described once, for command lines, queries and dataclasses.
+"""Table of face options: each described once, for command lines, queries and dataclasses.
 
-Names are those of `core.options.FaceOptions`, with dashes.
+Names are the fields of `core.options.FaceOptions`, with dashes.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from streamer.core.options import (
 )
 from streamer.core.readers import number
 
-MAX_POSE_STYLE = 999  # stops typing errors; each family knows how many styles it has
+MAX_POSE_STYLE = 999  # catches typing errors; the real number of styles depends on the family
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option. `read` turns text into a value, or raises a ValueError that names the expected form."""
+    """One face option. `read` parses text into a value, or raises a ValueError that names the expected form."""
 
     field: str
     read: Callable[[str], Any]
-    metavar: str | None  # None: a switch
+    metavar: str | None  # None for a switch
     help: str
     live: bool = True  # whether a session may choose it
-    files: bool = True  # whether `avatar render` has it
+    files: bool = True  # whether `avatar render` offers it
 
     @property
     def name(self) -> str:
-        """The spelling on the command line and in queries."""
+        """Spelling on the command line and in queries."""
         return self.field.replace("_", "-")
 
 

@@ -1,4 +1,4 @@
-"""How a face behaves: options read from a query and written to one, and checked against what a family supports."""
+"""Face options: read from a query, written to a query, and checked against a family's capabilities."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _LONGEST = 20  # characters of a value
 
 
 def of_query(query: Mapping[str, str], default: FaceOptions) -> FaceOptions:
-    """The options of a session: those that its address has, else the server's.
+    """Return a session's options: those in its query, with the server's as defaults.
 
     Raises:
-        ConfigError: a value that is none, or an option that a session cannot have.
+        ConfigError: an invalid value, or an option that is not available to a live session.
     """
     chosen: dict[str, Any] = {}
     for option in OPTIONS:
@@ -46,7 +46,7 @@ def of_query(query: Mapping[str, str], default: FaceOptions) -> FaceOptions:
 
 
 def to_query(face: FaceOptions) -> dict[str, str]:
-    """What `of_query` reads: the options that are not as they are by themselves."""
+    """Return the options that differ from the defaults, in the form that `of_query` reads."""
     chosen = {option.name: getattr(face, option.field) for option in OPTIONS}
     plain = {option.name: getattr(PLAIN_FACE, option.field) for option in OPTIONS}
     return {
@@ -57,15 +57,15 @@ def to_query(face: FaceOptions) -> dict[str, str]:
 
 
 def feels(manifest: Manifest) -> bool:
-    """Whether the family's expression is face units, which an emotion can move."""
+    """Return whether the family's expression consists of face units, which an emotion can move."""
     return "mouthSmileLeft" in manifest.coefficients.expression
 
 
 def check(manifest: Manifest, face: FaceOptions) -> None:
-    """Whether the family can do what the options ask.
+    """Check that the family supports the options.
 
     Raises:
-        ConfigError: it cannot; the message names the option and what there is.
+        ConfigError: it does not; the message names the option and the available values.
     """
     pose = manifest.stage("pose")
     if face.pose_style is not None:
@@ -90,7 +90,7 @@ def check(manifest: Manifest, face: FaceOptions) -> None:
 
 
 def for_a_file(manifest: Manifest, face: FaceOptions) -> FaceOptions:
-    """The options for a file, where waiting costs nothing: the reference's own pose, unless another is asked."""
+    """Return the options for rendering a file: offline pose mode by default, because delay does not matter there."""
     if face.pose_mode is None and manifest.stage("pose").process == VAE:
         return replace(face, pose_mode="offline")
     return face

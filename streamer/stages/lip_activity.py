@@ -1,7 +1,7 @@
-"""How busy a face's lips are with speech, from its face units: quick to rise, slow to fall.
+"""Lip activity during speech, from the face units, with fast attack and slow release.
 
-People do not hold a smile while they form words. What a portrait's mouth does at rest gives way by as much, and comes
-back in a pause that lasts (see `motion`). Causal; one value a frame.
+People do not hold a smile while they form words. The portrait's resting mouth shape is reduced in proportion to this
+activity and returns in a longer pause (see `motion`). Causal; one value per frame.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ import numpy as np
 from streamer.core.frames import FloatArray
 from streamer.core.rates import FPS
 
-# Units that speech moves and idle life leaves alone; one side speaks for both.
+# Units moved by speech but not by idle motion; one side stands for both.
 SPOKEN = (
     "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthLowerDownLeft", "mouthUpperUpLeft",
     "mouthStretchLeft", "mouthPressLeft", "mouthRollLower",
 )  # fmt: skip
-BUSY = 0.6  # their sum in lips that wholly speak; in running speech it is 1.7 on average
+BUSY = 0.6  # their sum that counts as full activity; in running speech it is 1.7 on average
 ATTACK, RELEASE = 0.12, 0.6  # s
 
 
 class LipActivity:
-    """One face's. `step` once per video frame, in order."""
+    """Lip activity of one face. Call `step` once per video frame, in order."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """names: of the family's expression coefficients. The lips of one without face units are never busy."""
+        """names: the family's expression coefficients. Without face units the activity is always 0."""
         self._rows = [row for row, name in enumerate(names) if name in SPOKEN]
         self._rise, self._fall = (1 - float(np.exp(-1 / (FPS * seconds))) for seconds in (ATTACK, RELEASE))
         self.reset()
 
     def reset(self) -> None:
-        """Back to the first frame, before which nobody spoke."""
+        """Return to the first frame, with no speech before it."""
         self._level = 0.0
 
     def step(self, expression: FloatArray) -> float:

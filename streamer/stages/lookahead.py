@@ -1,4 +1,4 @@
-"""The look-ahead dial: how long a frame waits for later sound, and what that buys."""
+"""Look-ahead: how long a frame waits for later audio, and the future frames and lags that result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from streamer.stages.mel_windows import WindowShape
 
 
 def live_lookahead_ms(manifest: Manifest, asked: int | None) -> int:
-    """The dial's place in a live session: where asked, else all of the expression's and LIVE_CONTEXT_MS of context.
+    """Return a live session's look-ahead: as asked, else the expression's plus LIVE_CONTEXT_MS of motion context.
 
     Raises:
-        ConfigError: outside 0 .. the family's full look-ahead.
+        ConfigError: the value is outside 0 .. the family's full look-ahead.
     """
     context = manifest.stage("motion").lookahead_ms
     default = manifest.lookahead_ms - max(0, context - LIVE_CONTEXT_MS)
@@ -23,16 +23,17 @@ def live_lookahead_ms(manifest: Manifest, asked: int | None) -> int:
 
 @dataclass(frozen=True)
 class Lookahead:
-    """How long a frame waits for later sound, and what that buys.
+    """How long a frame waits for later audio, and the future frames and lags that result.
 
-    Frame i is made when the sound up to `samples` past its start is there, or earlier if it needs less. A look-ahead
-    below the full one takes away future in whole frames: first the motion stage's context, whose missing frames repeat
-    the last known coefficients; then, below the reach of its window, the expression: it lags `expression_lag` frames.
+    Frame i is computed when the audio up to `samples` past its start has arrived, or earlier if it needs less. A
+    look-ahead below the full one removes future in whole frames. The motion stage's context shrinks first: its missing
+    frames repeat the last known coefficients. Below the reach of the mel window, the expression then lags by
+    `expression_lag` frames.
 
-    samples: the dial.
-    future: frames of true future in the motion stage's context.
-    expression_lag: frames the expression is behind the sound.
-    loudness_lag: the same of the sound level that head motion follows.
+    samples: the look-ahead.
+    future: frames of real future in the motion stage's context.
+    expression_lag: frames by which the expression lags the audio.
+    loudness_lag: frames by which the sound level for head motion lags.
     """
 
     samples: int
@@ -42,10 +43,10 @@ class Lookahead:
 
     @classmethod
     def of(cls, manifest: Manifest, lookahead_ms: int | None = None) -> Lookahead:
-        """The dial at `lookahead_ms`; None is all that the family can use.
+        """Return the look-ahead of `lookahead_ms`; None is the family's full look-ahead.
 
         Raises:
-            ConfigError: outside 0 .. the family's full look-ahead.
+            ConfigError: the value is outside 0 .. the family's full look-ahead.
         """
         full = manifest.lookahead_ms
         chosen = full if lookahead_ms is None else lookahead_ms

@@ -1,6 +1,6 @@
 """Log-mel features of speech as the expression networks expect them: plain functions on numpy arrays.
 
-They are SadTalker's (its reference implementation, `src/utils/audio.py` and `hparams.py`): pre-emphasis, a centred
+They equal SadTalker's (its reference implementation, `src/utils/audio.py` and `hparams.py`): pre-emphasis, a centred
 STFT with zero padding, magnitudes through Slaney's mel bands, decibels, scaled to [-4, 4].
 """
 
@@ -15,21 +15,22 @@ from streamer.core.rates import HALF_FFT, MEL_BANDS, MEL_HOP, N_FFT, SAMPLE_RATE
 
 PRE_EMPHASIS = np.float32(0.97)
 LOWEST_HZ, HIGHEST_HZ = 55.0, 7600.0
-FLOOR = 1e-5  # magnitude below which everything is silence: -100 dB
+FLOOR = 1e-5  # magnitudes below it count as silence: -100 dB
 REFERENCE_DB, RANGE_DB, LIMIT = 20.0, 100.0, 4.0
-_BATCH = 512  # mel frames transformed at once: bounds the memory of long input
+_BATCH = 512  # mel frames per transform: bounds the memory for long input
 
 
 def pre_emphasis(samples: FloatArray, previous: float = 0.0) -> FloatArray:
-    """y[n] = x[n] - 0.97 x[n-1] of float32 [n]; `previous` is the sample before the first one."""
+    """Return y[n] = x[n] - 0.97 x[n-1] of float32 [n]; `previous` is the sample before the first one."""
     shifted = np.concatenate([np.array([previous], np.float32), samples[:-1]]) if samples.size else samples
     return np.asarray(samples - PRE_EMPHASIS * shifted, np.float32)
 
 
 def mel_frames(padded: FloatArray) -> FloatArray:
-    """Mel frames of pre-emphasised sound, each from N_FFT samples, one hop apart, without padding.
+    """Return mel frames of pre-emphasised audio, each from N_FFT samples, one hop apart, without padding.
 
-    padded: float32 [N_FFT + k * MEL_HOP + rest]. Returns float32 [k + 1, MEL_BANDS], or [0, MEL_BANDS] when too short.
+    padded: float32 [N_FFT + k * MEL_HOP + rest]. Returns float32 [k + 1, MEL_BANDS], or [0, MEL_BANDS] if it is too
+    short.
     """
     count = (padded.size - N_FFT) // MEL_HOP + 1 if padded.size >= N_FFT else 0
     result = np.empty((count, MEL_BANDS), np.float32)
@@ -41,7 +42,7 @@ def mel_frames(padded: FloatArray) -> FloatArray:
 
 
 def mel_spectrogram(samples: FloatArray) -> FloatArray:
-    """Mel frames of a whole clip, float32 [n] -> [n // MEL_HOP + 1, MEL_BANDS]; frame k is centred on sample 200 k."""
+    """Return a clip's mel frames, float32 [n] -> [n // MEL_HOP + 1, MEL_BANDS]; frame k is centred on sample 200 k."""
     silence = np.zeros(HALF_FFT, np.float32)
     return mel_frames(np.concatenate([silence, pre_emphasis(samples), silence]))
 
@@ -55,13 +56,13 @@ def _log_mel(spans: FloatArray) -> FloatArray:
 
 @cache
 def _hann() -> FloatArray:
-    """The periodic Hann window that STFTs use (numpy's own is the symmetric one)."""
+    """Return the periodic Hann window that STFTs use (numpy's is the symmetric one)."""
     return (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
 
 
 @cache
 def mel_filters() -> FloatArray:
-    """Slaney's mel filter bank, float32 [MEL_BANDS, HALF_FFT + 1]: triangles of equal area, one over each band.
+    """Return Slaney's mel filter bank, float32 [MEL_BANDS, HALF_FFT + 1]: triangles of equal area, one over each band.
 
     M. Slaney, "Auditory Toolbox", Interval Research Technical Report 1998-010.
     """
@@ -72,7 +73,7 @@ def mel_filters() -> FloatArray:
     return np.asarray(triangles * (2.0 / (high - low)), np.float32)
 
 
-# Slaney's mel scale: linear to 1 kHz (3 mel for 200 Hz), then logarithmic, 27 steps for a factor of 6.4.
+# Slaney's mel scale: linear to 1 kHz (3 mel per 200 Hz), then logarithmic with 27 steps per factor of 6.4.
 _LINEAR_HZ = 200.0 / 3.0
 _BREAK_HZ = 1000.0
 _BREAK_MEL = _BREAK_HZ / _LINEAR_HZ

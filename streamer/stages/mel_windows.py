@@ -1,6 +1,6 @@
-"""Sliding mel windows: push sound, pop the window of each video frame as soon as its last sample is there.
+"""Sliding mel windows: push audio, get each video frame's window as soon as its last sample has arrived.
 
-Chunked input gives the same windows as the whole clip, and later sound never changes an earlier window.
+Chunked input gives the same windows as the whole clip, and later audio never changes an earlier window.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ LEVELLED = "levelled-mel"  # process of an expression stage
 
 @dataclass(frozen=True)
 class WindowShape:
-    """How much an expression network sees of one video frame; the default is what SadTalker's does.
+    """Shape of an expression network's mel window for one video frame; the default is SadTalker's.
 
     width: mel frames.
-    ahead: how many of them lie behind the end of SadTalker's window; below 0, by how many it ends earlier.
-    levelled: whether they are of speech at one level, less its noise (see `mel_levelling`).
+    ahead: mel frames by which the window ends after SadTalker's; negative if it ends earlier.
+    levelled: whether the features are denoised and level-normalised (see `mel_levelling`).
     """
 
     width: int = WINDOW_MEL_FRAMES
@@ -44,8 +44,10 @@ class WindowShape:
 
     @classmethod
     def of(cls, stage: StageSpec) -> WindowShape:
-        """What a manifest's expression stage takes: as wide as its input, as far ahead of SadTalker's as there are
-        whole hops between that one's look-ahead and the one it states, and levelled where its process says so.
+        """Return the window shape of a manifest's expression stage.
+
+        The width is that of its input; `ahead` is its stated look-ahead less SadTalker's, in whole hops; `levelled`
+        follows from its process.
 
         Raises:
             ManifestError: a process that this version does not have.
@@ -57,11 +59,11 @@ class WindowShape:
 
     @property
     def reach(self) -> int:
-        """Samples it reaches past its frame's start."""
+        """Samples that the window reaches past its frame's start."""
         return WINDOW_REACH + self.ahead * MEL_HOP
 
     def stop(self, frame: int) -> int:
-        """Number of the mel frame behind the window of video frame `frame`, before clamping into the clip."""
+        """Return the index of the mel frame after the window of video frame `frame`, before clamping to the clip."""
         return window_start(frame) + WINDOW_MEL_FRAMES + self.ahead
 
 
@@ -69,9 +71,9 @@ SADTALKER = WindowShape()
 
 
 def clip_windows(samples: FloatArray, shape: WindowShape = SADTALKER) -> FloatArray:
-    """Windows of a whole clip, float32 [n] -> [frames, 1, MEL_BANDS, shape.width].
+    """Return the windows of a whole clip, float32 [n] -> [frames, 1, MEL_BANDS, shape.width].
 
-    The clip is padded with zeros to whole video frames; windows are clamped into it at both ends.
+    The clip is padded with zeros to whole video frames; windows are clamped to the clip at both ends.
     """
     frames = -(-samples.size // SAMPLES_PER_FRAME)
     padded = np.concatenate([samples, np.zeros(frames * SAMPLES_PER_FRAME - samples.size, np.float32)])
@@ -82,16 +84,16 @@ def clip_windows(samples: FloatArray, shape: WindowShape = SADTALKER) -> FloatAr
 @dataclass
 class _State:
     samples: int = 0  # received so far
-    previous: float = 0.0  # the last one, for pre-emphasis
-    pending: FloatArray = field(default_factory=lambda: np.zeros(HALF_FFT, np.float32))  # starts with the padding
-    mel: FloatArray = field(default_factory=lambda: _no_mel())  # frames that windows to come can still need
+    previous: float = 0.0  # the last sample, for pre-emphasis
+    pending: FloatArray = field(default_factory=lambda: np.zeros(HALF_FFT, np.float32))  # begins with the padding
+    mel: FloatArray = field(default_factory=lambda: _no_mel())  # mel frames that later windows may need
     mel_start: int = 0  # index of mel[0]
-    next_frame: int = 0  # video frame whose window comes next
+    next_frame: int = 0  # video frame of the next window
     leveller: MelLeveller = field(default_factory=MelLeveller)
 
 
 class MelWindows:
-    """The streaming form of `clip_windows`. Holds a window and 0.1 s of sound and mel frames between calls."""
+    """Streaming form of `clip_windows`. Holds a window plus 0.1 s of audio and mel frames between calls."""
 
     def __init__(self, shape: WindowShape = SADTALKER) -> None:
         self._shape = shape
@@ -99,7 +101,7 @@ class MelWindows:
 
     @property
     def next_frame(self) -> int:
-        """Index of the video frame whose window comes next."""
+        """Index of the video frame of the next window."""
         return self._state.next_frame
 
     def push(self, samples: FloatArray) -> FloatArray:
@@ -113,16 +115,16 @@ class MelWindows:
         return self._pop(stop)
 
     def flush(self) -> FloatArray:
-        """The sound has ended: windows of all remaining frames, clamped to the end. `reset` before pushing again."""
+        """Return all remaining frames' windows, clamped to the end of the audio. Call `reset` before pushing again."""
         frames = -(-self._state.samples // SAMPLES_PER_FRAME)
         missing = frames * SAMPLES_PER_FRAME - self._state.samples
         self._append(np.zeros(missing, np.float32))
-        # The STFT's own padding comes behind the pre-emphasis, so it is plain silence.
+        # The STFT's padding is added after pre-emphasis, so it is plain zeros.
         self._transform(np.zeros(HALF_FFT, np.float32))
         return self._pop(frames)
 
     def reset(self) -> None:
-        """Forget everything: the next sample is sample 0."""
+        """Clear all state: the next sample is sample 0."""
         self._state = _State()
 
     def _append(self, samples: FloatArray) -> None:
@@ -144,7 +146,7 @@ class MelWindows:
         state = self._state
         windows = _gather(state.mel, state.mel_start, range(state.next_frame, stop), self._shape)
         state.next_frame = max(stop, state.next_frame)
-        # Everything before the next window can go.
+        # Drop everything before the next window.
         first = self._shape.stop(state.next_frame) - self._shape.width
         done = min(max(first - state.mel_start, 0), len(state.mel))
         state.mel, state.mel_start = state.mel[done:].copy(), state.mel_start + done
@@ -156,7 +158,7 @@ def _no_mel() -> FloatArray:
 
 
 def _gather(mel: FloatArray, mel_start: int, frames: range, shape: WindowShape) -> FloatArray:
-    """Windows of `frames` from mel frames [n, MEL_BANDS], the first of which is number `mel_start`."""
+    """Return the windows of `frames` from mel frames [n, MEL_BANDS], whose first has index `mel_start`."""
     if not len(frames):
         return np.zeros((0, 1, MEL_BANDS, shape.width), np.float32)
     stops = np.array([shape.stop(i) for i in frames])

@@ -16,16 +16,16 @@ from streamer.stages.lip_activity import LipActivity
 
 @dataclass
 class _State:
-    known: list[Coefficients] = field(default_factory=list)  # from the first that a window to come needs
-    busy: list[float] = field(default_factory=list)  # how busy the lips are in each of them
+    known: list[Coefficients] = field(default_factory=list)  # from the first one that a later window needs
+    busy: list[float] = field(default_factory=list)  # lip activity in each of them
     next_frame: int = 0
 
 
 class MotionWindows:
-    """Coefficients in, the motion stage's windows out. Holds past + 1 + future coefficients."""
+    """Converter from coefficients to the motion stage's windows. Holds past + 1 + future coefficients."""
 
     def __init__(self, context: tuple[int, int], future: int, names: Sequence[str] = ()) -> None:
-        """context: frames before and after; future: how many of the latter are waited for; names: of the expression."""
+        """context: frames before and after; future: later frames to wait for; names: expression coefficients."""
         self._past, self._width = context[0], sum(context) + 1
         self._future = future
         self._lips = LipActivity(names)
@@ -39,12 +39,12 @@ class MotionWindows:
         return [self._pop(min(last, frame + self._future)) for frame in self._until(last - self._future)]
 
     def flush(self) -> list[CoefficientWindow]:
-        """No more coefficients: windows of the frames left, the last coefficients repeated."""
+        """Return the windows of the remaining frames, repeating the last coefficients."""
         last = self._last()
         return [self._pop(min(last, frame + self._future)) for frame in self._until(last)]
 
     def reset(self) -> None:
-        """Forget everything: the next coefficients are those of frame 0."""
+        """Clear all state: the next coefficients are those of frame 0."""
         self._lips.reset()
         self._state = _State()
 
@@ -56,7 +56,7 @@ class MotionWindows:
         return range(self._state.next_frame, last + 1)
 
     def _pop(self, newest: int) -> CoefficientWindow:
-        """The next frame's window, looking no further than coefficient `newest`."""
+        """Return the next frame's window, using no coefficient later than `newest`."""
         state = self._state
         frame, first = state.next_frame, state.known[0].index
         indices = np.clip(np.arange(self._width) + frame - self._past, first, newest) - first
@@ -69,11 +69,11 @@ class MotionWindows:
 
 
 class MotionStage:
-    """The motion network of one avatar.
+    """Motion network of one avatar.
 
-    A network that takes more coefficients than the stream has gets the avatar's own `reference_rest` for the last ones.
-    What the mouth does at rest in the portrait, such as a smile, gives way while the lips are busy (see
-    `avatar.mouth_fit`); only here, so that coefficients say the same whoever's they are.
+    If the network takes more coefficients than the stream has, the avatar's `reference_rest` fills the last ones. The
+    portrait's resting mouth shape, such as a smile, is reduced while the lips are active (see `avatar.mouth_fit`). This
+    is done only here, so that coefficients have the same meaning for all avatars.
     """
 
     def __init__(self, engine: Engine, avatar: Avatar) -> None:
@@ -85,7 +85,7 @@ class MotionStage:
         self._yields = avatar.constants.get(YIELDS)
 
     def infer(self, windows: Sequence[CoefficientWindow]) -> list[Keypoints]:
-        """Driving keypoints of every window's frame."""
+        """Return the driving keypoints of every window's frame."""
         if not windows:
             return []
         inputs = {"coefficients": self._fill(np.stack([self._relaxed(window) for window in windows]))}

@@ -1,4 +1,4 @@
-"""Where the head's pose comes from: the manifest's process, unless the pose is held or given."""
+"""Sources of the head pose: the manifest's process, unless the pose is still or given by a script."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ IDLE, VAE, CAUSAL = "idle-and-speech", "pose-vae", "causal-pose-vae"  # processe
 
 
 class PoseSource(Protocol):
-    """Gives the pose of each frame, float32 [P], in order."""
+    """Source of each frame's pose, float32 [P], in order."""
 
     def push(self, heard: Heard) -> list[FloatArray]:
-        """The poses now known."""
+        """Return the poses now known."""
 
     def flush(self) -> list[FloatArray]:
-        """The sound has ended: poses held back, if any."""
+        """Return the poses held back, if any, at the end of the audio."""
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
 
 
 def open_pose(
     engines: Engines, avatar: Avatar, lookahead: Lookahead, options: PipelineOptions, script: Script
 ) -> PoseSource:
-    """The source that the options ask for.
+    """Return the pose source that the options select.
 
     Raises:
-        ManifestError: the family's process is not one of this version's, or does not give the family's coefficients.
+        ManifestError: this version lacks the family's pose process, or it does not give the family's coefficients.
     """
     manifest, face = engines.manifest, options.face
     process, names = manifest.stage("pose").process, manifest.coefficients.pose
@@ -67,50 +67,50 @@ def open_pose(
 
 
 class IdlePose:
-    """The random process of `pose.HeadPose`, which follows the sound's level. `lag`: frames the level is behind."""
+    """Poses of the random process `life.idle_pose.HeadPose`, driven by the sound level, which lags by `lag` frames."""
 
     def __init__(self, seed: int, lag: int, energy: float = 1.0, manner: Manner = USUAL) -> None:
         self._head, self._lag = HeadPose(seed, energy, manner), lag
         self._missing = lag
 
     def set_energy(self, energy: float) -> None:
-        """How lively the head is from now on."""
+        """Set the head's liveliness from the next frame on."""
         self._head.energy = energy
 
     def push(self, heard: Heard) -> list[FloatArray]:
-        """The poses now known."""
+        """Return the poses now known."""
         levels = [SILENCE_DB] * self._missing + list(heard.levels)
         self._missing = 0
         return [self._head.step(level) for level in levels]
 
     def flush(self) -> list[FloatArray]:
-        """Nothing is held back."""
+        """Return an empty list: no pose is held back."""
         return []
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._head.reset()
         self._missing = self._lag
 
 
 class GivenPose:
-    """Poses given beforehand, float32 [n, P], begun again when they end; a single one holds the head still."""
+    """Given track of poses, float32 [n, P], played in a loop; a single pose holds the head still."""
 
     def __init__(self, track: FloatArray, lag: int) -> None:
         self._track, self._lag = np.asarray(track, np.float32), lag
         self._next, self._missing = 0, lag
 
     def push(self, heard: Heard) -> list[FloatArray]:
-        """The poses now known."""
+        """Return the poses now known."""
         count = self._missing + len(heard.levels)
         poses = [self._track[(self._next + i) % len(self._track)] for i in range(count)]
         self._next, self._missing = self._next + count, 0
         return poses
 
     def flush(self) -> list[FloatArray]:
-        """Nothing is held back."""
+        """Return an empty list: no pose is held back."""
         return []
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._next, self._missing = 0, self._lag

@@ -13,13 +13,13 @@ from streamer.stages.drawing.painted_face import PaintedFace
 
 
 class RenderStage:
-    """The networks that draw an avatar, with its appearance held in them; frames are of the network's size, see `at`.
+    """Networks that draw one avatar, bound to its appearance. Frames have the network's size; see `at` for others.
 
-    Either the render stage gives the frame itself, or a flow along which the photo is warped (see `painted_face`).
+    The render stage gives either the frame itself, or a flow along which the photo is warped (see `painted_face`).
     """
 
     def __init__(self, engines: Engines, avatar: Avatar) -> None:
-        """Raises ManifestError for a family of another form, BundleError for a bundle that does not fit."""
+        """Raises ManifestError for an unsupported form of family, BundleError for a bundle that does not fit."""
         engine = engines["render"]
         self._network = avatar.constants["portrait"].shape[-1]
         self._rasterizer = open_rasterizer(engine.spec)
@@ -31,9 +31,9 @@ class RenderStage:
             self._binding = engine.bind(avatar.constants_of(engine.spec), ["frame"])
 
     def at(self, size: int) -> RenderStage:
-        """The same for another sequence of frames, `size` pixels a side.
+        """Return a copy for another sequence of frames, `size` pixels per side.
 
-        Raises ValueError where the network alone gives the size.
+        Raises ValueError if the network fixes the size and `size` differs.
         """
         if size != self._network and self._face is None:
             raise ValueError(f"frames of {size} pixels, this family has {self._network}")
@@ -42,7 +42,10 @@ class RenderStage:
         return other
 
     def infer(self, keypoints: Keypoints, paint: Paint = Paint.ANEW) -> AvatarFrame:
-        """The picture of one frame; windows of mouth and eyes are kept only where the family can."""
+        """Return the picture of one frame.
+
+        `paint` has an effect only in families that paint mouth and eyes separately.
+        """
         position = keypoints.index * SAMPLES_PER_FRAME
         if self._face is not None:
             picture, painted = self._face.draw(keypoints.points, paint)

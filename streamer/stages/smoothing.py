@@ -1,4 +1,4 @@
-"""Smoothing of head motion: the reference's, which knows the future, and one that never waits and cannot jump."""
+"""Smoothing of head motion: the reference's, which needs future frames, and a causal one that cannot jump."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ Matrix = NDArray[np.float64]
 
 @cache
 def _projection(taps: int) -> Matrix:
-    """Row j gives, from `taps` samples, the value at sample j of the parabola fitted to them."""
+    """Return a matrix whose row j maps `taps` samples to the value at sample j of the parabola fitted to them."""
     powers = np.vander(np.arange(taps) - taps // 2, ORDER + 1).astype(np.float64)
     return np.asarray(powers @ np.linalg.pinv(powers), np.float64)
 
 
 class SavitzkyGolay:
-    """Savitzky-Golay smoothing of a track as it comes: parabolas over TAPS frames, `delay` frames behind.
+    """Streaming Savitzky-Golay smoothing: parabolas over TAPS frames, with a delay of `delay` frames.
 
     A. Savitzky and M. Golay, Anal. Chem. 36 (1964), 1627. At both ends the parabola of the outermost TAPS frames is
-    used, so the first frames wait until there are so many; a shorter track takes the largest odd number it has.
+    used, so the first frames wait until TAPS frames have arrived; a shorter track uses the largest odd number of frames
+    it has.
     """
 
     delay = TAPS // 2
@@ -45,18 +46,18 @@ class SavitzkyGolay:
         return self._values(TAPS, rows)
 
     def flush(self) -> list[FloatArray]:
-        """The track has ended: the frames left. `reset` before pushing again."""
+        """Return the remaining frames at the end of the track. Call `reset` before pushing again."""
         if self._count >= TAPS:
             return self._values(TAPS, range(self.delay + 1, TAPS))
         taps = (self._count - 1) // 2 * 2 + 1
         if taps <= ORDER:
             return list(self._recent)
-        # With an even number of frames the window fits twice: the second time only its later half is new.
+        # With an even number of frames the window fits at two positions; the second adds only its later half.
         first = self._values(taps, range(taps // 2 + 1), end=taps)
         return first + self._values(taps, range(taps // 2 + (self._count == taps), taps))
 
     def reset(self) -> None:
-        """Forget everything: the next frame is the first."""
+        """Clear all state: the next frame is the first."""
         self._recent: deque[FloatArray] = deque(maxlen=TAPS)
         self._count = 0
 
@@ -67,10 +68,12 @@ class SavitzkyGolay:
 
 
 class Follower:
-    """Follows a target like a critically damped spring, with bounded acceleration: whatever the target does, the second
-    difference of the value stays within `bend` per frame squared. Causal; starts at rest, at zero.
+    """Critically damped spring that follows a target with bounded acceleration.
 
-    `frequency`: natural frequency in rad/s; the value is about 2 / frequency seconds behind the target.
+    The second difference of the value stays within `bend` per frame squared for any target. Causal; starts at rest at
+    zero.
+
+    `frequency`: natural frequency in rad/s; the value lags the target by about 2 / frequency seconds.
     """
 
     def __init__(self, size: int, frequency: float, bend: float) -> None:
@@ -79,7 +82,7 @@ class Follower:
         self._bend = bend
 
     def step(self, target: FloatArray) -> FloatArray:
-        """The value of the next frame, float32 [size]."""
+        """Return the value of the next frame, float32 [size]."""
         pull = self._stiffness * (self._stiffness * (target - self._value) - 2 * self._speed)
         self._speed = self._speed + np.clip(pull, -self._bend, self._bend)
         self._value = self._value + self._speed

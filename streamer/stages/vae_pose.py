@@ -1,8 +1,9 @@
-"""Head pose from a variational network that makes a block of frames at a time (SadTalker's PoseVAE, arXiv 2211.12194).
+"""Head pose from a variational network that computes blocks of frames (SadTalker's PoseVAE, arXiv 2211.12194).
 
-`OfflinePose` is the reference's own way: a block is made of the sound it belongs to, the whole track is smoothed. It is
-up to 1.6 s behind the sound. `LivePose` never waits: a block is made a block ahead, of the sound before it, and blocks
-are faded into each other; a follower with bounded acceleration smooths what comes of it, so that the head cannot jump.
+`OfflinePose` works as the reference does: each block is computed from the audio it belongs to, and the whole track is
+smoothed. It lags the audio by up to 1.6 s. `LivePose` never waits: each block is computed one block ahead, from the
+audio before it, and cross-faded with the previous one. A follower with bounded acceleration smooths the result, so that
+the head cannot jump.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from streamer.core.frames import FloatArray, Heard
 from streamer.stages.mel import LIMIT
 from streamer.stages.smoothing import Follower, SavitzkyGolay
 
-FADE = 8  # frames in which one live block passes into the next
-# Of a live residual: 20 degrees in radians, and as much of the face model's unit of length, in which a head is about 2
-# wide. Soft: what is far below passes unchanged.
+FADE = 8  # frames of cross-fade between live blocks
+# Limit of a live residual: 20 degrees in radians, and the same number in the face model's unit of length, in which a
+# head is about 2 wide. The limit is soft: values far below it pass unchanged.
 MOST_RESIDUAL = np.float32(0.35)
-FOLLOW = 12.0  # rad/s: half power at 1.2 Hz, where the reference's smoothing has it at 2.6; 0.17 s behind
-MOST_BEND = 0.012  # of a live pose, per frame squared: 0.7 degrees, twice what a quick nod needs
+FOLLOW = 12.0  # rad/s: half power at 1.2 Hz (2.6 Hz in the reference's smoothing); lags by 0.17 s
+MOST_BEND = 0.012  # limit for a live pose, per frame squared: 0.7 degrees, twice that of a quick nod
 
 
 class PoseVae:
-    """The network, for one avatar and style. Each block draws noise from the seed: equal seeds, equal poses."""
+    """PoseVAE network for one avatar and style. Each block draws noise from the seed: equal seeds give equal poses."""
 
     def __init__(self, engine: Engine, avatar: Avatar, style: int | None, seed: int, noise: FloatArray | None) -> None:
-        """`noise`: float32 [blocks, Z], used in turn in place of what the seed gives.
+        """`noise`: float32 [blocks, Z], used block by block instead of noise from the seed.
 
         Raises:
             ConfigError: the network has no such style.
-            ManifestError: it does not give as many frames as it takes.
+            ManifestError: the network's input and output differ in frames, or have too few for the cross-fade.
         """
         spec = engine.spec
         self.frames = int(spec.inputs["mel"].shape[0])
@@ -52,12 +53,12 @@ class PoseVae:
         self.reset()
 
     def infer(self, windows: FloatArray) -> FloatArray:
-        """Residuals of the next block: mel windows [frames, 1, MEL_BANDS, WINDOW_MEL_FRAMES] -> [frames, P]."""
+        """Return the next block's residuals: mel windows [frames, 1, MEL_BANDS, WINDOW_MEL_FRAMES] -> [frames, P]."""
         residual: FloatArray = self._binding.infer({"mel": windows, "noise": self._draw()})["residual"]
         return residual
 
     def reset(self) -> None:
-        """The next block is the first."""
+        """Return to the first block."""
         self._random = np.random.default_rng([self._seed, 2])
         self._blocks = 0
 
@@ -69,10 +70,10 @@ class PoseVae:
 
 
 class PoseBlocks:
-    """Residuals block by block, float32 [P] a frame, as the reference makes them, however the sound is cut.
+    """Residuals block by block, float32 [P] per frame, as in the reference; independent of the audio's chunking.
 
-    Frame 0 has none and its window is not used. Then come blocks; a shorter tail is the end of a block of the last
-    windows there are, filled up at the front with the first of them in a clip shorter than a block.
+    Frame 0 has a zero residual and its window is not used. Whole blocks follow. A shorter tail is the end of a block of
+    the last available windows; in a clip shorter than a block, the first window is repeated at the front.
     """
 
     def __init__(self, model: PoseVae) -> None:
@@ -80,14 +81,14 @@ class PoseBlocks:
         self._begin()
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._model.reset()
         self._begin()
 
     def _begin(self) -> None:
         self._first = True
         self._last: list[FloatArray] = []  # windows of the last whole block
-        self._waiting: list[FloatArray] = []  # of the block under way
+        self._waiting: list[FloatArray] = []  # of the current block
 
     def push(self, windows: FloatArray) -> list[FloatArray]:
         """Take mel windows [n, 1, MEL_BANDS, WINDOW_MEL_FRAMES]; return the residuals now known, in order."""
@@ -104,7 +105,7 @@ class PoseBlocks:
         return residuals
 
     def flush(self) -> list[FloatArray]:
-        """The sound has ended: all remaining residuals."""
+        """Return all remaining residuals at the end of the audio."""
         tail = len(self._waiting)
         if not tail:
             return []
@@ -114,23 +115,23 @@ class PoseBlocks:
 
 
 class OfflinePose:
-    """Poses as the reference makes them: blocks, relative to the portrait's pose, smoothed."""
+    """Poses as in the reference: blocks relative to the portrait's pose, smoothed."""
 
     def __init__(self, model: PoseVae, rest: FloatArray) -> None:
         self._blocks, self._smooth = PoseBlocks(model), SavitzkyGolay()
         self._rest = rest
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._blocks.reset()
         self._smooth.reset()
 
     def push(self, heard: Heard) -> list[FloatArray]:
-        """The poses now known, in order."""
+        """Return the poses now known, in order."""
         return self._smoothed(self._blocks.push(heard.windows))
 
     def flush(self) -> list[FloatArray]:
-        """The sound has ended: all remaining poses."""
+        """Return all remaining poses at the end of the audio."""
         return self._smoothed(self._blocks.flush()) + self._smooth.flush()
 
     def _smoothed(self, residuals: list[FloatArray]) -> list[FloatArray]:
@@ -138,9 +139,9 @@ class OfflinePose:
 
 
 class LivePose:
-    """Poses without look-ahead: frame i's is known as soon as its window is, and uses the windows before it only.
+    """Poses without look-ahead: frame i is known as soon as its window is, and depends only on earlier windows.
 
-    `lag`: frames at the start for which there is no window; the head is at rest in them.
+    `lag`: frames at the start without a window; the head is at rest in them.
     """
 
     def __init__(self, model: PoseVae, rest: FloatArray, lag: int, manner: Manner = USUAL) -> None:
@@ -149,19 +150,19 @@ class LivePose:
         self._begin()
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._model.reset()
         self._begin()
 
     def _begin(self) -> None:
         silence = np.full(self._model.window_shape, -LIMIT, np.float32)
         self._past = deque([silence] * self._model.frames, self._model.frames)
-        self._ahead = np.zeros((FADE, self._model.size), np.float32)  # residuals of the frames to come, the next first
+        self._ahead = np.zeros((FADE, self._model.size), np.float32)  # residuals of the coming frames, in order
         self._follower = Follower(self._model.size, FOLLOW, MOST_BEND)
         self._missing = self._lag
 
     def push(self, heard: Heard) -> list[FloatArray]:
-        """The poses now known, in order."""
+        """Return the poses now known, in order."""
         poses = [self._rest] * self._missing
         self._missing = 0
         for window in heard.windows:
@@ -170,7 +171,7 @@ class LivePose:
         return poses
 
     def flush(self) -> list[FloatArray]:
-        """Nothing is held back."""
+        """Return an empty list: no pose is held back."""
         return []
 
     def _step(self) -> FloatArray:
@@ -188,7 +189,7 @@ class LivePose:
 
 
 def one_hot(width: int, index: int) -> FloatArray:
-    """A row [1, width] with a 1 at the style's place. Raises ConfigError: there is no such style."""
+    """Return a row [1, width] with a 1 at the style's place. Raises ConfigError for an unknown style."""
     if not 0 <= index < width:
         raise ConfigError(f"pose style {index}; there are 0 to {width - 1}")
     row = np.zeros((1, width), np.float32)

@@ -1,1 +1,1 @@
-"""People in pictures: faces, landmarks, mattes."""
+"""Computer vision for portraits: faces, landmarks, mattes."""

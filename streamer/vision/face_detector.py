@@ -1,7 +1,7 @@
-"""Finds faces in a picture with MediaPipe's BlazeFace models (Bazarevsky et al. 2019, arXiv 1907.05047).
+"""Face detection with MediaPipe's BlazeFace models (Bazarevsky et al. 2019, arXiv 1907.05047).
 
-The detectors look at a small square copy of the picture, so a face must fill a part of it. Where the whole picture
-shows none, overlapping squares of it are looked at: a small face in a large picture is then large enough.
+The detectors take a small square copy of the picture, so a face must fill a certain part of it. If the whole picture
+gives no face, overlapping square tiles of it are searched, in which a small face is large enough.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from streamer.core.frames import ByteArray, FloatArray
 LEAST_SCORE = 0.5
 SAME_FACE = 0.3  # overlap (intersection over union) above which two boxes are one face
 TILE_SHARES = (0.5, 0.25)  # of the longer side
-LEAST_TILE = 400  # pixels: in a smaller one, a face large enough to animate would have been seen before
+LEAST_TILE = 400  # pixels: a face in a smaller tile would be too small to animate, or found in a larger one
 _MOST_LOGIT = 80.0
 
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """One face. box: left, top, right, bottom; points: [6, 2]: the person's right eye, left eye, nose tip, mouth,
-    right ear, left ear. All in pixels of the picture.
+    """One detected face, in pixels of the picture.
+
+    box: left, top, right, bottom; points: [6, 2]: the person's right eye, left eye, nose tip, mouth, right ear, left
+    ear.
     """
 
     score: float
@@ -40,7 +42,7 @@ class Detection:
 
 
 class FaceDetector:
-    """Both detectors: the one for faces near the camera, and the one for faces farther away."""
+    """Face detector with both models: for faces near the camera and for faces farther away."""
 
     def __init__(self) -> None:
         near = _anchors(128, ((8, 2), (16, 6)))
@@ -51,7 +53,7 @@ class FaceDetector:
         )
 
     def detect(self, picture: ByteArray) -> list[Detection]:
-        """Faces in an RGB picture [H, W, 3], the surest first."""
+        """Return the faces in an RGB picture [H, W, 3], in order of decreasing score."""
         height, width = picture.shape[:2]
         whole = (0, 0, width, height)
         found = self._look(picture, [whole])
@@ -73,7 +75,7 @@ class _Blaze:
         self._anchors = anchors
 
     def detect(self, picture: ByteArray, area: tuple[int, int, int, int]) -> list[Detection]:
-        """Faces in `area` (left, top, right, bottom) of the picture, in the picture's pixels."""
+        """Return the faces in `area` (left, top, right, bottom) of the picture, in the picture's pixels."""
         left, top, right, bottom = area
         side = max(right - left, bottom - top)
         scale = self._size / side
@@ -98,7 +100,10 @@ class _Blaze:
 
 
 def _anchors(size: int, layers: tuple[tuple[int, int], ...]) -> FloatArray:
-    """Where each raw box is measured from, [n, 2] in 0..1: for each (stride, count), `count` per cell, row by row."""
+    """Return the anchors that raw boxes are relative to, [n, 2] in 0..1.
+
+    For each (stride, count) in `layers`: `count` anchors per cell, row by row.
+    """
     parts = []
     for stride, count in layers:
         line = (np.arange(size // stride, dtype=np.float32) + np.float32(0.5)) * np.float32(stride / size)
@@ -108,7 +113,7 @@ def _anchors(size: int, layers: tuple[tuple[int, int], ...]) -> FloatArray:
 
 
 def _tiles(width: int, height: int, share: float) -> Iterator[tuple[int, int, int, int]]:
-    """Squares that overlap by half and cover the picture."""
+    """Yield squares that overlap by half and cover the picture."""
     side = max(1, round(max(width, height) * share))
     step = max(1, side // 2)
     for top in range(0, max(1, height - step), step):
@@ -117,7 +122,7 @@ def _tiles(width: int, height: int, share: float) -> Iterator[tuple[int, int, in
 
 
 def suppress(found: list[Detection]) -> list[Detection]:
-    """One detection for each face: boxes that overlap are averaged, weighted by their scores; the surest first."""
+    """Return one detection per face, highest score first; overlapping boxes are averaged, weighted by score."""
     left = sorted(found, key=lambda face: -face.score)
     kept = []
     while left:
@@ -133,7 +138,7 @@ def suppress(found: list[Detection]) -> list[Detection]:
 
 
 def _overlap(a: FloatArray, b: FloatArray) -> float:
-    """Intersection over union; 1 where one box lies mostly inside the other, as a tile's edge may cut a face."""
+    """Return intersection over union, or 1 if one box lies mostly inside the other: a tile's edge may cut a face."""
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
     shared = float(np.prod(np.maximum(high - low, 0)))
     areas = [float(np.prod(np.maximum(box[2:] - box[:2], 1e-6))) for box in (a, b)]

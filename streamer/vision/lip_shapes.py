@@ -1,4 +1,4 @@
-"""Lips as they move, whoever has them: points freed from the head's pose, the face's size and its own shape."""
+"""Lip shapes that are comparable between faces: lip points with head pose, face size and face shape removed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _Plane = NDArray[np.complex128]
 
 
 def lip_shapes(points: FloatArray) -> FloatArray:
-    """Landmarks [n, >= 478, 2 or 3] of one face to shapes [n, WIDTH]: what differs from its median, in eye distances.
+    """Map landmarks [n, >= 478, 2 or 3] of one face to shapes [n, WIDTH]: deviations from its median, in eye distances.
 
-    Each frame is laid on the others by turning, scaling and shifting its anchors (Procrustes, least squares).
+    Frames are aligned by rotation, scale and shift of their anchors (Procrustes, least squares).
     """
-    plane = np.asarray(points[..., :2], np.float64) @ (1, 1j)  # complex numbers turn and scale at once
+    plane = np.asarray(points[..., :2], np.float64) @ (1, 1j)  # one complex factor rotates and scales
     anchors = plane[:, list(ANCHORS)]
     centre = anchors.mean(axis=1, keepdims=True)
     theirs = anchors - centre
@@ -33,5 +33,5 @@ def lip_shapes(points: FloatArray) -> FloatArray:
 
 
 def _bringing(theirs: _Plane, common: _Plane) -> _Plane:
-    """The factors [n, 1] by which anchors [n, k] lie nearest to the common ones [k]."""
+    """Return the factors [n, 1] that best map anchors [n, k] to the common ones [k]."""
     return np.asarray((theirs.conj() @ common / (np.abs(theirs) ** 2).sum(axis=1))[:, None], np.complex128)

@@ -1,9 +1,9 @@
-"""Cut a person out of a portrait without a dedicated network: by where people are about their faces, by the
-colours that only they or only the background have, and by edges.
+"""Matting of a person in a portrait without a dedicated network: from position, colour and edges.
 
-Several suppositions about hair and shoulders are followed through, small, each in rounds of learning colours and
-spreading the result; the one whose outline runs along edges of the picture is right most often. Then, at full size, a
-graph cut in a band about its outline (Rother et al. 2004, "GrabCut") and a soft edge by a guided filter.
+Position is relative to the face; colours are those that only the person or only the background has. Several hypotheses
+about hair and shoulders are evaluated at small size, each in rounds of learning colours and diffusing the result. The
+hypothesis whose outline follows edges of the picture is usually right. Then, at full size, follow a graph cut in a band
+around its outline (Rother et al. 2004, "GrabCut") and a guided filter for a soft edge.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from streamer.vision.landmarks import shared_landmarker
 from streamer.vision.matting_prior import BROAD_SHOULDERS, NARROW_SHOULDERS, FacePlace, Mask, log_odds
 from streamer.vision.matting_tools import Doubles, Mixture, guided_filter, local_log_density, random_walk
 
-SMALL = 128  # pixels, of the side at which suppositions are followed
+SMALL = 128  # pixels per side at which hypotheses are evaluated
 SUPPOSED = (
     (NARROW_SHOULDERS, 0.0, 1.0),
     (NARROW_SHOULDERS, 0.5, 1.0),
@@ -26,25 +26,25 @@ SUPPOSED = (
     (BROAD_SHOULDERS, -0.5, 1.35),
 )
 ROUNDS = 6
-FIRST_ROUNDS = 2  # in which the person's colours are taken only from where the person surely is
+FIRST_ROUNDS = 2  # rounds that learn the person's colours only from places that surely belong to the person
 SAMPLES = 3000
 FOREGROUND, BACKGROUND = 8, 6  # clusters of colour
-PLACE_WEIGHT = (12.0, 5.0)  # of x and y (shares of the side) beside L, a, b: backgrounds change from side to side
-UNSEEN = (0.10, 0.05)  # share of colours not seen among the samples, of person and background: the unusual is a person
+PLACE_WEIGHT = (12.0, 5.0)  # of x and y (shares of the side) relative to L, a, b: backgrounds vary across the picture
+UNSEEN = (0.10, 0.05)  # share of unseen colours, for person and background: an unusual colour counts as the person
 SURE_PLACE = 1.8
-REACH, LEAST_VARIANCE = 0.08, 8.0  # of the background's colour from where it is known
+REACH, LEAST_VARIANCE = 0.08, 8.0  # of the known background's colour
 COLOUR_WEIGHT, MOST_EVIDENCE = 0.7, 5.0
 TRUST = 0.1
-BAND = 0.05  # of the side: how far the graph cut may move the outline
-BODY = 0.9  # heights of the face below its middle: from here on a person is clothes down to the picture's edge
-HOLE = 0.02  # of the picture: holes in the person up to this are filled
+BAND = 0.05  # of the side: the largest shift of the outline by the graph cut
+BODY = 0.9  # face heights below its middle: from here down to the picture's edge, all is clothes
+HOLE = 0.02  # of the picture: holes in the person up to this size are filled
 SOFT_BAND, SOFT_RADIUS, SMOOTHNESS = 0.02, 1 / 64, 3e-4
 
 
 def cut_out(picture: ByteArray, landmarks: FloatArray | None = None) -> FloatArray:
-    """How much of each pixel is the person: float32 [S, S] in 0..1, of a portrait uint8 [S, S, 3].
+    """Return the matte, float32 [S, S] in 0..1, of the person in a portrait uint8 [S, S, 3].
 
-    The face itself is always whole. landmarks: [478, 2+] in the picture's pixels; found when they are not given.
+    The face is always opaque. landmarks: [478, 2+] in the picture's pixels; detected if not given.
     """
     size = picture.shape[0]
     face = _find_face(picture) if landmarks is None else FacePlace.of(landmarks)
@@ -60,7 +60,7 @@ def cut_out(picture: ByteArray, landmarks: FloatArray | None = None) -> FloatArr
 def _find_face(picture: ByteArray) -> FacePlace:
     try:
         faces = shared_landmarker().find(picture)
-    except PhotoError:  # its models are not installed
+    except PhotoError:  # the landmark models are not installed
         faces = []
     return FacePlace.of(faces[0].points) if faces else FacePlace.usual(picture.shape[0])
 
@@ -72,7 +72,7 @@ def _best_guess(picture: ByteArray, face: FacePlace) -> Doubles:
 
 
 def _follow(lab: FloatArray, face: FacePlace, shoulders: tuple[float, ...], doubt: float, mane: float) -> Doubles:
-    """The probability of being the person, [S, S], under one supposition."""
+    """Return the probability of the person, [S, S], under one hypothesis."""
     size = lab.shape[0]
     across, up = face.coordinates(size)
     place = log_odds(across, up, shoulders, doubt, mane)
@@ -99,7 +99,7 @@ def _follow(lab: FloatArray, face: FacePlace, shoulders: tuple[float, ...], doub
 
 
 def _rim(place: FloatArray, up: FloatArray) -> Doubles:
-    """Where the background is known from the start: at the picture's edge, beside and above the head."""
+    """Return the region known to be background: at the picture's edge, beside and above the head."""
     size = place.shape[0]
     edge = np.zeros(place.shape, bool)
     width = size // 10
@@ -111,7 +111,7 @@ def _rim(place: FloatArray, up: FloatArray) -> Doubles:
 
 
 def _evidence(lab: FloatArray, features: Doubles, models: list[Mixture], behind: Doubles) -> Doubles:
-    """Log odds of the person by colour."""
+    """Return the log odds of the person by colour."""
     volume = np.log(100 * 80 * 80 * PLACE_WEIGHT[0] * PLACE_WEIGHT[1])
     person, background = (
         np.logaddexp(model.log_density(features) + np.log(1 - unseen), np.log(unseen) - volume).reshape(lab.shape[:2])
@@ -127,7 +127,7 @@ def _unspotted(lab: FloatArray) -> FloatArray:
 
 
 def _contrast(lab: FloatArray, guess: Doubles) -> float:
-    """How much the colour changes across the outline, 0..1; the picture's own edge does not count."""
+    """Return how much the colour changes across the outline, 0..1; the picture's edge does not count."""
     reach = lab.shape[0] / 64
     person = (guess > 0.5).astype(np.float32)
 
@@ -157,7 +157,7 @@ def _graph_cut(picture: ByteArray, person: Mask, surely: Mask) -> Mask:
 
 
 def _band(person: Mask, radius: int) -> tuple[Mask, Mask]:
-    """The person without and with a band about the outline; beyond the picture's edge it goes on."""
+    """Return the person without and with a band around the outline; the mask extends beyond the picture's edge."""
     wider = cv2.copyMakeBorder(person.astype(np.uint8), *(4 * (radius,)), cv2.BORDER_REPLICATE)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     inner, outer = (change(wider, disc)[radius:-radius, radius:-radius] > 0 for change in (cv2.erode, cv2.dilate))
@@ -165,7 +165,7 @@ def _band(person: Mask, radius: int) -> tuple[Mask, Mask]:
 
 
 def _in_one_piece(person: Mask, surely: Mask) -> Mask:
-    """Only what belongs to the face, without holes."""
+    """Keep only the parts connected to the face, and fill holes."""
     labels = cv2.connectedComponents(person.astype(np.uint8), connectivity=4)[1]
     whole = np.isin(labels, np.unique(labels[surely & person]))
     count, labels, stats, _ = cv2.connectedComponentsWithStats((~whole).astype(np.uint8), connectivity=4)
@@ -179,7 +179,7 @@ def _in_one_piece(person: Mask, surely: Mask) -> Mask:
 
 
 def _to_the_edge(person: Mask, face: FacePlace) -> Mask:
-    """What is below shoulders is the body."""
+    """Count everything below the shoulders as the body."""
     _, up = face.coordinates(person.shape[0])
     return person | np.logical_or.accumulate(person & (up < -BODY), axis=0)
 

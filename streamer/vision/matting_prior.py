@@ -1,7 +1,7 @@
-"""Where in a portrait the person is likely to be, by the place relative to the face alone.
+"""Prior of the person's position in a portrait, relative to the face.
 
 Lengths are in faces: across in widths (ear to ear), upwards in heights (chin to hairline), from the face's middle.
-Figures are by the look of portraits of all hairstyles.
+Values are estimated by eye from portraits with all hairstyles.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from streamer.core.frames import FloatArray
 from streamer.vision.landmarks import MESH_POINTS
 
 HAIRLINE, CHIN, RIGHT_EAR, LEFT_EAR = 10, 152, 234, 454
-NARROWEST = 0.72  # of its height: a face seen half from the side
-SKULL = (0.08, 0.50, 0.58)  # middle (up), radii: surely the person
-HAIR = (-0.02, 1.05, 0.98)  # perhaps
+NARROWEST = 0.72  # of its height: a face in three-quarter view
+SKULL = (0.08, 0.50, 0.58)  # middle (up), radii: certainly the person
+HAIR = (-0.02, 1.05, 0.98)  # possibly the person
 NARROW_SHOULDERS = (0.30, 0.36, 0.60, 1.00, 1.60, 2.00)
 BROAD_SHOULDERS = (0.30, 0.36, 0.70, 1.30, 2.20, 2.60)
-SHOULDERS_AT = (0.30, 0.62, 0.80, 1.00, 1.25, 3.00)  # below the middle, for half widths as above
+SHOULDERS_AT = (0.30, 0.62, 0.80, 1.00, 1.25, 3.00)  # distances below the face's middle for the half widths above
 MOST = 6.0
 
 Pixels = NDArray[np.int32]
@@ -30,36 +30,36 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class FacePlace:
-    """A face in a picture: its outline [n, 1, 2], convex, and hairline, chin and both ears [4, 2]; in pixels."""
+    """Position of a face: its convex outline [n, 1, 2], and hairline, chin and both ears [4, 2]; in pixels."""
 
     outline: FloatArray
     ends: FloatArray
 
     @classmethod
     def of(cls, landmarks: FloatArray) -> FacePlace:
-        """Of landmarks [478, 2+]."""
+        """Return the position given by landmarks [478, 2+]."""
         mesh = np.ascontiguousarray(landmarks[:MESH_POINTS, :2], np.float32)
         return cls(np.asarray(cv2.convexHull(mesh), np.float32), mesh[[HAIRLINE, CHIN, RIGHT_EAR, LEFT_EAR]])
 
     @classmethod
     def usual(cls, size: int) -> FacePlace:
-        """Where a face usually is, for a picture in which none is found."""
+        """Return the usual position, for a picture in which no face is found."""
         angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)
         ring = np.stack([0.5 + 0.2 * np.sin(angles), 0.5 - 0.27 * np.cos(angles)], 1) * size
         return cls(np.asarray(ring[:, None], np.float32), np.asarray(ring[[0, 16, 24, 8]], np.float32))
 
     def scaled(self, factor: float) -> FacePlace:
-        """In a picture `factor` times as large."""
+        """Return the position in a picture `factor` times as large."""
         return FacePlace(self.outline * np.float32(factor), self.ends * np.float32(factor))
 
     def inside(self, size: int) -> Mask:
-        """[size, size]: the face itself."""
+        """Return the mask of the face, [size, size]."""
         mask = np.zeros((size, size), np.uint8)
         cv2.fillPoly(mask, [np.round(self.outline).astype(np.int32)], 1)
         return mask > 0
 
     def coordinates(self, size: int) -> tuple[FloatArray, FloatArray]:
-        """Of each pixel, [size, size]: across and up, in faces."""
+        """Return each pixel's coordinates across and up, [size, size], in faces."""
         top, chin, right, left = self.ends
         height = max(float(np.linalg.norm(top - chin)), 1.0)
         width = max(float(np.linalg.norm(left - right)), NARROWEST * height)
@@ -74,10 +74,10 @@ class FacePlace:
 def log_odds(
     across: FloatArray, up: FloatArray, shoulders: tuple[float, ...], doubt: float, mane: float = 1.0
 ) -> FloatArray:
-    """Logarithm of how much more likely the person is at a place than the background.
+    """Return the log odds of person against background at each place.
 
-    doubt: how much less likely hair and body are than by default; mane: how far hair reaches, 1 as most hair does.
-    Photos differ, so several of both are tried.
+    doubt: log odds subtracted for hair and body; mane: reach of the hair, 1 as for most hair. Photos differ, so the
+    caller tries several values of both.
     """
     down, aside = -up, np.abs(across)
     skull = np.interp(_radius(across, up, SKULL), [0, 0.95, 1.1], [MOST, 4, -doubt])
@@ -91,6 +91,6 @@ def log_odds(
 
 
 def _radius(across: FloatArray, up: FloatArray, ellipse: tuple[float, float, float]) -> FloatArray:
-    """1 on the ellipse."""
+    """Return the radius relative to an ellipse: 1 on it."""
     middle, wide, high = ellipse
     return np.asarray(np.hypot(across / wide, (up - middle) / high))

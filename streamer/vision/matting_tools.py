@@ -1,4 +1,4 @@
-"""What cutting out is made of: colour models, smoothing that stops at edges, and the guided filter."""
+"""Building blocks of matting: colour models, edge-aware smoothing and the guided filter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Gaussians: shares [k], means [k, d], covariances [k, d, d]."""
+    """Gaussian mixture: shares [k], means [k, d], covariances [k, d, d]."""
 
     shares: Doubles
     means: Doubles
@@ -23,7 +23,7 @@ class Mixture:
 
     @classmethod
     def fit(cls, samples: Doubles, count: int, least_variance: float) -> Mixture:
-        """One Gaussian for each cluster of k-means; samples [n, d]."""
+        """Fit one Gaussian to each k-means cluster of samples [n, d]."""
         cv2.setRNGSeed(0)
         stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 12, 0.1)
         start = np.zeros((len(samples), 1), np.int32)
@@ -35,7 +35,7 @@ class Mixture:
         return cls(shares / shares.sum(), np.stack([part.mean(0) for part in parts]), covariances)
 
     def log_density(self, values: Doubles) -> Doubles:
-        """[n] of values [n, d]."""
+        """Return the log density [n] of values [n, d]."""
         total = np.full(len(values), -np.inf)
         for share, mean, covariance in zip(self.shares, self.means, self.covariances, strict=True):
             away = values - mean
@@ -46,7 +46,10 @@ class Mixture:
 
 
 def local_log_density(picture: FloatArray, weight: FloatArray, reach: float, least_variance: float) -> Doubles:
-    """Of each pixel's colour [H, W, 3] among those about it, weighted by [H, W]; far from any weight it is small."""
+    """Return the log density of each pixel's colour [H, W, 3] among nearby pixels, weighted by [H, W].
+
+    It is small far from any weight.
+    """
 
     def mean(values: FloatArray) -> FloatArray:
         return np.asarray(cv2.GaussianBlur(values, (0, 0), reach), np.float32)
@@ -60,7 +63,7 @@ def local_log_density(picture: FloatArray, weight: FloatArray, reach: float, lea
 
 
 def random_walk(picture: FloatArray, target: Doubles, trust: Doubles, steps: int = 150) -> Doubles:
-    """[H, W] near `target` where it is trusted, and else as its neighbours of the same colour.
+    """Return values [H, W] near `target` where it is trusted, and else near those of neighbours of the same colour.
 
     Random walks with prior models (Grady 2005): minimises the sum of w (a_i - a_j)^2 over neighbours and of
     trust (a_i - target_i)^2, by conjugate gradients.
@@ -101,7 +104,7 @@ def random_walk(picture: FloatArray, target: Doubles, trust: Doubles, steps: int
 
 
 def guided_filter(guide: FloatArray, values: FloatArray, radius: int, smoothness: float) -> FloatArray:
-    """`values` [H, W] with the edges of `guide` [H, W, 3] in 0..1 (He et al. 2010, arXiv 1505.00996)."""
+    """Return `values` [H, W] with the edges of `guide` [H, W, 3] in 0..1 (He et al. 2010, arXiv 1505.00996)."""
 
     def mean(planes: FloatArray) -> FloatArray:
         return np.asarray(cv2.blur(planes, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT), np.float32)

@@ -1,4 +1,4 @@
-"""The pictures of a video file, at our own rate: nothing of a file is trusted before it is checked."""
+"""Pictures of a video file, resampled to FPS. File contents are untrusted and are checked first."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from streamer.core.errors import MediaError
 from streamer.core.frames import ByteArray
 from streamer.core.rates import FPS
 
-MOST_S = 60  # of a video that are read; the rest is ignored
+MOST_S = 60  # s of a video that are read; the rest is ignored
 MOST_PIXELS = 4096 * 2304
 
 
 def pictures(path: Path) -> Iterator[ByteArray]:
-    """RGB pictures [H, W, 3] of a video at FPS, at most MOST_S seconds of them.
+    """Yield the RGB pictures [H, W, 3] of a video at FPS, for at most MOST_S seconds.
 
     Raises:
-        MediaError: no such file, no video in it, too large a picture, or nothing that can be decoded.
+        MediaError: the file is missing, has no video, has too large pictures, or cannot be decoded.
     """
     if not path.is_file():
         raise MediaError(f"{path}: no such file")
     count = 0
     try:
-        # Opened here, so that a playlist cannot send the decoder to other files or to the network.
+        # Opened here, so that a playlist cannot make the decoder open other files or the network.
         with path.open("rb") as file, av.open(file, "r") as container:
             if not container.streams.video:
                 raise MediaError(f"{path}: holds no pictures; expected a video")
@@ -45,7 +45,7 @@ def pictures(path: Path) -> Iterator[ByteArray]:
 
 
 def _at_our_rate(path: Path, container: av.container.InputContainer) -> Iterator[ByteArray]:
-    """For each frame of ours, the picture that the video shows at its moment."""
+    """Yield, for each frame at FPS, the picture that the video shows at that time."""
     shown: ByteArray | None = None
     start = moment = 0.0
     count = 0

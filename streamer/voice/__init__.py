@@ -1,1 +1,1 @@
-"""Text to speech by synthesisers of this machine."""
+"""Text to speech with local synthesisers."""

@@ -1,4 +1,4 @@
-"""The synthesiser that --voice names."""
+"""Create the synthesiser selected by --voice."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ EXPECTED = "espeak, piper:MODEL.onnx or kokoro:FOLDER"
 
 
 def open_voice(choice: str) -> Synthesiser | None:
-    """None where eSpeak NG is chosen and not installed.
+    """Return the synthesiser for a value of --voice; None for eSpeak NG if it is not installed.
 
     Raises:
-        ConfigError: there is no such synthesiser, or its files are not there.
+        ConfigError: the synthesiser is unknown, or its files do not exist.
     """
     kind, _, place = choice.partition(":")
     if choice == "espeak":

@@ -1,4 +1,4 @@
-"""eSpeak NG as a child process, which reads the text from its standard input: no text is an option to it."""
+"""eSpeak NG as a child process. Text goes to its standard input, so that no text is parsed as an option."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from streamer.core.errors import VoiceError
 from streamer.voice.synthesiser import Spoken
 
 WORDS_A_MINUTE = "155"
-SPEAK_S = 10.0  # it takes a tenth of a second
+SPEAK_S = 10.0  # timeout; it normally takes 0.1 s
 MOST_BYTES = 4 << 20  # 95 s at 22 kHz
-HEADER = 44  # bytes of a WAV header; eSpeak's says nothing of the length, which it does not know yet
+HEADER = 44  # bytes of the WAV header, whose length field is not valid: eSpeak writes it before the audio
 
 
 class Espeak:
-    """`program`: the synthesiser."""
+    """Synthesiser that runs eSpeak NG. `program`: path of its executable."""
 
     def __init__(self, program: str, speak_s: float = SPEAK_S, most_bytes: int = MOST_BYTES) -> None:
         self._program = program
@@ -27,7 +27,7 @@ class Espeak:
 
     @classmethod
     def installed(cls) -> Espeak | None:
-        """The system's; None where there is none."""
+        """Return a synthesiser with the system's eSpeak NG, or None if it is not installed."""
         program = shutil.which("espeak-ng")
         return None if program is None else cls(program)
 
@@ -38,10 +38,10 @@ class Espeak:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is the server's
+            start_new_session=True,  # keeps Ctrl-C from the child process
         )
         with suppress(OSError, AttributeError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, 10)  # conversations come first
+            os.setpriority(os.PRIO_PROCESS, process.pid, 10)  # sessions have priority
         try:
             async with asyncio.timeout(self._speak_s):
                 sound = await self._said(process, text)
@@ -54,7 +54,7 @@ class Espeak:
         return Spoken(sound[HEADER : len(sound) - len(sound) % 2], int.from_bytes(sound[24:28], "little"))
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no process is kept running."""
 
     async def _said(self, process: asyncio.subprocess.Process, text: str) -> bytes:
         assert process.stdin is not None
@@ -72,7 +72,7 @@ class Espeak:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill the process and its children. Its end is seen only when all its output has been read."""
+    """Kill the process and its children, and read its output to the end: `wait` returns only after that."""
     assert process.stdout is not None
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A network that speaks (Piper, Kokoro), in a child process of its own: its work must not hold up conversations."""
+"""Neural text to speech (Piper, Kokoro) in a child process, so that it does not delay sessions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from contextlib import suppress
 from streamer.core.errors import VoiceError
 from streamer.voice.synthesiser import Spoken
 
-SPEAK_S = 30.0  # for a sentence, the loading of the network included
+SPEAK_S = 30.0  # timeout for a sentence, including loading the network
 MOST_BYTES = 16 << 20
 END_S = 2.0
 
 
 class NeuralVoice:
-    """`kind` and `place` are those of --voice. The process starts with the first text, and again when it failed."""
+    """Synthesiser for `--voice KIND:PLACE`. The process starts at the first text and, after a failure, at the next."""
 
     def __init__(self, kind: str, place: str) -> None:
         self._command = (sys.executable, "-m", "streamer.voice.neural_child", kind, place)
@@ -35,7 +35,7 @@ class NeuralVoice:
                 await self._end()
                 reason = "not in time" if isinstance(error, TimeoutError) else "its process has ended"
                 raise VoiceError(f"{self._kind} did not speak the text: {reason}", again=True) from None
-            except asyncio.CancelledError:  # its answer is under way
+            except asyncio.CancelledError:  # else the next request would read this one's reply
                 await self._end()
                 raise
 
@@ -49,7 +49,7 @@ class NeuralVoice:
                 *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
             )
             with suppress(OSError, AttributeError):
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)  # conversations come first
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)  # sessions have priority
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"text": text, "language": language}).encode() + b"\n")

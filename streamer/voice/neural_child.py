@@ -1,7 +1,7 @@
-"""The process of a speaking network: `python -m streamer.voice.neural_child KIND PLACE`.
+"""Child process for neural text to speech: `python -m streamer.voice.neural_child KIND PLACE`.
 
-A line of JSON in, {"text", "language"}; a line of JSON out, {"rate", "bytes"} and so many bytes of mono s16le PCM, or
-{"error"}.
+Each request is a line of JSON, {"text", "language"}. The reply is a line of JSON: {"rate", "bytes"}, followed by that
+many bytes of mono s16le PCM, or {"error"}.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 Speak = Callable[[str, str], tuple[bytes, int]]
 
 KOKORO_VOICE = "af_heart"
-# Kokoro's names of languages that the short ones mean.
+# Kokoro's language codes for short ones.
 KOKORO_LANGUAGES = {"en": "en-us", "fr": "fr-fr", "pt": "pt-br", "zh": "cmn"}
 
 
 def piper(place: str) -> Speak:
-    """A Piper voice: its .onnx, with the .json beside it. It has one language."""
+    """Load a Piper voice: an .onnx file with its .json beside it. It has one language, so `language` is ignored."""
     from piper import PiperVoice
 
     voice = PiperVoice.load(place)
@@ -33,7 +33,7 @@ def piper(place: str) -> Speak:
 
 
 def kokoro(place: str) -> Speak:
-    """Kokoro: a folder with its .onnx and the .bin of its voices."""
+    """Load Kokoro from a folder with its .onnx file and the .bin file of its voices."""
     from kokoro_onnx import Kokoro
 
     (model, *_), (voices, *_) = (sorted(Path(place).glob(pattern)) for pattern in ("*.onnx", "*.bin"))
@@ -47,13 +47,13 @@ def kokoro(place: str) -> Speak:
 
 
 def main(kind: str, place: str) -> None:
-    """Speak each line of the input, until its end."""
+    """Speak each request line until the end of the input."""
     speak = {"piper": piper, "kokoro": kokoro}[kind](place)
     for line in sys.stdin.buffer:
         wanted = json.loads(line)
         try:
             pcm, rate = speak(wanted["text"], wanted["language"])
-        except Exception as error:  # of the network's own kinds
+        except Exception as error:  # each network has its own exception types
             pcm = b""
             head: dict[str, str | int] = {"error": " ".join(str(error).split())[:200] or type(error).__name__}
         else:

@@ -1,1 +1,1 @@
-"""Parts of small web servers: listening, request guard, the speech socket."""
+"""Building blocks of the web servers: listening sockets, access checks, rate limits, WebSocket protocols."""

@@ -1,8 +1,8 @@
-"""Ask for a token in front of every route, and tell the routes what it allows.
+"""Middleware that requires an access token on every route and passes its permissions to the handlers.
 
-A token comes as a bearer token (RFC 6750, 2.1), or, as browsers let no page set headers of a WebSocket, as a
-subprotocol: `avatar-token.TOKEN` beside `avatar`, which is the one that is answered. Never in a query: logs have
-those.
+A token is sent as a bearer token (RFC 6750, 2.1). Browsers do not let a page set the headers of a WebSocket, so there
+the token is a subprotocol: `avatar-token.TOKEN` beside `avatar`; the server selects `avatar`. A token in the query is
+not accepted, because queries appear in logs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from streamer.web.throttle import Throttles, address_of
 
 audit = logging.getLogger("streamer.audit")
 
-SUBPROTOCOL = "avatar"  # of a WebSocket whose token came as another one
+SUBPROTOCOL = "avatar"  # selected for a WebSocket whose token is in a second subprotocol
 _CHANGES = frozenset({"POST", "PATCH", "DELETE"})
 _CARRIER = "avatar-token."
 _GRANT = web.RequestKey("grant", Grant)
@@ -29,23 +29,23 @@ _REVOCATIONS = web.RequestKey("revocations", Revocations)
 REVOKED = "the token has been revoked; ask for a new one"
 NEEDED = "a token is needed: open the whole address that you were given (…/#token=…), or ask whoever runs this server"
 
-# Of a route: its method and its path as it was added. Scopes, one of which is needed; none: open to everybody.
+# Key: the method and path of a route, as registered. Value: the scopes, of which the token needs one; empty: public.
 Scopes = Mapping[tuple[str, str], tuple[str, ...]]
 
 
 def grant_of(request: web.Request) -> Grant:
-    """What whoever asks may do."""
+    """Return the permissions of the caller."""
     found: Grant = request.get(_GRANT, EVERYTHING)
     return found
 
 
 def is_asked_for(request: web.Request) -> bool:
-    """Whether the server asks for tokens: then a bearer token is one, and nothing else."""
+    """Return whether this server requires tokens; if so, a bearer token is always an access token."""
     return _GRANT in request
 
 
 async def until_revoked(request: web.Request) -> None:
-    """Return when the token of whoever asks is revoked, perhaps never; also when the request has been answered."""
+    """Wait until the caller's token is revoked, perhaps for ever; may be awaited after the response, too."""
     revocations, grant = request.get(_REVOCATIONS), grant_of(request)
     if revocations is None or not grant.token:
         await asyncio.Event().wait()
@@ -60,14 +60,15 @@ def access(
     each: Throttles,
     revocations: Revocations | None = None,
 ) -> Middleware:
-    """The check as middleware; nothing where `verifier` is None.
+    """Return the token check as middleware; it passes every request if `verifier` is None.
 
-    scopes: what routes need; one that is not in it is for who rules. failures: how fast wrong tokens are taken from an
-    address; each: how fast requests with one token. revocations: of tokens, whose WebSockets then end.
+    scopes: those each route needs; a route not in it is for administrators only. failures: rate limit of rejected
+    tokens per address. each: rate limit of requests per token. revocations: revoked tokens; open WebSockets of a
+    revoked token are closed.
     """
 
     def accepted(text: str) -> Grant:
-        assert verifier is not None  # asked before
+        assert verifier is not None  # checked by the caller
         grant = verifier.check(text)
         if revocations is not None and revocations.hold(grant.token):
             raise TokenError(REVOKED)
@@ -75,7 +76,7 @@ def access(
 
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer who may ask. Raises HTTPUnauthorized, HTTPForbidden or HTTPTooManyRequests."""
+        """Handle an authorized request. Raises HTTPUnauthorized, HTTPForbidden or HTTPTooManyRequests."""
         if verifier is None or request.match_info.http_exception is not None or request.method == "OPTIONS":
             return await handler(request)
         needed = _needed(scopes, request)
@@ -111,7 +112,7 @@ def access(
 
 
 async def _end_when_revoked(request: web.Request) -> None:
-    """Break off a connection that lasts when its token is revoked."""
+    """Abort a long-lived connection (a WebSocket) when its token is revoked."""
     await until_revoked(request)
     audit.info("%s: broken off, as the token was revoked; from %s", _route(request), address_of(request))
     if request.transport is not None:
@@ -126,7 +127,7 @@ def _needed(scopes: Scopes, request: web.Request) -> tuple[str, ...]:
 
 
 def token_of(request: web.Request) -> str | None:
-    """The token that comes with a request, whatever it is worth."""
+    """Return the token sent with a request, not yet verified; None without a token."""
     kind, _, text = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and text.strip():
         return text.strip()
@@ -153,6 +154,6 @@ def _whose(grant: Grant) -> str:
 
 
 def _route(request: web.Request) -> str:
-    """A request's method and route, without what in its path is a secret."""
+    """Return a request's method and route pattern, without secrets in the path."""
     resource = request.match_info.route.resource
     return f"{request.method} {'?' if resource is None else resource.canonical}"

@@ -1,4 +1,4 @@
-"""What a client says on a WebSocket, at a rate: pings and pongs, which no protocol of ours counts, are counted, too."""
+"""Reads a client's WebSocket messages, with a rate limit on pings and pongs, which our protocols do not count."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from streamer.session.speech.speech_protocol import Allowance
 from streamer.web.access import SUBPROTOCOL
 from streamer.web.floods import FLOODED
 
-HEARTBEAT_S = 15.0  # a client that does not answer a ping within half of it is gone
-SEND_S = 5.0  # for a pong to be taken
-PINGS_PER_S, BURST = 2.0, 20.0  # a client library sends one in 20 s
+HEARTBEAT_S = 15.0  # ping interval; a client that does not answer within half of it is disconnected
+SEND_S = 5.0  # timeout for sending a pong
+PINGS_PER_S, BURST = 2.0, 20.0  # client libraries send one every 20 s
 DATA = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
 def plain_socket(most_bytes: int) -> web.WebSocketResponse:
-    """A socket whose messages are not compressed, so that their announced size, `most_bytes` at most, is the real one;
-    pings are for its reader to count and answer."""
+    """Return a WebSocket without compression, so that a message's announced size (at most `most_bytes`) is its real
+    size. Pings are not answered automatically: its reader must count and answer them."""
     return web.WebSocketResponse(
         max_msg_size=most_bytes,
         compress=False,
@@ -31,24 +31,24 @@ def plain_socket(most_bytes: int) -> web.WebSocketResponse:
 
 
 class ClientMessages:
-    """Reads a `plain_socket`."""
+    """Reader of a `plain_socket`."""
 
     def __init__(self, request: web.Request, socket: web.WebSocketResponse, clock: Clock) -> None:
         self._request, self._socket, self._clock = request, socket, clock
         self._pings = Allowance(PINGS_PER_S, BURST, clock.now())
 
     async def next(self) -> WSMessage | None:
-        """The next message; None when the client has gone, or is not worth a word."""
+        """Return the next data message; None when the client is gone or exceeded the ping rate."""
         while True:
             message = await self._socket.receive()
-            # `receive` does not wait for what is there: a flood would hold up all others.
+            # `receive` does not yield while messages are buffered: a flood would block all other tasks.
             await asyncio.sleep(0)
             if message.type in DATA:
                 return message
             if message.type not in (WSMsgType.PING, WSMsgType.PONG):
                 return None
             if not self._pings.take(1, self._clock.now()):
-                self._break_off()  # to close politely is to read all that comes before the answer
+                self._break_off()  # a close handshake would have to read the rest of the flood first
                 return None
             if message.type is WSMsgType.PING and not await self._answer(message):
                 return None

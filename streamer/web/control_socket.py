@@ -1,4 +1,4 @@
-"""The control protocol over a WebSocket, for one session. Several clients may be connected."""
+"""The control protocol of one session over a WebSocket. Several clients may be connected at once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from streamer.core.aio import MonotonicClock, until_first
 from streamer.session.control_client import ControlClient, Controlled, Refused
 from streamer.web.client_messages import ClientMessages, plain_socket
 
-MOST_BYTES = 8 * 1024  # of a message, refused when it is announced
+MOST_BYTES = 8 * 1024  # of a message; a larger one is refused by its announced size
 MOST_REASON = 120
-MOST_CLIENTS = 8  # of a session
+MOST_CLIENTS = 8  # per session
 
 
 async def serve_control(session: Controlled, request: web.Request, able: Sequence[str]) -> web.StreamResponse:
-    """Answer a request for the session's control socket, and serve it to its end.
+    """Accept a control WebSocket of the session and serve it until it closes.
 
-    able: what the family's faces can be asked for. Raises HTTPException when it asks for no WebSocket.
+    able: the controls that the family's faces support. Raises HTTPException if the request is not a WebSocket upgrade
+    or the session has MOST_CLIENTS already.
     """
     if not web.WebSocketResponse().can_prepare(request).ok:
         raise web.HTTPUpgradeRequired(text="control comes by WebSocket; see docs/control.md\n")

@@ -1,4 +1,4 @@
-"""How many connections the process may hold, with what calls need left over."""
+"""Connection limit from the process's file descriptor limit, with enough descriptors reserved for calls."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import replace
 from streamer.web.door import DoorLimits
 
 WANTED = 4096
-EACH_SESSION = 24  # sockets of ICE, for each address of the machine, and a recording
+EACH_SESSION = 24  # ICE sockets for each address of the machine, and a recording
 REST = 64  # pipes, files, the engines' process
 LEAST = 16
 
 
 def door_limits(sessions: int) -> DoorLimits:
-    """Return the limits of a server that holds so many sessions."""
+    """Return the connection limits of a server with this many sessions."""
     limits = DoorLimits()
     return replace(limits, connections=most_connections(limits.connections, sessions))
 
 
 def most_connections(wanted: int, sessions: int) -> int:
-    """Return how many of the `wanted` connections can be held beside so many sessions.
+    """Return how many of the `wanted` connections fit beside this many sessions.
 
-    The limit of the process is raised as far as it is allowed to be.
+    Raises the process's soft descriptor limit as far as allowed, up to WANTED.
     """
     if sys.platform == "win32":
         return wanted

@@ -1,9 +1,9 @@
-"""Takes connections for an aiohttp server: as many as there is room for, as fast as they cost little, as long as asked.
+"""Accepts connections for an aiohttp server, with limits on their number, their rate and their idle time.
 
-aiohttp waits without end for a request that was begun, and takes connections until the process has no file descriptors
-left, of which calls need some too. Here the number is limited, for each address and in all. A newcomer that finds no
-room takes the place of the connection that has waited longest without a request: one that holds connections open keeps
-nobody out, as an honest request is there within milliseconds.
+aiohttp waits for ever for an incomplete request, and accepts connections until the process has no file descriptors
+left, which calls need, too. Here the number is limited per address and in total. At the limit, a new connection evicts
+the one that has waited longest without a request. So a client that holds idle connections open locks nobody out: an
+honest request arrives within milliseconds.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ from streamer.web.throttle import Throttle, is_local, network_of
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 0.5  # between two looks at what has waited too long
-MOST_GREETINGS = 64  # TLS handshakes at a time; each is over within `header_s`
-AGAIN_S = 0.2  # after an accept that failed
+LOOK_S = 0.5  # between two checks for timed-out connections
+MOST_GREETINGS = 64  # TLS handshakes at a time; each ends within `header_s`
+AGAIN_S = 0.2  # retry delay after a failed accept
 LONGEST = frozenset(
     {"/speech", "/control", "/numbers", "/say"}
-)  # ends of paths whose requests last as long as a session
+)  # path endings of requests that may last as long as a session
 
 
 @dataclass(frozen=True)
 class DoorLimits:
-    """Connections, seconds, and connections a second (after so many at once)."""
+    """Limits: numbers of connections, timeouts in seconds, and the accept rate (connections a second, burst)."""
 
     connections: int = 256
-    connections_each: int = 32  # of one address that is not this machine's
-    rate: tuple[float, int] = (100.0, 200)  # an accepted connection costs 0.2 ms
-    header_s: float = 10.0  # from the connection to the first request's being whole
-    body_s: float = 1.5  # for a request's body to be whole; then its connection is kept only while there is room
-    idle_s: float = 30.0  # from an answer to the next request, or for an answer to be read
-    request_s: float = 180.0  # an answer to a photo takes longest
+    connections_each: int = 32  # per address, except this machine's
+    rate: tuple[float, int] = (100.0, 200)  # accepting a connection costs 0.2 ms
+    header_s: float = 10.0  # from the connection to the end of the first request's header
+    body_s: float = 1.5  # to receive a request's body; a slower connection may be evicted when there is no room
+    idle_s: float = 30.0  # from a response to the next request, or for the client to read the response
+    request_s: float = 180.0  # to handle a request; a photo takes longest
 
 
 class _Connection:
     def __init__(self, transport: asyncio.Transport, address: str, now: float) -> None:
         self.transport, self.address, self.since = transport, address, now
-        self.served = False  # a request has come
+        self.served = False  # has had a request
         self.lasting = False
         self.busy = 0
-        self.request: web.Request | None = None  # the one that is answered now
+        self.request: web.Request | None = None  # the one being handled
 
     def waits(self, body_s: float, now: float) -> bool:
-        """Whether nothing is done for it: it has no request, or one whose body has not come in `body_s`."""
+        """Return whether it may be evicted: it has no request, or the request's body is not complete after `body_s`."""
         late = self.request is not None and not self.request.content.is_eof() and now - self.since > body_s
         return not self.busy or late
 
 
 class Door:
-    """Accepts for `protocol`; `middleware` is to be among the application's, first of all."""
+    """Accepts connections for `protocol`. Install `middleware` as the application's first middleware."""
 
     def __init__(
         self,
@@ -71,21 +71,21 @@ class Door:
         tls: ssl.SSLContext | None = None,
         is_proxy: Callable[[str], bool] = is_local,
     ) -> None:
-        """tls: connections are encrypted. is_proxy: of an address, whether many may come from it."""
-        self.refused = 0  # connections that found no room
+        """tls: encrypts connections; None is plain HTTP. is_proxy: exempts an address from the per-address limit."""
+        self.refused = 0  # connections rejected or evicted because there was no room
         self.timed_out = 0
         self._protocol = protocol
         self._reading = ReadingTime()
         self._limits = limits
         self._clock = clock
         self._tls, self._is_proxy = tls, is_proxy
-        self._greeting = Tasks()  # TLS handshakes: a slow one holds nobody up
+        self._greeting = Tasks()  # TLS handshakes in tasks, so that a slow one blocks no others
         self._open: dict[int, _Connection] = {}
         self._throttle = Throttle(*limits.rate, clock)
 
     @property
     def connections(self) -> int:
-        """How many there are now."""
+        """The number of open connections, including those in a TLS handshake."""
         self._prune()
         return len(self._open) + len(self._greeting)
 
@@ -110,7 +110,7 @@ class Door:
             listener.close()
 
     def middleware(self) -> Middleware:
-        """Return what notes that a connection has a request, and how long it lasts."""
+        """Return the middleware that tracks which connections are handling a request, and since when."""
 
         @web.middleware
         async def noting(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -178,7 +178,7 @@ class Door:
         waiting = [known for known in among if known.waits(self._limits.body_s, now)]
         if not waiting:
             return False
-        # Who never sent a request goes first.
+        # Connections that never sent a request are evicted first.
         self._drop(min(waiting, key=lambda known: (known.served, known.since)))
         self.refused += 1
         return True

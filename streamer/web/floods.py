@@ -1,4 +1,4 @@
-"""Keeps whoever flooded a WebSocket from opening the next one at once: to begin a socket costs more than to end it."""
+"""Refuses new WebSockets from an address that flooded earlier ones, as opening one costs more than closing it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from aiohttp.typedefs import Handler, Middleware
 from streamer.core.aio import Clock
 from streamer.web.throttle import MOST_ADDRESSES, Throttle, address_of
 
-RATE, BURST = 0.2, 3  # floods a second, and at once, after which an address opens sockets again
+RATE, BURST = 0.2, 3  # floods a second, and in a burst, that an address may cause before it is refused
 TOO_MANY = "sockets of this address were flooded; try again in a moment\n"
 FLOODED = web.RequestKey("flooded", bool)
 
 
 class Floods:
-    """Whose sockets were broken off, by address."""
+    """Addresses whose WebSockets were aborted for flooding."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._addresses: OrderedDict[str, Throttle] = OrderedDict()
 
     def middleware(self) -> Middleware:
-        """Refuse a flooder's next socket; a handler has set FLOODED in the request of one that it broke off."""
+        """Return middleware that refuses WebSockets of flooding addresses.
+
+        A handler that aborts a flooded socket sets FLOODED in its request.
+        """
 
         @web.middleware
         async def watched(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,15 +1,15 @@
-"""Keep other web sites away from a server that trusts every client that can reach it.
+"""Protection against requests from other web sites, for a server that trusts every client that can reach it.
 
-A page of any site can send requests to localhost from the visitor's browser. Three checks, before anything is read:
+A page of any site can send requests to localhost from the visitor's browser. Three checks run before the body is read:
 
-- Host: a server on loopback answers to loopback names only, so a foreign name that was made to resolve to 127.0.0.1
-  (DNS rebinding) gets nothing.
-- Sec-Fetch-Site: what pages of other sites load from here is refused before any work is done. They could not read it,
-  but a page full of images would keep this machine busy. Links of other sites work.
-- Origin: what changes something must come from a page of this server, or from a program, which sends no Origin. So
-  must a WebSocket, which a page of any site may otherwise open.
+- Host: a server on loopback accepts loopback names only, so a foreign name that resolves to 127.0.0.1 (DNS rebinding)
+  is refused.
+- Sec-Fetch-Site: resource loads by pages of other sites are refused before any work is done. Such a page could not read
+  the response, but a page full of images would keep this machine busy. Links from other sites work.
+- Origin: a request that changes state must come from a page of this server, or from a program, which sends no Origin.
+  The same holds for a WebSocket, which a page of any site could otherwise open.
 
-Sites that the operator names (`origins`) pass the last two.
+Sites allowed by the operator (`origins`) skip the last two checks.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-# OBS puts a source's Custom CSS into the page as a style element; images that it names stay this server's own.
+# OBS inserts a source's Custom CSS as a style element; images in it may still come from this server only.
 OVERLAY_HEADERS = HEADERS | {POLICY: HEADERS[POLICY].replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")}
 
 
 def host_allowed(listening_on: str, host_header: str) -> bool:
-    """Whether a request with this Host header is meant for a server on `listening_on`."""
+    """Return whether this Host header is valid for a server that listens on `listening_on`."""
     if not is_loopback(listening_on):
-        return True  # it may be known by any name of the network
+        return True  # on a network it may have any name
     try:
         name = urlsplit(f"//{host_header}").hostname
     except ValueError:
@@ -53,9 +53,10 @@ def host_allowed(listening_on: str, host_header: str) -> bool:
 
 
 def origin_allowed(origin: str | None, host_header: str, site: str | None = None) -> bool:
-    """Whether a request that changes something may come from a page of `origin` (None: not from a page).
+    """Return whether a page of `origin` (None: not a page) may send a request that changes state.
 
-    site: the browser's own word (Sec-Fetch-Site), which no page can alter: a proxy may have asked us by another name.
+    site: Sec-Fetch-Site, set by the browser and not changeable by a page. It also accepts a page behind a proxy that
+    changes the Host header.
     """
     if origin is None or site == "same-origin":
         return True
@@ -66,23 +67,23 @@ def origin_allowed(origin: str | None, host_header: str, site: str | None = None
 
 
 def site_allowed(site: str | None, mode: str | None) -> bool:
-    """Whether a browser may fetch this for a page of such a site (None: no browser that tells)."""
+    """Return whether a browser may load this for a page of such a site (None: the client sends no Sec-Fetch-Site)."""
     return site in (None, "same-origin", "none") or mode == "navigate"
 
 
 def guard(
     listening_on: str, overlay: str | None = None, origins: Origins | None = None, public: PublicAddress | None = None
 ) -> Middleware:
-    """The checks as middleware; it also puts the security headers on every answer.
+    """Return the checks as middleware; it also adds the security headers to every response.
 
-    overlay: path of the page that lies over a scene in OBS, and may be styled there.
-    origins: other sites, whose pages are treated as the server's own. public: the address that others know it by.
+    overlay: path of the page used as an OBS overlay, which may be styled there.
+    origins: other sites whose pages are treated like the server's own. public: the server's public address.
     """
     others, known = origins or Origins(), public or PublicAddress(None)
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer what passes the checks, with the headers. Raises HTTPForbidden, with them too, for what does not."""
+        """Handle a request that passes the checks, else raise HTTPForbidden; both get the security headers."""
         headers = (OVERLAY_HEADERS if request.path == overlay else HEADERS) | {"Vary": "Origin"}
         if others.trusts(request):
             headers |= others.headers(request)

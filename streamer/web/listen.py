@@ -1,4 +1,4 @@
-"""Listening sockets of the small web servers of this machine."""
+"""Listening sockets of the web servers, and the URLs that reach them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamer.core.errors import ConfigError
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a server on `host` can be reached from this machine only."""
+    """Return whether a server on `host` can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -24,7 +24,7 @@ BACKLOG = 128  # connections waiting to be accepted
 
 
 def listen(host: str, port: int, option: str = "--port") -> socket.socket:
-    """A listening socket. Port 0 takes any free one. `option` is where another can be chosen.
+    """Open a listening socket. Port 0 takes any free port. option: the command-line option named in error messages.
 
     Raises:
         ConfigError: the port is taken or not allowed, or the host is not an address of this machine.
@@ -48,14 +48,14 @@ def listen(host: str, port: int, option: str = "--port") -> socket.socket:
 
 
 def address(host: str, listener: socket.socket, scheme: str = "http") -> str:
-    """Where a browser on this machine finds the server."""
+    """Return the server's URL for a browser on this machine."""
     if host in ("localhost", "127.0.0.1", "", "0.0.0.0", "::"):
         return _url("localhost", listener, scheme)
     return _url(host, listener, scheme)
 
 
 def addresses(host: str, listener: socket.socket, own: Sequence[str], scheme: str = "http") -> list[str]:
-    """Where browsers find the server: on this machine first, then by each of its `own` addresses that it listens on."""
+    """Return the server's URLs: the one for this machine first, then each of its `own` addresses it listens on."""
     here = address(host, listener, scheme)
     if host not in ("", "0.0.0.0", "::"):
         return [here]

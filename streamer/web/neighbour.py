@@ -1,4 +1,4 @@
-"""Which user of this machine is at the other end of a connection, where the system tells (Linux)."""
+"""Lookup of the local user at the other end of a connection (Linux only)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 def is_another_users(peer: tuple[str, int], own: tuple[str, int]) -> bool:
-    """Whether the connection from `peer` to our `own` address belongs to a program of another user of this machine.
+    """Return whether the connection from `peer` to our `own` address belongs to another user of this machine.
 
-    False where that cannot be known: another system, or a peer that is not on this machine.
+    False if that is unknown: another operating system, or a peer on another machine.
     """
     found = _owner(peer, own)
     return found is not None and hasattr(os, "getuid") and found != os.getuid()
 
 
 def _owner(peer: tuple[str, int], own: tuple[str, int]) -> int | None:
-    """The user of the peer's end: the kernel lists each end of a connection by its local and its remote address."""
+    """Return the user id of the peer's end; the kernel lists each end of a connection by local and remote address."""
     wanted = {f"{local} {remote}" for local, remote in zip(_spellings(peer), _spellings(own), strict=True)}
     for table in TABLES:
         try:
@@ -35,7 +35,7 @@ def _owner(peer: tuple[str, int], own: tuple[str, int]) -> int | None:
 
 
 def _spellings(address: tuple[str, int]) -> tuple[str, str]:
-    """An address as the kernel's tables have it, as itself and as IPv6: words of four bytes in the machine's order."""
+    """Return an address as in the kernel's tables, in its own family and as IPv6: 4-byte words in native byte order."""
     host = ipaddress.ip_address(address[0].split("%")[0])
     wide = host if host.version == 6 else ipaddress.ip_address(f"::ffff:{host}")
     return _spelt(host.packed, address[1]), _spelt(wide.packed, address[1])

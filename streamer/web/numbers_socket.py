@@ -1,6 +1,6 @@
-"""A session's numbers over a WebSocket: 25 frames a second, or interpolated up to 60, each when its sound is sent.
+"""Animation values of a session over a WebSocket: 25 frames a second, or interpolated up to 60, in sync with its sound.
 
-The client says nothing; whatever it sends ends its connection.
+The client only receives; any data message from it closes the connection.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from streamer.web.client_messages import ClientMessages, plain_socket
 
 VERSION = 1
 SEND_S = 5.0
-MOST_WAITING = 2 * FPS  # frames that a client did not read
+MOST_WAITING = 2 * FPS  # frames queued for a client
 RATES = (FPS, 30, 50, 60)  # Hz
 LISTS, NAMES = "lists", "names"
 MOST_BYTES, MOST_REASON = 256, 120
-MOST_CLIENTS = 16  # of a session
+MOST_CLIENTS = 16  # per session
 DIGITS = 4
 
 
 class Bare(Protocol):
-    """A session whose face is not drawn. `reason`: why it ended."""
+    """A session that may send numbers instead of pictures (`numbers` is not None). `reason`: why it ended."""
 
     numbers: Numbers | None
     reason: str
 
     @property
     def delay_ms(self) -> int:
-        """From a sample's arrival to its being sent on."""
+        """Delay from a sample's arrival to its playout."""
 
     async def ended(self) -> None:
-        """Return when it has."""
+        """Wait until the session has ended."""
 
 
 @dataclass(frozen=True)
 class NumbersQuery:
-    """How numbers are wanted: `rate` Hz, as `lists` or by `names`."""
+    """Options of a numbers socket: `rate` in Hz, and `form`, `lists` or `names`."""
 
     rate: int = FPS
     form: str = LISTS
 
     @classmethod
     def of(cls, request: web.Request) -> NumbersQuery:
-        """What a request asks for. Raises HTTPBadRequest."""
+        """Read the options from a request's query. Raises HTTPBadRequest."""
         rate, form = request.query.get("hz", str(FPS)), request.query.get("format", LISTS)
         if rate not in map(str, RATES):
             raise web.HTTPBadRequest(text=f"hz is {rate[:20]!r}, expected one of {', '.join(map(str, RATES))}\n")
@@ -63,9 +63,10 @@ class NumbersQuery:
 
 
 async def serve_numbers(session: Bare, request: web.Request, clock: Clock) -> web.StreamResponse:
-    """Answer a request for the session's numbers, and send them to its end.
+    """Accept a numbers WebSocket of the session and serve it until it closes.
 
-    Raises HTTPException when it asks for no WebSocket, or the session has pictures.
+    Raises HTTPException if the request is not a WebSocket upgrade, the session has pictures, or too many clients are
+    connected.
     """
     query = NumbersQuery.of(request)
     if session.numbers is None:
@@ -78,7 +79,7 @@ async def serve_numbers(session: Bare, request: web.Request, clock: Clock) -> we
 
 
 class NumbersSocket:
-    """One client's connection; `serve` is all of its life."""
+    """One client's connection; `serve` runs it from start to end."""
 
     def __init__(self, session: Bare, numbers: Numbers, query: NumbersQuery, clock: Clock) -> None:
         self._session = session
@@ -89,7 +90,7 @@ class NumbersSocket:
         self._unread = asyncio.Event()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Until the client or the session ends."""
+        """Serve the connection until the client or the session ends."""
         socket = plain_socket(MOST_BYTES)
         await socket.prepare(request)
         tell = self._tell
@@ -133,19 +134,19 @@ class NumbersSocket:
 
 
 def steps(frame: int, rate: int) -> list[tuple[float, float]]:
-    """What is sent between a frame and the next at a rate: milliseconds of the session's sound, share of the frame."""
+    """Return the (time in ms of the session's sound, fraction of the frame) of each message due within a frame."""
     numbers = range(math.ceil(frame * rate / FPS), math.ceil((frame + 1) * rate / FPS))
     return [(1000 * number / rate, number * FPS / rate - frame) for number in numbers]
 
 
 def between(frame: NumbersFrame, part: float) -> FloatArray:
-    """The values at a share of the way to the next frame."""
+    """Interpolate the values linearly at a fraction of the way to the next frame."""
     following = frame.values if frame.following is None else frame.following
     return frame.values + part * (following - frame.values)
 
 
 def greeting(names: NumberNames, query: NumbersQuery, delay_ms: int) -> dict[str, Any]:
-    """The first message: what the numbers are."""
+    """Return the first message, which names the values."""
     return {
         "type": "hello",
         "version": VERSION,
@@ -158,7 +159,7 @@ def greeting(names: NumberNames, query: NumbersQuery, delay_ms: int) -> dict[str
 
 
 def rendered(names: NumberNames, query: NumbersQuery, time_ms: float, values: FloatArray) -> dict[str, Any]:
-    """A frame's message."""
+    """Return the message of a frame."""
     rounded: list[float] = np.round(values.astype(np.float64), DIGITS).tolist()
     units = len(names.expression)
     expression, head = rounded[:units], rounded[units:]

@@ -1,6 +1,6 @@
-"""Pages of other sites that an operator lets use the server (`--allow-origin`), by CORS.
+"""Cross-origin access (CORS) for the sites that the operator allows with `--allow-origin`.
 
-What is said here holds for browsers: they tell a page's origin, which no page can alter.
+This protects against pages in browsers only: a browser sends the page's origin, which the page cannot change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REMEMBERED_S = "600"
 
 
 def read_origin(text: str) -> str:
-    """An origin as browsers tell it. Raises ConfigError."""
+    """Normalize an origin to the form that browsers send. Raises ConfigError."""
     try:
         parts = urlsplit(text.strip().lower())
         found = f"{parts.scheme}://{parts.netloc}"
@@ -34,18 +34,18 @@ def read_origin(text: str) -> str:
 
 
 class Origins:
-    """The sites whose pages may use the server, beside its own."""
+    """The other sites whose pages may use the server."""
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         """Raises ConfigError."""
         self._allowed = frozenset(map(read_origin, allowed))
 
     def trusts(self, request: web.Request) -> bool:
-        """Whether a request comes from a page of one of them."""
+        """Return whether a request comes from a page of an allowed site."""
         return request.headers.get("Origin", "").lower() in self._allowed
 
     def preflight(self, request: web.Request) -> web.Response | None:
-        """The answer to a browser that asks beforehand (Fetch standard, CORS-preflight), None for other requests."""
+        """Return the response to a CORS preflight request (Fetch standard); None for other requests."""
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
             return None
         headers = {
@@ -58,7 +58,7 @@ class Origins:
         return web.Response(status=204, headers=headers)
 
     def headers(self, request: web.Request) -> dict[str, str]:
-        """What lets the page read the answer."""
+        """Return the headers that let the page read the response."""
         return {
             "Access-Control-Allow-Origin": request.headers["Origin"],
             "Access-Control-Expose-Headers": EXPOSED,

@@ -1,7 +1,7 @@
-"""Proxies in front of the server, and the address that others know it by.
+"""Trusted proxies in front of the server, and the server's public address.
 
-A proxy names the client that it speaks for in X-Forwarded-For. Whoever is not known to be a proxy is not believed, or
-every caller could choose its own address.
+A proxy names its client in X-Forwarded-For. The header is trusted only from known proxies; otherwise every caller could
+choose its own address.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from aiohttp.typedefs import Handler, Middleware
 from streamer.core.errors import ConfigError
 from streamer.web.throttle import PROXY_HEADER
 
-PLACES = ("Location", "Avatar-Watch")  # headers of answers
+PLACES = ("Location", "Avatar-Watch")  # response headers that hold an address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Proxies:
-    """The proxies that are believed, beside those of this machine."""
+    """The trusted proxies, in addition to those on this machine."""
 
     def __init__(self, networks: Iterable[str]) -> None:
         """networks: addresses, or networks such as 10.0.0.0/8. Raises ConfigError."""
         self._networks = [_network(text) for text in networks]
 
     def believes(self, address: str) -> bool:
-        """Whether this is the address of one."""
+        """Return whether this is the address of a trusted proxy."""
         try:
             known = ipaddress.ip_address(address.split("%")[0])
         except ValueError:
@@ -37,12 +37,12 @@ class Proxies:
         return any(plain in network for network in self._networks)
 
     def client_of(self, remote: str, forwarded: str) -> str:
-        """The last of those a request has passed that is no proxy of ours: the others' word is their own."""
+        """Return the client's address: the last hop that is not a trusted proxy; earlier hops cannot be trusted."""
         chain = [*(part.strip() for part in forwarded.split(",")), remote]
         return next((address for address in reversed(chain) if not self.believes(address)), chain[0])
 
     def middleware(self) -> Middleware:
-        """Give each request the address of its client."""
+        """Return middleware that replaces a proxy's address by its client's in each request."""
 
         @web.middleware
         async def seen_through(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -55,10 +55,10 @@ class Proxies:
 
 
 class PublicAddress:
-    """Where others find the server, through a proxy perhaps below a path; "" where that is not said."""
+    """The server's public URL, for example behind a proxy and below a path; "" if not configured."""
 
     def __init__(self, url: str | None) -> None:
-        """`url`: with a scheme, a name and a path; a slash at its end."""
+        """url: scheme, host and path, ending in a slash."""
         parts = urlsplit(url or "")
         self.url = url or ""
         self.host = parts.netloc.lower()
@@ -66,13 +66,13 @@ class PublicAddress:
         self.origin = f"{self.scheme}://{self.host}" if url else ""
 
     def names(self, request: web.Request) -> bool:
-        """Whether whoever asks came by this address: a page's origin says so, else the name that was asked for."""
+        """Return whether the request used this address, judged by its Origin, or by its Host if it has no Origin."""
         if not self.url:
             return False
         return request.headers.get("Origin", f"{self.scheme}://{request.host}").lower() == self.origin
 
     def middleware(self) -> Middleware:
-        """Let answers name places by it (`Location`, `Avatar-Watch`), for who came by it: it may have a path."""
+        """Return middleware that makes `Location` and `Avatar-Watch` absolute for requests by the public address."""
 
         @web.middleware
         async def named(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""How long answers take, by route; and a line of the log for each, without what in its path is a secret."""
+"""Response times by route, and an optional log line for each request, without the secrets in its path."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from streamer.web.throttle import address_of
 
 logger = logging.getLogger("streamer.requests")
 
-NOWHERE = "none"  # of a request whose path is no route's
+NOWHERE = "none"  # label of a request that matches no route
 
 
 class RequestLog:
-    """Of one server. `times`: of answers, by method, route and status; sockets, which last, are not among them."""
+    """Request log of one server. `times`: response times by method, route and status, without long-lived requests."""
 
     def __init__(self, clock: Clock, told: bool = False) -> None:
-        """told: each request is logged."""
+        """told: log each request."""
         self.times: dict[tuple[str, str, str], Histogram] = {}
         self._clock = clock
         self._told = told
 
     def middleware(self) -> Middleware:
-        """What measures; to be the first but for what clones requests."""
+        """Return the measuring middleware. Install it first, but after any middleware that clones requests."""
 
         @web.middleware
         async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
-            """Answer, and note how long it took; what the handler raises goes on."""
-            begun, status = self._clock.now(), 499  # the client went away before there was an answer
+            """Handle the request and record its duration; exceptions propagate."""
+            begun, status = self._clock.now(), 499  # the client disconnected before the response
             try:
                 response = await handler(request)
                 status = response.status
@@ -51,7 +51,7 @@ class RequestLog:
 
     def _note(self, request: web.Request, status: int, seconds: float) -> None:
         route = route_of(request)
-        method = request.method if route != NOWHERE else NOWHERE  # a stranger's word, else
+        method = request.method if route != NOWHERE else NOWHERE  # else a client could invent methods
         if not request.path.endswith(tuple(LONGEST)):
             known = self.times.setdefault((method, route, f"{status // 100}xx"), Histogram(ANSWER_S))
             known.note(seconds)
@@ -62,6 +62,6 @@ class RequestLog:
 
 
 def route_of(request: web.Request) -> str:
-    """The route of a request, with names in place of what may be a secret."""
+    """Return the route pattern of a request, with placeholders for the secrets in its path."""
     resource = request.match_info.route.resource
     return NOWHERE if resource is None else resource.canonical

@@ -1,7 +1,7 @@
-"""The speech protocol over a WebSocket (aiohttp's own), for one session, behind WebRTC or on this machine.
+"""The speech protocol of one session over an aiohttp WebSocket, for WebRTC sessions and local ones.
 
-A thin shell around `speech_protocol`: it counts what comes, hands it to the session and sends what the session tells.
-A client's mistakes end at most its own connection; its speech in flight is then cleared.
+A thin layer around `speech_protocol`: it rate-limits messages, passes speech to the session and sends its events back.
+A client's errors close at most its own connection; its unplayed speech is then cleared.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ from streamer.web.client_messages import plain_socket
 
 logger = logging.getLogger(__name__)
 
-MOST_REASON = 120  # bytes of a reason in a close frame, which holds 123
-SEND_S = 5.0  # for one event to be taken
+MOST_REASON = 120  # bytes of the reason in a close frame; the protocol allows 123
+SEND_S = 5.0  # timeout for sending one event
 
 
 class SpokenFor(Protocol):
-    """A session that speech is pushed into. `reason`: why it ended."""
+    """A session that accepts pushed speech. `reason`: why it ended."""
 
     speech: SpeechPort
     reason: str
 
     @property
     def delay_ms(self) -> int:
-        """From a sample's arrival to its being sent on."""
+        """Delay from a sample's arrival to its playout."""
 
     async def ended(self) -> None:
-        """Return when the session has."""
+        """Wait until the session has ended."""
 
 
 async def serve_speech(session: SpokenFor, request: web.Request) -> web.StreamResponse:
-    """Answer a request for the session's speech socket, and serve it to its end.
+    """Accept a speech WebSocket of the session and serve it until it closes.
 
     Raises:
-        HTTPException: it asks for no WebSocket, or another client speaks for this session.
+        HTTPException: the request is not a WebSocket upgrade, or another client speaks for this session.
     """
     if not web.WebSocketResponse().can_prepare(request).ok:
         raise web.HTTPUpgradeRequired(text="speech comes by WebSocket; see docs/speech.md\n")
@@ -67,7 +67,7 @@ async def serve_speech(session: SpokenFor, request: web.Request) -> web.StreamRe
 
 
 class SpeechSocket:
-    """One client's connection; `serve` is all of its life."""
+    """One client's connection; `serve` runs it from start to end."""
 
     def __init__(self, session: SpokenFor, clock: Clock) -> None:
         self._session = session
@@ -75,13 +75,13 @@ class SpeechSocket:
         self._clock = clock
         self._protocol = SpeechProtocol(limits)
         self._events: asyncio.Queue[str] = asyncio.Queue(limits.queued_events)
-        self._unread = asyncio.Event()  # the client does not take its events
+        self._unread = asyncio.Event()  # set when the client does not read its events
         self._farewell: tuple[int, str] | None = None
         self._utterances = 0
         self._mistakes = 0
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Speak until the client or the session ends.
+        """Serve the connection until the client or the session ends.
 
         Raises:
             SessionError: another client speaks for this session.
@@ -92,20 +92,20 @@ class SpeechSocket:
             await socket.prepare(request)
             await self._run(socket)
         finally:
-            self._session.speech.detach()  # before the goodbyes, which may take a second
+            self._session.speech.detach()  # before the close handshake, which may take a second
         code, reason = self._farewell or (WSCloseCode.GOING_AWAY, self._session.reason)
         await socket.close(code=code, message=reason.encode()[:MOST_REASON])
         return socket
 
     async def _run(self, socket: web.WebSocketResponse) -> None:
-        """Until the first of these is done: the client has left or made a mistake too many, the session has ended."""
+        """Run until the client leaves, makes too many errors or stops reading its events, or the session ends."""
         await until_first(self._read(socket), self._write(socket), self._session.ended(), self._unread.wait())
         if self._unread.is_set():
             self._farewell = WSCloseCode.POLICY_VIOLATION, "events are not read"
 
     async def _read(self, socket: web.WebSocketResponse) -> None:
         patience = self._limits.greet_s
-        greeted_by = asyncio.get_running_loop().time() + patience  # pings are no greeting
+        greeted_by = asyncio.get_running_loop().time() + patience  # pings do not count as a greeting
         while True:
             try:
                 async with asyncio.timeout_at(greeted_by if self._protocol.state is State.GREETING else None):
@@ -114,8 +114,8 @@ class SpeechSocket:
                 await self._refuse(socket, SpeechError("greeting", f"no hello within {patience:g} s", fatal=True))
                 return
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG):
-                return  # closed, or broken off: aiohttp has told the client
-            await asyncio.sleep(0)  # `receive` does not wait for what is there: a flood would hold up all others
+                return  # closed or failed; aiohttp has informed the client
+            await asyncio.sleep(0)  # `receive` does not yield while messages are buffered: a flood would block others
             try:
                 self._count(len(message.data))
                 if message.type is WSMsgType.PING:
@@ -127,7 +127,7 @@ class SpeechSocket:
                     return
 
     def _count(self, size: int) -> None:
-        """A message's cost, before anything else is done with it."""
+        """Charge a message to the rate limits, before it is processed. Raises SpeechError."""
         now, port = self._clock.now(), self._session.speech
         if not (port.messages.take(1, now) and port.bytes.take(size, now)):
             raise SpeechError(
@@ -143,7 +143,7 @@ class SpeechSocket:
         except TimeoutError:
             self._unread.set()
         except ConnectionError:
-            pass  # the client is gone, which is read next
+            pass  # the client is gone; the next receive reports it
 
     def _take(self, message: WSMessage) -> None:
         port = self._session.speech
@@ -167,7 +167,7 @@ class SpeechSocket:
                 raise AssertionError("sound is never text")
 
     async def _refuse(self, socket: web.WebSocketResponse, error: SpeechError) -> bool:
-        """Tell the client; True when that was the end of the connection."""
+        """Report an error to the client; return True if that ends the connection."""
         self._mistakes += 1
         self._session.speech.counts.refused += 1
         if self._mistakes > self._limits.mistakes and not error.fatal:

@@ -1,7 +1,8 @@
-"""Rates of requests: who asks too fast waits for a turn, and is refused when too many wait already.
+"""Request rate limits: a caller over the rate waits for its turn, and is refused if the wait would be too long.
 
-Waiting is kinder than refusing, and stronger: a connection has one request at a time, so one that asks without end gets
-no more turns than it has connections, while a refusal at once would only be asked again. Turns go by arrival.
+Delaying is friendlier than refusing, and more effective: a connection has one request at a time, so a client in a loop
+gets no more turns than it has connections, while an immediate refusal would only make it retry. Turns are given in
+order of arrival.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from aiohttp.typedefs import Handler, Middleware
 
 from streamer.core.aio import Clock
 
-MOST_ADDRESSES = 1024  # whose rate is remembered; the least recent is forgotten first
+MOST_ADDRESSES = 1024  # tracked; the least recently used is evicted first
 TOO_FAST = "too many requests; try again in a moment\n"
 PROXY_HEADER = "X-Forwarded-For"
 
 
 class Throttle:
-    """Lets `burst` requests through at once and `rate` a second after that (the generic cell rate algorithm)."""
+    """Allows `burst` requests at once and `rate` a second after that (generic cell rate algorithm)."""
 
     def __init__(self, rate: float, burst: int, clock: Clock) -> None:
         self._step = 1 / rate
         self._slack = (burst - 1) / rate
         self._clock = clock
-        self._next = clock.now()  # when the next turn would be, at the steady rate
+        self._next = clock.now()  # time of the next turn at the steady rate
 
     def wait_s(self) -> float:
-        """Return how long a request that comes now has to wait."""
+        """Return how long a request arriving now must wait."""
         now = self._clock.now()
         return max(0.0, max(self._next, now) - self._slack - now)
 
@@ -42,10 +43,10 @@ class Throttle:
 
 
 class Throttles:
-    """One rate for each address, and one for all together."""
+    """A rate limit for each address, and one for all together."""
 
     def __init__(self, each: tuple[float, int], total: tuple[float, int], patience_s: float, clock: Clock) -> None:
-        """`each` and `total` are (requests a second, burst); a wait longer than `patience_s` is a refusal."""
+        """each, total: (requests a second, burst). patience_s: a request that would wait longer is refused."""
         self.refused = 0
         self._each = each
         self._total = Throttle(*total, clock)
@@ -57,7 +58,7 @@ class Throttles:
         """Wait for a turn.
 
         Raises:
-            HTTPTooManyRequests: it would be too long a wait.
+            HTTPTooManyRequests: the wait would be too long.
         """
         own = self._of(address)
         if max(own.wait_s(), self._total.wait_s()) > self._patience_s:
@@ -76,15 +77,15 @@ class Throttles:
 
 
 def address_of(request: web.Request) -> str:
-    """Return whom a request comes from: an address, for IPv6 its network of 64 bits.
+    """Return the client's address of a request; for IPv6 its /64 network.
 
-    A proxy on this machine names its client last in X-Forwarded-For; from anywhere else the header is not believed.
+    A proxy on this machine names its client last in X-Forwarded-For; from other addresses the header is ignored.
     """
     return network_of(forwarded_for(request) or request.remote or "")
 
 
 def network_of(address: str) -> str:
-    """Return whose an address is: itself, for IPv6 its network of 64 bits, all of which one machine may have."""
+    """Return the unit that an address is counted by: itself; for IPv6 its /64 network, which one machine may own."""
     try:
         known = ipaddress.ip_address(address.split("%")[0])
     except ValueError:
@@ -98,7 +99,7 @@ def network_of(address: str) -> str:
 
 
 def forwarded_for(request: web.Request) -> str | None:
-    """Return the client that a proxy on this machine names; None where there is none."""
+    """Return the client named by a proxy on this machine; None without such a proxy."""
     forwarded = request.headers.get(PROXY_HEADER)
     if not forwarded or not is_local(request.remote or ""):
         return None
@@ -106,12 +107,12 @@ def forwarded_for(request: web.Request) -> str | None:
 
 
 def is_local(address: str) -> bool:
-    """Tell whether it is this machine's usual name for itself, behind which several programs and a proxy may be."""
+    """Return whether this is the machine's usual loopback address, shared by several programs and perhaps a proxy."""
     return address in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "")
 
 
 def throttled(throttles: Throttles, exempt: Iterable[str] = ()) -> Middleware:
-    """Return a middleware that lets every request wait for its turn, but for those of the paths in `exempt`."""
+    """Return middleware that makes every request wait for its turn, except for the paths in `exempt`."""
     free = frozenset(exempt)
 
     @web.middleware

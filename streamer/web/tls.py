@@ -1,4 +1,4 @@
-"""The server's own certificate, taken anew when its files change: who renews it need not start the server again."""
+"""The server's TLS certificate, reloaded when its files change, so a renewal needs no restart."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 from streamer.core.aio import Clock
 from streamer.core.errors import ConfigError
 
-LOOK_S = 30.0  # between two looks at the files
+LOOK_S = 30.0  # between two checks of the files
 
 logger = logging.getLogger(__name__)
 
 
 class Certificate:
-    """A certificate chain and its key, both PEM. `context` is for connections; it holds through renewals."""
+    """A certificate chain and its key, both PEM. `context` is for connections and stays valid across renewals."""
 
     def __init__(self, chain: Path, key: Path) -> None:
-        """Raises ConfigError: a file cannot be read, is none of these, or the two do not belong together."""
+        """Raises ConfigError: a file cannot be read or is not PEM, or the key does not match the certificate."""
         self._chain, self._key = chain, key
         self._seen = self._stamp()
         self.context = self._load(_context())
 
     def renew(self) -> bool:
-        """Take the files if they have changed; whether they were. What cannot be used is logged, and the old holds."""
+        """Reload changed files; return whether a new certificate is in use. On an error, log it and keep the old."""
         try:
             if (stamp := self._stamp()) == self._seen:
                 return False
-            self._load(_context())  # a chain without its key would leave the one in use half changed
+            self._load(_context())  # test first: a mismatched pair would leave `context` half changed
             self._load(self.context)
         except ConfigError as error:
             logger.error("%s; the certificate before goes on", error)
@@ -38,7 +38,7 @@ class Certificate:
         return True
 
     async def watch(self, clock: Clock) -> None:
-        """Renew for ever."""
+        """Check for a renewed certificate periodically, for ever."""
         while True:
             await clock.sleep_until(clock.now() + LOOK_S)
             self.renew()

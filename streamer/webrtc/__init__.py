@@ -1,1 +1,1 @@
-"""What both ends of a WebRTC call are made of."""
+"""Building blocks of both ends of a WebRTC call."""

@@ -1,10 +1,9 @@
-"""The microphone's packets in order, without a delay that grows.
+"""Reorder buffer for microphone packets whose delay does not grow.
 
 aiortc 1.16 gives audio a `JitterBuffer(capacity=16, prefetch=4)`: 80 ms from the start, and because it releases at
-most one frame for each packet that comes, every lost packet leaves it longer for the rest of the call (aiortc #543;
-one lost packet was measured to cost 200 ms for good). Playout smooths jitter here (`timeline`), so a buffer in
-front of the decoder needs to do one thing: put packets in order, wait very little for a missing one, and then release
-all that waited behind it.
+most one frame per received packet, every lost packet lengthens it for the rest of the call (aiortc #543; one lost
+packet was measured to cost 200 ms permanently). Here playout smooths jitter (`timeline`), so the buffer before the
+decoder only has to put packets in order, wait briefly for a missing one, and then release everything behind it.
 """
 
 from __future__ import annotations
@@ -18,24 +17,24 @@ from aiortc.rtp import RtpPacket
 from streamer.webrtc.private_parts import Receiver, payload_of
 from streamer.webrtc.transit import Arrivals, signed
 
-HOLD_PACKETS = 1  # packets that wait for a missing one; the next declares it lost: 20 ms more delay, never longer
-MAX_MISORDER = 100  # packets; an older one than this is a sender that started anew
-MAX_JUMP = 3_000  # packets, one minute; a newer one than this too
+HOLD_PACKETS = 1  # packets held for a missing one; the next one declares it lost: at most 20 ms more delay
+MAX_MISORDER = 100  # packets; an older packet than this means that the sender restarted
+MAX_JUMP = 3_000  # packets, one minute; so does a newer packet than this
 
 
 class ReorderBuffer:
-    """Packets in, packets in order out; a packet counts as lost once `hold` + 1 newer ones came."""
+    """Packets in, packets in order out; a packet counts as lost once `hold` + 1 newer ones arrived."""
 
     def __init__(self, hold: int = HOLD_PACKETS) -> None:
         self._hold = hold
         self._next: int | None = None  # sequence number to release next
         self._held: dict[int, RtpPacket] = {}
-        self.lost = 0  # packets given up
+        self.lost = 0  # packets declared lost
         self.taken = 0  # packets released
-        self.late = 0  # packets that came after they were given up, or twice
+        self.late = 0  # packets that arrived after being declared lost, or twice
 
     def push(self, packet: RtpPacket) -> list[RtpPacket]:
-        """Take one packet; return those that may be decoded now, in order."""
+        """Take one packet; return the packets ready to decode, in order."""
         number = packet.sequence_number
         if self._next is None:
             self._next = number
@@ -63,14 +62,14 @@ class ReorderBuffer:
 
 
 def distance(origin: int, number: int) -> int:
-    """Signed distance between two 16-bit sequence numbers."""
+    """Return the signed distance between two 16-bit sequence numbers."""
     return signed(number - origin, 16)
 
 
 class MicrophoneBuffer:
-    """A `ReorderBuffer` behind the interface of aiortc's JitterBuffer.
+    """A `ReorderBuffer` with the interface of aiortc's JitterBuffer.
 
-    That interface returns at most one frame per packet; here all that is ready goes to `decode`.
+    That interface returns at most one frame per packet; here all ready frames go to `decode`.
     """
 
     def __init__(self, decode: Callable[[RtpPacket, JitterFrame], None], arrivals: Arrivals | None = None) -> None:
@@ -98,7 +97,7 @@ def install(receiver: RTCRtpReceiver, arrivals: Arrivals | None = None) -> Micro
     """Replace the jitter buffer of an audio receiver; call it before the first packet.
 
     Raises:
-        SessionError: this version of aiortc keeps its receiver in another way.
+        SessionError: this version of aiortc lacks the private attributes of its receiver.
     """
     inside = Receiver(receiver)
     buffer = MicrophoneBuffer(inside.decode, arrivals)

@@ -1,4 +1,4 @@
-"""A call to a server, as a program makes it: a session over WebRTC, from offer to end; the other side of `session`."""
+"""Client side of a session over WebRTC, from offer to hang-up, for programs; the counterpart of `session`."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from streamer.webrtc.alpha import LAYOUT
 from streamer.webrtc.private_parts import transports_of
 
 REQUEST_S = 20.0
-MOST_ANSWER = 64 * 1024  # bytes of an SDP answer, or of a refusal
-LONGEST_REASON = 160  # characters of somebody else's words
+MOST_ANSWER = 64 * 1024  # bytes of an SDP answer or a refusal
+LONGEST_REASON = 160  # characters of a quoted remote message
 SDP = "application/sdp"
 DELAY_HEADER = "Avatar-Delay"
 VIDEO_HEADER = "Avatar-Video"
 WATCH_HEADER = "Avatar-Watch"
-HANG_UP_S = 2.0  # for the server to take note of the end
+HANG_UP_S = 2.0  # timeout for ending the session at the server
 
 Take = Callable[[MediaStreamTrack], Coroutine[Any, Any, None]]
 
 
 class RefusedError(SessionError):
-    """The server does not want the call; `retry_s` is how long it asks to wait, None where waiting is of no use."""
+    """The server refuses the call. `retry_s`: seconds to wait before a retry; None if a retry is useless."""
 
     def __init__(self, status: int, text: str, retry_after: str | None) -> None:
         super().__init__(f"{status}: {shown(text)}")
@@ -41,19 +41,19 @@ class RefusedError(SessionError):
 
 
 class Call:
-    """A session with the server at `url` (which ends with a slash), alive inside `async with`.
+    """A session with the server at `url` (which ends with a slash), open inside `async with`.
 
-    microphone: the track to send; None for a session for pushed speech.
-    take: reads a track that comes back, until it ends or is cancelled. token: for a server that asks for one.
+    microphone: the track to send; None for a session with pushed speech.
+    take: reads a received track until it ends or is cancelled. token: for a server that requires one.
     """
 
     def __init__(
         self, url: str, query: str, microphone: MediaStreamTrack | None, take: Take, token: str | None = None
     ) -> None:
         self.location = ""
-        self.watch = ""  # where others may watch the session, as a path
-        self.matte = False  # pictures are as wide as two: beside the colour, how much of it covers the background
-        self.delay_ms = 0  # from a sample's arrival at the server to its being sent back
+        self.watch = ""  # path at which others can watch the session
+        self.matte = False  # pictures are twice as wide: colour left, opacity right
+        self.delay_ms = 0  # from a sample's arrival at the server to its playout there
         self.ended = asyncio.Event()  # the connection has been closed, or has failed
         self._url, self._query, self._take = url, query, take
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -68,11 +68,11 @@ class Call:
         self._peer.on("connectionstatechange", self._on_connection_state)
 
     async def __aenter__(self) -> Call:
-        """Call.
+        """Set up the session.
 
         Raises:
-            RefusedError: the server refuses, with its words.
-            SessionError: it cannot be reached, or answers what cannot be understood.
+            RefusedError: the server refuses; the message quotes its reason.
+            SessionError: the server cannot be reached, or its answer is invalid.
         """
         try:
             await self._peer.setLocalDescription(await self._peer.createOffer())
@@ -95,7 +95,7 @@ class Call:
         await self._close()
 
     async def vanish(self) -> None:
-        """Leave without a word, as a machine does that loses its network: nothing is sent any more."""
+        """Stop sending without a hang-up, like a machine that loses its network."""
         for reader in self._readers:
             reader.cancel()
         for transport in transports_of(self._peer):
@@ -133,7 +133,7 @@ class Call:
         try:
             await self._take(track)
         finally:
-            self.ended.set()  # the server has said goodbye
+            self.ended.set()  # the server has ended the track
 
     def _on_connection_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):
@@ -141,16 +141,16 @@ class Call:
 
 
 def bearer(token: str | None) -> dict[str, str]:
-    """The header that a token goes in (RFC 6750)."""
+    """Return the header that carries a token (RFC 6750)."""
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 async def _nothing(data: bytes) -> None:
-    """In the place of sending."""
+    """Replace sending: drop the packet."""
 
 
 async def read_at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """A response's body. Raises SessionError when it is longer than `most` bytes."""
+    """Return a response's body. Raises SessionError if it is longer than `most` bytes."""
     body = bytearray()
     async for part in response.content.iter_chunked(16 * 1024):
         body += part
@@ -161,7 +161,7 @@ async def read_at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 @contextlib.contextmanager
 def reaching(url: str) -> Iterator[None]:
-    """Inside, what goes wrong on the way to the server at `url` is a SessionError of one line."""
+    """Convert network errors of the block, for the server at `url`, to a one-line SessionError."""
     try:
         yield
     except aiohttp.ClientConnectorCertificateError as error:
@@ -182,6 +182,6 @@ def reaching(url: str) -> Iterator[None]:
 
 
 def shown(text: str) -> str:
-    """Somebody else's words, as one line of an error: nothing that a terminal would obey."""
+    """Return remote text as one line for an error, without terminal control characters."""
     words = " ".join(text[: 4 * LONGEST_REASON].split())
     return "".join(letter for letter in words if letter.isprintable())[:LONGEST_REASON]

@@ -1,7 +1,7 @@
-"""VP8 first, at a bit rate for a face.
+"""Codec selection: Opus, and VP8 first at a bit rate suited to a face.
 
-Per picture VP8 costs a third of H.264 here and its keyframes a fifth (measured at 256 pixels: 0.8 ms and 7 packets,
-2.4 ms and 37 packets), so it is preferred whenever the browser offers it.
+VP8 costs a third of H.264 per picture here, and its keyframes a fifth (measured at 256 pixels: 0.8 ms and 7 packets
+against 2.4 ms and 37 packets), so it is preferred whenever the browser offers it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 from streamer.core.errors import SessionError
 
 # aiortc starts at 500 kbit/s and follows the browser's estimate between 250 and 1500; each change of more than a
-# tenth restarts its encoder with a keyframe. So it starts high enough for a face of 512 pixels (1.3 Mbit/s with VP8 at
-# its usual quality), may rise to what 768 take, and the floor keeps a careful estimate from blurring teeth.
+# tenth restarts its encoder with a keyframe. So the start rate suits a face of 512 pixels (1.3 Mbit/s with VP8 at its
+# usual quality), the maximum suits 768 pixels, and the minimum keeps teeth sharp when the estimate is low.
 START_BITRATE = 1_600_000
 MIN_BITRATE = 500_000
 MAX_BITRATE = 3_000_000
 
 
 def set_bitrates() -> None:
-    """Give every VP8 encoder of this process the rates above.
+    """Set the rates above for every VP8 encoder of this process.
 
     Raises:
-        SessionError: this version of aiortc keeps its rates elsewhere.
+        SessionError: this version of aiortc lacks these attributes.
     """
     for name, value in (
         ("DEFAULT_BITRATE", START_BITRATE),
@@ -37,23 +37,23 @@ def set_bitrates() -> None:
 
 
 def only_opus(transceiver: RTCRtpTransceiver) -> None:
-    """Negotiate Opus only: the timeline is 48 kHz stereo, which the other codecs of aiortc are not."""
+    """Negotiate Opus only: the timeline is 48 kHz stereo, which aiortc's other codecs do not support."""
     capabilities = RTCRtpReceiver.getCapabilities("audio")
-    assert capabilities is not None  # it is only for kinds of media that do not exist
+    assert capabilities is not None  # None only for unknown kinds of media
     transceiver.setCodecPreferences([codec for codec in capabilities.codecs if codec.mimeType.lower() == "audio/opus"])
 
 
 def prefer_vp8(transceiver: RTCRtpTransceiver) -> None:
-    """Put VP8 first; it takes effect only before the remote description is set."""
+    """Prefer VP8; has an effect only before the remote description is set."""
     capabilities = RTCRtpReceiver.getCapabilities("video")
-    assert capabilities is not None  # it is only for kinds of media that do not exist
+    assert capabilities is not None  # None only for unknown kinds of media
     transceiver.setCodecPreferences(sorted(capabilities.codecs, key=_rank))
 
 
 def only_vp8(transceiver: RTCRtpTransceiver) -> None:
-    """Negotiate VP8 only, for what is encoded once."""
+    """Negotiate VP8 only, for pictures encoded once for all watchers."""
     capabilities = RTCRtpReceiver.getCapabilities("video")
-    assert capabilities is not None  # it is only for kinds of media that do not exist
+    assert capabilities is not None  # None only for unknown kinds of media
     wanted = [codec for codec in capabilities.codecs if codec.mimeType.lower() in ("video/vp8", "video/rtx")]
     transceiver.setCodecPreferences(wanted)
 

@@ -1,8 +1,8 @@
-"""Keeps one peer's data channels from costing more than a control channel does: a filter of SCTP packets.
+"""Filter of SCTP packets that limits a peer's data channels to the cost of a control channel.
 
-aiortc 1.16 keeps fragments and messages out of order without end, in any number of streams, counts up to every number
-that an acknowledgement names, and opens as many channels as are asked for. Here what is malformed or not needed is
-dropped, and what no honest peer sends ends the call, with a reason. Chunks are those of RFC 9260.
+aiortc 1.16 stores out-of-order fragments and messages without a limit, in any number of streams, iterates over every
+range in an acknowledgement, and opens any number of channels. Here malformed and unneeded packets are dropped, and
+packets that no honest peer sends end the call with a reason. Chunks are those of RFC 9260.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from dataclasses import dataclass
 
 HEAD = 12  # bytes of a packet before its first chunk
 DATA, INIT, SACK = 0, 1, 3
-FORWARD_TSN = 192  # RFC 3758: of channels that may lose messages, which control is not
-DATA_HEAD, SACK_HEAD = 16, 16  # of a chunk, with its type, flags and length
+FORWARD_TSN = 192  # RFC 3758: for channels that may lose messages; the control channel is reliable
+DATA_HEAD, SACK_HEAD = 16, 16  # bytes of a chunk's header, including type, flags and length
 
 
 @dataclass(frozen=True)
 class DataLimits:
-    """What is kept for one peer."""
+    """Limits on the packets and state of one peer."""
 
-    chunks: int = 32  # of a packet
-    streams: int = 16  # identifiers below it; a browser takes the lowest
-    associations: int = 8  # handshakes begun
-    gaps: int = 64  # of an acknowledgement, ...
-    span: int = 1_024  # ... and the packets that they reach over
-    fragments: int = 256  # held until what is missing comes
-    bytes: int = 64 * 1024  # of them
+    chunks: int = 32  # chunks in a packet
+    streams: int = 16  # stream identifiers must be lower; a browser uses the lowest
+    associations: int = 8  # handshakes started
+    gaps: int = 64  # gap blocks in an acknowledgement ...
+    span: int = 1_024  # ... and the number of packets that they span
+    fragments: int = 256  # held until the missing ones arrive
+    bytes: int = 64 * 1024  # bytes in held fragments
 
 
 @dataclass(frozen=True)
 class Held:
-    """What aiortc holds of a peer's messages that are not complete, or not in order."""
+    """Incomplete or out-of-order messages of a peer that aiortc holds."""
 
     fragments: int
     bytes: int
@@ -40,7 +40,7 @@ class Held:
 
 
 class DataGuard:
-    """Judges one peer's packets. `end` is called once, with a reason, when one cannot be honest."""
+    """Filter of one peer's packets. `end` is called once, with a reason, on a packet that no honest peer sends."""
 
     def __init__(self, end: Callable[[str], None], limits: DataLimits | None = None) -> None:
         self._end = end
@@ -50,7 +50,7 @@ class DataGuard:
         self.refused = 0
 
     def packet(self, data: bytes, held: Held) -> bool:
-        """Whether aiortc is to get a decrypted packet, which holds so much already."""
+        """Return whether to pass a decrypted packet to aiortc. `held`: what aiortc holds already."""
         excess = None if self._ended else self._held_too_much(held)
         kept = not self._ended and excess is None
         if kept:
@@ -74,7 +74,7 @@ class DataGuard:
         return None if held.streams <= limits.streams else f"{held.streams} streams"
 
     def _excess(self, kind: int, chunk: bytes) -> str | None:
-        """What is wrong with a chunk. Raises ValueError where it is too short."""
+        """Return the limit that a chunk violates, described, or None. Raises ValueError if the chunk is too short."""
         limits = self._limits
         if kind == DATA:
             if len(chunk) <= DATA_HEAD:
@@ -101,7 +101,7 @@ class DataGuard:
 
 
 def _chunks(data: bytes, most: int) -> Iterator[tuple[int, bytes]]:
-    """The types of a packet's chunks, and their bytes. Raises ValueError: they are malformed, or more than `most`."""
+    """Yield type and bytes of each chunk. Raises ValueError if one is malformed or there are more than `most`."""
     at, count = HEAD, 0
     while at < len(data):
         if len(data) - at < 4:

@@ -1,10 +1,9 @@
-"""Choose the local addresses offered to a peer, and check the peer's.
+"""Selection of the local addresses offered to a peer, and checks of the peer's address.
 
-aioice gathers every address except loopback. A server on loopback is for this machine only, and yet offers the
-machine's other addresses beside its own: Firefox does not use loopback candidates, and reaches a neighbour on the same
-machine by the address of its network card. Nobody else gets in by them: a packet that comes from an address which is
-not this machine's is dropped before anything reads it. On a machine without a network, loopback is all there is, which
-Chromium takes.
+aioice gathers every address except loopback. A server on loopback accepts only this machine, yet it also offers the
+machine's other addresses: Firefox does not use loopback candidates and reaches a server on the same machine through the
+address of its network card. This admits no other machine: a packet from an address that does not belong to this machine
+is dropped before anything reads it. A machine without a network offers loopback alone, which Chromium accepts.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from streamer.core.errors import ConfigError, SessionError
 
 
 class GetAddresses(Protocol):
-    """aioice's way of asking for addresses."""
+    """Signature of aioice's function that lists local addresses."""
 
     def __call__(self, use_ipv4: bool, use_ipv6: bool) -> list[str]:
-        """Addresses to gather."""
+        """Return the addresses to gather."""
 
 
 LOOPBACK = ["127.0.0.1"]  # browsers resolve "localhost" to it too, and one address makes one candidate
-MOST_ADDRESSES = 8  # each is a socket of every session; a machine of many containers has dozens
+MOST_ADDRESSES = 8  # each costs every session one socket; a host of many containers has dozens
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Who may come, and by which addresses.
+    """Which clients may connect, and through which addresses.
 
-    addresses: offered first. own: the machine's other addresses are offered, too. closed: only this machine may come.
+    addresses: offered first. own: also offer the machine's other addresses. closed: only this machine may connect.
     """
 
     addresses: tuple[str, ...]
@@ -43,10 +42,10 @@ class Reach:
 
 
 def reach(host: str) -> Reach:
-    """How sessions of a server that listens on `host` are reached.
+    """Return how clients reach the sessions of a server that listens on `host`.
 
     Raises:
-        ConfigError: a name that does not resolve.
+        ConfigError: `host` does not resolve.
     """
     if host == "localhost":
         return Reach(tuple(LOOPBACK), own=True, closed=True)
@@ -58,19 +57,19 @@ def reach(host: str) -> Reach:
         ) from None
     addresses = [ipaddress.ip_address(address.split("%")[0]) for address in sorted(found)]
     if any(address.is_unspecified for address in addresses):
-        return Reach(tuple(LOOPBACK), own=True, closed=False)  # loopback: a caller here may have no other
+        return Reach(tuple(LOOPBACK), own=True, closed=False)  # loopback: a local caller may have no other address
     if all(address.is_loopback for address in addresses):
         return Reach(tuple(dict.fromkeys([*sorted(found), *LOOPBACK])), own=True, closed=True)
     return Reach(tuple(sorted(found)), own=False, closed=False)
 
 
 def offer_to(who: Reach) -> None:
-    """Make every peer connection of this process gather and take what `who` says.
+    """Make every peer connection of this process offer the addresses and accept the peers that `who` defines.
 
-    aioice has no option for either, only the names it asks by.
+    aioice has no option for either, so two of its module attributes are replaced.
 
     Raises:
-        SessionError: this version of aioice asks by others.
+        SessionError: this version of aioice lacks those attributes.
     """
     if not hasattr(aioice.ice, "get_host_addresses") or not hasattr(aioice.ice, "StunProtocol"):
         raise SessionError("the installed aioice has no get_host_addresses; install aioice 0.10 to 0.13")
@@ -79,17 +78,17 @@ def offer_to(who: Reach) -> None:
 
 
 def offer_only(addresses: list[str] | None) -> None:
-    """Make every peer connection of this process gather these addresses; None: the machine's own, not loopback."""
+    """Make every peer connection of this process gather these addresses; None: all of the machine's except loopback."""
     offer_to(Reach((), True, False) if addresses is None else Reach(tuple(addresses), False, False))
 
 
 def own_addresses() -> list[str]:
-    """This machine's addresses but loopback, IPv4 first; link-local ones of IPv6, which need an interface, left out."""
+    """Return this machine's addresses, IPv4 first; without loopback and IPv6 link-local, which needs an interface."""
     return sorted(_own_addresses(use_ipv4=True, use_ipv6=True), key=lambda address: ":" in address)
 
 
 def is_own(address: str) -> bool:
-    """Whether an address is one of this machine's."""
+    """Return whether an address belongs to this machine."""
     plain = address.split("%")[0]
     try:
         known = ipaddress.ip_address(plain)
@@ -104,14 +103,14 @@ _StunProtocol = aioice.ice.StunProtocol
 
 
 class _NeighboursOnly(_StunProtocol):
-    """A socket of ICE that hears this machine only."""
+    """An ICE socket that accepts packets from this machine only."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._own = frozenset(_own_addresses(use_ipv4=True, use_ipv6=True))
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        """Take what comes from here; drop the rest unread."""
+        """Pass on packets from this machine; drop all others unread."""
         source = str(addr[0]).split("%")[0]
         if source in self._own or ipaddress.ip_address(source).is_loopback:
             super().datagram_received(data, addr)

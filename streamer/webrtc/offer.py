@@ -1,4 +1,4 @@
-"""What a client's SDP offer must be before it is let near the peer connection. Network input: everything is checked."""
+"""Validation of a client's SDP offer before it reaches the peer connection. The input is untrusted."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class OfferError(SessionError):
 
 
 def check_offer(text: str, limits: Limits, microphone: bool = True) -> None:
-    """Make sure that `text` is an offer of one microphone that also takes one video.
+    """Check that `text` is an offer with one audio section and one section that receives video.
 
-    `microphone`: whether it must send one; else it must receive sound.
+    microphone: whether the audio must be sent; otherwise it must be received.
 
     Raises:
-        OfferError: it is not.
+        OfferError: a check failed.
     """
     description = _parsed(text, limits)
     audio = _only(description, "audio", "no audio in the offer: it must send a microphone")
@@ -32,10 +32,10 @@ def check_offer(text: str, limits: Limits, microphone: bool = True) -> None:
 
 
 def check_sound(text: str, limits: Limits, microphone: bool) -> None:
-    """Make sure that `text` is an offer of sound, whatever else it has; `microphone` as in `check_offer`.
+    """Check that `text` is an offer with one audio section; other media are ignored. `microphone`: see `check_offer`.
 
     Raises:
-        OfferError: it is not.
+        OfferError: a check failed.
     """
     audio = _only(_parsed(text, limits), "audio", "no audio in the offer: it must send a microphone")
     _check_sound(audio, microphone)
@@ -43,10 +43,10 @@ def check_sound(text: str, limits: Limits, microphone: bool) -> None:
 
 
 def check_published(text: str, limits: Limits) -> None:
-    """Make sure that `text` is an offer that publishes a microphone, whatever else it has.
+    """Check that `text` is an offer that publishes a microphone; other media are ignored.
 
     Raises:
-        OfferError: it is not.
+        OfferError: a check failed.
     """
     audio = _only(_parsed(text, limits), "audio", "no audio in the offer: it must send a microphone")
     if audio.direction not in ("sendrecv", "sendonly"):
@@ -92,12 +92,12 @@ def _check_transport(*sections: MediaDescription) -> None:
 
 
 def without_dead_ends(text: str) -> str:
-    """The same offer without what would keep its sender from being reached.
+    """Return the offer without lines that would keep aioice from connecting to its sender.
 
-    Left out are candidates that cannot be used from here: TCP, and names (`.local`, RFC 8828's way of hiding an
-    address), which only the sender's own network could resolve. So is `a=end-of-candidates`: a browser that hides its
-    addresses finds us by its own checks (peer-reflexive candidates, RFC 8445 section 7.3.1.3), and aioice gives up
-    before they come when the offer says that there will be none.
+    Candidates that are unusable from here are removed: TCP, and host names (`.local`, which hide an address as in
+    RFC 8828), which only the sender's own network can resolve. `a=end-of-candidates` is removed, too: a browser that
+    hides its addresses connects by its own checks (peer-reflexive candidates, RFC 8445 section 7.3.1.3), and aioice
+    gives up before they arrive if the offer announces the end of candidates.
     """
     kept = [line for line in text.splitlines() if not _is_dead_end(line)]
     return "\r\n".join(kept) + "\r\n"

@@ -1,11 +1,11 @@
-"""Keeps one peer from costing more than one peer's share: budgets in front of what aiortc leaves without bounds.
+"""Rate limits on one peer's packets, for operations that aiortc and aioice leave unbounded.
 
-aiortc 1.16 decodes as fast as packets come, remembers every SSRC, sends again whatever is asked for however often,
-re-opens its encoder with every estimate, and waits on the event loop for a decoder after BYE. aioice queues every
-datagram. So each kind of packet has a budget of two parts: what is over the first is dropped, which an honest peer on a
-bad network may meet; what is over the second, far above it, ends the call with a reason.
+aiortc 1.16 decodes as fast as packets arrive, remembers every SSRC, answers every retransmission request, re-opens its
+encoder on every estimate, and blocks the event loop on a decoder after BYE. aioice queues every datagram. So each kind
+of packet has a budget with two limits: packets above the first are dropped, which can affect an honest peer on a bad
+network; exceeding the second, far higher limit ends the call with a reason.
 
-The budgets that end a call count only what came from the peer's own address, or was authenticated by SRTP.
+The budgets that end a call count only packets from the peer's own address or authenticated by SRTP.
 """
 
 from __future__ import annotations
@@ -32,38 +32,38 @@ from streamer.session.speech.speech_format import Opus
 from streamer.webrtc.data_guard import DataGuard
 
 RTP_HEAD = 12  # bytes
-DTLS_DATA = 23  # the first byte of a record of application data
-Rate = tuple[float, float]  # (a second, at once)
+DTLS_DATA = 23  # first byte of a DTLS application data record
+Rate = tuple[float, float]  # (per second, burst)
 
 
 @dataclass(frozen=True)
 class PeerLimits:
-    """Budgets for one peer's packets, and the excess that ends its call.
+    """Budgets for one peer's packets, and the limits (`*_end`) above which its call ends.
 
-    A browser sends 50 packets of sound and some 25 of reports a second; at 30 % loss it asks for 40 packets again.
+    A browser sends 50 packets of sound and about 25 reports a second; at 30 % loss it requests 40 retransmissions.
     """
 
     datagrams: Rate = (300, 600)
     datagrams_end: Rate = (600, 2_400)
-    bytes: Rate = (250e3, 1e6)  # Opus has at most 64 kB/s
+    bytes: Rate = (250e3, 1e6)  # Opus needs at most 64 kB/s
     bytes_end: Rate = (600e3, 4e6)
     data: Rate = (100, 200)  # DTLS records that carry data channels; see `data_guard`
     data_end: Rate = (300, 1_200)
-    checks: Rate = (50, 200)  # STUN requests; each costs an HMAC and an answer
-    addresses: int = 16  # that a peer may come from; each new one is a candidate pair to aioice
+    checks: Rate = (50, 200)  # STUN requests; each costs an HMAC and a response
+    addresses: int = 16  # source addresses of a peer; aioice makes a candidate pair of each
     datagrams_waiting: int = 1_000
-    sound_waiting: int = 100  # packets to be decoded, and frames to be read
+    sound_waiting: int = 100  # packets waiting to be decoded, plus frames waiting to be read
     ssrcs: int = 8
-    ssrcs_end: Rate = (5, 50)  # packets of further ones
-    sound_s: Rate = (1.5, 5)  # seconds decoded: a network that stalled delivers all at once
+    ssrcs_end: Rate = (5, 50)  # packets of further SSRCs
+    sound_s: Rate = (1.5, 5)  # seconds of sound decoded; after a stall the network delivers a burst
     sound_s_end: Rate = (4, 20)
     reports: Rate = (100, 200)  # compound RTCP packets
     reports_end: Rate = (200, 800)
-    again: Rate = (80, 160)  # packets sent again; a picture stream has about 130
+    again: Rate = (80, 160)  # retransmitted packets; a picture stream sends about 130 a second
     again_end: Rate = (1_500, 6_000)
     keyframes: Rate = (2, 3)
     keyframes_end: Rate = (20, 100)
-    estimates: Rate = (1, 2)  # of the bit rate; a change of a tenth re-opens the encoder
+    estimates: Rate = (1, 2)  # bit rate estimates; a change of a tenth re-opens the encoder
     estimates_end: Rate = (20, 100)
 
 
@@ -76,11 +76,11 @@ class Bucket:
         self._clock = clock
 
     def take(self, amount: float) -> bool:
-        """Take so much, if it is there."""
+        """Take all of `amount` or nothing; return whether it was taken."""
         return self.take_some(amount, amount) > 0
 
     def take_some(self, amount: float, least: float = 1) -> float:
-        """Take as much of it as is there, nothing below `least`; return how much."""
+        """Take up to `amount`, or nothing if less than `least` is left; return the amount taken."""
         now = self._clock.now()
         self._left = min(self._most, self._left + (now - self._then) * self._rate)
         self._then = now
@@ -92,18 +92,18 @@ class Bucket:
 
 
 class Budget:
-    """What is taken of one kind, and what is so much that the call ends: `excess` is then called."""
+    """Budget of one kind of packet: a limit for dropping, and a higher one above which `excess` is called."""
 
     def __init__(self, taken: Rate, end: Rate, clock: Clock, excess: Callable[[], None]) -> None:
         self._taken, self._end = Bucket(taken, clock), Bucket(end, clock)
         self._excess = excess
 
     def take(self, amount: float = 1) -> bool:
-        """Take all of it or nothing."""
+        """Take all of `amount` or nothing; return whether it was taken."""
         return self.take_some(amount, amount) > 0
 
     def take_some(self, amount: float, least: float = 1, said: float = 0) -> float:
-        """Take as much as there is; `said` is how much was asked for before repetitions were left out."""
+        """Take up to `amount`; return the amount taken. `said`: amount requested before duplicates were removed."""
         if not self._end.take(max(amount, said)):
             self._excess()
         return self._taken.take_some(amount, least)
@@ -111,7 +111,7 @@ class Budget:
 
 @dataclass
 class Refused:
-    """Return the counts of dropped packets."""
+    """Counts of dropped packets and requests."""
 
     datagrams: int = 0
     sound_packets: int = 0
@@ -123,9 +123,9 @@ class Refused:
 
 @dataclass
 class PeerGuard:
-    """The budgets of one peer. `end` is called once, with a reason, when one is far exceeded.
+    """All budgets of one peer. `end` is called once, with a reason, when one exceeds its upper limit.
 
-    codec_of: MIME type of a payload type. backlog: frames of sound that wait. is_peer: whether it is at an address.
+    codec_of: returns the MIME type of a payload type. backlog: returns the number of waiting sound frames.
     """
 
     clock: Clock
@@ -162,7 +162,10 @@ class PeerGuard:
             self.end(reason)
 
     def datagram(self, data: bytes, address: tuple[str, int], is_peer: bool, backlog: int) -> bool:
-        """Tell whether a datagram is to be read at all. `backlog`: how many wait already."""
+        """Return whether to accept a datagram.
+
+        is_peer: whether the address is the peer's. backlog: number of datagrams already waiting.
+        """
         kept = not self._ended and self._wanted(data, address, is_peer, backlog)
         self.refused.datagrams += not kept
         return kept
@@ -185,7 +188,7 @@ class PeerGuard:
         return within and backlog < self.limits.datagrams_waiting
 
     def rtp(self, data: bytes) -> bool:
-        """Tell whether a packet of media is to be taken."""
+        """Return whether to accept a media packet."""
         kept = not self._ended and len(data) >= RTP_HEAD and self._heard(data)
         self.refused.sound_packets += not kept
         return kept
@@ -218,13 +221,13 @@ class PeerGuard:
         try:
             packets = RtcpPacket.parse(data)
             return b"".join(bytes(packet) for packet in packets if self._reported(packet))
-        except Exception:  # struct.error and others: whatever a stranger sends
+        except Exception:  # struct.error and others, on untrusted input
             self.refused.reports += 1
             return b""
 
     def _reported(self, packet: AnyRtcpPacket) -> bool:
         if isinstance(packet, RtcpByePacket):
-            return False  # aiortc would wait for its decoder, on the event loop; that nothing comes is seen anyway
+            return False  # aiortc would block the event loop on its decoder; a silent peer is detected anyway
         if isinstance(packet, RtcpRtpfbPacket) and packet.fmt == RTCP_RTPFB_NACK:
             asked = sorted(set(packet.lost))
             packet.lost = asked[: int(self._again.take_some(len(asked), said=len(packet.lost)))]
@@ -238,4 +241,4 @@ class PeerGuard:
             kept = self._estimates.take()
             self.refused.estimates += not kept
             return kept
-        return isinstance(packet, RtcpRrPacket | RtcpSrPacket)  # nothing else is acted on
+        return isinstance(packet, RtcpRrPacket | RtcpSrPacket)  # aiortc ignores all other types

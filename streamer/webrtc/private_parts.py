@@ -1,8 +1,8 @@
-"""Every private attribute of aiortc and aioice that this project uses, and nothing else uses any.
+"""All uses of private attributes of aiortc and aioice in this project; no other module uses any.
 
-Neither library has a place to put a jitter buffer, a filter of packets or a broken network. Each attribute is looked up
-when an object here is made, so that a version without it is one clear error. tests/webrtc/test_private_parts.py has a
-test for each.
+Neither library has an interface to replace the jitter buffer, filter packets or simulate a lost network. Each attribute
+is looked up when an object here is created, so a version that lacks it gives one clear error.
+tests/webrtc/test_private_parts.py has a test for each.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Address = tuple[str, int]
 
 
 class Receiver:
-    """What aiortc keeps to itself of a receiver of media.
+    """Private parts of an aiortc media receiver.
 
     Raises:
-        SessionError: this version of aiortc keeps it in another way.
+        SessionError: this version of aiortc lacks one of these attributes.
     """
 
     def __init__(self, receiver: RTCRtpReceiver) -> None:
@@ -46,14 +46,14 @@ class Receiver:
         self._private("jitter_buffer")
 
     def deliver(self, packet: RtpPacket, frame: JitterFrame) -> None:
-        """Have a frame decoded, in aiortc's thread, whose codec is that of the packet."""
+        """Queue a frame for decoding in aiortc's thread, with the codec of its packet."""
         frame.timestamp = self._mapper.map(frame.timestamp)
         self._decoder.put((self._codecs[packet.payload_type], frame))
 
     def decode(self, packet: RtpPacket, frame: JitterFrame) -> None:
-        """Decode a frame here and give it to who reads the track: for sound, which a thread is not worth.
+        """Decode a frame in the calling thread and queue the result for the track's reader; meant for sound.
 
-        Handing 20 ms of sound to a thread and back takes several times as long as decoding them.
+        Passing 20 ms of sound to another thread and back takes several times as long as decoding it.
         """
         frame.timestamp = self._mapper.map(frame.timestamp)
         codec = self._codecs[packet.payload_type]
@@ -68,17 +68,17 @@ class Receiver:
             self._unread.put_nowait(sound)
 
     def replace_buffer(self, buffer: object) -> None:
-        """Put this in place of the jitter buffer."""
+        """Replace the jitter buffer by `buffer`."""
         setattr(self._receiver, _mangled("jitter_buffer"), buffer)
 
     def codec_of(self, payload_type: int) -> str:
-        """Return the lower-case MIME type of a payload type, "" for one that was not negotiated."""
+        """Return the lower-case MIME type of a payload type, or "" if it was not negotiated."""
         codec = self._codecs.get(payload_type)
         return "" if codec is None else str(codec.mimeType).lower()
 
     @property
     def backlog(self) -> int:
-        """Frames that wait to be decoded, and decoded ones that wait to be read."""
+        """Number of frames waiting to be decoded, plus decoded ones waiting to be read."""
         return self._decoder.qsize() + (0 if self._receiver.track is None else self._unread.qsize())
 
     @property
@@ -91,10 +91,10 @@ class Receiver:
 
 
 class Transport:
-    """What aiortc and aioice keep to themselves of one bundled transport.
+    """Private parts of one bundled transport of aiortc and aioice.
 
     Raises:
-        SessionError: these versions keep it in another way.
+        SessionError: these versions lack one of the attributes.
     """
 
     def __init__(self, dtls: RTCDtlsTransport) -> None:
@@ -107,10 +107,10 @@ class Transport:
         self._protocols = _get(self._ice, "_protocols", "Connection")
 
     def filter_media(self, rtp: Callable[[bytes], bool], rtcp: Callable[[bytes], bytes]) -> None:
-        """Have decrypted packets pass these first.
+        """Filter decrypted packets before aiortc handles them.
 
-        rtp: whether aiortc gets a packet of media. rtcp: what it gets of a compound packet of reports.
-        A packet that aiortc fails on is dropped; without this, its error would end the transport.
+        rtp: returns whether to keep a media packet. rtcp: returns the part of a compound RTCP packet to keep.
+        A packet on which aiortc raises is dropped; without this filter, the exception would end the transport.
         """
 
         async def take_rtp(data: bytes, arrival_time_ms: int) -> None:
@@ -125,7 +125,7 @@ class Transport:
         setattr(self._dtls, "_handle_rtcp_data", take_rtcp)  # noqa: B010
 
     def filter_datagrams(self, take: Callable[[bytes, Address], bool]) -> None:
-        """Have every datagram pass `take` before anything reads it; to be called once candidates are gathered."""
+        """Filter every datagram by `take` before anything reads it; call this after candidates are gathered."""
         for protocol in self._protocols:
             received = _get(protocol, "datagram_received", "StunProtocol")
 
@@ -137,32 +137,32 @@ class Transport:
 
     @property
     def backlog(self) -> int:
-        """Datagrams that wait to be decrypted."""
+        """Number of datagrams waiting to be decrypted."""
         return self._queue.qsize()
 
     def is_peer(self, address: Address) -> bool:
-        """Tell whether it is an address of the peer: one it offered, or one that a check has proved."""
+        """Return whether an address is the peer's: offered by it, or verified by a connectivity check."""
         return any((known.host, known.port) == address for known in self._ice.remote_candidates)
 
     def take_no_data(self) -> None:
-        """Let nothing take what data channels send; it is then dropped as it is decrypted."""
+        """Detach data channels: their packets are dropped after decryption."""
         _get(self._dtls, "_register_data_receiver", "RTCDtlsTransport")
         setattr(self._dtls, "_register_data_receiver", lambda receiver: None)  # noqa: B010
 
     def replace_send(self, make: Callable[[Send], Send]) -> None:
-        """Have packets sent by what `make` makes of the present way."""
+        """Send packets through `make(send)`, where `send` is the original send function."""
         setattr(self._dtls, "_send_rtp", make(self._send))  # noqa: B010
 
     async def drop_network(self) -> None:
-        """Close the sockets without a word to the peer."""
+        """Close the sockets without notifying the peer."""
         await self._ice.close()
 
 
 def filter_messages(sctp: RTCSctpTransport, take: Callable[[bytes, Held], bool]) -> None:
-    """Have packets of data channels pass `take` before they are parsed; one that aiortc fails on is dropped.
+    """Filter data-channel packets by `take` before they are parsed; drop those on which aiortc raises.
 
     Raises:
-        SessionError: this version of aiortc keeps it in another way.
+        SessionError: this version of aiortc lacks one of these attributes.
     """
     handle = _get(sctp, "_handle_data", "RTCSctpTransport")
     for name in ("_inbound_streams", "_sack_misordered"):
@@ -183,27 +183,27 @@ def _held(sctp: RTCSctpTransport) -> Held:
 
 
 def on_keyframe_request(sender: RTCRtpSender, wanted: Callable[[], None]) -> None:
-    """Call `wanted` when the peer asks for a keyframe (PLI, FIR), which a track of encoded packets is not told.
+    """Call `wanted` when the peer requests a keyframe (PLI, FIR); aiortc does not tell a track of encoded packets.
 
     Raises:
-        SessionError: this version of aiortc keeps it in another way.
+        SessionError: this version of aiortc lacks the attribute.
     """
     _get(sender, "_send_keyframe", "RTCRtpSender")
     setattr(sender, "_send_keyframe", wanted)  # noqa: B010 - a method to mypy
 
 
 def transports_of(peer: RTCPeerConnection) -> list[Transport]:
-    """Return the transports of a peer connection's media and data, each once."""
+    """Return the transports of a peer connection's media and data, without duplicates."""
     return [Transport(dtls) for dtls in _used(peer)]
 
 
 def is_whole(peer: RTCPeerConnection) -> bool:
-    """Whether each section has a transport: aiortc leaves some without where BUNDLE does not fit them."""
+    """Return whether every section has a transport: aiortc leaves one without if BUNDLE does not match it."""
     return all(transceiver.receiver.transport is not None for transceiver in peer.getTransceivers())
 
 
 async def close(peer: RTCPeerConnection) -> None:
-    """Close a peer connection, also one that is not whole, where aiortc's own way ends half-way."""
+    """Close a peer connection, even one that is not whole, for which aiortc's own close stops half-way."""
     if is_whole(peer):
         return await peer.close()
     for transceiver in peer.getTransceivers():
@@ -224,7 +224,7 @@ def _used(peer: RTCPeerConnection) -> list[RTCDtlsTransport]:
 
 
 def payload_of(packet: RtpPacket) -> bytes:
-    """Return what a receiver has parsed of a packet's payload."""
+    """Return a packet's payload as parsed by its receiver."""
     return bytes(_get(packet, "_data", "RtpPacket"))
 
 
@@ -233,7 +233,7 @@ async def _harmless(work: Awaitable[None]) -> None:
         await work
     except ConnectionError:
         raise
-    except Exception as error:  # struct.error, UnicodeError and others, of whatever a stranger sends
+    except Exception as error:  # struct.error, UnicodeError and others, on untrusted input
         logger.debug("a packet is dropped: %r", error)
 
 

@@ -1,6 +1,7 @@
-"""The address of a machine that the world knows by another than its own: one-to-one NAT, as clouds have it.
+"""Public address of a machine behind one-to-one NAT, as in clouds.
 
-Packets to the public address come to the machine's own with their ports unchanged, so an answer names both.
+The NAT forwards packets for the public address to the machine's own address with unchanged ports, so an answer lists
+both addresses.
 """
 
 from __future__ import annotations
@@ -8,23 +9,23 @@ from __future__ import annotations
 import re
 
 _HOST = re.compile(r"^a=candidate:(\S+) (\d+) (\S+) (\d+) (\S+) (\d+) typ host\b[^\r\n]*", re.MULTILINE)
-_announced: list[str] = []  # of all connections of this process, at most one
+_announced: list[str] = []  # for all connections of this process; at most one address
 
 
 def announce(address: str | None) -> None:
-    """Let every answer of this process name this IPv4 address, too; None: no more."""
+    """Add this public IPv4 address to every answer of this process; None stops that."""
     _announced[:] = [] if address is None else [address]
 
 
 def with_announced(sdp: str) -> str:
-    """An answer, each of its media with the public address beside the machine's own of IPv4."""
+    """Return an answer with a candidate for the public address added to each media section."""
     for address in _announced:
         sdp = "m=".join(_beside(part, address) for part in sdp.split("m="))
     return sdp
 
 
 def _beside(part: str, public: str) -> str:
-    """The first candidate of the machine's own, once more with the public address."""
+    """Repeat a section's first non-loopback IPv4 host candidate with the public address."""
     own = [found for found in _HOST.finditer(part) if "." in found[5] and not found[5].startswith("127.")]
     if not own:
         return part

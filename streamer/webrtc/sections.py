@@ -1,6 +1,6 @@
-"""Media sections of an offer that carry nothing (port 0, RFC 8829 section 5.2.2): left out, and rejected in the answer.
+"""Removal of inactive media sections (port 0, RFC 8829 section 5.2.2) from an offer; the answer rejects them.
 
-aiortc accepts a section with port 0, receives its packets and queues them for a reader that never comes.
+aiortc accepts a section with port 0, receives its packets and queues them although nothing reads them.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import re
 from dataclasses import dataclass
 
 BUNDLE_ONLY = "a=bundle-only"
-ANY_PORT = 9  # "discard": what a section in use says whose port does not matter
+ANY_PORT = 9  # "discard": placeholder of an active section whose port does not matter
 _HEAD = re.compile(r"m=(\S+) +(\d+)(?:/\d+)? +(.*)")
 
 
 def with_ports(text: str) -> str:
-    """Give a port to sections that have none because they share another's (a=bundle-only, RFC 9143 section 6)."""
+    """Set a placeholder port in sections that share another's port (a=bundle-only, RFC 9143 section 6)."""
     return "".join(
         re.sub(r"\Am=(\S+) +0 ", rf"m=\1 {ANY_PORT} ", part) if BUNDLE_ONLY in part.split() else part
         for part in _parts(text)
@@ -22,26 +22,26 @@ def with_ports(text: str) -> str:
 
 
 def without_video(text: str) -> str:
-    """Take the port from sections of video, which are then rejected."""
+    """Set the port of video sections to 0, so that they are rejected."""
     return re.sub(r"^m=video +\d+", "m=video 0", text, flags=re.MULTILINE)
 
 
 def ufrag_of(text: str) -> str:
-    """The first ICE user fragment of an offer or a part of one; "" where there is none."""
+    """Return the first ICE user fragment of an offer or a part of one, or ""."""
     found = re.search(r"^a=ice-ufrag:(\S+)", text, re.MULTILINE)
     return "" if found is None else found[1]
 
 
 @dataclass(frozen=True)
 class Offer:
-    """An offer for aiortc, and the sections left out of it: by index, their lines in the answer."""
+    """An offer for aiortc; `rejected` holds the answer lines of the removed sections, by index."""
 
     text: str
     rejected: dict[int, str]
 
     @classmethod
     def of(cls, text: str) -> Offer:
-        """Leave out the sections of `text` whose port is 0."""
+        """Remove the sections of `text` whose port is 0."""
         session, *sections = _parts(text)
         rejected: dict[int, str] = {}
         kept: list[str] = []
@@ -60,7 +60,7 @@ class Offer:
         return cls(_unbundled(session, mids) + "".join(kept), rejected)
 
     def answer(self, text: str) -> str:
-        """Insert the rejected sections into the answer, in their places."""
+        """Insert the rejected sections into the answer at their original positions."""
         session, *sections = _parts(text)
         for place, section in sorted(self.rejected.items()):
             sections.insert(place, section)
@@ -68,7 +68,7 @@ class Offer:
 
 
 def _parts(text: str) -> list[str]:
-    """The session's lines, then those of each section; each line ends as in SDP."""
+    """Return the session's lines, then the lines of each section, with CRLF line ends as SDP requires."""
     lines = "".join(f"{line}\r\n" for line in text.splitlines())
     return re.split(r"^(?=m=)", lines, flags=re.MULTILINE)
 

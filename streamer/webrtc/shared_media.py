@@ -1,7 +1,7 @@
-"""A session's pictures and sound, encoded once for all who watch it.
+"""A session's pictures and sound, encoded once for all its watchers.
 
-aiortc's senders take what is encoded already (`av.Packet`) and put it into RTP as it is. Then keyframes are our own
-matter: one is made for each that joins, asks or has missed pictures, but not more often than KEYFRAME_GAP_S.
+aiortc's senders accept encoded packets (`av.Packet`) and send them unchanged by RTP. Keyframes are then this module's
+responsibility: one is made when a watcher joins, requests one or missed pictures, at most one per KEYFRAME_GAP_S.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from streamer.webrtc.opus_encoder import OpusEncoder
 from streamer.webrtc.tracks import VIDEO_CLOCK, VIDEO_STEP, FedTrack
 
 KEYFRAME_GAP_S = 0.5
-MOST_WAITING = 12  # packets of one who watches; then it misses some
-# As aiortc's own encoder (codecs/vpx.py), without its adapting to one peer's network.
+MOST_WAITING = 12  # packets queued for a watcher; when full, the queue is dropped
+# The options of aiortc's own encoder (codecs/vpx.py), without adaptation to one peer's network.
 VP8 = {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0", "static-thresh": "1", "undershoot-pct": "100"}
 
 Packet = av.Packet
 
 
 class PacketTrack(FedTrack[Any]):
-    """What one of those who watch gets: packets that are encoded already. `miss`: is called when some were dropped."""
+    """Track of encoded packets for one watcher. `miss`: called when packets were dropped."""
 
     def __init__(self, kind: str, miss: Callable[[], None] = lambda: None) -> None:
         super().__init__(MOST_WAITING)
         self.kind = kind
         self._miss = miss
-        self._whole = kind == "audio"  # a picture stands by itself, or on one that was sent
+        self._whole = kind == "audio"  # the next packet is decodable: no reference picture was dropped
 
     def put(self, packet: Any) -> None:
-        """Take a packet; until the next keyframe none where one was missed."""
+        """Queue a packet; after dropped pictures, queue nothing until the next keyframe."""
         if len(self._held) >= MOST_WAITING:
             self._held.clear()
             self._whole = self.kind == "audio"
@@ -53,14 +53,14 @@ class PacketTrack(FedTrack[Any]):
             self._put(packet)
 
     async def recv(self) -> Any:
-        """Return the next packet. Raises MediaStreamError when the track was stopped."""
+        """Return the next packet. Raises MediaStreamError once the track is stopped."""
         return await self._next()
 
 
 class SharedMedia:
-    """One session's. Nothing is encoded while nobody watches.
+    """Shared encoders of one session. Without watchers nothing is encoded.
 
-    skipped: pictures that came while the one before was still encoded.
+    skipped: pictures that arrived while the previous one was still being encoded.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -75,7 +75,7 @@ class SharedMedia:
 
     @property
     def watching(self) -> int:
-        """How many watch."""
+        """Number of watchers."""
         return len(self._watching)
 
     @property
@@ -84,14 +84,14 @@ class SharedMedia:
         return self._encoding is not None and not self._encoding.done()
 
     def join(self) -> tuple[PacketTrack, PacketTrack]:
-        """Return tracks for one more who watches, sound and pictures; `leave` with them."""
+        """Add a watcher and return its sound and picture tracks; pass them to `leave` later."""
         tracks = PacketTrack("audio"), PacketTrack("video", self.want_keyframe)
         self._watching.append(tracks)
         self.want_keyframe()
         return tracks
 
     def leave(self, tracks: tuple[PacketTrack, PacketTrack]) -> None:
-        """Send them nothing more."""
+        """Remove a watcher and stop its tracks."""
         self._watching.remove(tracks)
         for track in tracks:
             track.stop()
@@ -99,7 +99,7 @@ class SharedMedia:
             self._encoder = self._opus = None
 
     def want_keyframe(self) -> None:
-        """Let a picture that is sent soon stand by itself."""
+        """Request a keyframe soon."""
         self._keyframe_wanted = True
 
     def play(self, block: int, samples: Samples) -> None:

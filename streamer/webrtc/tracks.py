@@ -1,8 +1,8 @@
-"""What the browser receives: a sound track and a picture track, fed by a pacer and read by aiortc's senders.
+"""Sound and picture tracks sent to the browser, fed by a pacer and read by aiortc's senders.
 
-The pacer puts in what belongs together at the same moment, as browsers synchronise by the moment of sending. A track
-holds little: where its sender does not keep up, or was never started because the peer does not want the track, the
-oldest is dropped, and nobody waits.
+The pacer feeds matching sound and pictures at the same moment, because browsers synchronise by send time. Each track
+has a short queue: if its sender does not keep up, or never started because the peer declined the track, the oldest
+items are dropped, and the pacer never blocks.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from streamer.core.rates import FPS, exact_div
 from streamer.webrtc.alpha import side_by_side
 from streamer.webrtc.opus_encoder import OpusEncoder
 
-VIDEO_CLOCK = 90_000  # Hz, of video in RTP
+VIDEO_CLOCK = 90_000  # Hz, RTP clock of video
 VIDEO_STEP = exact_div(VIDEO_CLOCK, FPS)  # aiortc's own helper is fixed at 30 fps
-MOST_BLOCKS = 12  # 240 ms of sound: the longest catch-up after a stall, and a little
-MOST_PICTURES = 4  # 160 ms, as much
-MOST_REPEATED = exact_div(FPS, 5)  # frames for which a picture stands before it is sent again: 200 ms
+MOST_BLOCKS = 12  # 240 ms of sound: the longest catch-up after a stall, plus a margin
+MOST_PICTURES = 4  # 160 ms of pictures, likewise
+MOST_REPEATED = exact_div(FPS, 5)  # frames before an unchanged picture is sent again: 200 ms
 
 Item = TypeVar("Item")
 
 
 class FedTrack(MediaStreamTrack, Generic[Item]):
-    """Holds `most` items until they are read. dropped: items that were never sent, once anything was."""
+    """Queue of up to `most` unread items. dropped: items discarded since the first read."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class FedTrack(MediaStreamTrack, Generic[Item]):
         self._changed.set()
 
     async def _next(self) -> Item:
-        """Return the oldest item. Raises MediaStreamError when the track was stopped."""
+        """Return the oldest item. Raises MediaStreamError once the track is stopped."""
         self._is_read = True
         while self.readyState == "live":
             if self._held:
@@ -65,7 +65,7 @@ class FedTrack(MediaStreamTrack, Generic[Item]):
 
 
 class AvatarAudioTrack(FedTrack[tuple[int, Samples]]):
-    """Blocks of 48 kHz stereo, encoded when they are read."""
+    """Sound track of 48 kHz stereo blocks, encoded when read."""
 
     kind = "audio"
 
@@ -78,7 +78,7 @@ class AvatarAudioTrack(FedTrack[tuple[int, Samples]]):
         self._put((block, samples))
 
     async def recv(self) -> Any:
-        """Return the next block in Opus, as `av.Packet`. Raises MediaStreamError when the track was stopped."""
+        """Return the next block in Opus, as `av.Packet`. Raises MediaStreamError once the track is stopped."""
         while True:
             block, samples = await self._next()
             for packet in self._opus.encode(block, samples):
@@ -86,10 +86,10 @@ class AvatarAudioTrack(FedTrack[tuple[int, Samples]]):
 
 
 class AvatarVideoTrack(FedTrack[tuple[int, ByteArray]]):
-    """New pictures, up to FPS; one of four channels is sent twice as wide, see `side_by_side`.
+    """Picture track of at most FPS; pictures with an alpha channel are sent twice as wide, see `side_by_side`.
 
-    A picture that is shown for several frames is sent once, or once in MOST_REPEATED: what encoding a repeat takes is
-    missing where pictures are made.
+    A picture shown for several frames is sent only once per MOST_REPEATED frames: encoding repeats would take processor
+    time from making pictures.
     """
 
     kind = "video"
@@ -98,10 +98,10 @@ class AvatarVideoTrack(FedTrack[tuple[int, ByteArray]]):
         super().__init__(MOST_PICTURES)
         self._first: int | None = None
         self._shown: ByteArray | None = None
-        self._shown_in = 0  # frame
+        self._shown_in = 0  # frame in which `_shown` was last sent
 
     def show(self, frame: int, picture: ByteArray) -> None:
-        """Take the picture of a frame, uint8 [H, W, 3 or 4]; the first that is shown has time 0."""
+        """Take the picture of a frame, uint8 [H, W, 3 or 4]; the first one gets timestamp 0."""
         if self._first is None:
             self._first = frame
         if picture is self._shown and frame - self._shown_in < MOST_REPEATED:
@@ -112,8 +112,8 @@ class AvatarVideoTrack(FedTrack[tuple[int, ByteArray]]):
     async def recv(self) -> VideoFrame:
         """Return the next picture.
 
-        Always a new VideoFrame, also for the same picture: aiortc marks the frame it encodes as a keyframe, and one
-        that is sent again would be a keyframe for ever (measured: 9.5 kB instead of 236 bytes).
+        Always create a new VideoFrame, even for an unchanged picture: aiortc marks a frame that it encodes as a
+        keyframe, so a reused frame would stay a keyframe (measured: 9.5 kB instead of 236 bytes).
         """
         tick, picture = await self._next()
         frame = VideoFrame.from_ndarray(side_by_side(picture) if has_alpha(picture) else picture, format="rgb24")

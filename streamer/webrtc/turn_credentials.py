@@ -1,7 +1,7 @@
-"""Credentials for a TURN server that shares a secret with this one, and keeps no accounts.
+"""Temporary credentials for a TURN server that shares a secret with this server and has no accounts.
 
-draft-uberti-behave-turn-rest-00, as coturn has it (`use-auth-secret`): the name tells until when, the password is made
-of it with the secret.
+draft-uberti-behave-turn-rest-00, as in coturn (`use-auth-secret`): the user name contains the expiry time, and the
+password is an HMAC of the user name under the secret.
 """
 
 from __future__ import annotations
@@ -16,25 +16,28 @@ from pathlib import Path
 from streamer.core.errors import ConfigError
 
 ADDRESS = re.compile(r"turns?:(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(\?transport=(udp|tcp))?", re.ASCII)
-MOST_BYTES = 1024  # of the secret's file
+MOST_BYTES = 1024  # size limit of the secret file
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Servers with one secret. addresses: such as turn:example.com:3478 or turns:example.com:443?transport=tcp."""
+    """TURN servers that share one secret.
+
+    addresses: such as turn:example.com:3478 or turns:example.com:443?transport=tcp.
+    """
 
     addresses: tuple[str, ...]
     secret: str
 
     def ice_server(self, who: str, expires: float) -> dict[str, object]:
-        """As browsers take it (RTCIceServer). who: a name for the TURN server's log; expires: Unix seconds."""
+        """Return an RTCIceServer for browsers. who: a name for the TURN server's log; expires: Unix seconds."""
         name = f"{int(expires)}:{who}"
         password = hmac.digest(self.secret.encode(), name.encode(), hashlib.sha1)
         return {"urls": list(self.addresses), "username": name, "credential": base64.b64encode(password).decode()}
 
 
 def read_turn(addresses: tuple[str, ...], secret: Path | None) -> Turn | None:
-    """What was asked for, None if nothing was. Raises ConfigError."""
+    """Load the TURN configuration, or return None if TURN is off. Raises ConfigError."""
     if not addresses and secret is None:
         return None
     if not addresses or secret is None:

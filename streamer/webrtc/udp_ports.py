@@ -1,6 +1,6 @@
-"""UDP ports from a range, for firewalls that open no more.
+"""UDP ports from a fixed range, for firewalls that open only that range.
 
-aioice binds its sockets to port 0 and has no option; the event loop, which it asks, is ours to choose.
+aioice always binds its sockets to port 0 and has no option for it, so a custom event loop picks the port.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Ranged(asyncio.SelectorEventLoop):
     async def create_datagram_endpoint(  # type: ignore[override]
         self, protocol_factory: Any, local_addr: Any = None, **options: Any
     ) -> Any:
-        """As ever, but port 0 is one of the range. Raises OSError (EADDRINUSE) when none of it is free."""
+        """Map port 0 to a free port of the range. Raises OSError (EADDRINUSE) if none is free."""
         bind = super().create_datagram_endpoint
         if local_addr is None or local_addr[1] != 0:
             return await bind(protocol_factory, local_addr, **options)
@@ -34,5 +34,5 @@ class _Ranged(asyncio.SelectorEventLoop):
 
 
 def loop_factory(ports: tuple[int, int] | None) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes an event loop whose sockets of UDP have these ports, first and last; None: any."""
+    """Return a factory of event loops that bind UDP sockets to these ports (first, last); None allows any port."""
     return None if ports is None else lambda: _Ranged(*ports)

@@ -1,9 +1,9 @@
-"""A server's pictures put together from packets, as soon as they are complete.
+"""Buffer that assembles a server's pictures from packets and releases each as soon as it is complete.
 
-aiortc's own buffer knows that a picture is complete when the next one begins, which is 40 ms later, and lets one go for
-each packet that comes, so that what once waited waits for ever. Here the marker bit of a picture's last packet lets it
-go, with all that waited behind it. A missing packet is asked for again by aiortc; it is waited for a moment, then its
-picture is left out, and a whole one is asked for.
+aiortc's own buffer detects the end of a picture only when the next one begins, 40 ms later, and releases at most one
+per received packet, so a delay that grew never shrinks. Here the marker bit on a picture's last packet releases it and
+all complete pictures behind it. aiortc requests a missing packet again; after a short wait, its picture is skipped and
+a keyframe is requested.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ from streamer.webrtc.audio_buffer import MAX_JUMP, MAX_MISORDER, distance
 from streamer.webrtc.private_parts import Receiver, payload_of
 from streamer.webrtc.transit import Arrivals, signed
 
-HOLD = 9_000  # of a timestamp at 90 kHz: 100 ms of newer pictures wait for a missing packet
+HOLD = 9_000  # timestamp units at 90 kHz: newer pictures wait up to 100 ms for a missing packet
 MOST_HELD = 512  # packets
 
 
 class PictureBuffer:
-    """Stands for aiortc's JitterBuffer of a video receiver; pictures beyond one for a packet go to `deliver`."""
+    """Replacement for aiortc's JitterBuffer of a video receiver.
+
+    Its interface returns at most one picture per packet; `deliver` gets the others.
+    """
 
     def __init__(self, deliver: Callable[[RtpPacket, JitterFrame], None], arrivals: Arrivals) -> None:
-        self.lost = 0  # packets that were not waited for any longer
+        self.lost = 0  # packets declared lost
         self._deliver = deliver
         self._arrivals = arrivals
-        self._next: int | None = None  # number of the first packet of the next picture
+        self._next: int | None = None  # sequence number of the next picture's first packet
         self._held: dict[int, RtpPacket] = {}
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
-        """Take one packet whose payload is parsed; return (whether a whole picture is needed, what to decode)."""
+        """Take one packet with a parsed payload; return (whether a keyframe is needed, the picture to decode)."""
         self._arrivals.note(packet.timestamp)
         number = packet.sequence_number
         if self._next is None:
@@ -56,7 +59,7 @@ class PictureBuffer:
         return anew, _joined(ready[-1])
 
     def _complete(self) -> list[list[RtpPacket]]:
-        """Take out all pictures that are there in full and in order."""
+        """Remove and return all complete pictures, in order."""
         pictures: list[list[RtpPacket]] = []
         while self._next is not None:
             picture, number = [], self._next
@@ -74,7 +77,7 @@ class PictureBuffer:
         return pictures
 
     def _leave_out(self, newest: int) -> bool:
-        """Where a packet has been missing for long: go on after the first picture whose end came. Whether it did."""
+        """Skip past the first picture whose end arrived if a packet is missing for too long; return whether it did."""
         assert self._next is not None
         origin = self._next
         waiting = sorted(self._held.values(), key=lambda packet: distance(origin, packet.sequence_number))
@@ -101,7 +104,7 @@ def install(receiver: RTCRtpReceiver, arrivals: Arrivals) -> PictureBuffer:
     """Replace the jitter buffer of a video receiver; call it before the first packet.
 
     Raises:
-        SessionError: this version of aiortc keeps its receiver in another way.
+        SessionError: this version of aiortc lacks the private attributes of its receiver.
     """
     inside = Receiver(receiver)
     buffer = PictureBuffer(inside.deliver, arrivals)

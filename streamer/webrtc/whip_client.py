@@ -1,6 +1,6 @@
-"""The client's side of WHIP (RFC 9725): media is published to a media server.
+"""WHIP client (RFC 9725): publishes media to a media server.
 
-All candidates are in the offer, so nothing is trickled, and the session's ETag is not needed.
+The offer contains all candidates, so trickle ICE and the session's ETag are not needed.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from streamer.core.errors import SessionError
 from streamer.webrtc.call import MOST_ANSWER, REQUEST_S, SDP, RefusedError, bearer, reaching, read_at_most
 
 MOST_REDIRECTS = 5
-REDIRECTS = (307, 308)  # section 4.5: those that keep the method
+REDIRECTS = (307, 308)  # section 4.5: redirects that keep the method
 MOST_ICE_SERVERS = 8
 _LINK = re.compile(r"<((?:stun|turn)s?:[^>\s]{1,300})>((?:\s*;\s*[\w-]+\s*=\s*(?:\"[^\"]*\"|[^\s;,\"]+))*)")
 _PARAMETER = re.compile(r";\s*([\w-]+)\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+))")
 
 
 class WhipClient:
-    """One publication, inside `async with`; it is ended there.
+    """One publication; it ends when the `async with` block ends.
 
-    ice_servers: what the server has named, for another attempt, as an offer has its candidates before it is sent.
+    ice_servers: named in the server's answer; usable only in the next attempt, as the offer already has its candidates.
     """
 
     def __init__(self, url: str, token: str | None) -> None:
@@ -40,12 +40,12 @@ class WhipClient:
     async def publish(self, offer: str) -> str:
         """Send the offer; return the answer.
 
-        The token goes where a redirection leads, as that is another machine of the same service, but never unencrypted
-        where it was not before.
+        The token is also sent to the target of a redirect, which is another machine of the same service, but a redirect
+        from https to http is refused.
 
         Raises:
-            RefusedError: the server refuses, with its words.
-            SessionError: it cannot be reached, or answers what is no WHIP.
+            RefusedError: the server refuses; the message quotes its reason.
+            SessionError: the server cannot be reached, or its answer is not WHIP.
         """
         url = self._url
         for _ in range(MOST_REDIRECTS + 1):
@@ -81,7 +81,7 @@ class WhipClient:
 
 
 def ice_servers(links: Sequence[str]) -> list[RTCIceServer]:
-    """The STUN and TURN servers of Link headers (section 4.6)."""
+    """Return the STUN and TURN servers in Link headers (section 4.6)."""
     found = []
     for url, rest in _LINK.findall(",".join(links)):
         parameters = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(rest)}
@@ -91,7 +91,7 @@ def ice_servers(links: Sequence[str]) -> list[RTCIceServer]:
 
 
 def _redirected(url: str, location: str) -> str:
-    """Where a redirection leads. Raises SessionError: nowhere, or out of encryption."""
+    """Return the target of a redirect. Raises SessionError if it is invalid or drops encryption."""
     led = urljoin(url, location)
     parts = urlsplit(led)
     if not location or parts.scheme not in ("http", "https") or not parts.hostname:

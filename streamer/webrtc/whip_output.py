@@ -1,7 +1,7 @@
-"""Pictures and the delayed sound to a media server by WHIP: a `PictureSink` and a `SoundSink` in one.
+"""WHIP output of pictures and the delayed sound to a media server: a `PictureSink` and a `SoundSink` in one.
 
-The connection lives in a thread with an event loop of its own, so that encoding holds up no session. A stream that is
-lost is published again.
+The connection runs in a thread with a separate event loop, so that encoding never delays a session. A lost stream is
+published again.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ from streamer.webrtc.codecs import only_opus, prefer_vp8, set_bitrates
 from streamer.webrtc.tracks import AvatarAudioTrack, AvatarVideoTrack
 from streamer.webrtc.whip_client import WhipClient
 
-CONNECT_S = 15.0  # from the answer to the connection
+CONNECT_S = 15.0  # timeout from the answer to the connection
 CLOSE_S = 3.0
-RETRY_S = 1.0  # from a connection's loss to the first attempt to have it back; doubled each time
+RETRY_S = 1.0  # delay before the first reconnection attempt; doubled after each
 LONGEST_RETRY_S = 15.0
-MOST_WAITING = 64  # pictures and packets handed over, and not taken yet
+MOST_WAITING = 64  # pictures and packets queued for the thread
 QUIET: Samples = np.zeros((AUDIO_BLOCK, CHANNELS), np.int16)
 
 
 class WhipOutput:
-    """A stream that begins with the first picture it is given, silent until `begin`. name: for people."""
+    """A published stream that starts with the first picture and is silent until `begin`. name: for messages."""
 
     lead_s = 0.0
 
     def __init__(
         self, url: str, name: str, token: str | None, fit: Fit, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """Publish, which may take seconds.
+        """Start publishing; may take seconds.
 
         Raises:
-            DeviceError: nobody answers there, or the stream is refused.
+            DeviceError: the server does not answer, or refuses the stream.
         """
         self.name = name
-        self.dropped = 0  # pictures and packets of sound, while the connection was gone too
+        self.dropped = 0  # pictures and packets of sound, including those during a lost connection
         self._url, self._token, self._fit, self._monotonic = url, token, fit, monotonic
         set_bitrates()
         self._start = monotonic()
         self._begun = False
-        self._base = self._block = 0  # of the session under way in packets of the stream, and the next packet
+        self._base = self._block = 0  # stream packet at which the session began, and the next stream packet
         self._failure: DeviceError | None = None
-        self._fitted: tuple[ByteArray, ByteArray] | None = None  # the last picture, as it came and as it is sent
+        self._fitted: tuple[ByteArray, ByteArray] | None = None  # the last picture, as received and as sent
         self._waiting: deque[Callable[[], None]] = deque()
         self._tracks: tuple[AvatarAudioTrack, AvatarVideoTrack] | None = None
         self._ice_servers: list[RTCIceServer] = []
@@ -69,14 +69,14 @@ class WhipOutput:
         self._opened.result()
 
     def begin(self, delay_ms: int) -> None:
-        """The pictures and packets that follow are a session's."""
+        """Begin a session: the pictures and packets that follow belong to it."""
         self._base = max(self._block, self._elapsed_ms() // AUDIO_PTIME_MS)
         self._begun = True
 
     def show(self, frame: int, rgb: ByteArray) -> None:
-        """Hand over a picture. Raises DeviceError while the stream is gone; it is tried again."""
+        """Queue a picture. Raises DeviceError while the stream is lost; reconnection is retried."""
         moment = self._elapsed_ms()
-        if not self._begun:  # some servers wait for both
+        if not self._begun:  # some servers wait for both sound and pictures
             for _ in range(0, FRAME_MS, AUDIO_PTIME_MS):
                 self._put_sound(self._block, QUIET)
         self._put(partial(self._show, moment // FRAME_MS, rgb))
@@ -84,13 +84,13 @@ class WhipOutput:
             raise failure
 
     def play(self, block: int, samples: Samples) -> None:
-        """Hand over a packet of the session's sound; `show` reports failures."""
+        """Queue a packet of the session's sound; `show` reports failures."""
         if self._begun:
             self._put_sound(self._base + block, samples)
 
     def close(self) -> None:
         """End the publication."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
             self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join(2 * CLOSE_S)
 
@@ -115,7 +115,7 @@ class WhipOutput:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._take)
 
-    # In the thread:
+    # The methods below run in the thread.
 
     def _take(self) -> None:
         while self._waiting:
@@ -130,7 +130,7 @@ class WhipOutput:
             return
         if self._fitted is None or self._fitted[0] is not rgb:
             self._fitted = rgb, self._fit.put(rgb)
-        self._tracks[1].show(frame, self._fitted[1])  # which sends one that stands seldom
+        self._tracks[1].show(frame, self._fitted[1])  # the track rarely resends an unchanged picture
 
     def _run(self) -> None:
         try:
@@ -158,7 +158,7 @@ class WhipOutput:
             pause = min(2 * pause, LONGEST_RETRY_S)
 
     async def _publish(self) -> None:
-        """Until `close`. Raises SessionError: there is no connection, or none any more."""
+        """Publish until `close`. Raises SessionError if the connection fails or is lost."""
         configuration = RTCConfiguration(iceServers=self._ice_servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         peer, tracks = RTCPeerConnection(configuration), (AvatarAudioTrack(), AvatarVideoTrack())
         audio, video = (peer.addTransceiver(track, "sendonly") for track in tracks)
@@ -202,7 +202,7 @@ class WhipOutput:
 
 
 async def _first(wanted: asyncio.Event, other: asyncio.Event, seconds: float | None = None) -> bool:
-    """Whether `wanted` comes before the other, and in time."""
+    """Return whether `wanted` is set before `other` and within the timeout."""
     tasks = [asyncio.ensure_future(event.wait()) for event in (wanted, other)]
     try:
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

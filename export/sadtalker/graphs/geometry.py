@@ -38,7 +38,7 @@ class Look(nn.Module):
 def _motions(source_keypoints: Tensor, driving_keypoints: Tensor, lines: list[Tensor]) -> list[Tensor]:
     """Compute each motion's source coordinates along each axis, [16, n] of lines [n]; the static background is first.
 
-    In the reference's order of sums: keypoints far outside the picture would be rounded differently in another.
+    Sums are in the reference's order: another order would round keypoints far outside the picture differently.
     """
     moved = [
         (line - driving_keypoints[0, :, axis, None]) + source_keypoints[0, :, axis, None]
@@ -93,11 +93,11 @@ def sample_atlas(volume: Tensor, grid: Tensor) -> Tensor:
     between the two nearest slices. Rounding is coarser, since one coordinate spans all slices.
     """
     depth, height, width = (int(size) for size in volume.shape[2:])
-    padded = F.pad(volume, (0, 0, 1, 1, 1, 1))  # in height, and a slice of zeros before and behind
+    padded = F.pad(volume, (0, 0, 1, 1, 1, 1))  # rows of zeros above and below, slices of zeros before and after
     rows = (depth + 2) * (height + 2)
     atlas = padded.reshape(1, -1, rows, width)
     x, y, z = grid.reshape(1, -1, width, AXES).unbind(3)
-    row = (((y + 1) * height - 1) / 2).clamp(-1, height) + 1  # beyond a row outside there are only zeros
+    row = (((y + 1) * height - 1) / 2).clamp(-1, height) + 1  # farther outside there are only zeros
     layer = (((z + 1) * depth - 1) / 2).clamp(-1, depth) + 1
     near = layer.floor().clamp(max=depth)
     share = (layer - near)[:, None]

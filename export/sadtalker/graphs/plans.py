@@ -22,12 +22,12 @@ from export.tools.onnx_file import GraphPlan
 
 WINDOW = 27  # frames of coefficients that mappingNet sees
 MEL = (1, 80, 16)
-FACE = 224  # pixels of the picture that coefficients are read from
-SHRINK = 4  # pictures to feature maps
-EXAMPLES = 2  # in a batch, while tracing: one would be taken for a constant
+FACE = 224  # side in pixels of the picture that coefficients are estimated from
+SHRINK = 4  # ratio of picture size to feature map size
+EXAMPLES = 2  # batch size while tracing: 1 would be taken for a constant
 
-# Measured on CPUs (OpenVINO, ONNX Runtime). For GPUs chosen without one at hand: ordinary convolutions, which are what
-# tensor cores are fed best with, and interleaving only where it saves most.
+# Measured on CPUs (OpenVINO, ONNX Runtime). For GPUs chosen without measurement: ordinary convolutions, which suit
+# tensor cores best, and interleaving only where it saves most.
 ON_CPU = Forms(hourglass="transposed", up_0="transposed", up_1="transposed")
 ON_GPU = Forms(hourglass="plain", up_0="phases", up_1="phases")
 

@@ -2,12 +2,12 @@
 
 Both start from the official weights with batch and spectral norm folded in. The rewrites:
 
-- features enlarged by nearest neighbours before a convolution (`upsampled`);
-- SPADE norms that look at the same features in the same size share their first convolution;
+- a convolution of features enlarged by nearest neighbours avoids redundant sums (`upsampled`);
+- SPADE norms that read the same features at the same size share their first convolution;
 - a SPADE norm's scale and shift come from one convolution;
-- instance norm comes before enlarging: neighbours that are copies change neither mean nor variance;
-- of the shortcut, conv(x * scale + shift) = conv(x * scale) + conv(shift): the second term's two convolutions, with
-  nothing between them, are one.
+- instance norm comes before enlarging: copied neighbours change neither mean nor variance;
+- in the shortcut, conv(x * scale + shift) = conv(x * scale) + conv(shift): the second term's two convolutions, with
+  nothing between them, are merged into one.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Estimate(nn.Module):
 
 
 class _Folded(nn.Module):
-    """ReLU of a 3-D convolution with the batch norm of the block's that holds both folded in."""
+    """ReLU of a 3-D convolution with its block's batch norm folded in."""
 
     def __init__(self, block: nn.Module | nn.ModuleDict) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class _Middle(nn.Module):
 class _Up(nn.Module):
     """Nearest-neighbour enlargement by two and a SPADE block with a learned shortcut.
 
-    scale: how much larger its result is than the features.
+    scale: size of the result relative to the features.
     """
 
     def __init__(self, block: SpadeBlock, scale: int, form: Form) -> None:

@@ -1,13 +1,13 @@
 """Convolve nearest-neighbour upsampled features without redundant sums.
 
-Where a 3x3 convolution sees features enlarged s times, most of its nine taps fall on the same value. Along an axis the
-s outputs of one value are: the first, which sees its left neighbour once and the value twice; the last, likewise with
-the right one; those between, which see nothing else and are all alike. Two forms compute the same from that:
+When a 3x3 convolution reads features enlarged s times, most of its nine taps fall on the same value. Along an axis, one
+value has s outputs: the first reads the left neighbour once and the value twice; the last likewise reads the right
+neighbour; those between read only the value and are all equal. Two forms use this:
 
-- phases: one small convolution per kind of output on the features as they are, and an interleaving of the results;
+- phases: one small convolution per kind of output on the original features, and an interleaving of the results;
 - transposed: one transposed convolution of stride s and kernel s + 2, whose taps are sums of the original's.
 
-Both also take features with a depth in front of height and width, which is not enlarged. Exact but for rounding.
+Both also accept features with a depth before height and width, which is not enlarged. Exact except for rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 Form = Literal["plain", "phases", "transposed"]
 KERNEL = 3
-# Along an axis: which of the 3 taps fall on each of the values seen. "first" sees (left, own), "last" (own, right).
+# Along an axis: the taps of 3 that fall on each value read. "first" reads (left, own), "last" (own, right).
 _TAPS = {"first": ((0,), (1, 2)), "between": ((0, 1, 2),), "last": ((0, 1), (2,))}
 
 
@@ -33,7 +33,7 @@ class UpsampledConv(nn.Module):
         super().__init__()
         self.scale, self.form, self.deep = scale, form, weight.ndim == 5
         self.line = ("first", *["between"] * (scale - 2), "last")
-        # "first" and "last" share a convolution: one sees at the next value what the other sees at its own.
+        # "first" and "last" share a convolution: one reads at the next value the inputs the other reads at its own.
         kinds = (("first", "last"), ("between",))[: 2 if scale > 2 else 1]
         self.groups = list(itertools.product(kinds, kinds)) if form == "phases" else []
         self.kernels, self.biases = nn.ParameterList(), nn.ParameterList()
@@ -73,7 +73,7 @@ class UpsampledConv(nn.Module):
             for kind, part in zip(kinds, parted, strict=True):
                 top, left = (int(side == "last") for side in kind)
                 parts[kind] = part.narrow(-2, top, height).narrow(-1, left, width)
-        # Sizes as plain numbers: left to torch, they would be computed in the graph, again and again.
+        # Sizes as plain numbers: torch would export operations that compute them on every run.
         shape = [int(side) for side in parts["first", "first"].shape]
         lines = [torch.stack([parts[row, column] for column in self.line], -1) for row in self.line]
         wide = [line.reshape(*shape[:-1], width * self.scale) for line in lines]
@@ -92,7 +92,10 @@ def _merge(weight: Tensor, kind: str, axis: int) -> Tensor:
 
 
 def _transposed_kernel(weight: Tensor, scale: int) -> Tensor:
-    """[in, out, (3,) scale + 2, scale + 2]: along each axis, tap t of output r falls on r - t + 2 of the new kernel."""
+    """Build the transposed kernel, [in, out, (3,) scale + 2, scale + 2].
+
+    Along each axis, tap t of output r is added at r - t + 2 of the new kernel.
+    """
     for axis in (-2, -1):
         taps = [weight.select(axis, t) for t in range(KERNEL)]
         sums = [

@@ -59,7 +59,7 @@ class _Block(nn.Module):
 
 
 def audio_encoder(width: float = 1.0) -> nn.Sequential:
-    """Mel windows [n, 1, 80, 16] -> features [n, AUDIO_FEATURES * width, 1, 1]; Wav2Lip's (arXiv 2008.10010)."""
+    """Build Wav2Lip's encoder (arXiv 2008.10010): mel [n, 1, 80, 16] -> features [n, AUDIO_FEATURES * width, 1, 1]."""
     blocks, inputs = [], 1
     for layer in _LAYERS:
         outputs = scaled(layer.outputs, width)

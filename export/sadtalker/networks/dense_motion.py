@@ -12,10 +12,10 @@ from export.sadtalker.networks.keypoints import DEPTH
 from export.sadtalker.networks.layers import Down3d, Sampler, Up3d, coordinate_grid, sample_volume, scaled
 from export.sadtalker.networks.mapping import KEYPOINTS
 
-MOTIONS = KEYPOINTS + 1  # the keypoints', and the background's, which stays
-COMPRESSED = 4  # channels of the volume the estimate looks at
+MOTIONS = KEYPOINTS + 1  # one per keypoint, and the static background
+COMPRESSED = 4  # channels of the volume that the estimate reads
 VARIANCE = 0.01  # of the keypoints' Gaussians
-MASK_FLOOR = 1e-3  # smaller shares of a motion count as nothing
+MASK_FLOOR = 1e-3  # smaller masks are set to zero
 DOWN = (64, 128, 256, 512, 1024)
 UP = (512, 256, 128, 64, 32)
 
@@ -56,7 +56,7 @@ class DenseMotion(nn.Module):
         return F.relu(self.norm(self.compress(volume)))
 
     def candidates(self, compressed: Tensor, driving: Tensor, source: Tensor) -> Candidates:
-        """compressed [1 or n, 4, D, H, W], keypoints [n, 15, 3] of the frame and of the portrait [1 or n, 15, 3]."""
+        """Compute candidate motions. compressed: [1 or n, 4, D, H, W]; driving: [n, 15, 3]; source: [1 or n, 15, 3]."""
         size = compressed.shape[2:]
         count = driving.shape[0]
         grid = coordinate_grid(*size).to(driving)
@@ -69,7 +69,7 @@ class DenseMotion(nn.Module):
         return Candidates(motions, torch.cat([change[:, :, None], moved], 2).flatten(1, 2))
 
     def estimate(self, evidence: Tensor) -> Estimate:
-        """Evidence of `candidates` -> masks' logits and occlusion."""
+        """Compute the masks' logits and occlusion from the evidence of `candidates`."""
         features = self.hourglass(evidence)
         return Estimate(self.mask(features), torch.sigmoid(self.occlusion(features.flatten(1, 2))))
 

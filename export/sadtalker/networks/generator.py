@@ -67,7 +67,7 @@ class Generator(nn.Module):
         self.eval()
 
     def appearance(self, portrait: Tensor) -> Appearance:
-        """portrait [1, 3, S, S] in 0..1, S a multiple of 128."""
+        """Encode a portrait [1, 3, S, S] in 0..1, S a multiple of 128."""
         flat = self.second(self.down_blocks(self.first(portrait)))
         volume = self.resblocks_3d(deepen(flat, DEPTH))
         return Appearance(volume, self.dense_motion_network.compressed(volume))
@@ -89,5 +89,5 @@ class Generator(nn.Module):
 
 
 def to_frame(prediction: Tensor) -> Tensor:
-    """RGB [n, 3, H, W] in 0..1 -> pixels uint8 [n, H, W, 3]."""
+    """Convert RGB [n, 3, H, W] in 0..1 to pixels uint8 [n, H, W, 3]."""
     return (F.hardtanh(prediction, 0.0, 1.0) * 255.0).round().permute(0, 2, 3, 1).byte()

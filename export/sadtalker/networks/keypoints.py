@@ -1,4 +1,4 @@
-"""The keypoint detector: a portrait to its canonical keypoints, without pose or expression."""
+"""The keypoint detector: canonical keypoints of a portrait, without pose or expression."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class KeypointDetector(nn.Module):
 
 
 def expectations(heat: Tensor) -> Tensor:
-    """Mean positions under heat maps [n, K, D, H, W] of logits: [n, K, 3] as (x, y, z) in -1..1.
+    """Compute mean positions, [n, K, 3] as (x, y, z) in -1..1, under heat maps [n, K, D, H, W] of logits.
 
-    Summed to one line per axis first: one sum over all voxels would lose two digits in single precision.
+    Sums over one axis at a time: one sum over all voxels would lose two digits in single precision.
     """
     weight = F.softmax(heat.flatten(2) / TEMPERATURE, 2).reshape(heat.shape)
     rows = weight.sum(4)
@@ -47,7 +47,7 @@ def expectations(heat: Tensor) -> Tensor:
 
 
 class _Shrink(nn.Module):
-    """Gaussian blur, then every fourth pixel. The kernel is in checkpoints, but it is computed."""
+    """Gaussian blur, then every fourth pixel. The kernel is computed, although checkpoints contain it."""
 
     weight: Tensor
 

@@ -1,4 +1,4 @@
-"""What several networks are made of: blocks of convolution and batch norm, spectral norm, coordinates, sampling."""
+"""Layers common to several networks: blocks of convolution and batch norm, spectral norm, coordinates, sampling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FEWEST_CHANNELS = 4
 
 
 def scaled(channels: int, width: float) -> int:
-    """Channels of a layer that has `channels` at width 1."""
+    """Return the scaled channel count of a layer that has `channels` at width 1."""
     return max(FEWEST_CHANNELS, round(channels * width))
 
 
@@ -105,31 +105,31 @@ class SpectralConv2d(nn.Module):
 
 
 def deepen(x: Tensor, depth: int) -> Tensor:
-    """Channels to channels and depth, [N, C * depth, H, W] -> [N, C, depth, H, W].
+    """Split channels into channels and depth, [N, C * depth, H, W] -> [N, C, depth, H, W].
 
-    The sizes are plain numbers, so that an exported graph holds them and does not compute them.
+    The sizes are plain numbers, so that an exported graph contains them as constants.
     """
     count, channels, height, width = (int(side) for side in x.shape)
     return x.reshape(count, channels // depth, depth, height, width)
 
 
 def axis_coordinates(size: int) -> Tensor:
-    """Coordinates of `size` pixels or voxels along an axis, the outermost ones at -1 and 1."""
-    # In this order, as torch.linspace differs in the last bit from what the networks were trained with.
+    """Return coordinates of `size` pixels or voxels along an axis, the outermost ones at -1 and 1."""
+    # In this order of operations: torch.linspace differs in the last bit from the training code.
     return 2.0 * (torch.arange(size, dtype=torch.float32) / (size - 1)) - 1.0
 
 
 def coordinate_grid(depth: int, height: int, width: int) -> Tensor:
-    """Coordinates of a volume's voxels, [depth, height, width, 3] as (x, y, z), the outermost voxels at -1 and 1."""
+    """Return coordinates of a volume's voxels, [depth, height, width, 3] as (x, y, z), the outermost at -1 and 1."""
     z, y, x = (axis_coordinates(size) for size in (depth, height, width))
     grids = torch.meshgrid(z, y, x, indexing="ij")
     return torch.stack(grids[::-1], -1)
 
 
 def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:
-    """Trilinear samples of `volume` [N,C,D,H,W] at `grid` [N,D,H,W,3] as (x, y, z), zeros outside.
+    """Sample `volume` [N,C,D,H,W] trilinearly at `grid` [N,D,H,W,3] as (x, y, z), zeros outside.
 
-    The sampling takes -1 and 1 as the volume's borders, not as the outermost voxels' centres that
-    `coordinate_grid` puts there: the networks were trained with this mismatch.
+    Here -1 and 1 are the volume's borders, while in `coordinate_grid` they are the centres of the outermost voxels: the
+    networks were trained with this mismatch.
     """
     return F.grid_sample(volume, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

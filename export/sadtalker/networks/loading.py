@@ -1,4 +1,4 @@
-"""Tensors into networks: every key there, no other, every shape right; else an error that lists names."""
+"""Load tensors into networks: every key must be present, with the right shape, and no other; errors list the names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMES_SHOWN = 5
 
 
 class CheckpointError(AvatarError):
-    """A checkpoint that is missing, damaged, dangerous, or another model's."""
+    """A checkpoint is missing, damaged, dangerous, or of another model."""
 
 
 def load(name: str, state: Mapping[str, Tensor], origin: str, width: float = 1.0) -> nn.Module:

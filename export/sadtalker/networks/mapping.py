@@ -13,7 +13,7 @@ from export.sadtalker.networks.layers import scaled
 KEYPOINTS = 15
 BINS = 66
 BIN_DEGREES, FIRST_BIN_DEGREES = 3.0, -99.0
-PI = 3.14  # what the networks were trained with, to the digit
+PI = 3.14  # the value used in training
 SLOPE = 0.1
 DILATION = 3
 LAYERS = 3
@@ -75,8 +75,8 @@ def rotation(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
 def move_keypoints(canonical: Tensor, motion: Motion, view: Tensor | None = None, on: Tensor | None = None) -> Tensor:
     """Move keypoints: R canonical + t + deformation for each frame, [1 or n, 15, 3] -> [n, 15, 3].
 
-    Of the translation only the vertical part is used. view: degrees yaw, pitch, roll [n, 3] that replace the motion's
-    own where `on` [n, 3] is 1.
+    Only the vertical part of the translation is used. view: yaw, pitch and roll in degrees [n, 3] that replace the
+    motion's angles where `on` [n, 3] is 1.
     """
     angles = torch.stack([degrees(motion.yaw), degrees(motion.pitch), degrees(motion.roll)], 1)
     if view is not None and on is not None:

@@ -1,7 +1,7 @@
 """PoseVAE: head motion for 32 frames of speech, drawn from a latent variable and a style.
 
-Only the audio encoder and the CVAE's decoder are used. The encoder and the discriminator belong to training; they are
-here so that a checkpoint loads without anything left over.
+Only the audio encoder and the CVAE's decoder are used. The encoder and the discriminator are for training; they are
+defined so that a checkpoint loads without unexpected keys.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from export.sadtalker.networks.audio import AUDIO_FEATURES, audio_encoder
 from export.sadtalker.networks.layers import scaled
 
-BLOCK = 32  # frames made at once
+BLOCK = 32  # frames computed at once
 POSE = 6  # three angles in radians, three translations
 LATENT = 64
 STYLES = 46
@@ -32,7 +32,7 @@ class PoseVAE(nn.Module):
         self.eval()
 
     def embed(self, mel: Tensor) -> Tensor:
-        """Audio features of mel windows, [n, 1, 80, 16] -> [n, 512]."""
+        """Compute audio features of mel windows, [n, 1, 80, 16] -> [n, 512]."""
         return self.audio_encoder["audio_encoder"](mel).flatten(1)
 
     def decode(self, embedding: Tensor, reference: Tensor, latent: Tensor, style: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class _Encoder(nn.Module):
 
 
 def _discriminator(width: float) -> nn.ModuleList:
-    """Training's motion discriminator: weights without a forward pass."""
+    """Build the motion discriminator of training: weights without a forward pass."""
     blocks: list[nn.Module] = []
     inputs = POSE
     for outputs, kernel in ((256, 4), (512, 4), (1024, 3)):

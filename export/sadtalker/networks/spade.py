@@ -14,7 +14,7 @@ HIDDEN = 128
 
 
 class Spade(nn.Module):
-    """Instance norm whose scale and shift are computed, at every pixel, from the features to be drawn."""
+    """Instance norm whose scale and shift are computed at every pixel from the features to draw."""
 
     def __init__(self, channels: int, features: int, width: float) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Spade(nn.Module):
 
 
 class SpadeBlock(nn.Module):
-    """Twice SPADE, leaky ReLU, convolution; added to the input, itself normed and convolved if channels change."""
+    """Twice SPADE, leaky ReLU, convolution; added to the input, which is normed and convolved if channels change."""
 
     def __init__(self, inputs: int, outputs: int, features: int, width: float) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class SpadeBlock(nn.Module):
 
 
 class SpadeDecoder(nn.Module):
-    """Features at a quarter of the picture's size to the picture."""
+    """Network from features at a quarter of the picture's size to the picture."""
 
     def __init__(self, features: int, width: float = 1.0) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Make reproducible stand-in weights: every tensor is a function of its full name and shape.
 
-They replace checkpoints that cannot be shipped: a reference run with them gives outputs to compare with.
+They replace checkpoints that cannot be shipped: a reference run with them provides outputs to compare with.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-COMPUTED = "down.weight"  # of the keypoint detector: a fixed kernel, no learnt weight
+COMPUTED = "down.weight"  # the keypoint detector's fixed kernel, not a learnt weight
 POWER_ITERATIONS = 10
-SHAPES_OF_SCALES = 1  # dimensions that a normalisation layer's scale has at most
+SHAPES_OF_SCALES = 1  # largest number of dimensions of a normalisation layer's scale
 
 
 def stand_in_tensor(name: str, shape: tuple[int, ...], salt: int = 0) -> Array:

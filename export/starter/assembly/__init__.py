@@ -1,1 +1,1 @@
-"""Assemble the trained networks to a family."""
+"""Assemble the trained networks into a family."""

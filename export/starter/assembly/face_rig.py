@@ -3,8 +3,8 @@
     python -m export.starter.assembly.face_rig --assets DIR --out engines/starter
 
 The keypoints of many random persons give a mean face and its principal shapes (a morphable model of keypoints, after
-Blanz & Vetter 1999); the face units' displacements are the rig's own. Where the landmark model sees a keypoint and
-where the rig has it differ a little, by a model's idea of a lip's or a jaw's edge: measured on rendered persons.
+Blanz & Vetter 1999); the face units' displacements come from the rig. The landmark model places a keypoint slightly
+differently than the rig, for example at the edge of a lip or the jaw: this offset is measured on rendered persons.
 Units: decimetres; x right, y down, z to the viewer; the origin lies between the eyes.
 """
 
@@ -29,7 +29,7 @@ PERSONS, SHAPES = 400, 40
 RENDERED = 150
 SEED = 11
 Y_DOWN = np.array([1.0, -1.0, 1.0])
-EXTENTS = (1.15, 1.30)  # decimetres, half the picture's width: tightest and usual; the generator knows 1.1 to 1.5
+EXTENTS = (1.15, 1.30)  # decimetres, half the picture's width: tightest and usual; the generator's range is 1.1 to 1.5
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -59,7 +59,7 @@ def landmark_offsets(studio: Studio, count: int) -> NDArray[np.float64]:
         true = project(studio.points.gather(person, posed), camera)[:FACE_POINTS]
         seen = faces[0].points[:, :2] * (2 / SIZE) - 1
         flat = np.concatenate([(seen - true) * camera.half_extent, np.zeros((FACE_POINTS, 1))], 1)
-        offsets.append((flat * Y_DOWN @ head.rotation) * Y_DOWN)  # into the head's frame
+        offsets.append((flat * Y_DOWN @ head.rotation) * Y_DOWN)  # to the head's coordinates
     median = np.median(offsets, axis=0)
     median[:, 2] = 0.0
     return np.asarray(median)
@@ -99,7 +99,7 @@ def write(assets: Path, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
     parser.add_argument("--out", type=Path, required=True, help="the family's folder")

@@ -3,34 +3,34 @@
     python -m export.starter.assembly.family --assets DIR --weights export/starter/data/generator.npz \
         --out engines/starter
 
-The expression graph must already lie in the folder (see export.starter.training.train_expression), and so must the
+The expression graph must already be in the folder (see export.starter.training.train_expression), and so must the
 portraits (avatars/NAME/portrait.webp; see export.starter.rendering.portraits). The face rig (rig.npz) is made if it
-is not there.
+is missing.
+
+The other forms change one part of an existing family. Enter a new expression graph:
 
     python -m export.starter.assembly.family --expression --out engines/starter
 
-takes a new expression graph into a family that is there,
+Enter a new pose graph (pose.onnx; see export.starter.training.train_pose):
 
     python -m export.starter.assembly.family --pose --out engines/starter
 
-a new pose graph (pose.onnx; see export.starter.training.train_pose),
+Export the family's expression graph again with the mouth shapes of `voices.visemes.units`:
 
     python -m export.starter.assembly.family --mouth --out engines/starter
 
-derives the family's own anew with the mouth shapes of `voices.visemes.units`,
+Enter new portraits of its characters:
 
     python -m export.starter.assembly.family --characters --assets DIR --out engines/starter
 
-new portraits of its characters,
+Export the graphs of the generator from new weights; this drops the 8-bit decoder:
 
     python -m export.starter.assembly.family --pictures --weights export/starter/data/generator.npz \
         --out engines/starter
 
-the graphs of new weights of the generator, and
+Make the 8-bit decoder:
 
     python -m export.starter.assembly.family --int8 --out engines/starter
-
-its decoder in 8-bit integers, which the step before drops.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ from streamer.stages.pose import CAUSAL, IDLE
 
 FAMILY, VERSION = "starter", "0"
 POSE_GRAPH = "pose.onnx"
-STEP_MS = 5  # to which look-aheads are rounded up
+STEP_MS = 5  # look-aheads are rounded up to a multiple of it
 MOTION_LOOKAHEAD_MS = 40
 PICTURE_STAGES = ("appearance", "render", "paint")
 POSE = ("pitch", "yaw", "roll", "tx", "ty", "tz")
@@ -91,13 +91,12 @@ def expression_stage(folder: Path, units: int, process: str | None = LEVELLED) -
     onnx.checker.check_model(model, full_check=True)
     inputs: dict[str, Shape | TypedTensor] = {"mel": ("n", 1, MEL_BANDS, WINDOW)}
     graph = GraphEntry(path.name, sha256(path), "fp32", inputs, {"expression": ("n", units)})
-    samples = EXPRESSION_LOOKAHEAD + (AHEAD - unheard_by(model)) * MEL_HOP  # from SadTalker's
+    samples = EXPRESSION_LOOKAHEAD + (AHEAD - unheard_by(model)) * MEL_HOP  # relative to SadTalker's
     return StageEntry(-(-samples // ms_to_samples(STEP_MS)) * STEP_MS, (graph,), process=process)
 
 
 def replace_expression(folder: Path) -> None:
-    """Put the expression graph that lies in an assembled family's folder, newly trained, into its manifest; all else
-    stays."""
+    """Enter the newly trained expression graph in an assembled family's folder into its manifest."""
 
     def edit(manifest: ManifestFile) -> None:
         manifest.stages["expression"] = expression_stage(folder, len(manifest.coefficients.expression))
@@ -106,8 +105,7 @@ def replace_expression(folder: Path) -> None:
 
 
 def pose_stage(folder: Path) -> StageEntry:
-    """The manifest's entry of the pose graph that lies in the folder, or where there is none, of the process that is
-    written by hand."""
+    """Return the manifest's entry of the pose graph in the folder, or of the hand-written process if it is missing."""
     path = folder / POSE_GRAPH
     if not path.is_file():
         return StageEntry(0, process=IDLE)
@@ -123,7 +121,7 @@ def pose_stage(folder: Path) -> StageEntry:
 
 
 def replace_pose(folder: Path) -> None:
-    """Put the pose graph that lies in an assembled family's folder, newly trained, into its manifest."""
+    """Enter the newly trained pose graph in an assembled family's folder into its manifest."""
 
     def edit(manifest: ManifestFile) -> None:
         manifest.stages["pose"] = pose_stage(folder)
@@ -132,8 +130,8 @@ def replace_pose(folder: Path) -> None:
 
 
 def replace_mouth(folder: Path) -> None:
-    """Export the family's expression network again, with mouth shapes as `units` has them now; nothing is trained, so
-    it is given the features that it was."""
+    """Export the family's expression network again with the present mouth shapes of `units`. Nothing is trained, so its
+    input features stay as in training."""
     names = manifest_file.read(folder).coefficients.expression
     export_expression(read_expression(folder / "expression.onnx", names), folder / "expression.onnx")
 
@@ -145,7 +143,7 @@ def replace_mouth(folder: Path) -> None:
 
 
 def replace_pictures(folder: Path, weights: Path) -> None:
-    """Export the generator's graphs into an assembled family's folder; all else stays."""
+    """Export the generator's graphs into an assembled family's folder, replacing the old ones."""
     manifest = manifest_file.read(folder)
     stages = manifest.stages
     keypoints = stages["render"].graphs[0].inputs["source_keypoints"]
@@ -161,7 +159,7 @@ def replace_pictures(folder: Path, weights: Path) -> None:
 
 
 def picture_stages(model: Generator, points: int, folder: Path) -> dict[str, StageEntry]:
-    """Export the generator's graphs, and return the stages that they make."""
+    """Export the generator's graphs, and return their stages."""
     graphs = {
         stage: tuple(export_graph(plan, folder) for plan in plans)
         for stage, plans in picture_plans(model, points).items()
@@ -198,7 +196,7 @@ def assemble(assets: Path, weights: Path, folder: Path) -> None:
 
 
 def write_characters(rig: Rig, points: PointSet, folder: Path) -> None:
-    """Write the bundles of the characters whose portraits lie there. Raises FileNotFoundError when one does not."""
+    """Write the bundles of the characters for the folder's portraits. Raises FileNotFoundError if one is missing."""
     for character in CHARACTERS:
         home = folder / "avatars" / character.name
         portrait = cv2.imread(str(portrait_file(home)), cv2.IMREAD_COLOR)
@@ -209,7 +207,7 @@ def write_characters(rig: Rig, points: PointSet, folder: Path) -> None:
 
 
 def replace_characters(folder: Path, assets: Path) -> None:
-    """Put new portraits of the characters into an assembled family; the networks stay."""
+    """Enter new portraits of the characters into an assembled family; the networks stay."""
     rig = Rig(assets)
     write_characters(rig, choose_points(rig, Person(rig, PLAIN)), folder)
 
@@ -248,7 +246,7 @@ def _write_manifest(folder: Path, units: list[str], stages: dict[str, StageEntry
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--assets", type=Path, help="folder of MakeHuman's CC0 assets")
     parser.add_argument("--weights", type=Path, help="the generator's weights (.npz)")

@@ -1,9 +1,9 @@
 """Fold the generator's blocks for export: fewer multiplications for the same picture.
 
-A convolution of 3 x 3 over a map that was upsampled by repeating each value four times multiplies each value by up to
-four weights that could be added first. Those sums are the weights of a transposed convolution of 4 x 4 with stride 2
-over the small map, which needs 16 multiplications where the other needs 36 (compare the sub-pixel convolution of Shi
-et al., 2016). On a processor with AVX2 the decoder takes two thirds of the time, and the motion network four fifths.
+A 3 x 3 convolution over a map upsampled by repeating each value four times multiplies each value by up to four weights
+that could be added first. Those sums are the weights of a 4 x 4 transposed convolution with stride 2 over the small
+map, which needs 16 multiplications instead of 36 (compare the sub-pixel convolution of Shi et al., 2016). On a CPU with
+AVX2 the decoder's time falls to two thirds, and the motion network's to four fifths.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from export.starter.training.generator import Generator, UpBlock
 
-# Which of three weights are summed for each of the transposed convolution's four.
+# For each of the transposed convolution's four weights along an axis: which of the original three are summed.
 _SUMS = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 
 
 class FoldedUpBlock(nn.Module):
-    """What an `UpBlock` computes, its norm folded into its weights."""
+    """An `UpBlock` with its norm folded into its weights."""
 
     def __init__(self, block: UpBlock) -> None:
         super().__init__()
@@ -38,13 +38,13 @@ class FoldedUpBlock(nn.Module):
         self.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        """As `UpBlock.forward`."""
+        """Compute the same as `UpBlock.forward`."""
         upsampled = F.conv_transpose2d(coarse, self.coarse, None, stride=2, padding=1)
         return F.silu(upsampled + F.conv2d(fine, self.fine, self.bias, padding=1))
 
 
 def folded(model: Generator) -> Generator:
-    """A copy of a trained generator that computes the same in less time; it cannot be trained further."""
+    """Return a faster copy of a trained generator with the same results; it cannot be trained further."""
     made = copy.deepcopy(model).eval()
     for name, module in model.named_modules():
         if isinstance(module, UpBlock):

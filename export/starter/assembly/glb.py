@@ -18,14 +18,14 @@ Json = dict[str, Any]
 
 
 class Glb:
-    """A document under way: `document` is its JSON, to which accessors and images add themselves."""
+    """A glTF document under construction. document: its JSON."""
 
     def __init__(self) -> None:
         self.document: Json = {"asset": {"version": "2.0"}, "accessors": [], "bufferViews": []}
         self._data = bytearray()
 
     def accessor(self, values: Array, normalized: bool = False, bounds: bool = False) -> int:
-        """Add [n] or [n, c]; return its number. bounds: with the least and the largest value, which positions need."""
+        """Add values [n] or [n, c]; return the accessor's number. bounds: store minimum and maximum, for positions."""
         flat = np.ascontiguousarray(values)
         found = self._described(flat) | {"bufferView": self.view(flat.tobytes())}
         if normalized:
@@ -35,7 +35,7 @@ class Glb:
         return self.add("accessors", found)
 
     def sparse(self, values: Array, least: float) -> int:
-        """Add float32 [n, 3] of which rows shorter than `least` are left out, as zeros; return its number."""
+        """Add float32 [n, 3] as a sparse accessor: rows shorter than `least` become zero; return its number."""
         rows = np.flatnonzero(np.linalg.norm(values, axis=1) >= least).astype(np.uint16)
         kept = np.zeros_like(values)
         kept[rows] = values[rows]
@@ -49,19 +49,19 @@ class Glb:
         return self.add("accessors", found)
 
     def image(self, data: bytes, kind: str) -> int:
-        """Add a picture file, `image/png` or `image/jpeg`; return the number of a texture of it."""
+        """Add a picture file, `image/png` or `image/jpeg`, and a texture of it; return the texture's number."""
         source = self.add("images", {"bufferView": self.view(data), "mimeType": kind})
         return self.add("textures", {"source": source})
 
     def view(self, data: bytes) -> int:
-        """Add bytes; return the number of their view."""
+        """Add bytes; return the number of their buffer view."""
         self._data += bytes(-len(self._data) % 4)
         found = {"buffer": 0, "byteOffset": len(self._data), "byteLength": len(data)}
         self._data += data
         return self.add("bufferViews", found)
 
     def file(self) -> bytes:
-        """The document as a file."""
+        """Return the document as the bytes of a GLB file."""
         self._data += bytes(-len(self._data) % 4)
         text = json.dumps(
             self.document | {"buffers": [{"byteLength": len(self._data)}]}, separators=(",", ":")

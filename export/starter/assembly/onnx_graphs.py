@@ -71,7 +71,7 @@ def export_graph(plan: GraphPlan, folder: Path) -> GraphEntry:
 
 
 def motion_plan(units: int, points: int) -> GraphPlan:
-    """Coefficients to keypoints."""
+    """Return the plan of the motion graph, from coefficients to keypoints."""
     inputs = {
         "coefficients": torch.rand(2, units + 6, 3),
         "neutral": torch.rand(points, 3),
@@ -84,7 +84,7 @@ def motion_plan(units: int, points: int) -> GraphPlan:
 
 
 def picture_plans(model: Generator, points: int) -> dict[str, list[GraphPlan]]:
-    """The graphs of the appearance, render and paint stages, in order."""
+    """Return the plans of the appearance, render and paint stages' graphs, in order."""
     keypoints = torch.rand(1, points, 3)
     known = {
         "portrait": torch.rand(1, 3, SIZE, SIZE),
@@ -98,7 +98,7 @@ def picture_plans(model: Generator, points: int) -> dict[str, list[GraphPlan]]:
     model = folded(model)
 
     def plan(file: str, module: nn.Module, inputs: str, outputs: str, precision: Precision = "fp32") -> GraphPlan:
-        """Plan a graph on values known so far, and make its results known to the next."""
+        """Plan a graph with example values known so far, and add its results to them for the next graph."""
         given = {name: known[name] for name in inputs.split()}
         names = tuple(outputs.split())
         with torch.no_grad():

@@ -1,7 +1,7 @@
-"""The decoder in 8-bit integers: post-training, calibrated on pictures of the family's own characters.
+"""Quantise the decoder to 8-bit integers after training, calibrated on pictures of the family's own characters.
 
-Weights per channel, activations per tensor, around convolutions only (ONNX Runtime's QDQ form, which OpenVINO reads as
-well). The flow's network is left alone: at 13 dB its results are no flow.
+Weights are quantised per channel, activations per tensor, around convolutions only (ONNX Runtime's QDQ form, which
+OpenVINO reads as well). The flow's network is not quantised: with 13 dB its flow would be useless.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from streamer.stages.drawing.face_flow import FaceFlow
 from streamer.stages.motion import MotionStage
 
 DECODE, FILE = "paint_decode.onnx", "paint_decode_int8.onnx"
-LAST = "/paint/Conv"  # colours and their share: stays float32
-FACES = 12  # of each character, with random expressions
-MOVED, MOST = 6, 0.7  # units of an expression at a time, and how strong
+LAST = "/paint/Conv"  # colours and alpha: stays float32
+FACES = 12  # random expressions per character
+MOVED, MOST = 6, 0.7  # units moved in an expression, and their largest strength
 SEED = 5
 
 
@@ -41,7 +41,7 @@ class _Samples(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantise(folder: Path) -> None:
-    """Make the decoder of the family in `folder` in 8-bit integers, and enter it beside the one it was made of."""
+    """Quantise the decoder of the family in `folder`, and enter it in the manifest beside the original."""
     with Engines.open(Manifest.load(folder), threads=1) as engines, replacing(folder / FILE) as partial:
         quantize_static(
             str(folder / DECODE),
@@ -64,7 +64,7 @@ def quantise(folder: Path) -> None:
 
 
 def samples(engines: Engines) -> Iterator[dict[str, Tensor]]:
-    """What the decoder is given for both windows of random expressions of each character."""
+    """Yield the decoder's inputs for both windows of random expressions of each character."""
     random = np.random.default_rng(SEED)
     stage = engines.manifest.stage("paint")
     backend = find_cpu_backend()
@@ -92,7 +92,7 @@ def samples(engines: Engines) -> Iterator[dict[str, Tensor]]:
 
 
 def _expression(engines: Engines, random: np.random.Generator) -> CoefficientWindow:
-    """A face with some units of its expression at random strengths, held."""
+    """Return a constant expression with MOVED units at random strengths."""
     units = len(engines.manifest.coefficients.expression)
     values = np.zeros((len(engines.manifest.coefficients), 3), np.float32)
     values[random.choice(units, MOVED, replace=False)] = random.uniform(0, MOST, (MOVED, 1))

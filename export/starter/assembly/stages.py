@@ -1,10 +1,10 @@
 """Modules to export for the starter family: motion, appearance, render in three parts, and paint in three.
 
-Render gives the flow of a picture, paint what is painted in one of its windows: the eyes' or the mouth's, so that only
-what changes is painted anew. Both are cut where precision changes: what has coordinates in it (look, sample) and what
-makes the final pixels (layers) stays float32, as a bfloat16 coordinate is off by half a pixel; the networks between
-them (refine, decode) may run in bfloat16. Values flow between the parts by name. The graphs give no picture, so that
-the photo itself can be warped at the size of the output; see `streamer.stages.drawing.photo_canvas`.
+Render computes the flow of a picture; paint computes the layer of one of its windows, the eyes' or the mouth's, so that
+only changed windows are painted again. Both are split where precision changes: parts with coordinates (look, sample)
+and the final pixels (layers) stay float32, as a bfloat16 coordinate is off by half a pixel; the networks between them
+(refine, decode) may run in bfloat16. Values are passed between the parts by name. No graph outputs the whole picture,
+so that the photo itself can be warped at the output's size; see `streamer.stages.drawing.photo_canvas`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from export.starter.training.generator import (
 )
 
 WINDOW_HEIGHT, WINDOW_WIDTH = 80, 120  # pixels, multiples of 8
-HEIGHT, WIDTH = WINDOW_HEIGHT * GRID // SIZE, WINDOW_WIDTH * GRID // SIZE  # of a window in the flow's resolution
-FEATHER = 8  # pixels over which a window's painting fades in
-SMOOTHING = (0.2, 0.6, 0.2)  # over the previous, this and the next frame's expression
+HEIGHT, WIDTH = WINDOW_HEIGHT * GRID // SIZE, WINDOW_WIDTH * GRID // SIZE  # of a window at the flow's resolution
+FEATHER = 8  # pixels over which a painted window fades in
+SMOOTHING = (0.2, 0.6, 0.2)  # weights of the previous, this and the next frame's expression
 
 
 class DrivingKeypoints(nn.Module):
@@ -80,7 +80,7 @@ class Appearance(nn.Module):
         self.model = model
 
     def forward(self, portrait: Tensor, source_conditions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Returns features at 1/2, 1/4, 1/8 and both inputs together, as they are and at 1/4."""
+        """Returns features at 1/2, 1/4, 1/8 and both inputs concatenated, at full size and at 1/4."""
         features = self.model.appearance(portrait, source_conditions)
         source = torch.cat([portrait, source_conditions], 1)
         return features.half, features.quarter, features.eighth, source, F.avg_pool2d(source, 4)
@@ -116,7 +116,7 @@ class Flow(nn.Module):
     """Complete the flow; a separate graph, since a frame without repainting needs nothing after it."""
 
     def forward(self, prior: Tensor, refined: Tensor) -> Tensor:
-        """Returns the flow [1, 2, 64, 64]: where each place comes from, less the place itself, in -1..1."""
+        """Returns the flow [1, 2, 64, 64]: source position of each place minus the place, in -1..1 coordinates."""
         return prior + refined[:, :2] * RESIDUAL_SCALE
 
 
@@ -134,7 +134,7 @@ class Sample(nn.Module):
         context: Tensor,
         refined: Tensor,
     ) -> tuple[Tensor, ...]:
-        """window [1, 2]: (top, left) in pixels. Returns the decoder's inputs, but for the driving conditions."""
+        """window [1, 2]: (top, left) in pixels. Returns the decoder's inputs, except the driving conditions."""
         corner = torch.div(window[0], SIZE // GRID, rounding_mode="floor").to(torch.int64)
         grid = cut(correct(flow, refined), corner, HEIGHT, WIDTH, margin=1)
         inner = grid[:, :, 1:-1, 1:-1]
@@ -145,7 +145,7 @@ class Sample(nn.Module):
         return (
             warp(features_half, finer(grid, 2)),
             warp(features_quarter, inner),
-            warp(features_eighth, F.avg_pool2d(inner, 2)),  # as bilinear interpolation has it
+            warp(features_eighth, F.avg_pool2d(inner, 2)),  # equals bilinear interpolation
             cut(context, corner, HEIGHT, WIDTH),
             sample(source, finer(grid[:, :2], SIZE // GRID)),
         )
@@ -161,7 +161,7 @@ class Decode(nn.Module):
     def forward(
         self, half: Tensor, quarter: Tensor, eighth: Tensor, near: Tensor, picture: Tensor, conditions: Tensor
     ) -> Tensor:
-        """`near` is the motion network's context, `conditions` the driving ones in the window.
+        """near: the motion network's context; conditions: the driving condition maps in the window.
 
         Returns painted logits [1, 4, FINE h, FINE w].
         """
@@ -169,7 +169,7 @@ class Decode(nn.Module):
 
 
 class Layers(nn.Module):
-    """The painted window as a layer that lies over the warped picture and fades out towards its edges."""
+    """The painted window as a layer over the warped picture that fades out towards its edges."""
 
     feather: Tensor
 
@@ -179,14 +179,14 @@ class Layers(nn.Module):
         self.register_buffer("feather", (ramps[0][:, None] * ramps[1][None])[None, None])
 
     def forward(self, painted: Tensor) -> Tensor:
-        """Returns [1, FINE h, FINE w, 4]: colour, multiplied by its alpha, and alpha, in 0..1."""
+        """Returns [1, FINE h, FINE w, 4]: premultiplied colour and alpha, in 0..1."""
         alpha = torch.sigmoid(painted[:, 3:] - 1) * self.feather
         return torch.cat([torch.sigmoid(painted[:, :3]) * alpha, alpha], 1).permute(0, 2, 3, 1)
 
 
 def cut(x: Tensor, corner: Tensor, height: int, width: int, margin: int = 0) -> Tensor:
-    """Cut [1, C, h + 2 margin, w + 2 margin] about the part of [1, C, H, W] at corner (top, left), int64 [2]; beyond
-    the edge, its values go on."""
+    """Cut [1, C, h + 2 margin, w + 2 margin] around the part of [1, C, H, W] at corner (top, left), int64 [2]; beyond
+    the edge, the border's values are repeated."""
     rows, columns = (
         (corner[k] + torch.arange(-margin, (height, width)[k] + margin)).clamp(0, x.shape[2 + k] - 1) for k in range(2)
     )
@@ -194,7 +194,7 @@ def cut(x: Tensor, corner: Tensor, height: int, width: int, margin: int = 0) -> 
 
 
 def finer(part: Tensor, times: int) -> Tensor:
-    """A part that was cut with a margin of 1, interpolated to `times` the resolution, without the margin."""
+    """Interpolate a part cut with a margin of 1 to `times` the resolution, and remove the margin."""
     made = F.interpolate(part, scale_factor=float(times), mode="bilinear", align_corners=False)
     return made[:, :, times:-times, times:-times]
 

@@ -1,9 +1,10 @@
-"""Write a small head for VRM programs, which moves by the 52 units that the starter family computes.
+"""Write a small head for VRM programs, driven by the 52 units that the starter family computes.
 
     python -m export.starter.assembly.vrm_head --assets DIR --out examples/vrm/head.vrm
 
-VRM 1.0 (https://github.com/vrm-c/vrm-specification): a glTF whose custom expressions bear ARKit's names. The person is
-of MakeHuman's data (CC0), and so is the file. It has a head and shoulders; other bones that VRM asks for are empty.
+VRM 1.0 (https://github.com/vrm-c/vrm-specification): a glTF whose custom expressions have ARKit's names. The person is
+made from MakeHuman's data (CC0), and the file is CC0, too. It has a head and shoulders; the other bones required by VRM
+are empty.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ LOOK = Look(
     shirt=(0.08, 0.30, 0.28),
     hair_tint=(0.45, 0.34, 0.30),
 )
-METRE = 0.1  # of a decimetre
-LEAST = 0.001  # metres: what moves less is left out
-FRONT_TEETH = 0.22  # decimetres from the foremost: the others are not seen
-BELOW_EYES, SHIRT_BELOW_EYES = 2.2, 2.9  # decimetres of the body and of the shirt that are kept
+METRE = 0.1  # metres per decimetre
+LEAST = 0.001  # metres: smaller displacements are left out
+FRONT_TEETH = 0.22  # decimetres behind the foremost: teeth farther back are not visible
+BELOW_EYES, SHIRT_BELOW_EYES = 2.2, 2.9  # decimetres below the eyes to which body and shirt are kept
 SKIN_PIXELS, OTHER_PIXELS = 512, 256
 CUT_OUT = {"eyes": "MASK", "hair": "MASK", "brows": "BLEND", "lashes": "BLEND"}
-BONES = (  # name, parent, place in metres from the parent
+BONES = (  # name, parent, position in metres relative to the parent
     ("hips", None, (0.0, 1.0, 0.0)), ("spine", "hips", (0.0, 0.1, 0.0)), ("neck", "spine", (0.0, 0.35, 0.0)),
     ("head", "neck", (0.0, 0.05, 0.0)),
     *((f"{side}{bone}", parent and (parent if parent in ("hips", "spine") else f"{side}{parent}"), (sign * x, y, 0.0))
@@ -48,7 +49,7 @@ BONES = (  # name, parent, place in metres from the parent
           ("UpperLeg", "hips", 0.1, 0.0), ("LowerLeg", "UpperLeg", 0.0, -0.45), ("Foot", "LowerLeg", 0.0, -0.45),
           ("UpperArm", "spine", 0.18, 0.3), ("LowerArm", "UpperArm", 0.28, 0.0), ("Hand", "LowerArm", 0.25, 0.0))),
 )  # fmt: skip
-PRESETS = {  # of VRM: expressions that programs without ARKit's names ask for
+PRESETS = {  # VRM's preset expressions, for programs that do not know ARKit's names
     "aa": {"jawOpen": 0.7}, "ih": {"jawOpen": 0.25, "mouthStretchLeft": 0.5, "mouthStretchRight": 0.5},
     "ou": {"mouthPucker": 0.8, "jawOpen": 0.2}, "ee": {"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5, "jawOpen": 0.2},
     "oh": {"mouthFunnel": 0.7, "jawOpen": 0.4}, "blink": {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0},
@@ -58,7 +59,7 @@ PRESETS = {  # of VRM: expressions that programs without ARKit's names ask for
 
 
 def main() -> None:
-    """See the module."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--assets", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def vrm(person: Person) -> bytes:
-    """A person's head as a VRM file."""
+    """Return a person's head as the bytes of a VRM file."""
     glb = Glb()
     bones, scale = _bones(glb), METRE
     parts = {part.name: (part, _mesh(person, part)) for part in person.parts}
@@ -112,7 +113,7 @@ def vrm(person: Person) -> bytes:
 
 
 def _mesh(person: Person, part: Part) -> DrawMesh:
-    """What is drawn of a part: skin and shirt as coarse as they come, and only what is near the head."""
+    """Return the mesh of a part: skin and shirt without subdivision and only near the head; only the front teeth."""
     rig = person.rig
     if part.name == "teeth":
         fit, _ = rig.proxy(rig.teeth_path(person.look))
@@ -130,18 +131,18 @@ def _mesh(person: Person, part: Part) -> DrawMesh:
 
 
 def _collared(person: Person, mesh: DrawMesh, points: Array) -> Array:
-    """A shirt's points, those above its neckline moved down to it."""
+    """Return a shirt's points, with those above its neckline moved down to it."""
     above = np.minimum(mesh.attribute(person.neckline), 0)
     return np.asarray(points + above[:, None] * np.array([0, 1, 0], np.float32), np.float32)
 
 
 def _lift(person: Person) -> Array:
-    """Where the head's place is moved, so that the neck's joint lies at its bone."""
+    """Return the head's translation that puts the neck's joint at its bone."""
     return np.array([0.0, 1.5, 0.0]) - person.neck * METRE
 
 
 def _bones(glb: Glb) -> dict[str, int]:
-    """Add the nodes of the bones; their numbers by name."""
+    """Add the nodes of the bones; return their numbers by name."""
     nodes: list[Json] = glb.document.setdefault("nodes", [])
     numbers: dict[str, int] = {}
     for name, parent, place in BONES:
@@ -156,8 +157,8 @@ def _scene(glb: Glb, bones: dict[str, int], primitives: list[Json]) -> int:
     """Add mesh, skin and scene; return the node of the mesh."""
     document = glb.document
     document["meshes"] = [{"primitives": primitives, "extras": {"targetNames": list(FACE_UNITS)}}]
-    inverse = np.tile(np.eye(4, dtype=np.float32).ravel(), (2, 1))  # column by column
-    inverse[:, 13] = [-1.45, -1.5]  # of neck and head
+    inverse = np.tile(np.eye(4, dtype=np.float32).ravel(), (2, 1))  # column-major
+    inverse[:, 13] = [-1.45, -1.5]  # neck and head
     joints = [bones["neck"], bones["head"]]
     document["skins"] = [{"joints": joints, "inverseBindMatrices": glb.accessor(inverse)}]
     document["nodes"].append({"name": "face", "mesh": 0, "skin": 0})
@@ -180,7 +181,7 @@ def _material(glb: Glb, part: Part) -> int:
 
 def _texture(glb: Glb, part: Part) -> int:
     picture = cv2.imread(str(part.texture), cv2.IMREAD_UNCHANGED)
-    assert picture is not None  # it was found before
+    assert picture is not None  # its existence was checked before
     side = SKIN_PIXELS if part.name == "skin" else OTHER_PIXELS
     small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
     if part.name in CUT_OUT:

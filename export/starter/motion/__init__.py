@@ -1,1 +1,1 @@
-"""Head motion of people in conversation as a parametric process, from which the pose network learns."""
+"""Head motion of people in conversation as a parametric process, used to train the pose network."""

@@ -1,4 +1,4 @@
-"""Stretches of synthetic conversation: what is heard of them, and how people of several styles move meanwhile."""
+"""Stretches of synthetic conversation: their sound, and the head motion of people of several styles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streamer.stages.mel_windows import WindowShape, clip_windows
 
 LINES = (3, 7)
 NEURAL_SHARE, FLITE_SHARE = 0.5, 0.15
-NOISY = 0.6  # share of what is heard through a channel; the head follows the voice, not the noise
+NOISY = 0.6  # share of stretches heard through a channel; the head follows the voice, not the noise
 _PAUSES = ((0.15, 0.6), (0.6, 1.6), (1.6, 6.0))  # s
 _PAUSE_SHARES = (0.6, 0.3, 0.1)
 
@@ -49,7 +49,7 @@ class ConversationMaker:
         self._styles = styles()
 
     def make(self, movers: int) -> Conversation:
-        """One stretch of some twenty seconds, moved to by `movers` people of random styles."""
+        """Make a stretch of some twenty seconds, with the motion of `movers` people of random styles."""
         sound, said = self.speak()
         heard = augment.channel(self._rng, sound) if self._rng.random() < NOISY else sound
         who = self._rng.integers(STYLES, size=movers)
@@ -58,7 +58,7 @@ class ConversationMaker:
         return Conversation(mel.half().numpy(), poses.astype(np.float32), who)
 
     def speak(self) -> tuple[augment.Sound, Prosody]:
-        """What one voice says, clean, and its prosody."""
+        """Synthesise lines of one voice, without channel or noise, and their prosody."""
         parts: list[augment.Sound] = []
         phones: list[Phone] = []
         for utterance in map(trimmed, self._lines()):

@@ -1,19 +1,20 @@
-"""Head motion of a speaker who is known down to the phone: a parametric process in 46 styles.
+"""Head motion from speech with known phones: a parametric process in 46 styles.
 
-What moves when follows what is published of heads in conversation:
+Its rules follow publications on head motion in conversation:
 
-- heads move almost all the time while their owners speak, little while they are silent; speech after a long pause
-  begins with a wide, straight movement, a phrase ends in one of medium size, loud peaks bring sharp ones (Hadar et al.
-  1983, "Kinematics of head movements accompanying speech during conversation", and later reports);
-- pitch accents bring nods, some with an overshoot, some as a swing to a side (Graf et al. 2002, "Visual prosody: facial
-  movements accompanying speech"), and the head follows the voice's level and pitch (Munhall et al. 2004, "Visual
+- heads move almost all the time during speech and little during silence; speech after a long pause begins with a wide,
+  straight movement, a phrase ends with one of medium size, loud peaks come with sharp ones (Hadar et al. 1983,
+  "Kinematics of head movements accompanying speech during conversation", and later reports);
+- pitch accents come with nods, some with an overshoot, some as a swing to a side (Graf et al. 2002, "Visual prosody:
+  facial movements accompanying speech"), and the head follows the voice's level and pitch (Munhall et al. 2004, "Visual
   prosody and speech intelligibility"; Busso et al. 2007, "Rigid head motion in expressive speech animation");
 - nods come at the last syllable before a strong boundary, tilts at weak ones (Ishi et al. 2014, "Analysis of
   relationship between head motion events and speech in dialogue conversations").
 
-How wide and how quick is set so that the styles spread over the ranges measured of real speakers: yaw 0.7 to 9.9 and
-pitch 2.2 to 6.8 degrees of standard deviation, 95 % of yaw speeds below 21 to 86 degrees/s, and r 0.28 to 0.64 of pitch
-and loudness. Nothing is taken from a recording. The process knows the future; the network that learns from it does not.
+Amplitude and speed are set so that the styles cover the ranges measured on real speakers: standard deviations of 0.7 to
+9.9 degrees of yaw and 2.2 to 6.8 degrees of pitch, 95 % of yaw speeds below 21 to 86 degrees/s, and a correlation of
+0.28 to 0.64 between pitch and loudness. No recording is used. The process knows the future sound; the network trained
+on it does not.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from streamer.stages.life.idle_pose import LIMITS
 
 STYLES = 46
 PITCH, YAW, ROLL, TX, TY, TZ = range(6)
-STRONG_PAUSE = 0.55  # s: a pause as long ends more than a phrase, and what follows begins anew
-SILENT_TURNS = 0.25  # a second, while nobody speaks
-SILENT_SPREAD = 0.45  # of the spread while speaking
-_SEED = 46  # of the styles: they are part of the network's interface and never change
+STRONG_PAUSE = 0.55  # s: a pause of this length is a strong boundary
+SILENT_TURNS = 0.25  # turns a second during silence
+SILENT_SPREAD = 0.45  # spread during silence, relative to that during speech
+_SEED = 46  # of the styles, which are part of the network's interface and never change
 
 Track = NDArray[np.float64]
 
@@ -42,10 +43,10 @@ Track = NDArray[np.float64]
 class Style:
     """How a person moves: degrees, seconds, probabilities.
 
-    spread: standard deviation of the points turned to, of pitch, yaw and roll. turns: a second of speech. quickness: of
-    a turn; 1 takes 0.4 s for 5 degrees. lift: degrees that the head rises between silence and full voice. nod: depth;
-    nods: how often an accent has one. ends: how often a strong boundary has a nod; tilts: a weak one a tilt.
-    swing: share of the nods that go to a side. bias: where the head is kept, of pitch, yaw and roll. sway: slow drift.
+    spread: standard deviation of a turn's target, in pitch, yaw and roll. turns: number a second of speech. quickness:
+    of a turn; 1 takes 0.4 s for 5 degrees. lift: rise of the head in degrees from silence to full voice. nod: depth;
+    nods: probability at an accent. ends: probability of a nod at a strong boundary; tilts: of a tilt at a weak one.
+    swing: share of the nods that go to a side. bias: mean pitch, yaw and roll. sway: amplitude of the slow drift.
     """
 
     spread: tuple[float, float, float]
@@ -65,7 +66,7 @@ AVERAGE = Style((2.6, 4.8, 1.6), 1.1, 1.35, 8.0, 4.2, 0.6, 0.5, 0.35, 0.3, (0.0,
 
 
 def styles() -> tuple[Style, ...]:
-    """The styles: first the average person, then people spread evenly over the ranges (a Latin hypercube)."""
+    """Return the styles: first the average person, then people spread evenly over the ranges (a Latin hypercube)."""
     rng = np.random.default_rng(_SEED)
     ranks = np.stack([rng.permutation(STYLES - 1) for _ in range(14)], axis=1)
     people = [_person((row + 0.5) / (STYLES - 1)) for row in ranks]
@@ -92,7 +93,7 @@ def _person(u: Track) -> Style:
 
 
 def motion(rng: np.random.Generator, style: Style, said: Prosody) -> Track:
-    """One person's pose through a take: [n, 6], degrees and fractions of half the picture's width."""
+    """Compute one person's pose through a take: [n, 6], degrees and fractions of half the picture's width."""
     count = len(said.level)
     pose = np.zeros((count, 6))
     _turn(rng, style, said, pose)
@@ -107,7 +108,7 @@ def motion(rng: np.random.Generator, style: Style, said: Prosody) -> Track:
 
 
 def _turn(rng: np.random.Generator, style: Style, said: Prosody, pose: Track) -> None:
-    """The head looks at a point, then turns to another along a minimum-jerk path (Flash and Hogan 1985)."""
+    """Turn the head from one random target to the next along minimum-jerk paths (Flash and Hogan 1985)."""
     spread, bias = np.array(style.spread), np.array(style.bias)
     at, now = 0.0, np.zeros(3)
     begins = [p.start for p in said.phrases if p.before > STRONG_PAUSE]
@@ -116,7 +117,7 @@ def _turn(rng: np.random.Generator, style: Style, said: Prosody, pose: Track) ->
         wide = any(abs(at - b) < 0.01 for b in begins)
         scale = (1.25 if wide else 1.0) if speaking else SILENT_SPREAD
         target = bias + scale * spread * np.clip(rng.standard_normal(3), -2, 2)
-        target[0] *= 0.6 if target[0] > 0 else 1.0  # a head that is kept low looks stern
+        target[0] *= 0.6 if target[0] > 0 else 1.0  # a lowered head looks stern
         target[2] += 0.22 * target[1]  # a turning head tilts a little
         _move(pose, at, target - now, style.quickness * (1.0 if speaking else 0.6))
         now = target
@@ -133,7 +134,7 @@ def _move(pose: Track, at: float, change: Track, quickness: float) -> None:
 
 
 def _sway(rng: np.random.Generator, style: Style, said: Prosody, pose: Track) -> None:
-    """Slow noise below 1 Hz: what is never quite still; the trunk carries the head along."""
+    """Add slow noise below 1 Hz: a head is never quite still, and the trunk carries it along."""
     count = len(pose)
     noise = gaussian_filter1d(rng.standard_normal((count + 200, 6)), 0.35 * FPS, axis=0)[100:-100]
     noise /= max(float(noise.std()), 1e-6)
@@ -142,14 +143,14 @@ def _sway(rng: np.random.Generator, style: Style, said: Prosody, pose: Track) ->
 
 
 def _lift(rng: np.random.Generator, style: Style, said: Prosody, pose: Track) -> None:
-    """The head rises with the voice, a little before or after it."""
+    """Raise the head with the voice's loudness, slightly before or after it."""
     lift = np.roll(gaussian_filter1d(said.loudness, 0.11 * FPS), int(rng.integers(-1, 2)))
-    usual = gaussian_filter1d(said.loudness, 1.4 * FPS)  # in a long silence the head comes back to where it is kept
+    usual = gaussian_filter1d(said.loudness, 1.4 * FPS)  # in a long silence the head returns to its mean pose
     pose[:, PITCH] -= style.lift * float(rng.uniform(0.8, 1.2)) * (lift - usual)
 
 
 def _nod(rng: np.random.Generator, style: Style, at: float, pose: Track) -> None:
-    """Down and up again at an accent, with an overshoot or as a swing where the style has it."""
+    """Nod down and up at an accent, often with an overshoot, or as a swing to a side if the style has it."""
     depth = style.nod * float(rng.uniform(0.5, 1.4))
     width = float(rng.uniform(0.09, 0.15)) / style.quickness**0.5
     t = (np.arange(len(pose)) / FPS - at - float(rng.uniform(0.0, 0.08))) / width

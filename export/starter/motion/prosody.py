@@ -1,6 +1,6 @@
-"""What of speech moves a head: its level, its accents, and where phrases begin and end.
+"""Features of speech that drive head motion: level, accents, and the limits of phrases.
 
-Phones are known, as the speech is synthetic: a pause is a pause of the text and no closure of a stop.
+Phones are known, as the speech is synthetic, so pauses of the text are not confused with closures of stops.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from export.starter.voices.visemes import VOWELS, classify
 from streamer.audio.loudness import FrameLoudness, SpeechActivity
 from streamer.core.rates import FPS, SAMPLE_RATE
 
-SHORTEST_PAUSE = 0.16  # s of silence that divide phrases
-ACCENT_DB = 1.0  # that an accented vowel is louder than the phrase's median one ...
-ACCENT_LENGTH = 1.15  # ... or so many times as long
-ACCENT_GAP = 0.28  # s between accents
-RANGE_DB = 30.0  # from the loudest down to nothing
+SHORTEST_PAUSE = 0.16  # s of silence that separate phrases
+ACCENT_DB = 1.0  # an accented vowel is louder than the phrase's median vowel by this ...
+ACCENT_LENGTH = 1.15  # ... or longer by this factor
+ACCENT_GAP = 0.28  # s between accents, at least
+RANGE_DB = 30.0  # range of loudness below the loudest frames
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Prosody:
 
 
 def prosody(samples: NDArray[np.float32], phones: Sequence[Phone]) -> Prosody:
-    """Analyse clean speech, float32 [n] at 16 kHz, whose phones are known."""
+    """Analyse clean speech, float32 [n] at 16 kHz, with known phones."""
     follower = SpeechActivity()
     decibels = FrameLoudness().push(samples)
     level = np.array([follower.step(value) for value in decibels])
@@ -58,7 +58,7 @@ def prosody(samples: NDArray[np.float32], phones: Sequence[Phone]) -> Prosody:
 
 
 def frames(seconds: float) -> float:
-    """Seconds in video frames."""
+    """Convert seconds to video frames."""
     return seconds * FPS
 
 
@@ -78,7 +78,7 @@ def _phrases(phones: Sequence[Phone], end: float) -> list[Phrase]:
 
 
 def _accents(samples: NDArray[np.float32], phones: Sequence[Phone], phrase: Phrase) -> list[float]:
-    """Prominent vowels: louder or longer than is usual in the phrase."""
+    """Return the times of prominent vowels, those louder or longer than usual in the phrase."""
     vowels = [
         p for p in phones if phrase.start <= p.start < phrase.end and any(c in VOWELS for c in classify(p.symbol))
     ]

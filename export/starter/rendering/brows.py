@@ -1,4 +1,4 @@
-"""Brows as strands, rooted where MakeHuman's brow cards are opaque. A painted card has no hairs to catch the light."""
+"""Brows as strands, rooted where MakeHuman's brow cards are opaque: a flat card has no hairs that catch the light."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from scipy.spatial import cKDTree
 from export.starter.rendering.meshio import Floats, Ints
 from export.starter.rendering.strands import Surface
 
-OPAQUE = 0.35  # of the card's alpha
+OPAQUE = 0.35  # smallest alpha of the card that counts as opaque
 STEPS = 6
-# How strands point, in degrees from outwards, at the inner end, the middle and the outer end of a brow.
+# Direction of strands, in degrees from outwards, at the inner end, the middle and the outer end of a brow.
 SLANT = (72.0, 24.0, -16.0)
 
 
 def grow_brows(
     card: Surface, uvs: Floats, alpha: NDArray[np.uint8], skin: Surface, count: int, length: float
 ) -> Floats:
-    """Strands [n, STEPS, 3] of both brows, about `count` of them, `length` decimetres long in the middle.
+    """Grow about `count` strands [n, STEPS, 3] of both brows, `length` decimetres long in the middle.
 
-    card: the brows' mesh; uvs: of its points, [n, 2]; alpha: of its texture, [H, W]; skin: what the strands lie on.
+    card: the brows' mesh; uvs: of its points, [n, 2]; alpha: of its texture, [H, W]; skin: surface under the strands.
     """
     rng = np.random.default_rng(2)
     roots = _opaque_points(card.points, card.triangles, uvs, alpha, count, rng)

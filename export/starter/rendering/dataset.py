@@ -2,8 +2,8 @@
 
     python -m export.starter.rendering.dataset --assets DIR --out DIR --minutes 30 --jobs 2
 
-Shards are `.npz` files of one generation each; nothing is resumed inside a shard, and a new run with another seed adds
-to the folder. About 90 kB a frame.
+Shards are `.npz` files, each rendered in one go and never resumed; a new run with another seed adds shards to the
+folder. About 90 kB a frame.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from export.starter.rendering.people import CHARACTERS
 from export.starter.rendering.points import PointSet, choose_points
 from export.starter.rendering.rig import Person, Rig
 
-SIZE = 512  # twice that of the network, whose painted windows are as fine as these pictures
+SIZE = 512  # twice the network's, and the resolution of its painted windows
 FLOW_SIZE = 64
 FLOW_STEP = 2 * SIZE // FLOW_SIZE  # the renderer's motion is at twice the picture's resolution
 DRIVINGS = 12
@@ -129,7 +129,7 @@ def render_for(assets: Path, out: Path, seed: int, minutes: float, bundled: bool
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")

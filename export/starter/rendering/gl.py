@@ -1,4 +1,4 @@
-"""Headless OpenGL renderer of posed persons (moderngl over EGL; Mesa's llvmpipe where there is no GPU)."""
+"""Headless OpenGL renderer of posed persons (moderngl over EGL; Mesa's llvmpipe on machines without a GPU)."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from export.starter.rendering.subdivision import DrawMesh
 
 SUPERSAMPLING = 2
 SHADOW_SIZE = 1024
-SHADOW_RADIUS = 2.2  # decimetres about the head
+SHADOW_RADIUS = 2.2  # decimetres around the head
 MAX_TEXTURE = 2048
-# Light inside the mouth, as a share of that before it: hand-chosen by the look of photographs of open mouths.
-GUM_SHADE = 0.3  # gums and palate lie in the lips' shadow
+# Light inside the mouth, as a share of that in front of it: hand-chosen after photographs of open mouths.
+GUM_SHADE = 0.3  # gums and palate are in the lips' shadow
 TONGUE_SHADE = 0.5  # at its tip
 LOWER_TEETH_SHADE = 0.62  # light comes from above, past the upper row
 MOUTH_DARKNESS = {"teeth": 6.5, "tongue": 12.0}  # per decimetre behind the front teeth
-HARD_ALPHA = 0.55  # above it a texel is opaque: drawn first, with depth and motion
+HARD_ALPHA = 0.55  # texels above it are opaque: drawn first, with depth and motion
 
 Frame = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera on the z axis before `centre`: the picture's half width there is `half_extent` decimetres."""
+    """A camera on the z axis in front of `centre`, where the picture's half width is `half_extent` decimetres."""
 
     centre: Floats
     distance: float
@@ -47,7 +47,7 @@ class Camera:
 
     @property
     def matrix(self) -> Floats:
-        """World to clip coordinates [4, 4]."""
+        """Matrix from world to clip coordinates, [4, 4]."""
         focal = self.distance / self.half_extent
         near, far = self.distance - 4, self.distance + 6
         projection = np.zeros((4, 4))
@@ -59,7 +59,7 @@ class Camera:
         return np.asarray(projection @ view)
 
     def to_picture(self, points: Floats) -> Floats:
-        """World points [n, 3] to picture space: x right, y down, z to the viewer, in half picture widths."""
+        """Transform world points [n, 3] to picture space: x right, y down, z to the viewer, in half picture widths."""
         return np.asarray((points - self.centre) / self.half_extent * np.array([1.0, -1.0, 1.0]))
 
 
@@ -100,7 +100,7 @@ MATERIALS = {
 
 
 def part_shade(person: Person, name: str, mesh: DrawMesh) -> NDArray[np.float32]:
-    """The per-row value the shader reads as light reach: the mouth's depth, or the distance below the neckline."""
+    """Return the shader's per-row value: share of light that reaches the mouth, or distance below the neckline."""
     if name == "skin":
         return np.clip(mesh.attribute(person.rig.mouth_shade), 0, 1)
     if name == "shirt":

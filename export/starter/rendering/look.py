@@ -27,4 +27,4 @@ class Look:
     hair_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     skin_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     teeth_tint: tuple[float, float, float] = (2.0, 1.9, 1.75)
-    teeth_drop: float = 0.04  # the assets' teeth sit high: a talking mouth would hide the upper row
+    teeth_drop: float = 0.04  # the assets' teeth are too high: a talking mouth would hide the upper row

@@ -1,4 +1,4 @@
-"""Cycles materials of the portraits: skin, eyes, cloth, strands of hair. `tree` is a material's node tree."""
+"""Cycles materials of the portraits: skin, eyes, cloth, hair strands. `tree` is a material's node tree."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from export.starter.rendering.rig import Part
 
 NECKLINE, SCALP = "below_neckline", "scalp"  # attributes of the meshes' points
 ROUGHNESS = {"skin": 0.54, "eyes": 0.06, "teeth": 0.25, "tongue": 0.3, "hair": 0.5, "shirt": 0.9}
-PORES = (170.0, 0.03)  # per decimetre, and how deep
-MOTTLES = (9.0, 0.10)  # blotches of redder and paler skin: per decimetre, and how strong
+PORES = (170.0, 0.03)  # number per decimetre, depth
+MOTTLES = (9.0, 0.10)  # blotches of redder and paler skin: number per decimetre, strength
 WEAVE = 260.0  # threads of the shirt per decimetre
 
 
 def part_material(bpy: Any, part: Part, scalp: tuple[float, float, float], smooth_skin: bool, folder: Path) -> Any:
-    """The material of a part of a person.
+    """Make the material of a part of a person.
 
     scalp: linear RGB of the skin under the hair; smooth_skin: as in animated films, without pores; folder: for
-    textures that are made.
+    generated textures.
     """
     material = bpy.data.materials.new(part.name)
     material.use_nodes = True
@@ -50,7 +50,7 @@ def part_material(bpy: Any, part: Part, scalp: tuple[float, float, float], smoot
 
 
 def strand_material(bpy: Any, melanin: tuple[float, float], dye: tuple[float, float, float] | None) -> Any:
-    """Hair: by melanin and its redness, or of a colour of its own."""
+    """Make the material of hair, coloured by melanin and its redness, or by a dye."""
     material = bpy.data.materials.new("strands")
     material.use_nodes = True
     tree = material.node_tree
@@ -73,7 +73,7 @@ def strand_material(bpy: Any, melanin: tuple[float, float], dye: tuple[float, fl
 
 
 def _mixed(tree: Any, blend: str, amount: Any, first: Any, second: Any) -> Any:
-    """Output of a node that mixes two colours: sockets, or values."""
+    """Add a node that mixes two colours, sockets or values; return its output."""
     mix = tree.nodes.new("ShaderNodeMix")
     mix.data_type, mix.blend_type = "RGBA", blend
     for place, given in ((0, amount), (6, first), (7, second)):
@@ -105,7 +105,7 @@ def _shade_skin(tree: Any, shader: Any, colour: Any, scalp: tuple[float, float, 
 
 
 def _cut_neckline(tree: Any, shader: Any) -> None:
-    """Leave out what lies above the neckline, to the pixel."""
+    """Make everything above the neckline transparent, with pixel accuracy."""
     below = tree.nodes.new("ShaderNodeAttribute")
     below.attribute_name = NECKLINE
     cut = tree.nodes.new("ShaderNodeMath")
@@ -116,7 +116,7 @@ def _cut_neckline(tree: Any, shader: Any) -> None:
 
 
 def _add_bumps(tree: Any, shader: Any, scale: float, depth: float, strength: float) -> None:
-    """Roughen a surface, finely: a face without pores is wax."""
+    """Add fine bumps to a surface: a face without pores looks like wax."""
     noise, bump = tree.nodes.new("ShaderNodeTexNoise"), tree.nodes.new("ShaderNodeBump")
     place = tree.nodes.new("ShaderNodeNewGeometry")
     noise.inputs["Scale"].default_value, bump.inputs["Strength"].default_value = scale, strength
@@ -127,7 +127,7 @@ def _add_bumps(tree: Any, shader: Any, scale: float, depth: float, strength: flo
 
 
 def _smoothed(texture: Path, folder: Path) -> Path:
-    """A skin's texture without blemishes, its colours warmer."""
+    """Write a skin texture without blemishes and with warmer colours; return its path."""
     import cv2
     from PIL import Image
 

@@ -31,7 +31,7 @@ class ObjMesh:
 
     @property
     def faces(self) -> Ints:
-        """All groups' faces, [F, 4, 2]."""
+        """Faces of all groups, [F, 4, 2]."""
         return np.concatenate(list(self.groups.values()))
 
 
@@ -49,7 +49,7 @@ class Target:
 
 @dataclass(frozen=True)
 class ProxyFit:
-    """How each vertex of a proxy hangs on three base vertices: see `place`."""
+    """Attachment of each vertex of a proxy to three base vertices, see `place`."""
 
     references: Ints  # [n, 3]
     weights: Floats  # [n, 3]
@@ -58,7 +58,7 @@ class ProxyFit:
     obj_file: Path
 
     def place(self, vertices: Floats, neutral: Floats) -> Floats:
-        """Positions [n, 3] on the base mesh `vertices`; offsets are scaled by the `neutral` figure's proportions."""
+        """Compute positions [n, 3] on the base mesh `vertices`; offsets scale with the `neutral` figure's size."""
         scale = np.ones(3)
         for axis, (first, second, standard) in self.scales.items():
             column = AXES.index(axis)

@@ -25,10 +25,10 @@ class Character:
     hair: Cut
     brows: Cut
     stylised: bool = False  # as in animated films: skin without pores
-    iris: float = 1.0  # how wide, of a real one
+    iris: float = 1.0  # width, relative to a real one
 
 
-# Brows that lie low look cross when they talk.
+# Low brows look angry during speech.
 FRIENDLY = {
     "mouthSmileLeft": 0.62,
     "mouthSmileRight": 0.62,
@@ -45,7 +45,7 @@ FRIENDLY = {
 
 
 def _both(shapes: dict[str, float]) -> dict[str, float]:
-    """Shape targets of the left and the right side from those of the left."""
+    """Return shape targets of both sides from those of the left."""
     right = {name.replace("/l-", "/r-"): weight for name, weight in shapes.items()}
     return shapes | right
 
@@ -97,7 +97,7 @@ CHARACTERS = (
             skin_tint=(1.7, 1.62, 1.58),
             teeth_tint=(2.3, 2.2, 2.05),
         ),
-        # A wider smile would draw his lower lip past the teeth in f and v.
+        # A wider smile would pull his lower lip past the teeth in f and v.
         expression=FRIENDLY
         | {"mouthSmileLeft": 0.42, "mouthSmileRight": 0.42, "mouthDimpleLeft": 0.1, "mouthDimpleRight": 0.1},
         background=(0.72, 0.70, 0.66),
@@ -179,6 +179,6 @@ PORTRAIT_DISTANCE = 14.0
 
 
 def portrait_camera(person: Person) -> Camera:
-    """The framing of the bundled portraits."""
+    """Return the camera that frames the bundled portraits."""
     centre = person.eyes + np.array([0, -PORTRAIT_BELOW_EYES, -0.3])
     return Camera(centre, PORTRAIT_DISTANCE, PORTRAIT_EXTENT)

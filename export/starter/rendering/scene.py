@@ -116,7 +116,7 @@ def portrait_expression(rng: Generator) -> Units:
     elif kind < 0.65:
         _add(units, rng.uniform(0.4, 1), mouthSmile=0.8, mouthUpperUp=0.5 * (u() < 0.6), cheekSquint=0.4)
         _add(units, u() * (u() < 0.5), jawOpen=0.15)
-    elif kind < 0.85:  # teeth in the photo: a warp carries them along, so they must be painted over
+    elif kind < 0.85:  # teeth in the photo move with the warp, so the network must learn to paint over them
         _add(units, rng.uniform(0.6, 1), mouthSmile=0.8, mouthUpperUp=0.6, mouthLowerDown=0.5 * u(), cheekSquint=0.4)
         _add(units, 1, jawOpen=rng.uniform(0.05, 0.3))
     else:
@@ -219,7 +219,7 @@ def source_pose(rng: Generator) -> HeadPose:
 
 
 def driving_pose(rng: Generator, source: HeadPose) -> HeadPose:
-    """Draw a driving pose: mostly within a live head's range about the portrait's pose, sometimes far from it."""
+    """Draw a driving pose: mostly within a live head's range around the portrait's pose, sometimes far from it."""
     kind = rng.random()
     if kind < 0.25:
         return source

@@ -1,6 +1,6 @@
 """Simulate hair strands: grown from the scalp, combed, bent by gravity, and kept outside head and shoulders.
 
-A strand is a line of points; the renderer gives it thickness. Strands follow those of their clump, as real hair does.
+A strand is a line of points; the renderer gives it thickness. Strands of a clump stay together, as in real hair.
 Lengths are decimetres, as in `rig`.
 """
 
@@ -14,11 +14,11 @@ from scipy.spatial import cKDTree
 
 from export.starter.rendering.meshio import Floats, Ints
 
-CAP = 0.3  # from the asset's hair that a place on the skin may lie to be scalp
-RAGGED = 0.03  # how far the hairline wanders
-THIN = 0.07  # next to the hairline, where hair is thinner
-SHORTEST = 0.16  # of a strand's whole length, at the hairline of hair that fades
-# No strand hangs before the face or the throat: half widths, heights above the eyes and depths behind them.
+CAP = 0.3  # skin within this distance of the asset's hair is scalp
+RAGGED = 0.03  # irregularity of the hairline
+THIN = 0.07  # width of the zone of thinner hair at the hairline
+SHORTEST = 0.16  # length at the hairline relative to the full length, for faded hair
+# No strand hangs in front of the face or the throat: half widths, heights above the eyes and depths behind them.
 FACE, THROAT = (0.6, 0.36, 0.1), (0.5, -0.7, 0.8)
 
 
@@ -26,12 +26,12 @@ FACE, THROAT = (0.6, 0.36, 0.1), (0.5, -0.7, 0.8)
 class Cut:
     """Parameters of a hair style.
 
-    length: of a strand; steps: points along it; parting: where the hair parts, x from the middle; lift: off the scalp
-    at the root; fall: how soon it turns downwards, 1/decimetre (0: it stands); comb: how strongly it is combed to the
-    sides, and back: backwards; curl: radius and turns per decimetre of coils; clumps: strands that keep together;
-    spread: of the strands of a clump; width: radius of a strand; melanin: how dark it is, and how red, 0..1.
-    hairline: how far above the eyes it lies at the forehead, how far behind them it begins to fall, and how steeply;
-    fade: how far from the hairline strands have their whole length (0: at once); dye: linear RGB in place of melanin.
+    length: of a strand; steps: points along it; parting: x of the parting from the middle; lift: distance from the
+    scalp; fall: rate of turning downwards, 1/decimetre (0: it stands); comb: strength of combing, to the sides; back:
+    its backward part; curl: radius and turns per decimetre of coils; clumps: their number; spread: of the strands of a
+    clump; width: radius of a strand; melanin: darkness and redness, 0..1; hairline: its height above the eyes at the
+    forehead, the distance behind them at which it starts to fall, and its slope there; fade: distance from the hairline
+    at which strands reach their full length (0: at once); dye: linear RGB instead of melanin.
     """
 
     count: int
@@ -54,7 +54,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Surface:
-    """Surface that hair grows from and lies on: points [n, 3] with unit normals, and the skin's triangles."""
+    """Surface under the hair: points [n, 3] with unit normals, and triangles."""
 
     points: Floats
     normals: Floats
@@ -64,8 +64,8 @@ class Surface:
 def grow(head: Surface, around: Floats, cap: Floats, cut: Cut, eyes: Floats, seed: int) -> Floats:
     """Grow strands [n, steps, 3], n up to cut.count.
 
-    head: the skin; around: other points that hair lies on, [m, 3]; cap: points of the asset's hair, which tell where
-    the scalp is; eyes: between the eyes.
+    head: the skin; around: other points to keep the hair off, [m, 3]; cap: points of the asset's hair, which mark the
+    scalp; eyes: the point between the eyes.
     """
     rng = np.random.default_rng(seed)
     roots, normals, within = _roots(head, cap, cut, eyes, rng)
@@ -73,7 +73,7 @@ def grow(head: Surface, around: Floats, cap: Floats, cut: Cut, eyes: Floats, see
     leader = clump[cKDTree(roots[clump]).query(roots)[1]]
     strands = _combed(roots, normals, within, head, around, cut, eyes, rng)
     along = np.linspace(0, 1, cut.steps)[None, :, None]
-    # Towards the tips, strands come together with their clump's leader.
+    # Towards the tips, strands approach their clump's leader.
     together = strands[leader] + (roots - roots[leader])[:, None] * (1 - 0.55 * along)
     strands = strands * (1 - 0.6 * along) + together * 0.6 * along
     strands += cut.spread * rng.normal(size=(len(roots), 1, 3)) * along
@@ -92,7 +92,7 @@ def _combed(
     eyes: Floats,
     rng: np.random.Generator,
 ) -> Floats:
-    """Strands [n, steps, 3] that lie as they are combed and as gravity pulls them, outside of head and shoulders."""
+    """Grow strands [n, steps, 3] along combing and gravity, outside head and shoulders."""
     tree, shoulders = cKDTree(head.points), cKDTree(around)
     share = np.clip(SHORTEST + within / cut.fade, 0, 1) if cut.fade else np.ones(len(roots))
     step = (share * cut.length / (cut.steps - 1))[:, None]
@@ -117,7 +117,7 @@ def _combed(
 
 
 def _hides_face(away: Floats) -> NDArray[np.bool_]:
-    """Which strands [n, steps, 3], seen from the eyes, hang before the face or the throat."""
+    """Return which strands [n, steps, 3], relative to the eyes, hang in front of the face or the throat."""
     hidden = np.zeros(len(away), bool)
     for width, height, depth in (FACE, THROAT):
         before = (np.abs(away[..., 0]) < width) & (away[..., 1] < height) & (away[..., 2] > -depth)
@@ -126,7 +126,7 @@ def _hides_face(away: Floats) -> NDArray[np.bool_]:
 
 
 def within_hairline(points: Floats, cap: Floats, cut: Cut, eyes: Floats) -> Floats:
-    """How far behind the hairline points of the skin lie, [n]: negative on the face and the neck."""
+    """Return the distance of skin points behind the hairline, [n]: negative on the face and the neck."""
     height, temple, falls = cut.hairline
     x = points[:, 0] - eyes[0]
     behind, above = eyes[2] - points[:, 2], points[:, 1] - eyes[1]
@@ -138,7 +138,7 @@ def within_hairline(points: Floats, cap: Floats, cut: Cut, eyes: Floats) -> Floa
 def _roots(
     head: Surface, cap: Floats, cut: Cut, eyes: Floats, rng: np.random.Generator
 ) -> tuple[Floats, Floats, Floats]:
-    """Roots, normals there, and how far they lie behind the hairline."""
+    """Draw roots; return them, their normals, and their distances behind the hairline."""
     corners = head.points[head.triangles]
     within = within_hairline(corners.mean(1), cap, cut, eyes)
     scalp = within > 0
@@ -151,7 +151,7 @@ def _roots(
 
 
 def _kept_off(place: Floats, head: Surface, tree: cKDTree, layer: Floats) -> Floats:
-    """Move points out of the head, to a distance of at least `layer`."""
+    """Move points to a distance of at least `layer` from the head's surface."""
     near = tree.query(place)[1]
     depth = ((place - head.points[near]) * head.normals[near]).sum(1)
     return np.asarray(place + np.maximum(layer - depth, 0)[:, None] * head.normals[near])

@@ -1,4 +1,4 @@
-"""The studio of the bundled characters' portraits: camera, lights, backdrop, and the picture that Cycles takes."""
+"""The studio of the bundled characters' portraits: camera, lights, backdrop, and rendering with Cycles."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from export.starter.rendering.gl import Camera
 from export.starter.rendering.meshio import Floats
 
-# Lights: position from the eyes in decimetres, watts, size, linear RGB, whether it is mirrored in eyes and skin.
+# Lights: position relative to the eyes in decimetres, watts, size, linear RGB, whether eyes and skin reflect it.
 LIGHTS = (
     ((-4.5, 3.4, 7.5), 560.0, 3.2, (1.0, 0.95, 0.88), True),  # key
     ((6.0, 0.5, 6.5), 240.0, 6.0, (0.92, 0.96, 1.0), False),  # fill
-    ((0.0, -4.0, 6.0), 70.0, 4.0, (1.0, 0.93, 0.86), False),  # from below, as a desk reflects it
+    ((0.0, -4.0, 6.0), 70.0, 4.0, (1.0, 0.93, 0.86), False),  # from below, like the reflection of a desk
     ((3.5, 3.5, -5.5), 150.0, 3.5, (1.0, 0.97, 0.92), True),  # rim
     ((-4.0, 2.5, -5.5), 80.0, 3.5, (0.9, 0.95, 1.0), True),
 )
 SKY = (0.36, 0.37, 0.39)
 EXPOSURE = 0.2  # stops
-NOISE = 0.03  # at which a pixel is good enough
-BOUNCES = (5, 3)  # of light: more are not seen, and strands cost most of them
-VIGNETTE = 0.20  # how much darker the backdrop is in the corners
-GLOW = 0.16  # how much brighter behind the head
+NOISE = 0.03  # a pixel's sampling stops below it
+BOUNCES = (5, 3)  # of light: more are not visible, and strands make them expensive
+VIGNETTE = 0.20  # darkening of the backdrop in the corners
+GLOW = 0.16  # brightening behind the head
 
 
 def photograph(bpy: Any, camera: Camera, aim: Floats, size: int, samples: int, folder: Path) -> Any:
-    """Render the scene: float32 [size, size, 4], RGB and alpha in 0..255. `folder` takes temporary files."""
+    """Render the scene: float32 [size, size, 4], RGB and alpha in 0..255. folder: for temporary files."""
     from PIL import Image
 
     scene = bpy.context.scene
@@ -57,7 +57,7 @@ def photograph(bpy: Any, camera: Camera, aim: Floats, size: int, samples: int, f
 
 
 def backdrop(colour: tuple[float, float, float], size: int) -> Any:
-    """A studio's paper: bright behind the head, darker in the corners; [size, size, 3] in 0..255."""
+    """Make a paper backdrop: bright behind the head, darker in the corners; [size, size, 3] in 0..255."""
     y, x = np.mgrid[:size, :size] / size * 2 - 1
     away = x**2 + (y + 0.15) ** 2
     light = 1 + GLOW * np.exp(-1.6 * away) - VIGNETTE * 0.5 * away

@@ -14,7 +14,7 @@ Floats32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class _Edges:
-    """Unique edges [E, 2], for each side of each face its edge [4, F], and how many faces meet at each edge [E]."""
+    """Unique edges [E, 2], the edge of each side of each face [4, F], and the number of faces at each edge [E]."""
 
     ends: Ints
     of_face: Ints

@@ -20,11 +20,11 @@ from export.starter.rendering.points import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from export.starter.training.generator import FINE, SIZE
 from streamer.avatar.condition_maps import ConditionRasterizer
 
-WINDOW = 96  # painted in training, pixels of the network's
+WINDOW = 96  # side of the window painted in training, in pixels of the network's picture
 WINDOW_STEP = 8
 QUEUE_BATCHES = 6
-OTHER_SOURCE = 0.1  # how often another picture of the person than the portrait is the source
-SAME_PICTURE = 0.06  # how often the target is the source itself: a face at rest is its photo, to the pixel
+OTHER_SOURCE = 0.1  # probability that the source is another picture of the person than the portrait
+SAME_PICTURE = 0.06  # probability that the target is the source itself: a face at rest must equal its photo
 
 Bytes = NDArray[np.uint8]
 Floats32 = NDArray[np.float32]
@@ -64,7 +64,7 @@ class People:
     """All shards of a folder, pictures compressed, grouped by person with the portrait first."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises FileNotFoundError when the folder holds no shard."""
+        """Raises FileNotFoundError if the folder has no shard."""
         paths = sorted(folder.glob("people-*.npz"))
         if not paths:
             raise FileNotFoundError(
@@ -133,12 +133,12 @@ class _Affine:
 
 def photographic(pair: Sequence[Bytes], rng: np.random.Generator) -> list[Bytes]:
     """Apply the same random camera to both: exposure, contrast, colour, blur, noise, compression."""
-    tint = rng.choice([0.12, 0.25, 0.6], p=[0.6, 0.32, 0.08])  # the last makes skins of other worlds, and of paintings
+    tint = rng.choice([0.12, 0.25, 0.6], p=[0.6, 0.32, 0.08])  # the last for unreal skin colours, as in paintings
     contrast, gains = (
         np.exp(rng.normal() * 0.25),
         np.exp(rng.normal() * 0.18 - 0.08) * np.exp(rng.normal(size=3) * tint),
     )
-    levels = np.linspace(0, 1, 256)[:, None] ** contrast * gains  # a table: a power of each pixel costs ten times more
+    levels = np.linspace(0, 1, 256)[:, None] ** contrast * gains  # lookup table: powers per pixel cost ten times more
     saturation = 0.0 if rng.random() < 0.06 else np.exp(rng.normal() * 0.3)
     mixing = saturation * np.eye(3) + (1 - saturation) / 3
     table = levels.astype(np.float32)[None]
@@ -171,7 +171,7 @@ def choose_window(points: Floats32, extent: int, rng: np.random.Generator) -> tu
 
 
 class BatchMaker:
-    """Draws random pairs, with a window of `extent` pixels a side of the network's."""
+    """Draws random pairs, with a window of `extent` pixels a side in the network's picture."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class BatchMaker:
         self._rng = np.random.default_rng(seed)
 
     def keep(self, held_out: int) -> None:
-        """Draw only from the first people, which are held out of training."""
+        """Draw only from the first `held_out` people, which are held out of training."""
         self._trained = self._people.people[:held_out]
 
     def reseed(self, seed: int) -> None:
@@ -256,7 +256,7 @@ class BatchMaker:
         move = _Affine.random(rng)
         source_points = move.points(people.keypoints[source])
         target_points = move.points(people.keypoints[target])
-        if rng.random() < 0.5:  # a photo's landmarks are never exact; the rig's motion added to them is
+        if rng.random() < 0.5:  # a photo's landmarks are inexact, but the rig's motion added to them is exact
             error = rng.normal(size=source_points.shape).astype(np.float32) * 0.003
             source_points, target_points = source_points + error, target_points + error
         flow = move.image(people.flow[target].astype(np.float32)) @ move.matrix.T.astype(np.float32)

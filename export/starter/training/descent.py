@@ -1,4 +1,4 @@
-"""One step of gradient descent on a network, of which a running average is kept."""
+"""One step of gradient descent on a network, with a moving average of its weights."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import torch
 from torch import Tensor, nn
 
 LARGEST_GRADIENT = 1.0  # norm over all parameters
-SLOW = 8  # steps in which the average's memory grows by one, until it is as long as it may be
+SLOW = 8  # steps in which the average's memory grows by one step, up to its limit
 
 
 def descend(
     optimizer: torch.optim.Optimizer, model: nn.Module, average: nn.Module, loss: Tensor, step: int, memory: float
 ) -> None:
-    """Change `model` to lower `loss` (a scalar of its graph), and let the parameters of `average` follow.
+    """Change `model` to lower `loss` (a scalar of its graph), and update the parameters of `average`.
 
-    step: of this one, from 1; memory: share of the average that is kept in a step (Polyak and Juditsky, 1992), less in
-    the first steps, in which there is little to remember.
+    step: its number, from 1; memory: share of the average kept in a step (Polyak and Juditsky, 1992), smaller in the
+    first steps, when there is little history.
     """
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]

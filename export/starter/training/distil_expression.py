@@ -1,12 +1,13 @@
-"""Teach the expression network to make sooner, and of noisy sound, what it makes of clean: it is its own teacher.
+"""Train the expression network to give, earlier and from noisy sound, its own results on clean sound.
 
     python -m export.starter.training.distil_expression --bank DIR --out engines/starter/expression.onnx
 
-The graph in --out is replaced. A copy that hears synthetic speech disturbed, and whose windows end --unheard mel frames
-earlier, learns what the network as it was makes of the same speech undisturbed (J. Li et al. 2017, "Large-scale domain
-adaptation via teacher-student learning"). What learning on few voices costs on others is won back half way to the
-teacher's weights (M. Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). Speech is made all the time: no
-noise is heard twice. Ten minutes on one core; resumes from --work.
+The graph in --out is replaced. The original network is the teacher; the student, a copy of it, gets synthetic speech
+with disturbances in windows that end --unheard mel frames earlier, and learns the teacher's outputs for the same speech
+undisturbed (J. Li et al. 2017, "Large-scale domain adaptation via teacher-student learning"). Training on few voices
+makes other voices worse; interpolating half way back to the teacher's weights recovers this (M. Wortsman et al. 2022,
+"Robust fine-tuning of zero-shot models"). Speech is synthesised continuously, so no noise is repeated. Takes ten
+minutes on one core; resumes from --work.
 """
 
 from __future__ import annotations
@@ -39,15 +40,14 @@ from export.starter.training.train_expression import NORM_WINDOWS, Progress, Tra
 from export.starter.voices.visemes import FIELDS
 
 STEPS, UNHEARD, SHARE = 1250, 3, 0.5
-AT_FIRST, MOST = 40, 500  # hearings of the pool
-FRESH_EVERY = 5  # steps, in which one hearing is made
-RUNS, RUN_LENGTH = 12, 16  # of a batch; frames of a run
+AT_FIRST, MOST = 40, 500  # hearings in the pool, at the start and at most
+FRESH_EVERY = 5  # steps per new hearing
+RUNS, RUN_LENGTH = 12, 16  # runs of a batch; frames of a run
 CLEAN_SHARE = 2 / 3  # of the runs
-# Highest learning rate; share of it with which the front learns, whose features hold for more voices than these; steps
-# until it is reached.
+# Highest learning rate; the front's share of it, as its features come from more voices than these; steps of warm-up.
 RATE, FRONT_SHARE, WARM_UP = 2e-4, 0.25, 100
-SMOOTH_AVERAGE = 0.997  # of the weights, per step
-REACHED_WEIGHT = 0.5  # of what is shown of the fields that are reached or not
+SMOOTH_AVERAGE = 0.997  # share of the weights' average kept per step
+REACHED_WEIGHT = 0.5  # weight of `reached_loss`
 SAVE_EVERY = 250  # steps
 
 _KEPT = ("net", "average", "begun", "optimiser")
@@ -55,13 +55,13 @@ _KEPT = ("net", "average", "begun", "optimiser")
 
 @dataclass
 class Distillation(Training):
-    """A student under way: `net` learns, `average` follows and is what comes of it."""
+    """A student in training. net: the trained weights; average: their moving average, the result."""
 
-    begun: FieldNet = field(kw_only=True)  # with the teacher's weights
+    begun: FieldNet = field(kw_only=True)  # the teacher's weights
 
     @classmethod
     def of(cls, teacher: FieldNet, unheard: int) -> Distillation:
-        """Begin with the teacher's weights."""
+        """Start from the teacher's weights."""
         net = FieldNet(unheard).eval()
         net.load_state_dict(teacher.state_dict())
         optimiser = torch.optim.AdamW(cls._groups(net), weight_decay=0.0)
@@ -85,13 +85,13 @@ class Distillation(Training):
         self.step = int(state["step"])
 
     def restore_norms(self, mel: Tensor) -> None:
-        """Give the networks, before the first step, norms of windows [n, 1, 80, WINDOW] to learn with."""
+        """Restore the networks' batch norms from windows [n, 1, 80, WINDOW], before the first step."""
         renormalise(self.net, mel)
         for other in (self.average, self.begun):
             other.load_state_dict(self.net.state_dict())
 
     def result(self, share: float) -> FieldNet:
-        """Return what lies so far on the way from the teacher's weights to those learnt."""
+        """Interpolate between the teacher's weights and those learnt. share: weight of the latter."""
         result = copy.deepcopy(self.average)
         follow(result, self.begun, share)
         return result
@@ -106,9 +106,9 @@ def distil(
     save_to: Path,
     runs: int = RUNS,
 ) -> None:
-    """Train to `steps` of `runs` stretches, with a hearing of `fresh` every FRESH_EVERY steps.
+    """Train to `steps` of `runs` stretches, adding a hearing of `fresh` every FRESH_EVERY steps.
 
-    Norms keep their statistics, and nothing is dropped out: the copy is to be the same network.
+    The norms' statistics are fixed and there is no dropout, so that the student stays the same network.
     """
     rng, weights = np.random.default_rng(seed), field_weights()
     progress = Progress(state.step, steps)
@@ -119,7 +119,7 @@ def distil(
         for group in state.optimiser.param_groups:
             group["lr"] = float(RATE * rise * fall * group["share"]) + 1e-6
         batch = pool.batch(rng, runs, RUN_LENGTH, round(CLEAN_SHARE * runs), state.net.unheard)
-        mel = batch.mel.to(memory_format=torch.channels_last)  # half again as fast on a CPU
+        mel = batch.mel.to(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU
         predicted = state.net.forward_runs(mel, batch.starts)
         loss = loss_of(predicted, batch.target, weights) + REACHED_WEIGHT * reached_loss(predicted, batch.target)
         learn(state, loss, SMOOTH_AVERAGE)
@@ -129,7 +129,7 @@ def distil(
 
 
 def reached_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Compute the squared error of what is shown of closures, lip to teeth, tongue and rest, [n, run, len(FIELDS)]."""
+    """Compute the squared error of the all-or-nothing fields (CERTAINTY) after thresholding, [n, run, len(FIELDS)]."""
     columns = torch.tensor([FIELDS.index(name) for name in CERTAINTY])
     no, yes = (torch.tensor([bounds[end] for bounds in CERTAINTY.values()]) for end in (0, 1))
     shown = [((x[..., columns] - no) / (yes - no)).clamp(0, 1) for x in (predicted, target)]
@@ -137,7 +137,7 @@ def reached_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bank", type=Path, help="folder of the neural voices (train_expression makes it)")
     parser.add_argument("--out", type=Path, default=Path("engines/starter/expression.onnx"))

@@ -23,7 +23,7 @@ from streamer.core.rates import FPS, MEL_BANDS, WINDOW_MEL_FRAMES, window_start
 from streamer.stages.mel_levelling import levelled
 
 SHARD_MINUTES = 5
-EDGE = 2 * WINDOW_MEL_FRAMES  # mel frames repeated at both ends of a take, so that no window needs clamping
+EDGE = 2 * WINDOW_MEL_FRAMES  # mel frames repeated at both ends of a take, so that windows need no clamping
 PAST = WINDOW - WINDOW_MEL_FRAMES - AHEAD
 CLOSE_WEIGHTS = {
     "contact": 1.6,
@@ -33,13 +33,13 @@ CLOSE_WEIGHTS = {
     "funnel": 1.5,
     "tongue": 3.0,
     "smile": 0.6,
-}  # of the other fields: 1
+}  # 1 for the other fields
 
 
 def make_shard(path: Path, seed: int, held_out: bool, clean: bool, bank: Path | None) -> Path:
     """Write one shard of about SHARD_MINUTES: mel and phones, see `read_shard`.
 
-    Levelled features and mouth shapes are computed when read, so a change of their rules needs no new speech.
+    Levelled features and mouth shapes are computed on reading, so a change of their rules needs no new speech.
     """
     maker = TakeMaker(seed, held_out, clean, VoiceBank(bank) if bank else None)
     takes, frames = [], 0
@@ -131,21 +131,21 @@ class WindowSet:
             for index in range(0, len(order) - runs + 1, runs):
                 frames = order[index : index + runs, None] + np.arange(length)
                 yield self.stretch(torch.from_numpy(frames))
-                if index > len(order) // length:  # neighbours overlap: this many runs have seen every frame once
+                if index > len(order) // length:  # neighbours overlap: after this many runs every frame was seen once
                     break
 
 
 def vary_features(mel: Tensor) -> Tensor:
     """Augment levelled mel stretches [n, 1, 80, t]: speaker, microphone, room, lost bands.
 
-    This compensates partly for the small number of synthetic voices. 8 units of the features are 100 dB.
+    This partly compensates for the small number of synthetic voices. 8 units of the features are 100 dB.
     """
     x = _warp_bands(mel)
     runs, ramp = len(x), torch.linspace(-1, 1, MEL_BANDS)
     colour = torch.nn.functional.interpolate(_spread(runs, 1, 7) * 0.6, MEL_BANDS, mode="linear", align_corners=True)
     level = _spread(runs, 1) * 0.3 + _spread(runs, 1) * 0.5 * ramp + colour[:, 0] * torch.rand(runs, 1)
     louder = ((x + 4) * (1 + _spread(runs, 1, 1, 1) * 0.12) - 4 + level[:, None, :, None]).clamp(-4, 4)
-    x = torch.where(x <= -3.99, x, louder)  # below the floor nothing comes up again
+    x = torch.where(x <= -3.99, x, louder)  # values at the floor stay there
     hiss = 3 * torch.rand(runs, 1, 1, 1) - 4 + _spread(runs, 1, 1, 1) * 0.7 * ramp[:, None] + 0.2 * torch.randn_like(x)
     x = torch.where(torch.rand(runs, 1, 1, 1) < 0.2, torch.maximum(x, hiss.clamp(-4, 4)), x)
     return _lose_bands(x)
@@ -156,7 +156,7 @@ def _spread(*shape: int) -> Tensor:
 
 
 def _warp_bands(x: Tensor) -> Tensor:
-    """Shift resonances by up to 10 % and two bands, as another vocal tract does; x [runs, run, band, time]."""
+    """Shift resonances by up to 10 % and two bands, like another vocal tract; x [runs, run, band, time]."""
     runs, run, bands, _ = x.shape
     at = (torch.arange(bands) + 0.5) * (1 + _spread(runs, 1) * 0.1) + _spread(runs, 1) * 2 - 0.5
     at = at.clamp(0, bands - 1)

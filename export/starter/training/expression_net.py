@@ -18,18 +18,18 @@ from engines.files import replacing
 from export.starter.voices.visemes import FIELDS, REACHED, units, unsided
 from streamer.core.rates import MEL_BANDS
 
-WINDOW = 32  # mel frames: 0.4 s, of which the last 16 are SadTalker's window; the past tells the speaker and the room
-AHEAD = 3  # mel frames that it ends later than SadTalker's, less those that a student does without
-UNHEARD = "unheard"  # the graph's metadata: how many those are
-FRONT_LOSES = 10  # mel frames, to convolutions without padding
-# What is reached is all or nothing, but the mean of uncertain guesses is neither: this much certainty counts as not,
-# and as reached; smooth between. A dental is hardly heard, and a tongue that shows too often does no harm.
+WINDOW = 32  # mel frames: 0.4 s, the last 16 are SadTalker's window; the earlier ones show the speaker and the room
+AHEAD = 3  # mel frames by which it ends later than SadTalker's, minus those that a student does not use (`unheard`)
+UNHEARD = "unheard"  # key of the graph's metadata with their number
+FRONT_LOSES = 10  # mel frames lost by convolutions without padding
+# These fields are all or nothing, but the mean of uncertain guesses lies between: values up to the first bound count as
+# 0, from the second as 1, smooth between. Dentals are hardly audible, and showing the tongue too often does no harm.
 CERTAINTY = {"contact": (0.15, 0.55), "tuck": (0.09, 0.27), "rest": (0.15, 0.55), "tongue": (0.05, 0.10)}
-MOST_GAIN = 1.75  # of what calibration may add to a field's range
-# Exponent on it. The gap between the lips, in which several fields add up, is as varied on held-out voices as it should
-# be at 0.7; pictures show some 0.85 of the keypoints' gap.
+MOST_GAIN = 1.75  # largest gain of a field by calibration
+# Exponent on the gain. At 0.7 the gap between the lips, the sum of several fields, varies on held-out voices as it
+# should; pictures show only about 0.85 of the keypoints' gap.
 WIDENED = 0.95
-KEPT_AT_REST = ("smile", "rest")  # a trace of a smile belongs to the neutral face
+KEPT_AT_REST = ("smile", "rest")  # a slight smile is part of the neutral face
 
 
 def _down(
@@ -43,11 +43,11 @@ def _down(
 class FieldNet(nn.Module):
     """mel [n, 1, 80, WINDOW], -4..4 -> viseme fields [n, len(FIELDS)], about 0..1, unbounded.
 
-    The front part does not pad or stride in time, so that in training it runs once over a stretch of speech in which
-    many windows overlap, with exactly the values that single windows give.
+    The front part has no padding or stride in time, so that in training it runs once over a stretch of speech with many
+    overlapping windows, with exactly the values of single windows.
 
-    unheard: mel frames of the end that it does without. Its windows lie as much earlier, and it does not look at so
-    many of their first frames, so that its weights mean the same as those of a network that hears all.
+    unheard: mel frames at the window's end that it does not use. Its windows start that much earlier, and it skips that
+    many of their first frames, so that its weights mean the same as those of a network that uses all.
     """
 
     def __init__(self, unheard: int = 0, dropout: float = 0.1) -> None:
@@ -77,7 +77,7 @@ class FieldNet(nn.Module):
         return fields
 
     def to_the_end(self, seen: Tensor) -> Tensor:
-        """Repeat the last of the front's features [n, channels, bands, t] for the mel frames that are not heard."""
+        """Repeat the last of the front's features [n, channels, bands, t] for the unused mel frames."""
         return torch.cat([seen, *[seen[..., -1:]] * self.unheard], dim=-1) if self.unheard else seen
 
     def forward_runs(self, mel: Tensor, starts: Tensor) -> Tensor:
@@ -91,9 +91,9 @@ class FieldNet(nn.Module):
 
 
 class ExpressionNet(nn.Module):
-    """What is exported: mel [n, 1, 80, WINDOW] -> expression [n, len(names)], 0..1, units speech does not drive at 0.
+    """Exported network: mel [n, 1, 80, WINDOW] -> expression [n, len(names)], 0..1; units not driven by speech are 0.
 
-    `gain` [len(FIELDS)] widens the fields again that training narrowed (see `calibration`).
+    `gain` [len(FIELDS)] restores the fields' range that training narrowed (see `calibration`).
     """
 
     spread: Tensor
@@ -106,7 +106,7 @@ class ExpressionNet(nn.Module):
         driven = list(units({name: torch.zeros(1) for name in FIELDS}))
         spread = torch.tensor([[float(unsided(name) == unit) for name in names] for unit in driven])
         self.register_buffer("spread", spread)
-        # What is left over in silence, so that a silent mouth is shut.
+        # The fields' output for silence, subtracted so that a silent mouth is shut.
         rest = fields(silent_windows(1))[0].detach().clamp(min=0)
         self.register_buffer("rest", torch.where(torch.tensor([name in KEPT_AT_REST for name in FIELDS]), 0.0, rest))
         self.register_buffer("gain", gain)
@@ -122,7 +122,7 @@ class ExpressionNet(nn.Module):
 
 
 def unheard_by(model: onnx.ModelProto) -> int:
-    """Return how many mel frames of the end of the full window a graph does without (see `FieldNet`)."""
+    """Return how many mel frames at the end of the full window a graph does not use (see `FieldNet`)."""
     return next((int(entry.value) for entry in model.metadata_props if entry.key == UNHEARD), 0)
 
 
@@ -141,7 +141,7 @@ def read_expression(path: Path, names: Sequence[str]) -> ExpressionNet:
     if len(convolutions) != 2 * len(steps) or not {"rest", "gain", "fields.head.1.weight"} <= arrays.keys():
         raise ValueError(f"{path}: not a graph of the starter's expression network")
     for step, weight, bias in zip(steps, convolutions[::2], convolutions[1::2], strict=True):
-        # The graph's convolutions have taken their norm in: what is left of it changes nothing.
+        # The graph's convolutions have their norms folded in: the remaining norms do nothing.
         state |= {f"{step}.0.weight": weight, f"{step}.1.bias": bias}
         state[f"{step}.1.running_var"] = torch.full_like(bias, 1 - nn.BatchNorm2d(1).eps)
     state |= {name.removeprefix("fields."): array for name, array in arrays.items() if name.startswith("fields.head")}
@@ -174,7 +174,7 @@ def renormalise(fields: FieldNet, mel: Tensor) -> None:
 def calibration(predicted: Tensor, target: Tensor) -> Tensor:
     """Compute a gain per field from predictions and targets [n, len(FIELDS)].
 
-    An uncertain network predicts near the mean, which looks like mumbling; the gain matches the targets' spread.
+    An uncertain network predicts near the mean, which looks like mumbling; the gain restores the targets' spread.
     Closures keep their probability.
     """
     gain = (target.std(dim=0) / predicted.std(dim=0).clamp(min=1e-6)).clamp(1.0, MOST_GAIN) ** WIDENED

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from export.starter.rendering import points
 
 SIZE = 256
-FINE = 2  # pixels a side of what is painted for one of the network's
+FINE = 2  # painted pixels per pixel of the network's picture, along a side
 GRID = 64  # the flow's resolution
 WINDOW_STEP = 8  # windows start at multiples of the coarsest feature's pixel
 CONDITIONS = 7
 RESIDUAL_SCALE = 0.25
 
-# Prior: standard deviations of the interpolation, coarse to fine, and the weight at which a level is half trusted.
+# Prior: standard deviations of the interpolation, coarse to fine, and the weight at which a level counts half.
 Levels = tuple[tuple[float, float], ...]
 LEVELS: Levels = ((0.12, 1.0), (0.05, 0.5), (0.025, 0.5))
 
@@ -75,7 +75,7 @@ class MotionPrior(nn.Module):
     line: Tensor
 
     def __init__(self, chosen: Sequence[int] | None = None, levels: Levels = LEVELS) -> None:
-        """chosen: the keypoints it looks at; None is the starter's `prior_points`."""
+        """chosen: the keypoints it uses; None: the starter's `prior_points`."""
         super().__init__()
         self.levels = levels
         chosen = prior_points() if chosen is None else list(chosen)
@@ -122,7 +122,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Painting:
-    """The finished window, the warped picture in it, and the blend weight of what was painted."""
+    """The finished window, the warped picture in it, and the blend weight of the painting."""
 
     picture: Tensor
     warped: Tensor
@@ -130,10 +130,10 @@ class Painting:
 
 
 class Generator(nn.Module):
-    """Portrait and keypoints to frame. Windows are (top, left, height, width) in pixels, multiples of WINDOW_STEP."""
+    """Network from portrait and keypoints to a frame. Windows start at multiples of WINDOW_STEP pixels."""
 
     def __init__(self, prior: MotionPrior | None = None) -> None:
-        """prior: of a family whose keypoints are not the starter's."""
+        """prior: for a family whose keypoints differ from the starter's."""
         super().__init__()
         self.prior = prior or MotionPrior()
         self.enter = block(3 + CONDITIONS, 16)
@@ -182,13 +182,13 @@ class Generator(nn.Module):
         return self.move(*self.look(small, small_driving, source, driving))
 
     def move(self, seen: Tensor, flow: Tensor) -> Motion:
-        """Run `refine` and `correct` on what `look` gives."""
+        """Run `refine` and `correct` on the results of `look`."""
         context, refined = self.refine(seen)
         flow = flow + refined[:, :2].float() * RESIDUAL_SCALE
         return Motion(correct(flow, refined), flow, context)
 
     def decode(self, warped: Features, context: Tensor, picture: Tensor, driving: Tensor) -> Tensor:
-        """Warped features, motion context (1/4), warped picture and conditions, driving conditions, all of one window.
+        """Decode one window's warped features, motion context (1/4), warped picture and conditions, driving conditions.
 
         Returns painted RGB logits and blend logits [B, 4, FINE h, FINE w] (sub-pixel convolution, Shi et al., 2016).
         """

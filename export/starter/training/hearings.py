@@ -1,4 +1,4 @@
-"""Make stretches of synthetic speech, heard clean and disturbed, with what a teacher makes of the clean ones."""
+"""Make stretches of synthetic speech, clean and disturbed, with a teacher's outputs for the clean ones."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from streamer.stages.mel_levelling import levelled
 
 SECONDS = 10
 FRAMES = SECONDS * FPS
-SILENT, PAUSED = 0.04, 0.2  # share of the hearings without speech; and of those with a long pause
-# Mel frames of voice and room heard before a clean one; share of the disturbed ones before which they were, too.
+SILENT, PAUSED = 0.04, 0.2  # share of the hearings without speech; share with a long pause
+# Mel frames of voice and room heard before a clean hearing; share of the disturbed hearings that have them, too.
 WARM, WARM_SHARE = 160, 0.5
 BABBLERS = 3
 Halves = NDArray[np.float16]
 
-STARTS = torch.tensor([window_start(frame) + EDGE - PAST for frame in range(FRAMES)])  # of the teacher's windows
+STARTS = torch.tensor([window_start(frame) + EDGE - PAST for frame in range(FRAMES)])  # starts of the teacher's windows
 
 
 @dataclass(frozen=True)
 class Hearing:
-    """FRAMES video frames of sound: mel frames [t, 80], levelled, with EDGE repeated at both ends, as spoken and as
-    heard; and the fields [FRAMES, len(FIELDS)] that the teacher makes of what was spoken."""
+    """FRAMES video frames of sound: levelled mel frames [t, 80] with EDGE repeated at both ends, clean and disturbed;
+    and the teacher's fields [FRAMES, len(FIELDS)] for the clean sound."""
 
     clean: Halves
     heard: Halves
@@ -44,9 +44,9 @@ class Hearing:
 
 @torch.no_grad()
 def hearing(teacher: FieldNet, sound: augment.Sound, other: augment.Sound, warm: bool) -> Hearing:
-    """Hear FRAMES of `sound`, and `other`, which is the same disturbed.
+    """Make a hearing of `sound` and of `other`, the same sound disturbed.
 
-    The teacher knows the voice's level and the room by then; `warm`: whether its copy does.
+    The teacher's levelling has adapted to voice and room before the start; `warm`: whether the student's has, too.
     """
     clean, heard = _edged(_levelled(sound, WARM)), _edged(_levelled(other, WARM if warm else 0))
     whole = torch.from_numpy(clean.astype(np.float32)).T[None, None]
@@ -54,7 +54,7 @@ def hearing(teacher: FieldNet, sound: augment.Sound, other: augment.Sound, warm:
 
 
 class Hearings:
-    """Makes hearings endlessly. `bank`: folder of the neural voices' utterances (see `voice_bank`), or none."""
+    """Endless source of hearings. bank: folder of the neural voices' utterances (see `voice_bank`), or None."""
 
     def __init__(self, teacher: FieldNet, seed: int, bank: Path | None = None) -> None:
         self._teacher, self._rng = teacher.eval(), np.random.default_rng(seed)
@@ -72,7 +72,7 @@ class Hearings:
         return hearing(self._teacher, sound, other, rng.random() < WARM_SHARE)
 
     def _sound(self) -> augment.Sound:
-        """Lines of several voices until FRAMES are full, at full level; rarely silence."""
+        """Join lines of several voices, at full level, until FRAMES are full; rarely return silence."""
         rng, count = self._rng, FRAMES * SAMPLES_PER_FRAME
         if rng.random() < SILENT:
             return np.zeros(count, np.float32)
@@ -86,7 +86,7 @@ class Hearings:
         return sound
 
     def _babble(self, sound: augment.Sound) -> augment.Sound | None:
-        """Other voices of some hearings before."""
+        """Mix voices of earlier hearings; return None at first, when there are too few."""
         others = [said for said in self._said if said is not sound]
         if len(others) < BABBLERS:
             return None
@@ -95,7 +95,7 @@ class Hearings:
 
 
 def _levelled(sound: augment.Sound, warm: int) -> NDArray[np.float32]:
-    """Mel frames of `sound`, levelled as if its last `warm` frames had come before it."""
+    """Compute mel frames of `sound`, levelled as if its last `warm` frames had preceded it."""
     mel = mel_spectrogram(sound)
     return levelled(np.concatenate([mel[len(mel) - warm :], mel]))[warm:]
 
@@ -105,7 +105,7 @@ def _edged(mel: NDArray[np.float32]) -> Halves:
 
 
 class HearingPool:
-    """Up to `most` hearings in memory; each new one beyond takes the place of the oldest."""
+    """Ring buffer of up to `most` hearings in memory; new ones replace the oldest."""
 
     def __init__(self, most: int) -> None:
         self._most, self._added = most, 0
@@ -117,7 +117,7 @@ class HearingPool:
         return min(self._added, self._most)
 
     def add(self, hearing: Hearing) -> None:
-        """Take in one hearing."""
+        """Add one hearing."""
         place = self._added % self._most
         for mel, kept in zip((hearing.clean, hearing.heard), self._mel, strict=True):
             kept[place] = torch.from_numpy(mel)
@@ -125,13 +125,13 @@ class HearingPool:
         self._added += 1
 
     def windows(self, rng: np.random.Generator, count: int) -> Tensor:
-        """`count` of the teacher's windows of what was heard, [count, 1, 80, WINDOW]."""
+        """Draw `count` of the teacher's windows of the disturbed sound, [count, 1, 80, WINDOW]."""
         which, frame = rng.integers(len(self), size=count), rng.integers(FRAMES, size=count)
         spans = STARTS[torch.from_numpy(frame)][:, None] + torch.arange(WINDOW)
         return self._mel[1][torch.from_numpy(which)[:, None], spans].float().transpose(1, 2)[:, None]
 
     def batch(self, rng: np.random.Generator, runs: int, length: int, clean: int, earlier: int) -> Batch:
-        """Runs of `length` consecutive frames, `clean` of them clean; windows lie `earlier` mel frames earlier than
+        """Draw runs of `length` consecutive frames, `clean` of them clean. Windows start `earlier` mel frames before
         the teacher's.
         """
         which = torch.from_numpy(rng.integers(len(self), size=runs))[:, None]

@@ -14,7 +14,7 @@ from export.starter.training.generator import FINE, SIZE, Motion, Painting, wind
 FACE_WEIGHT = 7.0  # extra weight of a pixel at the middle of a mouth or an eye
 FLOW_WEIGHT = 6.0
 EDGE_WEIGHT = 1.5
-MARGIN = 3 * FINE  # pixels at a window's border, which see padding instead of neighbours
+MARGIN = 3 * FINE  # pixels at a window's border, affected by padding
 FLOW_WEIGHTS = {0: 0.5, PART_NUMBERS["skin"]: 4.0, PART_NUMBERS["shirt"]: 1.5, PART_NUMBERS["hair"]: 1.5}
 CRITIC_PATCH = 64 * FINE
 CRITIC_SCALES = 3
@@ -22,7 +22,7 @@ CRITIC_SCALES = 3
 
 def face_weights(batch: Batch) -> tuple[Tensor, Tensor]:
     """Make soft masks of mouth and eyes in the window, [B, 1, FINE h, FINE w] in 0..1."""
-    places = _window_places(batch) * (SIZE / 2)  # pixels of the network's
+    places = _window_places(batch) * (SIZE / 2)  # in pixels of the network's picture
     x, y = (places[..., k][:, None] for k in range(2))
     keypoints = batch.target_points * (SIZE / 2)
 
@@ -72,7 +72,7 @@ def losses(painting: Painting, motion: Motion, target: Tensor, batch: Batch) -> 
 
 
 def edges(error: Tensor, weight: Tensor) -> Tensor:
-    """Mean weighted difference between neighbours of an error [B, C, h, w], across and down."""
+    """Return the mean weighted difference between neighbours of an error [B, C, h, w], across and down."""
     across = (error[..., 1:] - error[..., :-1]).abs() * weight[..., 1:]
     down = (error[..., 1:, :] - error[..., :-1, :]).abs() * weight[..., 1:, :]
     return across.mean() + down.mean()

@@ -1,8 +1,8 @@
 """The starter's pose network: a conditional variational autoencoder of blocks of head motion, causal in the sound.
 
-In SadTalker's form (PoseVAE, arXiv 2211.12194): 32 frames at a time, from audio features, a style and a latent
-variable. Other than there, a frame depends on the sound up to its own window only, so that a block can be shown while
-it is spoken, and on the last frames shown before it, which the block continues in value and speed.
+Like SadTalker's PoseVAE (arXiv 2211.12194), it computes 32 frames at a time from audio features, a style and a latent
+variable. Unlike there, a frame depends only on the sound up to its own window, so that a block can be shown while it is
+spoken, and on the last frames shown before the block, which continues them in value and speed.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from export.starter.motion.process import STYLES
 from export.starter.training.expression_net import WINDOW
 from streamer.core.rates import MEL_BANDS
 
-BLOCK = 32  # frames made at once
-HEARD = 64  # frames whose windows are looked at: a block's, and as many before
+BLOCK = 32  # frames computed at once
+HEARD = 64  # frames whose windows are read: a block's, and as many before
 PAST = 8  # frames of motion that a block continues
 POSE = 6
 LATENT = 16
 BANDS, SLOTS = 20, 4  # a window's last 16 mel frames are pooled: 4 bands and 4 frames (50 ms) to one value
 SCALE = (3.0, 4.0, 2.0, 0.008, 0.006, 0.008)  # about a standard deviation of each value: degrees, half picture widths
-LIMITS = (8.0, 10.0, 6.0, 0.05, 0.04, 0.05)  # no pose goes beyond; see `streamer.stages.life.idle_pose`
-# How much of what the sound alone asks for is added once more, of pitch (guidance as of Ho and Salimans 2022,
-# arXiv 2207.12598): a drawn plan has nods of its own, which come when they will.
+LIMITS = (8.0, 10.0, 6.0, 0.05, 0.04, 0.05)  # bounds of a pose; see `streamer.stages.life.idle_pose`
+# Weight of the prediction without latent variable, added once more to pitch (guidance as of Ho and Salimans 2022,
+# arXiv 2207.12598): nods from the latent variable alone are not synchronised with the sound.
 GUIDANCE = (1.5, 0.0, 0.0, 0.0, 0.0, 0.0)
-COAST = 3.0  # frames: how long motion goes on by itself at a block's start
-JOIN = 9  # frames until a block is wholly the network's own
+COAST = 3.0  # frames: time constant with which the earlier motion continues at a block's start
+JOIN = 9  # frames until a block follows the network's output alone
 HIDDEN, PLAN, CODE = 32, 16, 64
 
 
 def pooled(windows: Tensor) -> Tensor:
-    """Mel windows [n, 1, MEL_BANDS, WINDOW] to [n, BANDS * SLOTS], -1..1."""
+    """Pool mel windows [n, 1, MEL_BANDS, WINDOW] to [n, BANDS * SLOTS], -1..1."""
     recent = windows[:, 0, :, WINDOW - 4 * SLOTS :]
     return recent.reshape(-1, BANDS, MEL_BANDS // BANDS, SLOTS, 4).mean((2, 4)).flatten(1) / 4
 
 
 class Causal(nn.Module):
-    """A residual convolution over frames [n, C, t] that sees the past alone."""
+    """A residual convolution over frames [n, C, t] that reads only past frames."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -55,9 +55,9 @@ class Causal(nn.Module):
 
 
 class Ear(nn.Module):
-    """Pooled mel [n, t, BANDS * SLOTS] to audio features of all frames but the first HEARD - BLOCK.
+    """Network from pooled mel [n, t, BANDS * SLOTS] to audio features of all frames but the first HEARD - BLOCK.
 
-    A feature sees 31 frames, so those of several blocks in a row may be computed at once.
+    A feature depends on 31 frames, so those of several consecutive blocks may be computed at once.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Ear(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Training's half: the latent variable's mean and log variance, from a block of motion and what it goes with."""
+    """Encoder, for training: the latent variable's mean and log variance from a block of motion and its context."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A plan of the block from what is known and drawn, carried out to the sound, frame by frame."""
+    """Decoder: computes a plan of the block from context and latent variable, then motion from plan and sound."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Decoder(nn.Module):
         self.leave = nn.Conv1d(HIDDEN, POSE, 1)
 
     def forward(self, latent: Tensor, features: Tensor, known: Tensor) -> Tensor:
-        """Scaled motion [n, BLOCK, POSE]."""
+        """Returns scaled motion [n, BLOCK, POSE]."""
         plan = self.plan(torch.cat([latent, known], 1)).reshape(-1, PLAN, BLOCK)
         x = self.layers(self.enter(torch.cat([plan, features], 1)))
         motion: Tensor = self.leave(F.silu(x))
@@ -110,9 +110,9 @@ class Decoder(nn.Module):
 
 
 class PoseNet(nn.Module):
-    """Both halves. Motion inside is scaled by SCALE; `forward` is what is exported, in degrees.
+    """Encoder and decoder. Motion inside is scaled by SCALE; `forward` is exported, in degrees and half picture widths.
 
-    gain, bias: of what is shown, by style and value, [STYLES, POSE]; see `train_pose.calibrate`.
+    gain, bias: calibration of the output, by style and value, [STYLES, POSE]; see `train_pose.calibrate`.
     """
 
     scale: Tensor
@@ -139,15 +139,15 @@ class PoseNet(nn.Module):
         self.register_buffer("join", (share**2 * (3 - 2 * share))[:, None])
 
     def known(self, style: Tensor, past: Tensor) -> Tensor:
-        """What a block begins with: style [n, STYLES], past motion [n, PAST, POSE], scaled -> [n, CODE]."""
+        """Encode a block's context: style [n, STYLES], past motion [n, PAST, POSE], scaled -> [n, CODE]."""
         return torch.cat([self.style(style), self.before(past.flatten(1))], 1)
 
     def decode(self, latent: Tensor, features: Tensor, known: Tensor, past: Tensor) -> Tensor:
-        """Scaled motion [n, BLOCK, POSE] that continues `past` [n, PAST, POSE] in value and speed."""
+        """Compute scaled motion [n, BLOCK, POSE] that continues `past` [n, PAST, POSE] in value and speed."""
         return self._joined(self.decoder(latent, features, known), past)
 
     def guided(self, latent: Tensor, features: Tensor, known: Tensor, past: Tensor) -> Tensor:
-        """As `decode`, following the sound more closely."""
+        """Like `decode`, but following the sound more closely (GUIDANCE)."""
         drawn, heard = (self.decoder(z, features, known) for z in (latent, torch.zeros_like(latent)))
         return self._joined(drawn + self.guidance * heard, past)
 
@@ -159,7 +159,7 @@ class PoseNet(nn.Module):
     def forward(self, mel: Tensor, noise: Tensor, style: Tensor, past: Tensor) -> Tensor:
         """mel [HEARD, 1, MEL_BANDS, WINDOW], noise [1, LATENT], style [1, STYLES], past [PAST, POSE] -> [BLOCK, POSE].
 
-        Where the last windows are not known yet, whatever stands for them changes no earlier frame.
+        Any placeholder may stand for windows that are not known yet: it does not affect earlier frames.
         """
         features = self.ear(pooled(mel)[None])
         gain, bias = style @ self.gain * self.scale, style @ self.bias
@@ -169,7 +169,7 @@ class PoseNet(nn.Module):
 
 
 def export_pose(net: PoseNet, path: Path) -> None:
-    """Write the ONNX graph (opset 17, float32), whole or not at all."""
+    """Write the ONNX graph (opset 17, float32) atomically."""
     net.eval()
     inputs = (
         torch.zeros(HEARD, 1, MEL_BANDS, WINDOW),

@@ -3,8 +3,8 @@
     python -m export.starter.training.refit_expression --work DIR --out engines/starter/expression.onnx
 
 The graph in --out is replaced. Only the last layer changes: ridge regression on the takes of --work's speech-* folders
-(see `train_expression`), regularised towards the old weights instead of zero. It takes minutes where training takes
-hours, and the features learnt from many voices are kept.
+(see `train_expression`), regularised towards the old weights instead of zero. It takes minutes instead of hours of
+training, and keeps the features learnt from many voices.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from export.starter.training.expression_net import (
     read_expression,
 )
 
-PULL = 0.1  # towards the old weights, in mean powers of the features
+PULL = 0.1  # strength of regularisation, relative to the features' mean power
 BATCH = 2000  # windows
 
 
@@ -52,7 +52,7 @@ def refit(fields: FieldNet, features: Tensor, target: Tensor, pull: float = PULL
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("build/starter-expression"), help="where the speech is kept")
     parser.add_argument("--out", type=Path, default=Path("engines/starter/expression.onnx"))

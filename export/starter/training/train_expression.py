@@ -3,9 +3,9 @@
     python -m export.starter.training.train_expression --kokoro DIR --out engines/starter/expression.onnx
 
 Makes the speech (kept in --work, reused), trains (resumes from --work's checkpoint), reports the error on held-out
-voices and writes the ONNX graph; python -m export.starter.assembly.family --expression takes it into the family. Needs
-libespeak-ng1, espeak-ng-data and flite, and the neural voices that export/starter/voices/kokoro.py describes. About two
-hours on two cores.
+voices and writes the ONNX graph; python -m export.starter.assembly.family --expression enters it into the family. Needs
+libespeak-ng1, espeak-ng-data and flite, and the neural voices that export/starter/voices/kokoro.py describes. Takes
+about two hours on two cores.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from export.starter.voices.visemes import FIELDS, REACHED
 from export.starter.voices.voice_bank import make_bank
 
 VOICE_MINUTES, MINUTES, STEPS = 60, 240, 7000
-Batch = tuple[Tensor, Tensor, Tensor]  # of WindowSet.runs
+Batch = tuple[Tensor, Tensor, Tensor]  # from WindowSet.runs
 RUN_LENGTH = 8  # consecutive frames, for the velocity loss
 VELOCITY_WEIGHT = 1.0
-SMOOTH_AVERAGE = 0.998  # of the weights, per step
+SMOOTH_AVERAGE = 0.998  # share of the weights' average kept per step
 RARE = (*REACHED, "tongue")
 RARE_WEIGHT = 4.0
-NORM_WINDOWS = 4096  # that the norms of a network that was read back are taken from
+NORM_WINDOWS = 4096  # windows used to restore the norms of a network read from its graph
 REPORT_EVERY = 100  # steps
 SAVE_EVERY = 500
 
@@ -99,7 +99,7 @@ def train(state: Training, batches: Iterator[Batch], steps: int, rate: float, ch
         fall = 0.5 + 0.5 * np.cos(np.pi * state.step / steps)
         for group in state.optimiser.param_groups:
             group["lr"] = float(rate * min(1.0, state.step / 200) * fall + 1e-6)
-        varied = vary_features(mel).to(memory_format=torch.channels_last)  # half again as fast on a CPU
+        varied = vary_features(mel).to(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU
         loss = loss_of(state.net.forward_runs(varied, starts), target, weights)
         learn(state, loss, SMOOTH_AVERAGE)
         progress.note(state.step, loss.item())
@@ -108,7 +108,7 @@ def train(state: Training, batches: Iterator[Batch], steps: int, rate: float, ch
 
 
 def learn(state: Training, loss: Tensor, memory: float) -> None:
-    """Make one step to lower a loss; the average keeps `memory` of itself, and less in the first steps."""
+    """Make one step to lower a loss; the average keeps a share `memory` of itself, less in the first steps."""
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     state.optimiser.step()
@@ -117,14 +117,14 @@ def learn(state: Training, loss: Tensor, memory: float) -> None:
 
 
 class Progress:
-    """Says every REPORT_EVERY steps how training goes, and how long it will take."""
+    """Prints loss and remaining time every REPORT_EVERY steps."""
 
     def __init__(self, first: int, steps: int) -> None:
         self._first, self._steps = first, steps
         self._began, self._sum = time.monotonic(), 0.0
 
     def note(self, step: int, loss: float) -> None:
-        """One more step is done."""
+        """Count one step, and report if due."""
         self._sum += loss
         if step % REPORT_EVERY:
             return
@@ -170,7 +170,7 @@ def evaluate(net: FieldNet, data: WindowSet) -> dict[str, float]:
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("engines/starter/expression.onnx"))
     parser.add_argument("--work", type=Path, default=Path("build/starter-expression"), help="speech and checkpoints")

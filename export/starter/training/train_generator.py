@@ -2,8 +2,8 @@
 
     python -m export.starter.training.train_generator --data DIR --out generator.pt --minutes 90 [--critic-minutes 25]
 
-Two CPU cores see 12-20 samples a second; `--device cuda --jobs 14` trains on a GPU.
-`--start` begins from released weights (see export.starter.training.weights).
+Two CPU cores process 12-20 samples a second; `--device cuda --jobs 14` trains on a GPU.
+`--start` starts from released weights (see export.starter.training.weights).
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _criticise(
 
 
 def _has_bfloat16(device: torch.device) -> bool:
-    """Whether the device has bfloat16 instructions; without them it is a hundred times slower than float32."""
+    """Return whether the device has bfloat16 instructions; without them it is a hundred times slower than float32."""
     return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
@@ -161,7 +161,7 @@ def plain_rasterizer(rig: Rig) -> ConditionRasterizer:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--assets", type=Path, required=True, help="folder of MakeHuman's CC0 assets")
     parser.add_argument("--data", type=Path, required=True, help="shards of export.starter.rendering.dataset")
@@ -180,7 +180,7 @@ def main() -> None:
     people = People(args.data)
     maker = BatchMaker(people, HELD_OUT, plain_rasterizer(Rig(args.assets)), args.batch, int(time.time()))
     batches = maker.batches_by(args.jobs) if args.jobs else maker.batches()
-    first_batch = next(batches)  # before CUDA is touched: processes that make batches are forked
+    first_batch = next(batches)  # before CUDA is initialised, as the processes that make batches are forked
     device = torch.device(args.device)
     torch.backends.cudnn.benchmark = True
     state = new_state(args.start, device)

@@ -1,12 +1,11 @@
-"""Train the lip expert: which sound belongs to which lips, from synthetic voices and rigs of faces.
+"""Train the lip expert, which matches sound and lips, on synthetic voices and face rigs.
 
     python -m export.starter.training.train_lip_expert --speech DIR --held-out DIR
 
-Both folders hold shards of takes (`train_expression` makes them in its --work: speech-*, and held-out-* of voices that
-are not in the others). What lips do is what the phones ask for, on the rig of one bundled character whose face and
-manner are varied; the other character's is held out with the voices. Pairs of one take that are of different moments
-are told apart (contrastive loss over the batch), so that timing counts and not who speaks. Prints the accuracy on what
-is held out.
+Both folders contain shards of takes (`train_expression` makes them in its --work: speech-*, and held-out-* with other
+voices). The lips' motion is computed from the phones, on the rig of one bundled character with varied face and manner;
+the other character's rig is held out together with the voices. The contrastive loss distinguishes moments of the same
+take, so that timing matters and not the speaker. Prints the accuracy on the held-out data.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ from streamer.vision.lip_shapes import ANCHORS, LIPS, WIDTH, lip_shapes
 
 FACE, HELD_OUT_FACE = "mina", "kofi"
 HIDDEN, VECTOR = 192, 64
-TAKES, MOMENTS = 24, 16  # of a batch: runs of consecutive frames, and frames taken from each
+TAKES, MOMENTS = 24, 16  # per batch: runs of consecutive frames, and frames taken from each
 RUN = 75  # frames of a run
 HEAT = 0.07
-NOISE = 0.012  # eye distances that landmarks tremble by, at most
+NOISE = 0.012  # largest noise of landmarks, in eye distances
 
 
 class Half(nn.Sequential):
-    """Layers with ReLU between; `vectors` gives what they give, of length one."""
+    """Linear layers with ReLU between; `vectors` returns their output normalised to unit length."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__(
@@ -50,19 +49,19 @@ class Half(nn.Sequential):
         )
 
     def vectors(self, x: Tensor) -> Tensor:
-        """[..., inputs] -> [..., VECTOR]."""
+        """Compute unit vectors, [..., inputs] -> [..., VECTOR]."""
         return F.normalize(self(x), dim=-1)
 
 
 class Lips:
-    """Shapes of a character's lips for viseme fields, with a face and a manner drawn at random, or its own."""
+    """Lip shapes of a character for viseme fields, with a random face and manner, or its own."""
 
     def __init__(self, name: str) -> None:
         with np.load(SHIPPED_FAMILY / "avatars" / name / "arrays.npz", allow_pickle=False) as arrays:
             self._neutral, self._basis = arrays["neutral"][:478], arrays["basis"][:, :478]
 
     def shapes(self, fields: NDArray[np.float32], rng: np.random.Generator | None) -> NDArray[np.float32]:
-        """Fields [n, len(FIELDS)] of consecutive frames to shapes [n, WIDTH]."""
+        """Convert fields [n, len(FIELDS)] of consecutive frames to shapes [n, WIDTH]. rng: None for its own face."""
         given = units({name: fields[:, i] for i, name in enumerate(FIELDS)})
         weights = np.stack([np.broadcast_to(given.get(unsided(name), 0.0), len(fields)) for name in FACE_UNITS], axis=1)
         padded = np.pad(weights, ((1, 1), (0, 0)), mode="edge")
@@ -84,7 +83,7 @@ class Lips:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Sounds [n, BANDS * SLOTS] and lips [n, FRAMES * WIDTH] of the same frames, whose takes are numbered [n]."""
+    """Sounds [n, BANDS * SLOTS] and lips [n, FRAMES * WIDTH] of the same frames, and the frames' take numbers [n]."""
 
     sounds: Tensor
     lips: Tensor
@@ -92,7 +91,7 @@ class Pairs:
 
     @classmethod
     def of(cls, shards: list[Path], lips: Lips, rng: np.random.Generator) -> Pairs:
-        """Each take once, its voice and its face varied."""
+        """Read each take once, with varied voice and face."""
         sounds: list[Tensor] = []
         faces: list[Tensor] = []
         numbers: list[NDArray[np.int64]] = []
@@ -109,7 +108,7 @@ class Pairs:
         return cls(torch.cat(sounds), torch.cat(faces), np.concatenate(numbers))
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Endless: sounds and lips [TAKES, MOMENTS, ...] of moments within RUN frames of each other."""
+        """Yield endless batches: sounds and lips [TAKES, MOMENTS, ...] of moments within RUN frames of each other."""
         whole = np.flatnonzero(self.take[: len(self.take) - RUN + 1] == self.take[RUN - 1 :])
         while True:
             first = rng.choice(whole, (TAKES, 1))
@@ -118,7 +117,7 @@ class Pairs:
 
 
 def loss_of(heard: Tensor, seen: Tensor) -> Tensor:
-    """Contrast over the moments of each take, both ways: vectors [TAKES, MOMENTS, VECTOR]."""
+    """Compute the contrastive loss over the moments of each take, both ways; vectors [TAKES, MOMENTS, VECTOR]."""
     alike = torch.einsum("tmv,tnv->tmn", heard, seen) / HEAT
     right = torch.arange(alike.shape[1]).expand(len(alike), -1)
     return F.cross_entropy(alike.flatten(0, 1), right.flatten()) + F.cross_entropy(
@@ -127,14 +126,14 @@ def loss_of(heard: Tensor, seen: Tensor) -> Tensor:
 
 
 def accuracy(expert: LipExpert, data: WindowSet, lips: Lips, seed: int = 5) -> dict[str, float]:
-    """On runs of three seconds: how often one window prefers its own lips to those 5 to 15 frames off, how often a
-    second does, and how often the offset of lips that are moved is found to a frame."""
+    """Measure on six-second runs how often one window, and how often a second of them, is nearer to its own lips than
+    to lips 5 to 15 frames later, and how often the offset of shifted lips is found within one frame."""
     rng = np.random.default_rng(seed)
     whole = np.flatnonzero(data.take[: len(data) - 2 * RUN + 1] == data.take[2 * RUN - 1 :])
     one, second, found = [], [], []
     for first in rng.choice(whole, 120):
         mel, fields = data.windows(torch.arange(int(first), int(first) + 2 * RUN))
-        if float(fields[:, FIELDS.index("rest")].mean()) > 0.6:  # hardly anything is said
+        if float(fields[:, FIELDS.index("rest")].mean()) > 0.6:  # hardly any speech
             continue
         shapes, windows = lips.shapes(fields.numpy(), None), mel.numpy()
         heard, seen = expert.hear(windows), expert.see(shapes)
@@ -150,7 +149,7 @@ def accuracy(expert: LipExpert, data: WindowSet, lips: Lips, seed: int = 5) -> d
 
 
 def save(path: Path, ears: Half, eyes: Half) -> None:
-    """Write the weights as `LipExpert.load` reads them, in float16, whole or not at all."""
+    """Write the weights for `LipExpert.load`, in float16, atomically."""
     arrays: dict[str, NDArray[np.float16]] = {}
     for name, half in ((EARS, ears), (EYES, eyes)):
         layers = [layer for layer in half if isinstance(layer, nn.Linear)]
@@ -163,7 +162,7 @@ def save(path: Path, ears: Half, eyes: Half) -> None:
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--speech", type=Path, nargs="+", required=True, help="folders of shards to learn from")
     parser.add_argument("--held-out", type=Path, nargs="+", required=True, help="folders of shards of other voices")

@@ -2,9 +2,9 @@
 
     python -m export.starter.training.train_pose --work build/starter-pose --out engines/starter [--bank DIR]
 
-Reconstruction of pose and speed, the Kullback-Leibler divergence of the latent variable, and continuity: two blocks
-after each other are made, each going on from what was made before it, not from what was meant. Goes on from the
-checkpoint in --work. `python -m export.starter.pose_table` measures the result.
+The loss combines reconstruction of pose and speed with the Kullback-Leibler divergence of the latent variable. For
+continuity, two consecutive blocks are generated, each continuing the generated motion before it, not the target's.
+Resumes from the checkpoint in --work.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from export.starter.motion.process import STYLES
 from export.starter.training.pose_net import BLOCK, HEARD, LATENT, PAST, POSE, SCALE, PoseNet, export_pose
 from streamer.stages.mel_windows import WindowShape
 
-SHAPE = WindowShape(32, 3, True)  # what the expression stage hears
-BLOCKS = 2  # made after each other
+SHAPE = WindowShape(32, 3, True)  # the expression stage's windows
+BLOCKS = 2  # consecutive blocks generated in training
 BATCH = 32
-SPEED_WEIGHT, BEND_WEIGHT = 12.0, 12.0  # of errors of speed and its change, against errors of pose
-DIVERGENCE = 0.0015  # weight of a nat, against the mean squared error of a value
-WARM_UP = 400  # steps until it has that weight
+SPEED_WEIGHT, BEND_WEIGHT = 12.0, 12.0  # of errors of speed and of its change, relative to errors of pose
+DIVERGENCE = 0.0015  # weight of a nat, relative to the mean squared error of a value
+WARM_UP = 400  # steps until the divergence has that weight
 RATE = 1.5e-3
-KEEP = 0.998  # of the averaged weights, at a step
+KEEP = 0.998  # share of the averaged weights kept per step
 SAVE_EVERY = 250
-MOST_GAIN = 2.2  # that calibration may give
+MOST_GAIN = 2.2  # largest gain of calibration
 
 
 @dataclass(frozen=True)
 class MotionSet:
-    """Many conversations: heard [n, 80], poses [m, n, 6] scaled, movers [m] of each; places: where a run may start."""
+    """Many conversations; of each: heard [n, 80], poses [m, n, 6] scaled, movers [m]."""
 
     heard: list[Tensor]
     poses: list[Tensor]
@@ -51,7 +51,7 @@ class MotionSet:
 
     @classmethod
     def load(cls, path: Path) -> MotionSet:
-        """Read what `make` wrote."""
+        """Read a file written by `make`."""
         with np.load(path, allow_pickle=False) as file:
             count = int(file["count"])
             heard = [torch.from_numpy(file[f"heard_{i}"]).float() for i in range(count)]
@@ -60,9 +60,9 @@ class MotionSet:
         return cls(heard, poses, movers)
 
     def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """heard [size, HEARD + (BLOCKS - 1) * BLOCK, 80], poses [size, PAST + BLOCKS * BLOCK, 6], style [size, STYLES].
+        """Draw heard [size, HEARD + (BLOCKS - 1) * BLOCK, 80], poses [size, PAST + BLOCKS * BLOCK, 6] and style.
 
-        Before a conversation's beginning there is silence, and a head at rest.
+        style is one-hot [size, STYLES]. A conversation is preceded by silence and a head at rest.
         """
         lengths = np.array([len(h) for h in self.heard])
         heard, poses, styles = [], [], []
@@ -84,7 +84,7 @@ def _span(values: Tensor, first: int, stop: int, before: float) -> Tensor:
 
 
 def make(path: Path, count: int, movers: int, seed: int, bank: Path | None) -> None:
-    """Write `count` conversations with `movers` people each, whole or not at all."""
+    """Write `count` conversations with `movers` people each, atomically."""
     maker = ConversationMaker(seed, SHAPE, bank)
     arrays: dict[str, NDArray[Any]] = {}
     for i in range(count):
@@ -97,7 +97,7 @@ def make(path: Path, count: int, movers: int, seed: int, bank: Path | None) -> N
 def loss_of(
     net: PoseNet, heard: Tensor, poses: Tensor, style: Tensor, divergence: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss of a batch (see `MotionSet.batch`), its squared error of pose, and its divergence in nats a block."""
+    """Compute a batch's loss (see `MotionSet.batch`), squared error of pose, and divergence in nats per block."""
     past, total = poses[:, :PAST], heard.new_zeros(())
     errors, nats, heard_features = [], [], net.ear(heard)
     for block in range(BLOCKS):
@@ -124,8 +124,8 @@ def loss_of(
 
 @torch.no_grad()
 def calibrate(net: PoseNet, data: MotionSet, conversations: int, seed: int) -> None:
-    """Set the network's gain and bias, so that each style moves as quickly as the process meant it to, about the same
-    pose: a network that is unsure answers with less than it was shown."""
+    """Set the network's gain and bias, so that each style has the mean pose and the speed of the parametric process: an
+    uncertain network moves less than its targets."""
     generator = torch.Generator().manual_seed(seed)
     style = torch.eye(STYLES)
     made = []
@@ -148,13 +148,13 @@ def calibrate(net: PoseNet, data: MotionSet, conversations: int, seed: int) -> N
 
 
 def _moments(tracks: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and root mean square speed of tracks [n, POSE]."""
+    """Compute the mean and the root mean square speed of tracks [n, POSE]."""
     speed = torch.cat([track.diff(dim=0) for track in tracks]).square().mean(0).sqrt()
     return torch.cat(tracks).mean(0), speed
 
 
 def train(data: MotionSet, checkpoint: Path, steps: int, seed: int) -> PoseNet:
-    """Train up to `steps` in all; returns the averaged weights."""
+    """Train up to `steps` in total; return the averaged weights."""
     torch.manual_seed(seed)
     net, average = PoseNet(), PoseNet()
     average.load_state_dict(net.state_dict())
@@ -190,7 +190,7 @@ def train(data: MotionSet, checkpoint: Path, steps: int, seed: int) -> PoseNet:
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("build/starter-pose"), help="conversations and checkpoint")
     parser.add_argument("--out", type=Path, default=Path("engines/starter"), help="folder for pose.onnx")

@@ -1,7 +1,7 @@
 """Find the time of each phone of a recording by forced alignment: CMU PocketSphinx with the model in its wheel.
 
-For voices that do not tell their timing themselves. English only. Resolution 10 ms (P. Placeway et al. 1997, "The 1996
-Hub-4 Sphinx-3 system", is the line of recognisers; the package and its model are under BSD licences).
+For voices that do not report the timing of phones. English only. Resolution 10 ms (P. Placeway et al. 1997, "The 1996
+Hub-4 Sphinx-3 system", describes this family of recognisers; the package and its model are under BSD licences).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from export.starter.voices.speech import ARPABET_TO_IPA, SILENCE, Phone, SpeechE
 from streamer.core.rates import SAMPLE_RATE
 
 FRAME = 0.01  # s
-LEVEL = 0.7  # peak the recogniser is given: its features are not level-free
+LEVEL = 0.7  # peak of the recogniser's input: its features depend on the level
 NO_PHONE = ("sil", "+spn+", "+nsn+")
 
 
 class Aligner:
-    """One PocketSphinx decoder. Raises SpeechError where the package is not installed."""
+    """One PocketSphinx decoder. Raises SpeechError if the package is not installed."""
 
     def __init__(self) -> None:
         try:
@@ -56,7 +56,7 @@ class Aligner:
 
 
 def _tiled(found: list[tuple[str, int]], end: float) -> tuple[Phone, ...]:
-    """(ARPABET name, first frame) in order -> IPA phones from 0 to `end` seconds."""
+    """Convert (ARPABET name, first frame) pairs in order to IPA phones from 0 to `end` seconds."""
     starts = [0.0, *(min(frame * FRAME, end) for _, frame in found[1:]), end]
     symbols = [SILENCE if name in NO_PHONE else ARPABET_TO_IPA[name] for name, _ in found]
     phones = (Phone(symbol, starts[i], starts[i + 1]) for i, symbol in enumerate(symbols))

@@ -27,7 +27,7 @@ def shift_voice(sound: Sound, factor: float) -> tuple[Sound, float]:
 
 
 def equalise(rng: np.random.Generator, sound: Sound, most_db: float = 9.0) -> Sound:
-    """Apply a random smooth equaliser, as of microphones and off-axis speech."""
+    """Apply a random smooth equaliser, to imitate microphones and off-axis speech."""
     corners = np.array([0, 120, 300, 700, 1500, 3000, 5000, 8000]) / (SAMPLE_RATE / 2)
     gains = rng.uniform(-most_db, most_db, len(corners)) * rng.random()
     return _filter(sound, corners, 10 ** (gains / 20))
@@ -106,7 +106,7 @@ def tones(rng: np.random.Generator, count: int) -> Sound:
 def breath(rng: np.random.Generator, count: int) -> Sound:
     """Make a breath of unit power: noise with the vocal tract's resonances and a rising and falling envelope."""
     frequency = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
-    tract = float(rng.uniform(0.9, 1.25))  # the resonances of an open tract, shorter than a man's
+    tract = float(rng.uniform(0.9, 1.25))  # scale of an open tract's resonances; above 1 for a short tract
     gain = 0.15 + sum(
         float(rng.uniform(0.3, 1)) / (1 + ((frequency - tract * at) / width) ** 2)
         for at, width in ((600, 250), (1500, 300), (2600, 400), (3800, 700))
@@ -117,7 +117,7 @@ def breath(rng: np.random.Generator, count: int) -> Sound:
     return np.asarray(noise / np.sqrt((noise**2).mean() + 1e-12), np.float32)
 
 
-# Of the takes with noise: how many have much of it, and how far the noise is below the voice.
+# Of the takes with noise: share with strong noise, and distance of the noise below the voice.
 NOISY_SHARE, NOISY_DB, QUIET_DB = 2 / 3, (0.0, 20.0), (20.0, 45.0)
 NOISES: tuple[Noise, ...] = (coloured_noise, coloured_noise, coloured_noise, hum, clicks, tones)
 
@@ -130,7 +130,7 @@ def add_noise(sound: Sound, noise: Sound, snr_db: float) -> Sound:
 
 
 def vary_effort(rng: np.random.Generator, sound: Sound, most_db: float = 4.0) -> Sound:
-    """Vary the level by a few dB over seconds, as of a speaker who leans back and forth."""
+    """Vary the level by a few dB over seconds, like a speaker who leans back and forth."""
     knots = rng.uniform(-most_db, most_db, len(sound) // SAMPLE_RATE + 2)
     gain = np.interp(np.arange(len(sound)), np.linspace(0, len(sound), len(knots)), knots)
     return np.asarray(sound * 10 ** (gain / 20), np.float32)
@@ -183,7 +183,7 @@ def channel(rng: np.random.Generator, sound: Sound, babble: Sound | None = None)
 
 
 def disturb(rng: np.random.Generator, sound: Sound, babble: Sound | None = None) -> Sound:
-    """Put `sound` into a room, before a microphone, into noise: harder than `channel`, and white noise above all."""
+    """Add the effects of a room, a microphone and noise, stronger than `channel` and with more white noise."""
     sound = vary_effort(rng, sound)
     if rng.random() < 0.5:
         sound = equalise(rng, sound)
@@ -202,7 +202,7 @@ def disturb(rng: np.random.Generator, sound: Sound, babble: Sound | None = None)
 
 
 def _sent(rng: np.random.Generator, sound: Sound, clipped: float, coded: float) -> Sound:
-    """Clip and encode, each with that probability."""
+    """Clip and encode, with the probabilities `clipped` and `coded`."""
     if rng.random() < clipped:
         sound = np.clip(sound * rng.uniform(1.5, 4), -0.9, 0.9).astype(np.float32)
     if rng.random() < coded:

@@ -1,6 +1,6 @@
 """Synthesise neural speech: Kokoro-82M (hexgrad, Apache-2.0 weights and voices) as ONNX, with phones by alignment.
 
-Networks trained on formant synthesis and two or three recorded speakers generalise badly to real voices, above all
+Networks trained on formant synthesis and two or three recorded speakers generalise badly to real voices, especially
 women's. Kokoro has 28 English voices, 15 of them women's, and its styles can be mixed.
 
 A folder holds `kokoro-v1.0.int8.onnx` (inputs tokens, style, speed), `vocab.json` and `voices/NAME.bin` (float32
@@ -45,7 +45,7 @@ class Kokoro:
                 f"{folder}: expected {wanted} there; export/starter/voices/kokoro.py says where they are from"
             )
         options = SessionOptions()
-        options.intra_op_num_threads = 1  # as many processes as cores are faster than threads
+        options.intra_op_num_threads = 1  # one process per core is faster than threads
         options.log_severity_level = 3
         self._session = InferenceSession(str(folder / MODEL), options, providers=["CPUExecutionProvider"])
         self._vocabulary: dict[str, int] = json.loads((folder / VOCABULARY).read_text())["vocab"]

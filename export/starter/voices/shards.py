@@ -20,7 +20,7 @@ def make_all(
     folder.mkdir(parents=True, exist_ok=True)
     paths = {folder / f"{index:04d}.npz": seed * 10_000 + index for index in range(max(1, count))}
     missing = {path: number for path, number in paths.items() if not path.exists()}
-    # Spawned, not forked: a fork of a process whose threads hold locks (torch's do) can hang for ever.
+    # Spawned, not forked: a fork of a process whose threads hold locks (torch's do) can deadlock.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         running = [pool.submit(make, path, number, *arguments) for path, number in missing.items()]
         for done, future in enumerate(as_completed(running), 1):

@@ -1,7 +1,7 @@
 """Synthesise speech with phoneme times: eSpeak NG through its C library, Flite through its command.
 
-Both return an `Utterance`: 16 kHz samples and phones in IPA with start and end in seconds. A stop's phone covers its
-silent closure *and* its burst, however the synthesiser counts them, because lips move with the closure.
+Both return an `Utterance`: 16 kHz samples and phones in IPA with start and end in seconds. A stop's phone covers both
+its silent closure and its burst, however the synthesiser counts them, because lips move with the closure.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from streamer.core.rates import SAMPLE_RATE
 
 SILENCE = ""  # symbol of a pause
 BREATH = "↓"  # symbol of a breath drawn through the mouth (extIPA)
-VOICELESS_STOPS = ("p", "t", "k", "q", "c", "ʈ")  # also the affricates that start with them
-LONGEST_CLOSURE = 0.12  # s: a longer quiet stretch before a burst is a pause, then the closure
-QUIET = 0.02  # of the utterance's peak RMS: below it a stretch counts as silent
+VOICELESS_STOPS = ("p", "t", "k", "q", "c", "ʈ")  # and affricates that start with them
+LONGEST_CLOSURE = 0.12  # s: a longer quiet stretch before a burst is a pause followed by the closure
+QUIET = 0.02  # relative to the utterance's peak RMS; below it a stretch counts as silent
 ARPABET_TO_IPA = {
     "pau": SILENCE, "ssil": SILENCE, "brth": SILENCE, "h#": SILENCE,
     "aa": "ɑ", "ae": "æ", "ah": "ʌ", "ao": "ɔ", "aw": "aʊ", "ax": "ə", "axr": "ɚ", "ay": "aɪ", "b": "b", "ch": "tʃ",
@@ -87,7 +87,7 @@ _AS_IPA = 0x02  # phonememode of espeak_TextToPhonemes
 
 
 class Espeak:
-    """The eSpeak NG library; one per process, since the library itself is global. Raises SpeechError without it."""
+    """The eSpeak NG library; one per process, as its state is global. Raises SpeechError if it is missing."""
 
     def __init__(self) -> None:
         try:
@@ -100,7 +100,7 @@ class Espeak:
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._parts: list[NDArray[np.int16]] = []
         self._events: list[tuple[float, str]] = []
-        self._callback = _Callback(self._receive)  # kept: the library holds only a C pointer to it
+        self._callback = _Callback(self._receive)  # keep a reference: the library holds only a C pointer to it
         self._library.espeak_SetSynthCallback(self._callback)
 
     def _receive(self, samples: ctypes._Pointer[ctypes.c_short], count: int, events: ctypes._Pointer[_Event]) -> int:
@@ -138,14 +138,14 @@ class Espeak:
             raise SpeechError(f"eSpeak NG knows no voice {voice!r}; `espeak-ng --voices` lists them")
         rest = ctypes.c_char_p(text.encode())
         parts = []
-        while rest.value:  # it stops after every clause
+        while rest.value:  # each call converts one clause
             parts.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, _AS_IPA).decode())
         return " ".join(parts).strip()
 
 
 @cache
 def shared_espeak() -> Espeak:
-    """Return the process's only Espeak: after a second initialisation, the library's next utterance never returns."""
+    """Return the process's single Espeak: after a second initialisation, the library's next utterance never returns."""
     return Espeak()
 
 
@@ -173,7 +173,7 @@ def _floats(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
 
 
 def resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """`samples` at `rate` Hz -> 16 kHz, polyphase."""
+    """Resample `samples` from `rate` Hz to 16 kHz, polyphase."""
     if rate == SAMPLE_RATE:
         return samples
     common = int(np.gcd(rate, SAMPLE_RATE))
@@ -181,7 +181,7 @@ def resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
 
 
 def _tile(events: list[tuple[float, str]], count: int) -> tuple[Phone, ...]:
-    """Events (start s, symbol) -> phones without gaps; the first starts at 0, the last ends with the samples."""
+    """Convert events (start in s, symbol) to phones without gaps, from 0 to the end of the samples."""
     end = count / SAMPLE_RATE
     starts = [0.0, *(min(start, end) for start, _ in events[1:]), end]
     symbols = [symbol for _, symbol in events]
@@ -190,7 +190,7 @@ def _tile(events: list[tuple[float, str]], count: int) -> tuple[Phone, ...]:
 
 
 def _flite_phones(listing: str, count: int) -> tuple[Phone, ...]:
-    """Flite's `-psdur` output (`name:end name:end ...`) -> phones."""
+    """Parse Flite's `-psdur` output (`name:end name:end ...`) to phones."""
     phones, start, last = [], 0.0, count / SAMPLE_RATE
     for item in listing.split():
         name, _, end = item.rpartition(":")
@@ -206,7 +206,7 @@ def _flite_phones(listing: str, count: int) -> tuple[Phone, ...]:
 
 
 def _with_closures(samples: NDArray[np.float32], phones: tuple[Phone, ...]) -> tuple[Phone, ...]:
-    """Give each voiceless stop the silence before its burst: eSpeak counts that to the phone or pause before."""
+    """Add the silence before its burst to each voiceless stop: eSpeak assigns it to the phone or pause before."""
     hop = SAMPLE_RATE // 200  # 5 ms
     level = np.sqrt((samples[: len(samples) // hop * hop].reshape(-1, hop) ** 2).mean(axis=1))
     quiet = level < QUIET * max(float(level.max(initial=0.0)), 1e-6)

@@ -20,17 +20,17 @@ from streamer.stages.mel import mel_spectrogram
 FLITE_VOICES = ("slt", "awb", "kal")
 FLITE_PITCH = {"slt": 170.0}  # Hz; the men's voices are at about 105
 HELD_OUT_FLITE, HELD_OUT_LANGUAGE = "rms", "it"
-EFFORT_PER_DB = 0.03  # how much wider a vowel opens per dB that it is louder than the utterance's median vowel
+EFFORT_PER_DB = 0.03  # additional opening of a vowel per dB above the utterance's median vowel
 LEAST_EFFORT, MOST_EFFORT = 0.75, 1.3
-# s the mouth runs ahead of the sound. Lips do lead (Chandrasekaran et al. 2009; Schwartz & Savariaux 2014: by some
-# 70 ms in running speech), and viewers notice an early sound sooner than an early picture (ITU-R BT.1359: 45 ms
-# against 125 ms). A closure is heard as it is made and leads less.
+# Lead of the mouth over the sound in seconds. Lips do lead (Chandrasekaran et al. 2009; Schwartz & Savariaux 2014: by
+# about 70 ms in running speech), and viewers notice an early sound sooner than an early picture (ITU-R BT.1359: 45 ms
+# against 125 ms). A closure is audible at once, so it leads less.
 LEAD, CONTACT_LEAD = 0.08, 0.04
 SILENT_TAKES = 0.05  # share of takes without speech: the mouth rests
-NEURAL_SHARE, FLITE_SHARE, VOWEL_SHARE = 0.52, 0.22, 0.06  # of the speaking takes; eSpeak has the rest
-BREATHS = 0.25  # share of the pauses that are long enough in which a breath is drawn
+NEURAL_SHARE, FLITE_SHARE, VOWEL_SHARE = 0.52, 0.22, 0.06  # of the takes with speech; the rest is eSpeak
+BREATHS = 0.25  # share of the sufficiently long pauses with a breath
 BREATH_LENGTH = (0.18, 0.5)  # s
-BREATH_DB = (-26.0, -12.0)  # of the voice; what is fainter than that is a room, in which a mouth stays shut
+BREATH_DB = (-26.0, -12.0)  # relative to the voice; fainter sound counts as room noise, with a shut mouth
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def vowel_effort(utterance: Utterance) -> list[float]:
 class TakeMaker:
     """Makes takes from one random generator.
 
-    `held_out` makes the validation voices instead of the training ones: of `bank` alone where there is one. `clean`
-    leaves out the channel. `bank` holds the neural voices.
+    held_out: use the validation voices instead of the training ones, only those of `bank` if it is given. clean: leave
+    out the channel. bank: the neural voices.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class TakeMaker:
         return self._finish(sound, [Phone(p.symbol, p.start / exact, p.end / exact) for p in phones], effort)
 
     def spoken(self) -> augment.Sound:
-        """Make the sound alone of one take of speech."""
+        """Make only the sound of one take of speech."""
         return self._shifted(self._speak()[0])[0]
 
     def _shifted(self, sound: augment.Sound) -> tuple[augment.Sound, float]:
@@ -159,18 +159,18 @@ class TakeMaker:
         return Take(mel_spectrogram(heard).astype(np.float16), phones, effort, frames)
 
     def _channel(self, sound: augment.Sound) -> augment.Sound:
-        if not sound.any():  # nobody speaks: the noise alone, down to none
+        if not sound.any():  # no speech: only noise, down to inaudible
             noise = augment.NOISES[int(self._rng.integers(len(augment.NOISES)))](self._rng, len(sound))
             return augment.to_peak(noise, self._rng.uniform(-80, -12))
         mixed = self._babble[: len(sound)]
         babble = mixed if len(mixed) == len(sound) else None
         rolled = np.roll(np.resize(self._babble, len(sound)) if len(self._babble) else sound, len(sound) // 2)
-        self._babble = 0.8 * rolled + 0.6 * sound  # voices of the takes before, getting fainter
+        self._babble = 0.8 * rolled + 0.6 * sound  # voices of earlier takes, fading out
         return augment.channel(self._rng, sound, babble)
 
 
 def trimmed(utterance: Utterance, kept: float = 0.05) -> Utterance:
-    """Trim silence at both ends to `kept` seconds: pauses are added by the take."""
+    """Trim silence at both ends to `kept` seconds, as the take adds pauses."""
     end = len(utterance.samples) / SAMPLE_RATE
     phones = utterance.phones
     first = max(0.0, phones[0].end - kept) if phones[0].symbol == SILENCE else 0.0
@@ -181,7 +181,7 @@ def trimmed(utterance: Utterance, kept: float = 0.05) -> Utterance:
 
 
 def join_silences(phones: list[Phone]) -> list[Phone]:
-    """Merge neighbouring pauses, so that a rest has its true length."""
+    """Merge neighbouring pauses, so that each has its full length."""
     joined: list[Phone] = []
     for phone in phones:
         if joined and joined[-1].symbol == phone.symbol == SILENCE:

@@ -3,10 +3,10 @@
 Every phoneme class has a target per articulator (jaw, lip height, lip contact, rounding, spread, tongue) and a
 dominance: its weight. Targets of all neighbours are mixed, weighted by dominance that falls off exponentially
 before and after each phone, separately per articulator (Cohen & Massaro 1993, "Modeling coarticulation in synthetic
-visual speech"). So rounding spreads over the consonants before it and /t/ and /k/ take the lip shape of their vowels.
-Lip contact (/p b m/) and the tucked lip of /f v/ are not mixed but always reached in full. The figures are
-hand-chosen for a rig whose lips meet at neutral, whose jawOpen 1.0 opens them by 0.69 of the mouth's width, and whose
-pucker is weak.
+visual speech"). So rounding spreads over the consonants before it, and /t/ and /k/ take the lip shape of their vowels.
+Lip contact (/p b m/) and the tucked lip of /f v/ are not mixed but always fully reached. The figures are hand-chosen
+for a rig whose lips meet at neutral, whose jawOpen 1.0 opens them by 0.69 of the mouth's width, and whose pucker is
+weak.
 
 Convention: value i of a track is the shape at time (i + 0.5) * 40 ms.
 """
@@ -29,17 +29,17 @@ ARTICULATORS = ("jaw", "height", "round", "spread")
 MIXED = {
     "jaw": ("jaw",), "height": ("lower", "upper"), "round": ("pucker", "funnel"), "spread": ("stretch", "smile"),
 }  # fmt: skip
-# Lips together; lower lip under the upper teeth; nobody speaks; tongue between the teeth.
+# Lips together; lower lip under the upper teeth; silence; tongue between the teeth.
 REACHED = ("contact", "tuck", "rest", "tongue")
 FIELDS = ("jaw", "lower", "upper", "pucker", "funnel", "stretch", "smile", "tongue", "contact", "tuck", "rest")
 # Seconds for an articulator's dominance to fall to 1/e before (anticipation) and after (carry-over) its phone.
 AHEAD = {"jaw": 0.060, "height": 0.060, "round": 0.090, "spread": 0.070}
 AFTER = {"jaw": 0.065, "height": 0.065, "round": 0.070, "spread": 0.070}
-LIP_TRAVEL = 0.080  # s the lips take to meet, and to part
-SETTLE = 0.16  # s a mouth takes to come to rest after speech
-READY = 0.14  # s before speech at which it starts to leave rest
-EDGE = 0.2  # of a phone at either side belongs to the transition, not to the hold
-RELEASE = 0.65  # of a stop's length is closure; then it bursts
+LIP_TRAVEL = 0.080  # s for the lips to meet, and to part
+SETTLE = 0.16  # s for a mouth to come to rest after speech
+READY = 0.14  # s before speech at which the mouth starts to leave rest
+EDGE = 0.2  # share of a phone at either side that is transition, not hold
+RELEASE = 0.65  # share of a stop that is closure; the burst follows
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def segments(phones: Sequence[Phone], effort: Sequence[float] | None = None) -> 
         if names == ["rest"]:
             start = phone.start + (SETTLE if index else 0.0)
             end = phone.end - (READY if index + 1 < len(phones) else 0.0)
-            if end > start:  # a shorter pause leaves the mouth on its way between its neighbours
+            if end > start:  # in a shorter pause the mouth moves directly from neighbour to neighbour
                 held.append(Segment("rest", start, end))
             continue
         for part, name in enumerate(names):
@@ -171,7 +171,7 @@ def _dominance(held: Sequence[Segment], times: NDArray[np.float64], articulator:
     end = np.array([s.end for s in held])[:, None]
     strength = np.array([VISEMES[s.name].dominance[articulator] for s in held])[:, None]
     fall = np.maximum(start - times, 0) / AHEAD[name] + np.maximum(times - end, 0) / AFTER[name]
-    fall -= fall.min(axis=0)  # far from everything the nearest segment decides, without underflow
+    fall -= fall.min(axis=0)  # far from all segments the nearest one decides, without underflow
     weight = (strength + 1e-9) * np.exp(-fall)
     return np.asarray(weight / weight.sum(axis=0), dtype=np.float64)
 
@@ -194,8 +194,8 @@ def _mix(
 
 
 def _reach(held: Sequence[Segment], field: str, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A field's target while a segment that has one is held, falling to 0 over the lips' travel before and after: a
-    closure is not negotiable."""
+    """Compute a field over time: its full target while a segment that has one is held, falling to 0 over LIP_TRAVEL
+    before and after. Closures are always fully reached."""
     reached = np.zeros_like(times)
     for segment in held:
         if target := getattr(VISEMES[segment.name], field):
@@ -205,7 +205,7 @@ def _reach(held: Sequence[Segment], field: str, times: NDArray[np.float64]) -> N
 
 
 def smoothstep(low: float, high: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """0 below `low`, 1 above `high`, smooth between."""
+    """Return 0 below `low`, 1 above `high`, smooth between."""
     x = np.clip((value - low) / (high - low), 0, 1)
     return np.asarray(x * x * (3 - 2 * x), dtype=np.float64)
 
@@ -231,13 +231,13 @@ def mouth_fields(
     return _mix(segments(phones, effort), middles + lead, contact_times)
 
 
-# A field says how far an articulator goes between its extremes in speech. How much of a unit that is depends on the
-# rig: these make the gaps between rendered lips those of speakers, a "sh" about 0.15 of the mouth's width, an "a" 0.3.
-# A jaw yields: in running speech its wide targets are missed by far more than the narrow ones (Lindblom 1963,
-# "Spectrographic study of vowel reduction"), and the lips part of their own accord.
+# A field is an articulator's position between its extremes in speech. The matching unit value depends on the rig: with
+# these, the gaps between rendered lips match those of speakers, about 0.15 of the mouth's width for "sh", 0.3 for "a".
+# JAW_YIELDS: in running speech the jaw misses wide targets by far more than narrow ones (Lindblom 1963, "Spectrographic
+# study of vowel reduction"), and the lips part without it.
 JAW, JAW_YIELDS, LIPS, PUCKER, STRETCH, TONGUE = 1.8, 2.5, 1.6, 1.35, 1.35, 0.9
-# mouthFunnel alone opens the lips by 0.27; CLOSED_FUNNEL of mouthClose takes that back and leaves them round. Lips that
-# are wholly puckered, as in u and w, are nearly shut.
+# mouthFunnel alone opens the lips by 0.27; CLOSED_FUNNEL of mouthClose undoes that and leaves them round. Fully
+# puckered lips, as in u and w, are nearly shut.
 CLOSED_FUNNEL, CLOSED_PUCKER = 0.44, 0.06
 
 
@@ -247,7 +247,7 @@ def units(field: Mapping[str, Any]) -> dict[str, Any]:
     Uses plain arithmetic only: it works on numpy arrays and on tensors inside the exported graph.
     """
     tuck, speaking = field["tuck"], 1 - field["rest"]
-    contact = field["contact"] * (1 - tuck)  # a lip at the teeth is not at the other lip
+    contact = field["contact"] * (1 - tuck)  # a lip at the teeth does not touch the other lip
     apart = speaking * (1 - contact)
     jaw = _bounded(JAW * field["jaw"] / (1 + JAW_YIELDS * field["jaw"]))
     jaw = (jaw * (1 - tuck) + TUCKED["jawOpen"] * tuck) * speaking * (1 - 0.85 * contact)
@@ -255,7 +255,7 @@ def units(field: Mapping[str, Any]) -> dict[str, Any]:
     pucker = _bounded(PUCKER * field["pucker"]) * speaking
     return {
         "jawOpen": jaw,
-        # On this rig, as much as of jawOpen undoes exactly the lips' part of that.
+        # On this rig, mouthClose equal to jawOpen exactly undoes jawOpen's parting of the lips.
         "mouthClose": jaw * contact + CLOSED_FUNNEL * funnel + CLOSED_PUCKER * pucker * pucker * apart * (1 - tuck),
         "mouthLowerDown": _bounded(LIPS * field["lower"]) * apart * (1 - tuck),
         "mouthUpperUp": (_bounded(LIPS * field["upper"]) * (1 - tuck) + TUCKED["mouthUpperUp"] * tuck) * apart,
@@ -277,5 +277,5 @@ def _bounded(value: Any) -> Any:
 
 
 def unsided(name: str) -> str:
-    """Strip the side of a unit's name: speech moves both sides alike."""
+    """Strip the side from a unit's name: speech moves both sides alike."""
     return name.removesuffix("Left").removesuffix("Right")

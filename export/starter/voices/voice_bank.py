@@ -1,4 +1,4 @@
-"""Store utterances of neural voices on disk: they are slow to make and are reused by every take that varies them."""
+"""Store utterances of neural voices on disk: they are slow to make, and many takes reuse them with variations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from export.starter.voices.speech import Phone, Utterance
 from streamer.core.rates import SAMPLE_RATE
 
 SHARD_MINUTES = 5
-LINES = 4  # of a voice after each other
+LINES = 4  # consecutive lines of a voice
 SLOWEST, FASTEST = 0.75, 1.3
 
 

@@ -1,7 +1,7 @@
-"""Synthesise held vowels at any pitch and vocal-tract length, which are rare in synthesisers' speech.
+"""Synthesise held vowels at any pitch and vocal-tract length, which are rare in synthesised speech.
 
-A pulse train through resonators in a row (Klatt 1980, "Software for a cascade/parallel formant synthesizer"), at the
-formants that Peterson & Barney 1952 measured, glides between them, and lips that close for /m/ and /b/.
+A pulse train passes through cascaded resonators (Klatt 1980, "Software for a cascade/parallel formant synthesizer") at
+the formants measured by Peterson & Barney 1952, with glides between them, and closed lips for /m/ and /b/.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FORMANTS = {  # Hz, means of 33 men
 MURMUR = (250, 1100, 2200)  # of /m/
 BANDWIDTHS = (70, 100, 150, 250)
 HIGHER = 3500  # Hz, the fourth formant
-BLOCK = 16  # samples that share their formants
+BLOCK = 16  # samples with the same formants
 GLIDE = 0.05  # s from one sound to the next
 LONGEST = 0.6  # s
 TRACT = (0.92, 1.3)  # resonances: from a big man's to a child's
@@ -50,7 +50,7 @@ def _length(rng: np.random.Generator, symbol: str) -> float:
 
 def _sound(rng: np.random.Generator, phones: tuple[Phone, ...]) -> NDArray[np.float32]:
     tract = float(rng.uniform(*TRACT))
-    high = (tract - TRACT[0]) / (TRACT[1] - TRACT[0])  # small throats have high voices, loosely
+    high = (tract - TRACT[0]) / (TRACT[1] - TRACT[0])  # small throats tend to have high voices
     share = float(np.clip(high + rng.normal(0, 0.25), 0, 1))
     pitch = PITCH[0] * (PITCH[1] / PITCH[0]) ** share
     knots = [edge for p in phones for edge in (p.start + GLIDE / 2, max(p.end - GLIDE / 2, p.start + GLIDE / 2))]
@@ -65,7 +65,7 @@ def _sound(rng: np.random.Generator, phones: tuple[Phone, ...]) -> NDArray[np.fl
 
 
 def _shapes(phones: tuple[Phone, ...]) -> list[tuple[int, int, int]]:
-    """Return the formants of every phone; a pause takes its neighbour's, so that onsets are continuous."""
+    """Return the formants of every phone; a pause has its neighbour's, so that onsets are continuous."""
     shapes = [FORMANTS.get(phone.symbol, MURMUR) for phone in phones]
     return [shapes[1], *shapes[1:-1], shapes[-2]]
 

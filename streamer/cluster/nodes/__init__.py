@@ -1,1 +1,1 @@
-"""The workers of a cluster: server processes, the actors that keep them, and Ray."""
+"""The workers of a cluster: server processes, the actors that supervise them, and Ray."""

@@ -1,6 +1,6 @@
-"""Draining a worker: it takes no new sessions, and those it has end when they are silent, so that no word is lost.
+"""Drain a worker: it accepts no new sessions, and open sessions are closed while they are silent, so no word is lost.
 
-A page whose session ends calls again by itself, and is placed elsewhere.
+A page whose session was closed calls again by itself, and is placed on another worker.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from streamer.server.registry import Lobby
 from streamer.session.control import Control
 from streamer.session.speech.speech_port import SpeechPort
 
-LOOK_S = 0.1  # between two looks at who is silent
-EACH_LOOK = 1  # sessions that move at a time: whoever takes them has to begin them
-PATIENCE_S = 600.0  # with one that is never silent
+LOOK_S = 0.1  # interval of checks for silent sessions
+EACH_LOOK = 1  # sessions closed per check: other workers have to open them again
+PATIENCE_S = 600.0  # after which sessions are closed even if they are not silent
 REASON = "the worker is being drained; call again"
 
 
 class Moving(Protocol):
-    """A session that may have to move."""
+    """A session that can be moved to another worker."""
 
     control: Control
     speech: SpeechPort
 
 
 def is_silent(session: Moving) -> bool:
-    """Whether nothing is heard of it now and nothing waits to be."""
+    """Return whether the session is idle and has no pushed speech waiting."""
     return session.control.state.state == "idle" and not session.speech.pushed.waiting
 
 
 class Drain:
-    """Of one worker's sessions."""
+    """Draining of one worker."""
 
     def __init__(self, lobby: Lobby, clock: Clock) -> None:
         self._lobby = lobby
@@ -41,11 +41,11 @@ class Drain:
 
     @property
     def begun(self) -> bool:
-        """Whether it is under way, or over."""
+        """Whether draining has started."""
         return self._task is not None
 
     def begin(self) -> None:
-        """Let no more in from now on, and end what there is; safe to call twice."""
+        """Start draining: refuse new sessions and close the open ones; safe to call twice."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="draining")
 

@@ -1,7 +1,7 @@
-"""The controller and the workers as Ray actors: Ray places them by their resources and starts anew what dies.
+"""The controller and the workers as Ray actors: Ray places them by their resources and restarts them if they die.
 
-Actors are detached: they outlive the program that made them, and end with their cluster. The worker's actor is only the
-supervisor of a process of its own (`worker_main`): what Ray does in its threads never holds up a packet of sound.
+Actors are detached: they outlive the program that created them, and end with their cluster. A worker's actor only
+supervises a separate process (`worker_main`), so that Ray's threads never delay an audio packet.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from streamer.server.options import ServeOptions
 
 NAMESPACE = "avatar"
 CONTROLLER = "controller"
-REPORT_S = 0.5  # between two reports of a worker
+REPORT_S = 0.5  # interval of a worker's reports
 SCALE_S = 1.0
-SETTLE_S = 10.0  # in which a new controller hears of the workers, and ends none
+SETTLE_S = 10.0  # during which a new controller collects reports and ends no worker
 CALL_S = 5.0
-HUNG_S = 20.0  # without a report: the worker's process is ended, and another begun
-FOREVER = -1  # restarts
-HEAD = {"node:__internal_head__": 0.001}  # Ray's own mark of the head: the controller dies with no other machine
+HUNG_S = 20.0  # without a report, after which the worker process is ended and replaced
+FOREVER = -1  # unlimited restarts
+HEAD = {"node:__internal_head__": 0.001}  # Ray's resource of the head node: the controller runs on no other machine
 
 
 class ClusterSettings(msgspec.Struct, frozen=True):
-    """What the controller is told. `elastic`: the least and the most workers; None is as many as fit on the
-    nodes. `shelf`: where avatars are shared (`shelf`), and visitors' photos (`photo_shelf`) where `options` takes any.
-    `host`: where workers listen, None for their nodes' addresses.
+    """Settings of a cluster. `elastic`: minimum and maximum number of workers; None means as many as fit on the
+    nodes. `shelf`: URL of the store for avatars (`shelf`) and, if `options` allows photos, visitors' photos
+    (`photo_shelf`). `host`: address on which workers listen; None means their node's address.
     """
 
     secret: bytes
@@ -57,7 +57,7 @@ class ClusterSettings(msgspec.Struct, frozen=True):
 
 
 class Controller:
-    """Knows the workers, and how many there should be. What it knows it learns anew within a second of its start."""
+    """Tracks the workers and scales their number. After a restart, their reports restore its state within a second."""
 
     async def __init__(self, settings: bytes) -> None:  # type: ignore[misc] # Ray awaits it, in the actor's loop
         self._settings = decode_settings(settings)
@@ -71,15 +71,15 @@ class Controller:
         self._task = asyncio.create_task(self._run())
 
     async def door(self) -> tuple[bytes, tuple[str, ...]]:
-        """What a gateway needs: what addresses are signed with, and what tokens are checked by."""
+        """Return what a gateway needs: the secret for signed addresses, and the keys for checking tokens."""
         return self._settings.secret, self._settings.options.token_keys
 
     async def take(self, report: bytes) -> bool:
-        """Take a worker's report; return whether it is to be drained."""
+        """Store a worker's report; return whether the worker must be drained."""
         return self._board.take(msgspec.json.decode(report, type=Report))
 
     async def view(self) -> bytes:
-        """All workers, and how many callers wait; whether the cluster is being stopped."""
+        """Return, as JSON, the view of the cluster and whether it is being stopped."""
         return msgspec.json.encode((self._board.view(), self._stopping))
 
     async def has_turn(self, ticket: str | None) -> bool:
@@ -95,15 +95,15 @@ class Controller:
         self._board.line.leave(ticket)
 
     async def forget(self, worker: str) -> None:
-        """A gateway could not reach this worker; if it is there nonetheless, it reports again."""
+        """Remove a worker that a gateway could not reach; if it is alive, its next report adds it again."""
         self._board.forget(worker)
 
     async def drain(self, name: str) -> list[str]:
-        """Drain a worker, or all of a node; return whom."""
+        """Drain a worker, or all workers of a node; return the workers' names."""
         return self._board.drain(name)
 
     async def stop(self) -> None:
-        """End all workers, and tell everybody."""
+        """Stop the cluster: end all workers, and announce the stop in the view."""
         self._stopping = True
 
     async def _run(self) -> None:
@@ -126,7 +126,7 @@ class Controller:
                 self._end(name, [each for each in view.workers if actor_of(each.worker) == name])
         for worker in self._board.emptied():
             if (actor := self._workers.get(actor_of(worker))) is not None:
-                ray.kill(actor, no_restart=False)  # it starts anew, with the engines and avatars that there are now
+                ray.kill(actor, no_restart=False)  # it restarts with the current engines and avatars
                 self._board.forget(worker)
 
     def _wanted(self, view: View) -> int:
@@ -135,14 +135,14 @@ class Controller:
         return fitting(self._settings.share, nodes())
 
     def _adopt(self) -> None:
-        """Take over the workers of a controller that died."""
+        """Take over the workers that an earlier controller started."""
         if not self._workers:
             for name in ray.util.list_named_actors():
                 if name.startswith("worker-"):
                     self._workers[name] = ray.get_actor(name)
 
     def _end(self, name: str, reports: list[Report]) -> None:
-        """End a worker that is too many: at once where nobody talks there, else after its draining."""
+        """End a surplus worker: at once if it has no sessions or the cluster stops, else after draining."""
         if self._stopping or not any(report.sessions for report in reports):
             ray.kill(self._workers.pop(name), no_restart=True)
             return
@@ -151,7 +151,7 @@ class Controller:
 
 
 class Worker:
-    """Supervises a worker's process on the node where Ray has put it."""
+    """Supervises a worker process on the node chosen by Ray."""
 
     def __init__(self, name: str, settings: bytes, pass_word: str) -> None:
         cluster = decode_settings(settings)
@@ -163,7 +163,7 @@ class Worker:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def url(self) -> str:
-        """Where its server is, once it is ready."""
+        """Return the address of its server, once it is ready."""
         return self._process.url
 
     def _watch(self) -> None:
@@ -179,14 +179,14 @@ class Worker:
                 controller = ray.get_actor(CONTROLLER, NAMESPACE)
                 if ray.get(controller.take.remote(msgspec.json.encode(report)), timeout=CALL_S) and not report.draining:
                     self._process.drain()
-            except Exception as error:  # the controller is being started anew: conversations go on
+            except Exception as error:  # the controller is restarting: sessions continue
                 print(f"worker: {error}", flush=True)  # noqa: T201 - Ray keeps it in the actor's log
         self._process.stop()
-        os._exit(1)  # Ray starts it anew, under another name
+        os._exit(1)  # Ray restarts the actor; its process gets a new name
 
 
 def fetch_avatars(shelf: str, options: ServeOptions) -> None:
-    """Have the shelf's avatars on this machine; where it does not answer, those that were there before."""
+    """Fetch the shelf's avatars to this machine; if the shelf does not answer, keep the avatars already here."""
     manifest = Manifest.load(options.family or SHIPPED_FAMILY)
     try:
         Shelf(shelf, manifest.family).fetch(home_folder())
@@ -195,7 +195,7 @@ def fetch_avatars(shelf: str, options: ServeOptions) -> None:
 
 
 def start_worker(name: str, settings: ClusterSettings) -> Any:
-    """A worker's actor, which waits for a node that has what it needs."""
+    """Start a worker's actor; it waits until a node has the resources it needs."""
     demand = settings.share.demand
     gpus = demand.pop("GPU", 0.0)
     actor = ray.remote(num_cpus=0, num_gpus=gpus, resources=demand, max_restarts=FOREVER)(Worker)
@@ -204,14 +204,14 @@ def start_worker(name: str, settings: ClusterSettings) -> Any:
 
 
 def start_controller(settings: ClusterSettings) -> Any:
-    """The controller of the cluster that this program is connected to; the one that runs, if there is one."""
+    """Start the controller of the connected cluster, or return the running one."""
     actor = ray.remote(num_cpus=0, resources=HEAD, max_restarts=FOREVER, max_task_retries=3)(Controller)
     started = actor.options(name=CONTROLLER, lifetime="detached", get_if_exists=True)
     return started.remote(encode_settings(settings))
 
 
 def find_controller() -> Any:
-    """The controller that runs. Raises ConfigError where there is none."""
+    """Return the running controller. Raises ConfigError if the cluster has none."""
     try:
         return ray.get_actor(CONTROLLER, NAMESPACE)
     except ValueError:
@@ -219,26 +219,26 @@ def find_controller() -> Any:
 
 
 def node_address() -> str:
-    """This node's address, as other nodes know it."""
+    """Return this node's address for other nodes."""
     return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
 
 def node_name() -> str:
-    """What this node is called in tables."""
+    """Return this node's name for tables: the first 8 digits of its Ray ID."""
     return str(ray.get_runtime_context().get_node_id())[:8]
 
 
 def nodes() -> list[dict[str, float]]:
-    """What the nodes that are alive have."""
+    """Return the resources of each live node."""
     known = ray.nodes()  # type: ignore[no-untyped-call]
     return [node["Resources"] for node in known if node["Alive"]]
 
 
 def encode_settings(settings: ClusterSettings) -> bytes:
-    """As one line."""
+    """Encode the settings as one line of JSON."""
     return msgspec.json.encode(settings, enc_hook=str)
 
 
 def decode_settings(settings: bytes) -> ClusterSettings:
-    """What `encode_settings` made."""
+    """Decode settings written by `encode_settings`."""
     return msgspec.json.decode(settings, type=ClusterSettings, dec_hook=read_path)

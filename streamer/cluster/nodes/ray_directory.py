@@ -1,4 +1,4 @@
-"""What a gateway knows of the cluster, from the controller: asked twice a second, and kept while it cannot be."""
+"""A gateway's view of the cluster: polled from the controller twice a second, and kept while it does not answer."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from streamer.core.aio import Clock
 LOOK_S = 0.5
 CALL_S = 2.0
 MOST_REMEMBERED = 1_000  # workers
-HIDDEN_S = 3.0  # for which a worker that could not be reached is left out, if it is known still
+HIDDEN_S = 3.0  # for which an unreachable worker is left out of the view, even if the controller still lists it
 
 
 class RayDirectory:
-    """See `admission.Directory`. `stopping`: set when the cluster is stopped."""
+    """`admission.Directory` backed by the controller. `stopping`: set when the cluster is being stopped."""
 
     def __init__(self, clock: Clock) -> None:
         self.stopping = asyncio.Event()
         self._clock = clock
         self._known = View()
-        self._remembered: dict[str, Report] = {}  # those seen last at the end
-        self._lost: dict[str, float] = {}  # since when
+        self._remembered: dict[str, Report] = {}  # most recently seen last
+        self._lost: dict[str, float] = {}  # time of loss by worker
         self._controller: Any = find_controller()
         self._telling: set[asyncio.Task[Any]] = set()
 
     @property
     def view(self) -> View:
-        """The workers, as they were told last."""
+        """Last view from the controller, without the workers lost recently."""
         since = self._clock.now() - HIDDEN_S
         self._lost = {worker: moment for worker, moment in self._lost.items() if moment > since}
         if not self._lost:
@@ -41,32 +41,32 @@ class RayDirectory:
         return View(tuple(each for each in self._known.workers if each.worker not in self._lost), self._known.waiting)
 
     def find(self, worker: str) -> Report | None:
-        """Where a worker is or was."""
+        """Return the last report of a worker, even if it has left the view."""
         return self._remembered.get(worker)
 
     def lost(self, worker: str) -> None:
-        """Leave a worker out, and tell the other gateways."""
+        """Remove a worker from the view, and from the controller's board for the other gateways."""
         self._lost[worker] = self._clock.now()
         task = asyncio.create_task(self._call("forget", None, worker))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
     async def has_turn(self, ticket: str | None) -> bool:
-        """Whether a caller need not wait for those before it; yes, while nobody knows."""
+        """Return whether a caller may be admitted now; True while the controller does not answer."""
         return bool(await self._call("has_turn", True, ticket))
 
     async def wait(self, ticket: str, address: str) -> int | None:
-        """Take or keep a place in line; none, while there is no line."""
+        """Take or keep a place in line; return it, or None if the controller does not answer or the line is full."""
         place: int | None = await self._call("wait", None, ticket, address)
         return place
 
     async def leave(self, ticket: str) -> None:
-        """Whoever has come in waits no more."""
+        """Remove an admitted caller from the waiting line."""
         await self._call("leave", None, ticket)
 
     @contextlib.asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
-        """Keep the view fresh while the context lasts."""
+        """Poll the controller while the context lasts."""
         await self._look()
         task = asyncio.create_task(self._follow())
         try:
@@ -91,9 +91,9 @@ class RayDirectory:
                 self.stopping.set()
 
     async def _call(self, method: str, otherwise: Any, *arguments: Any) -> Any:
-        """Ask the controller; what holds otherwise, where it does not answer."""
+        """Call a method of the controller; return `otherwise` if it does not answer."""
         try:
             async with asyncio.timeout(CALL_S):
                 return await getattr(self._controller, method).remote(*arguments)
-        except Exception:  # it is being started anew, or its node is gone: gateways go on with what they know
+        except Exception:  # it is restarting, or its node is gone: gateways continue with the last view
             return otherwise

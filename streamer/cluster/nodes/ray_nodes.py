@@ -1,4 +1,4 @@
-"""This machine as a node of a Ray cluster: Ray's own processes, started and ended as one child."""
+"""This machine as a node of a Ray cluster: starts and stops Ray's processes as one child process."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from streamer.core.errors import ConfigError
 
 START_S = 120.0
 STOP_S = 20.0
-STORE_BYTES = 80 << 20  # Ray's object store, of which nothing here makes use
+STORE_BYTES = 80 << 20  # Ray's object store, which is not used here
 COPY = "copy ~/.ray/auth_token of the machine that began the cluster to the same place here, or set RAY_AUTH_TOKEN"
 NO_TOKEN = f"this machine has no token for a cluster; {COPY}"
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 ENVIRONMENT = {
     "RAY_worker_niceness": "0"
-}  # Ray's own is 15: whatever else runs on the machine would come before speech
+}  # Ray's default is 15: any other program on the machine would have priority over speech
 
 
 def make_token() -> None:
-    """Make the token that lets nodes and programs into clusters, where there is none: Ray runs what they ask for."""
+    """Create the token that admits nodes and programs to a cluster, if missing: Ray runs any code they submit."""
     path = _token_file()
     if not has_token():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def make_token() -> None:
 
 
 def has_token() -> bool:
-    """Whether this machine has a token, or needs none."""
+    """Return whether this machine has a token or does not need one."""
     given = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)
     return bool(given) or _token_file().exists() or os.environ.get("RAY_AUTH_MODE") != "token"
 
@@ -54,12 +54,12 @@ def _token_file() -> Path:
 def node(
     address: str, own: str | None, resources: Mapping[str, float], gpus: float | None, head: bool = False
 ) -> Iterator[str]:
-    """Run a node while the context lasts, and be connected to its cluster; gives the cluster's address.
+    """Run a node, connected to its cluster, while the context lasts; yield the cluster's address.
 
-    address: where the head listens, HOST:PORT. own: this machine's address, None for what Ray finds.
+    address: address of the head, HOST:PORT. own: this machine's address; None lets Ray detect it.
 
     Raises:
-        ConfigError: the cluster cannot be begun or reached.
+        ConfigError: the cluster cannot be started or reached.
     """
     if head:
         make_token()
@@ -75,7 +75,7 @@ def node(
         arguments += ["--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false"]
     else:
         arguments += [f"--address={address}"]
-    with tempfile.TemporaryFile() as output:  # a pipe would have to be read
+    with tempfile.TemporaryFile() as output:  # a pipe would block Ray unless it is read
         yield from _run(arguments, address, output)
 
 
@@ -86,7 +86,7 @@ def _run(arguments: list[str], address: str, output: IO[bytes]) -> Iterator[str]
         _connect(address, process, output)
         yield address
     finally:
-        with contextlib.suppress(Exception):  # whatever is wrong, the node ends
+        with contextlib.suppress(Exception):  # the node must end in any case
             ray.shutdown()
         process.terminate()
         try:
@@ -110,7 +110,7 @@ def _connect(address: str, process: subprocess.Popen[bytes], output: IO[bytes]) 
 
 
 def connect(address: str) -> None:
-    """Connect this program to a cluster; `auto` is that of this machine. Raises ConfigError."""
+    """Connect this program to a cluster; the address `auto` means this machine's cluster. Raises ConfigError."""
     if not has_token():
         raise ConfigError(NO_TOKEN)
     options: dict[str, Any] = {"address": address, "namespace": NAMESPACE, "log_to_driver": False}

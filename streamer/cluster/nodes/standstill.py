@@ -1,7 +1,7 @@
-"""A worker that stood still, as it was stopped or its machine hung, and goes on: its callers are elsewhere by then.
+"""Close a worker's sessions after a standstill (suspended process, hung machine): their callers have moved on by then.
 
-Pages give a session up after three seconds without a packet and call again. What is left here is nobody's, but would be
-found by its key, and be spoken into.
+Pages give up a session after three seconds without a packet and call again. The old session has no caller any more, but
+it could still be found by its key and receive speech.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from streamer.core.console import note
 from streamer.server.registry import Lobby
 
 LOOK_S = 0.5
-STILL_S = 5.0  # longer than any caller waits
+STILL_S = 5.0  # standstill after which all sessions close; longer than any caller waits
 REASON = "the worker stood still; call again"
 
 
 class Standstill:
-    """Of one worker's sessions."""
+    """Standstill detection for one worker's sessions."""
 
     def __init__(self, lobby: Lobby, clock: Clock) -> None:
         self._lobby = lobby
@@ -26,7 +26,7 @@ class Standstill:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Watch from now on; safe to call twice."""
+        """Start watching; safe to call twice."""
         if self._task is None:
             self._task = asyncio.create_task(self._watch(), name="standstill")
 

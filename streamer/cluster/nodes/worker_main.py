@@ -1,7 +1,7 @@
-"""A worker's own process: the whole server of its share of a machine, behind an `Enclosure`.
+"""The worker process: a complete server for its share of a machine, behind an `Enclosure`.
 
-Its settings come as one line of JSON on standard input, for no secret is to be seen in a list of processes. When that
-input ends, whoever started it has gone, and so does it.
+Its settings come as one line of JSON on standard input, to keep secrets out of the process list. The end of that input
+means that the supervisor has ended; the worker then ends, too.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from streamer.server.registry import Lobby
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
-    """What a worker is told. pass_word: what its gateways show (`signed.Signer`). shelf: where visitors' photos are
-    kept, where any are.
+    """Settings of a worker. pass_word: password that gateways send (`signed.Signer`). shelf: URL of the store for
+    visitors' photos, or None.
     """
 
     worker: str
@@ -41,24 +41,24 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     shelf: str | None = None
 
     def encode(self) -> bytes:
-        """As one line."""
+        """Encode the settings as one line of JSON."""
         return msgspec.json.encode(self, enc_hook=str) + b"\n"
 
     @classmethod
     def decode(cls, line: bytes) -> WorkerSettings:
-        """What `encode` made. Raises msgspec.ValidationError."""
+        """Decode a line written by `encode`. Raises msgspec.ValidationError."""
         return msgspec.json.decode(line, type=cls, dec_hook=read_path)
 
 
 def read_path(kind: type, value: Any) -> Any:
-    """Decode what msgspec has no form for: paths."""
+    """Decode a path, which msgspec does not support natively."""
     if kind is Path:
         return Path(value)
     raise NotImplementedError(kind)
 
 
 def main() -> int:
-    """Serve until told to stop, or left alone."""
+    """Serve until SIGTERM or the end of the input; return the exit status."""
     settings = WorkerSettings.decode(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
 
@@ -75,16 +75,16 @@ def main() -> int:
 
 
 def _store(settings: WorkerSettings) -> PhotoStore | None:
-    """Where visitors' photos are kept. Raises AvatarError."""
+    """Return the store of visitors' photos, or None. Raises AvatarError."""
     if settings.shelf is None:
         return None
-    from streamer.cluster.shelves.photo_shelf import PhotoShelf  # it needs fsspec
+    from streamer.cluster.shelves.photo_shelf import PhotoShelf  # requires fsspec
 
     return PhotoShelf(settings.shelf, Manifest.load(settings.options.family or SHIPPED_FAMILY), home_folder())
 
 
 def _end_with_input() -> None:
-    while os.read(0, 4096):  # not through the buffer, whose lock a thread may not hold when the interpreter ends
+    while os.read(0, 4096):  # not through the buffer: a thread must not hold its lock at exit
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""Start a worker's process on this machine, ask it how it is, and end it."""
+"""Start a worker process on this machine, request its reports, and end it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from streamer.cluster.nodes.worker_main import WorkerSettings
 from streamer.core.errors import EngineError
 
 READY = "avatar: ready at "
-START_S = 240.0  # loading and compiling the graphs on a slow machine
+START_S = 240.0  # enough to load and compile the graphs on a slow machine
 ASK_S = 5.0
 STOP_S = 10.0
 
 
 def new_name(actor: str) -> str:
-    """A worker's name: another one with each start, so that what was signed for its predecessor leads nowhere."""
+    """Return a worker's name, new at each start, so that addresses signed for its predecessor are not found."""
     return f"{actor}-{secrets.token_hex(3)}"
 
 
 class WorkerProcess:
-    """A worker that runs.
+    """A running worker process.
 
     Raises:
-        EngineError: it did not become ready; the message is the server's own.
+        EngineError: it did not become ready; the message is the server's last output line.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
@@ -52,23 +52,23 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process is running."""
         return self.process.poll() is None
 
     def report(self) -> Report:
-        """How it is. Raises OSError when it does not answer."""
+        """Return its report. Raises OSError when it does not answer."""
         report = msgspec.json.decode(self._ask("GET", "report"), type=Report)
         return msgspec.structs.replace(report, url=self.url)
 
     def drain(self) -> None:
-        """Let no more in, and move on what there is. Raises OSError."""
+        """Start draining. Raises OSError."""
         self._ask("POST", "drain")
 
     def stop(self) -> None:
-        """End it; safe to call twice."""
+        """End the process; safe to call twice."""
         assert self.process.stdin is not None  # it is a pipe
         with suppress(OSError):
-            self.process.stdin.close()  # which it takes as its end
+            self.process.stdin.close()  # the worker ends at the end of its input
         try:
             self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -95,7 +95,7 @@ class WorkerProcess:
         raise EngineError(f"the worker did not start: {last}")
 
     def _drop_output(self) -> None:
-        """Read on: a full pipe would block it. What it says goes where its supervisor's words go."""
+        """Copy its output to the supervisor's standard error: a full pipe would block it."""
         assert self.process.stdout is not None
         with self.process.stdout:
             for line in self.process.stdout:

@@ -1,1 +1,1 @@
-"""What all machines of a cluster share: avatars and visitors' faces, in one store."""
+"""Stores shared by all machines of a cluster: avatars and visitors' photos."""

@@ -1,6 +1,6 @@
-"""Bundles of avatars as archives, and the folders they are unpacked to: named by the digest of the archive.
+"""Avatar bundles as archives, and the folders to which they are unpacked, named by the digest of the archive.
 
-A machine's avatars are links to such folders, so that all its workers see the same, and a change is one link.
+A machine's avatars are links to such folders: all its workers see the same ones, and an update replaces one link.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 
 from streamer.core.errors import BundleError
 
-MOST_BYTES = 256 << 20  # of one bundle; a face has 1 to 5 MB
+MOST_BYTES = 256 << 20  # limit for one bundle; a face has 1 to 5 MB
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def pack(folder: Path) -> bytes:
-    """A bundle's files as a tar archive that depends on nothing but them. Raises BundleError when it is too large."""
+    """Pack a bundle's files as a reproducible tar archive. Raises BundleError when it is too large."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path in sorted(path for path in folder.iterdir() if path.is_file()):
@@ -34,14 +34,14 @@ def pack(folder: Path) -> bytes:
 
 
 def digest_of(packed: bytes) -> str:
-    """What an archive is called."""
+    """Return the digest that names an archive."""
     return hashlib.sha256(packed).hexdigest()
 
 
 def unpack(packed: bytes, folder: Path) -> bool:
-    """Make the folder of a bundle, whole or not at all; return whether it is there.
+    """Unpack a bundle into `folder` atomically; return whether the folder exists afterwards.
 
-    Only plain files in no folder are taken, of which each is at most as large as the archive.
+    Only plain files at the top level are accepted, so that each is at most as large as the archive.
     """
     partial = folder.with_name(f".{uuid.uuid4().hex}")
     partial.mkdir(mode=0o700)
@@ -54,14 +54,14 @@ def unpack(packed: bytes, folder: Path) -> bool:
                 (partial / entry.name).write_bytes(file.read())
         partial.rename(folder)
     except (tarfile.TarError, OSError):
-        return folder.is_dir()  # another worker of this machine was faster
+        return folder.is_dir()  # another worker of this machine may have unpacked it first
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return True
 
 
 def point(link: Path, folder: Path) -> None:
-    """Have `link` lead to the folder; an avatar of the machine's own with that name stays."""
+    """Point `link` to the folder atomically; a local avatar (not a link) of that name is kept."""
     if link.exists() and not link.is_symlink():
         return
     partial = link.with_name(f".{uuid.uuid4().hex}")
@@ -70,7 +70,7 @@ def point(link: Path, folder: Path) -> None:
 
 
 def leads_to(link: Path) -> Path | None:
-    """The folder that a link leads to, whether it is there or not; None where it is no link."""
+    """Return the target of a link, whether it exists or not; None if `link` is not a link."""
     try:
         return link.readlink()
     except OSError:
@@ -78,7 +78,7 @@ def leads_to(link: Path) -> Path | None:
 
 
 def forget(bundles: Path, used: set[str], kept_bytes: int) -> None:
-    """Remove bundles that are not in use, those used longest ago first, until so many bytes of them are left."""
+    """Evict bundles that are not in `used`, least recently used first, until at most `kept_bytes` of them are left."""
     idle = [path for path in bundles.iterdir() if path.name not in used and not path.name.startswith(".")]
     sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in idle}
     for path in sorted(idle, key=lambda path: float(path.stat().st_mtime)):

@@ -1,10 +1,10 @@
-"""Faces of visitors' photos, where all machines of a cluster find them.
+"""Avatars made from visitors' photos, shared by all machines of a cluster.
 
     URL/visitors/FAMILY/VISITOR/NAME.MADE.SHA256.tar
 
-VISITOR is a digest of whose it is, MADE when the photo came (Unix seconds), SHA256 that of the file: one listing tells
-all that there is to know, and nothing else leads to a photo that is removed. On a machine it is a link in the user's
-avatars to an unpacked bundle, for all workers there.
+VISITOR is a digest of the owner's name, MADE the time of the upload (Unix seconds), SHA256 the digest of the file: one
+listing gives all metadata, and after a removal no other entry refers to the photo. On a machine, a photo is a link in
+the user's avatars folder to an unpacked bundle, shared by all workers there.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from streamer.core.errors import BundleError, StoreError
 from streamer.server.photos.shared_photos import MOST_EACH
 
 MOST_BYTES = 64 << 20  # of one photo's bundle
-MOST_SEEN = 50  # visitors, by who sees all
+MOST_SEEN = 50  # visitors whose photos are shown to a caller with access to all photos
 KEPT_BYTES = 1 << 30  # of bundles on a machine
-FRESH_S = 60.0
+FRESH_S = 60.0  # since its last use, in which a bundle is not removed
 DAY_S = 86_400.0
 GONE = "the photo was removed meanwhile"
 _NAME = re.compile(r"([a-z0-9][a-z0-9_-]{0,39})\.(\d{1,12})\.([0-9a-f]{64})\.tar")
@@ -38,7 +38,7 @@ _NAME = re.compile(r"([a-z0-9][a-z0-9_-]{0,39})\.(\d{1,12})\.([0-9a-f]{64})\.tar
 
 @dataclass(frozen=True)
 class _Photo:
-    """One of the listing. visitor: the digest of whose it is."""
+    """One entry of the listing. visitor: digest of the owner's name."""
 
     visitor: str
     name: str
@@ -47,12 +47,12 @@ class _Photo:
 
     @property
     def path(self) -> str:
-        """Below the family's folder."""
+        """Path relative to the family's folder."""
         return f"{self.visitor}/{self.name}.{self.made}.{self.digest}.tar"
 
 
 class PhotoShelf:
-    """See `shared_photos.PhotoStore`. home: the user's folder on this machine."""
+    """A `shared_photos.PhotoStore` in a `Store`. home: the user's folder on this machine."""
 
     def __init__(self, url: str, manifest: Manifest, home: Path, now: Callable[[], float] = time.time) -> None:
         """Raises ConfigError for an address that fsspec does not know."""
@@ -63,33 +63,42 @@ class PhotoShelf:
         self._now = now
 
     def visitor(self, owner: str) -> str:
-        """What the folder of an owner's photos is called: no owner's name can be a path."""
+        """Return the folder name for an owner's photos: a digest, because an owner's name may not be a valid path."""
         return hashlib.blake2b(owner.encode(), digest_size=16, person=b"visitor").hexdigest()
 
     def visitors(self) -> list[str]:
-        """Those whose photos are newest. Raises StoreError."""
+        """Return the visitors with the newest photos. Raises StoreError."""
         newest = sorted(self._listed(), key=lambda photo: -photo.made)
         return list(dict.fromkeys(photo.visitor for photo in newest))[:MOST_SEEN]
 
     def fetch(self, visitor: str) -> dict[str, str]:
-        """Have all of a visitor's photos on this machine; the version of each, by name. Raises StoreError."""
+        """Fetch all photos of a visitor to this machine; return the version of each, by name. Raises StoreError."""
         newest = sorted(self._listed(visitor), key=lambda photo: (photo.made, photo.digest))[-MOST_EACH:]
         return {photo.name: photo.digest for photo in newest if self._have(photo)}
 
     def put(self, name: str) -> str:
-        """Share a face that was just made here; its version. Raises BundleError, StoreError; then it is gone here."""
+        """Upload a face that was just made here; return its version.
+
+        Raises:
+            BundleError: the face does not exist, is damaged or too large.
+            StoreError: the store failed; the face is then removed from this machine, too.
+        """
         info = find_avatar(self._manifest, name)
         packed = pack(info.folder)
         photo = _Photo(self.visitor(info.owner), name, int(self._now()), digest_of(packed))
         try:
             self._store.write(f"{self._folder}/{photo.path}", packed)
         finally:
-            shutil.rmtree(info.folder, ignore_errors=True)  # before its link: one name is one face
+            shutil.rmtree(info.folder, ignore_errors=True)  # a link takes its place: one name is one face
         self._unpack(packed, photo)
         return photo.digest
 
     def rename(self, name: str, title: str) -> str:
-        """Call a face something else, everywhere; its new version. Raises BundleError, ConfigError, StoreError."""
+        """Change a face's title on all machines; return its new version.
+
+        Raises:
+            BundleError, ConfigError, StoreError: the face is gone, the title is not valid, or the store fails.
+        """
         info = retitled(self._manifest, name, title)
         packed = self._packed(info)
         was = self._find(self.visitor(info.owner), name)
@@ -106,14 +115,14 @@ class PhotoShelf:
         return photo.digest
 
     def remove(self, name: str) -> None:
-        """The end of a face, everywhere. Raises BundleError, StoreError."""
+        """Remove a face from the store and this machine. Raises BundleError, StoreError."""
         info = find_avatar(self._manifest, name)
         for photo in self._find(self.visitor(info.owner), name):
             self._store.remove(f"{self._folder}/{photo.path}")
         self.let_go(name)
 
     def expire(self, days: float) -> set[str]:
-        """Remove what is older than so many days, everywhere, and here what is not there; the names there are.
+        """Remove photos older than `days` from the store, and local copies of removed photos; return the names left.
 
         Raises:
             StoreError: the store does not answer.
@@ -131,7 +140,7 @@ class PhotoShelf:
         return set(left)
 
     def let_go(self, name: str) -> None:
-        """A face is not to be on this machine any more."""
+        """Remove the local copy of a face."""
         link = self._avatars / name
         folder = leads_to(link)
         if folder is not None and folder.parent == self._bundles.resolve():
@@ -144,7 +153,7 @@ class PhotoShelf:
         return list(_photos(paths))
 
     def _find(self, visitor: str, name: str) -> list[_Photo]:
-        """A photo; more than one where it was given two names at once. Raises BundleError."""
+        """Return a photo's entries: more than one if it was renamed twice at once. Raises BundleError."""
         found = sorted((each for each in self._listed(visitor) if each.name == name), key=lambda each: each.digest)
         if not found:
             raise BundleError(GONE)
@@ -170,14 +179,14 @@ class PhotoShelf:
         return True
 
     def _lead(self, name: str, folder: Path) -> None:
-        """Have a name lead to its bundle; the one that it led to is not to stay."""
+        """Point a name's link to its bundle, and remove the bundle that it pointed to before."""
         before = leads_to(self._avatars / name)
         point(self._avatars / name, folder)
         if before is not None and before.parent == self._bundles.resolve() and before != folder.resolve():
             shutil.rmtree(before, ignore_errors=True)
 
     def _packed(self, info: AvatarInfo) -> bytes:
-        """A bundle with what `info` says of it; the one that is there stays as it is."""
+        """Pack a copy of a bundle with the metadata of `info`; the original stays unchanged."""
         with tempfile.TemporaryDirectory(prefix="avatar-") as room:
             copy = shutil.copytree(info.folder, Path(room) / info.name)
             try:
@@ -187,20 +196,20 @@ class PhotoShelf:
             return pack(copy)
 
     def _links(self) -> set[str]:
-        """Names of the visitors' faces on this machine, but for those that have just come: the listing is older."""
+        """Return the names of visitors' faces on this machine, without fresh ones: a listing may predate them."""
         own, fresh = self._bundles.resolve(), self._fresh()
         links = self._avatars.iterdir() if self._avatars.is_dir() else ()
         found = {link.name: leads_to(link) for link in links}
         return {name for name, to in found.items() if to is not None and to.parent == own and to.name not in fresh}
 
     def _fresh(self) -> set[str]:
-        """Bundles that were used a moment ago."""
+        """Return the names of bundles used within the last FRESH_S seconds."""
         folders = self._bundles.iterdir() if self._bundles.is_dir() else ()
         return {folder.name for folder in folders if self._now() - folder.stat().st_mtime < FRESH_S}
 
 
 def _photos(paths: Iterable[str]) -> Iterable[_Photo]:
-    """Those of the paths below the family's folder that are photos."""
+    """Parse paths relative to the family's folder; skip those that are not photos."""
     for path in paths:
         visitor, _, file = path.rpartition("/")
         if (found := _NAME.fullmatch(file)) is not None and "/" not in visitor:

@@ -1,10 +1,10 @@
-"""Avatars that all machines of a cluster have, published by whoever runs it.
+"""Avatars for all machines of a cluster, published by its operator.
 
     URL/objects/SHA256.tar         a bundle; its name is the digest of its bytes
-    URL/avatars/FAMILY/NAME        the digest of the bundle that is called so
+    URL/avatars/FAMILY/NAME        the digest of the bundle of this avatar
 
-A machine fetches a bundle once, checks its digest, and keeps so many bytes of bundles that are not in use any more.
-Photos of visitors lie beside them (`photo_shelf`).
+A machine fetches a bundle once, checks its digest, and keeps up to KEPT_BYTES of bundles that are no longer in use.
+Photos of visitors are stored beside them (`photo_shelf`).
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from streamer.cluster.shelves.store import Store
 from streamer.core.errors import ConfigError
 
 MOST_AVATARS = 1_000
-KEPT_BYTES = 2 << 30  # of bundles on a machine that nothing leads to
+KEPT_BYTES = 2 << 30  # of unused bundles on a machine
 
 
 class Shelf:
-    """The avatars at `url`, of one family. All methods raise StoreError where the store does not answer."""
+    """The avatars at `url`, of one family. All methods raise StoreError when the store fails."""
 
     def __init__(self, url: str, family: str) -> None:
         """Raises ConfigError for an address that fsspec does not know."""
         self._store, self._family = Store(url), family
 
     def check(self) -> None:
-        """Look whether the shelf can be read."""
+        """Check that the shelf can be read."""
         self._store.check()
 
     def put(self, manifest: Manifest, name: str) -> str:
-        """Put an avatar of this machine on the shelf; return its digest. Raises BundleError, ConfigError."""
+        """Publish an avatar of this machine on the shelf; return its digest. Raises BundleError, ConfigError."""
         info = find_avatar(manifest, name)
         if not is_own(info):
             raise ConfigError(f"{info.name} comes with the engines, so that every machine has it")
@@ -47,7 +47,7 @@ class Shelf:
         return digest
 
     def names(self) -> dict[str, str]:
-        """The digest of each avatar there is."""
+        """Return the digest of each published avatar, by name."""
         folder = f"avatars/{self._family}"
         names = [name for name in self._store.names(folder) if NAME_PATTERN.fullmatch(name)]
         found = {name: self._store.read(f"{folder}/{name}", 64) or b"" for name in names[:MOST_AVATARS]}
@@ -55,9 +55,9 @@ class Shelf:
         return {name: digest for name, digest in read.items() if DIGEST.fullmatch(digest)}
 
     def fetch(self, home: Path, kept_bytes: int = KEPT_BYTES) -> list[str]:
-        """Have all of the shelf's avatars in the user's folder `home`; return their names.
+        """Fetch all avatars of the shelf into the user's folder `home`; return their names.
 
-        What is there is not fetched again, whoever of this machine fetched it. A damaged bundle is left out.
+        A bundle that is already on this machine is not fetched again. A damaged bundle is left out.
         """
         names = self.names()
         bundles, avatars = home / "bundles", home / "avatars"

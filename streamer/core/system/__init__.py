@@ -1,1 +1,1 @@
-"""What the operating system gives and takes: memory, priority, signals, other programs."""
+"""Operating-system helpers: memory, priority, signals, load of other programs."""

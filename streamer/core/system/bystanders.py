@@ -1,4 +1,4 @@
-"""How much of this machine's processors other programs take meanwhile: what is measured beside them is no measure."""
+"""Measure the processor time that other programs use meanwhile, as timings made beside them are not reliable."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import psutil
 
-LEAST_S = 0.1  # what is shorter says nothing: the system counts in hundredths of a second
+LEAST_S = 0.1  # shorter spans give no result: the system counts in hundredths of a second
 
 
 class Bystanders:
-    """Counts from its making on. busy: processors that are in use, by any program, since it was asked last."""
+    """Measures from its creation on. busy: returns the processors in use by all programs since its last call."""
 
     def __init__(self, busy: Callable[[], float] | None = None) -> None:
         self._busy = busy or _busy
@@ -19,7 +19,7 @@ class Bystanders:
         self._wall, self._own = time.monotonic(), time.process_time()
 
     def cores(self) -> float:
-        """Processors that other programs used, on the average."""
+        """Return the average number of processors that other programs used."""
         wall, own = time.monotonic() - self._wall, time.process_time() - self._own
         return max(0.0, self._busy() - own / wall) if wall > LEAST_S else 0.0
 

@@ -1,4 +1,4 @@
-"""Memory that was freed, given back to the system."""
+"""Return freed memory to the operating system."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import ctypes
 
 
 def give_back() -> None:
-    """Return what was freed to the system, where the C library can (glibc, malloc_trim(3)): it keeps it otherwise, for
-    allocations to come. Takes some milliseconds."""
+    """Return freed memory to the system, if the C library can (glibc, malloc_trim(3)). Takes some milliseconds.
+
+    The library would otherwise keep it for later allocations.
+    """
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):  # another C library; TypeError on Windows, which has no CDLL(None)

@@ -1,17 +1,17 @@
-"""Work that must not disturb conversations: another process made to take only what they leave."""
+"""Low priority for background processes that must not disturb conversations."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 
-LAST = 19  # of Unix's nice values: a fiftieth of what a conversation gets, where both want the processor
+LAST = 19  # lowest Unix nice value: under contention, a fiftieth of a conversation's share
 
 
 def stand_back(process: int) -> None:
-    """Give a process that has just been started the lowest priority, and one core, which its threads inherit.
+    """Set a newly started process to the lowest priority and to one core; its threads inherit both.
 
-    As far as the system has that (Windows has neither, macOS no choice of cores).
+    Skips what the system does not support (Windows: both; macOS: the choice of cores).
     """
     with contextlib.suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, process, LAST)

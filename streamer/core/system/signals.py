@@ -1,8 +1,8 @@
-"""Ctrl-C that cannot get lost.
+"""Signal handling in which Ctrl-C cannot get lost.
 
-Python raises KeyboardInterrupt wherever it happens to be. When that is a callback out of a C library (a file read for
-FFmpeg), the library may swallow it, and the program runs on; PyAV prints it, too. So the wish to stop is remembered and
-can be asked for, and in functions marked as such callbacks nothing is raised.
+Python raises KeyboardInterrupt wherever the main thread is. In a callback from a C library (such as a file read for
+FFmpeg), the library may swallow it, and the program continues; PyAV also prints it. So the signal is remembered and can
+be polled, and nothing is raised inside functions marked as such callbacks.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ _CALLBACKS: set[CodeType] = set()
 
 
 def called_from_c(function: Callable[P, R]) -> Callable[P, R]:
-    """Mark a function that a C library calls: inside `interruptible`, SIGINT raises nothing in it."""
+    """Mark a function that a C library calls: inside `interruptible`, SIGINT does not raise in it."""
     _CALLBACKS.add(function.__code__)
     return function
 
 
 @contextlib.contextmanager
 def terminable() -> Iterator[Callable[[], bool]]:
-    """Treat SIGTERM like Ctrl-C in the block, so that unfinished files are removed; by itself it would end the process
-    on the spot. Gives a function to ask whether it has come. Main thread only.
+    """Treat SIGTERM like Ctrl-C in the block, so that unfinished files are removed before the process ends.
+
+    Yields a function that returns whether SIGTERM has come. Main thread only.
     """
     came = threading.Event()
 
@@ -47,7 +48,7 @@ def terminable() -> Iterator[Callable[[], bool]]:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], None]]:
-    """Gives a function to call now and then: it raises KeyboardInterrupt once SIGINT has come. Main thread only."""
+    """Yield a function to call regularly: it raises KeyboardInterrupt once SIGINT has come. Main thread only."""
     asked = threading.Event()
 
     def remember(number: int, frame: FrameType | None) -> None:
@@ -85,11 +86,11 @@ def _handled(number: signal.Signals, handler: Callable[[int, FrameType | None], 
 
 @contextlib.contextmanager
 def sigint_blocked() -> Iterator[None]:
-    """A process that this thread starts inside is never interrupted by SIGINT (nor is this thread, meanwhile)."""
+    """Block SIGINT for processes that this thread starts in the block (and, meanwhile, for this thread)."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # multiprocessing's; its start would unblock
+    resource_tracker.ensure_running()  # multiprocessing's tracker: starting it later would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -98,14 +99,14 @@ def sigint_blocked() -> Iterator[None]:
 
 
 def leave_to_the_program() -> None:
-    """For a child process: Ctrl-C and a closed terminal reach the whole group, but the program says when it ends."""
+    """Ignore SIGINT and SIGHUP in a child process: they reach the whole group, but the parent decides when it ends."""
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def stop_event() -> asyncio.Event:
-    """An event of the running loop that SIGINT and SIGTERM set, and SIGHUP, unless that is ignored (`nohup`)."""
+    """Return an event of the running loop that is set by SIGINT, SIGTERM and, unless ignored (`nohup`), SIGHUP."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -116,8 +117,10 @@ def stop_event() -> asyncio.Event:
 
 
 def _on_hangup(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """Call back when the terminal is closed. The system and the shell both send SIGHUP: the handler stays
-    installed after the loop has ended, or the second signal would kill the program while it finishes files.
+    """Call `call` on the loop when the terminal is closed.
+
+    The system and the shell both send SIGHUP, so the handler stays installed after the loop has ended; otherwise the
+    second signal would kill the program while it finishes files.
     """
 
     def come(number: int, frame: FrameType | None) -> None:

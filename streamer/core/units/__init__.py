@@ -1,1 +1,1 @@
-"""The 52 face units and the head pose, as numbers for other programs."""
+"""The 52 face units and the head pose, for programs that draw the face themselves."""

@@ -1,4 +1,4 @@
-"""Names of ARKit's 52 face units (`ARFaceAnchor.BlendShapeLocation`); left and right are the person's own."""
+"""Names of ARKit's 52 face units (`ARFaceAnchor.BlendShapeLocation`); left and right as seen by the person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coefficients of a frame in the place of its picture, for those who draw the face themselves."""
+"""Coefficients of a frame packed in place of its picture, for clients that draw the face themselves."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from streamer.core.frames import ByteArray, FloatArray
 
 
 def packed(values: FloatArray) -> ByteArray:
-    """float32 [n] as what takes the way of a picture: uint8 [4 n]."""
+    """Pack float32 [n] as bytes, uint8 [4 n], to be sent like a picture."""
     return np.ascontiguousarray(values, np.float32).view(np.uint8)
 
 
 def unpacked(numbers: ByteArray) -> FloatArray:
-    """float32 [n] of what `packed` gave."""
+    """Unpack the bytes of `packed` to float32 [n]."""
     return numbers.view(np.float32)

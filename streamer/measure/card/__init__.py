@@ -1,1 +1,1 @@
-"""The score card: what faces do in pictures, measured and compared with real clips and with other versions."""
+"""The score card: measures rendered faces and compares them with real clips and with other versions."""

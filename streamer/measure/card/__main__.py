@@ -1,10 +1,10 @@
-"""Measure faces into a score card: one page with pictures and one JSON, to be compared with another version's.
+"""Measure faces into a score card: an HTML page with pictures and a JSON file to compare with other versions.
 
     python -m streamer.measure.card SOUND... --out DIR [--portraits DIR] [--before OLD.json] [--phones TABLE.txt]
 
-Each bundled character, and each portrait of --portraits, says each sound. A clip with a person in it is measured as
-well, and is what lips are compared with. --phones takes what `make phones` printed, where the words are known. In red
-is what lies outside of what was measured of real speakers.
+Each bundled character, and each portrait of --portraits, says each sound. If a clip shows a person, that person is
+measured, too, and is the reference for the lips. --phones takes the output of `make phones`, for sounds whose words are
+known. Figures outside the range of real speakers are red.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_LINES = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m streamer.measure.card", description=__doc__.split("\n")[0])
     parser.add_argument(
         "sounds", type=Path, nargs="+", metavar="SOUND", help="sound files, or clips of people speaking"
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure, and write both files. Raises AvatarError, OSError, ValueError for what cannot be used."""
+    """Measure and write both files. Raises AvatarError, OSError, ValueError: something given cannot be used."""
     before = read_card(args.before) if args.before else None
     manifest = Manifest.load(args.engines)
     faces = _faces(manifest, args)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _faces(manifest: Manifest, args: argparse.Namespace) -> dict[str, str]:
-    """What to open, by the name that is shown. Raises ConfigError: none; BundleError: no such character."""
+    """Return the faces to open, by display name. Raises ConfigError: no face; BundleError: unknown character."""
     names = list(manifest.avatars) if args.faces is None else args.faces
     for name in names:
         find_avatar(manifest, name)
@@ -87,7 +87,7 @@ def _faces(manifest: Manifest, args: argparse.Namespace) -> dict[str, str]:
 
 
 def _phones(path: Path | None) -> list[str]:
-    """Lines of the phone table. Raises MediaError: it is no text."""
+    """Read the lines of the phone table. Raises MediaError: the file is not text."""
     try:
         return [] if path is None else path.read_text("utf-8").splitlines()[:MOST_LINES]
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Films as landmarks: of a video file's pictures, or of an avatar's."""
+"""Landmarks of a sequence of pictures, from a video file or an avatar."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from streamer.vision.landmarks import POINTS, shared_landmarker
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """points: float32 [n, 478, 3] in pixels, NaN where no face was found. pictures: those that were kept, by frame."""
+    """points: float32 [n, 478, 3] in pixels, NaN where no face was found. pictures: the kept pictures, by frame."""
 
     points: FloatArray
     pictures: dict[int, ByteArray]
 
     @property
     def found(self) -> float:
-        """Share of the pictures in which there was a face."""
+        """Share of the pictures in which a face was found."""
         return float(np.isfinite(self.points[:, 0, 0]).mean())
 
 
 def watch(pictures: Iterable[ByteArray], keep: Iterable[int] = ()) -> Film:
-    """Follow the largest face through pictures; `keep` names frames whose pictures are kept."""
+    """Track the largest face through pictures; `keep` lists the frames whose pictures are kept."""
     landmarker, kept, wanted = shared_landmarker(), {}, set(keep)
     rows: list[FloatArray] = []
     last: FloatArray | None = None

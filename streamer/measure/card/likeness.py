@@ -1,8 +1,8 @@
-"""How like its portrait a face stays, and how sharp: pictures laid on the portrait by their eyes and nose.
+"""Likeness of a face to its portrait, and its sharpness, with pictures aligned to the portrait by eyes and nose.
 
-Likeness is the correlation of brightness gradients over the face above the mouth, 1 for the same picture: as a face
-turns and blinks it falls, and a face that is smeared, painted over or another's falls more. Sharpness is the variance
-of the Laplacian over the same part, of the portrait's own at the picture's size.
+Likeness is the correlation of brightness gradients over the face above the mouth, 1 for the same picture. It falls when
+the face turns or blinks, and falls more when the face is smeared, overpainted or somebody else's. Sharpness is the
+variance of the Laplacian over the same part, relative to the portrait's at the same size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamer.core.frames import ByteArray, FloatArray
 
-SIDE = 160  # pixels of the common square
+SIDE = 160  # pixels of the square that faces are aligned to
 ANCHORS = (33, 133, 362, 263, 168, 1)  # corners of the eyes, root and tip of the nose
 ABOVE_MOUTH = slice(8, 112)  # rows of the square
 _PLACES = np.array([[0.22, 0.4], [0.41, 0.4], [0.59, 0.4], [0.78, 0.4], [0.5, 0.38], [0.5, 0.62]]) * SIDE
@@ -26,7 +26,7 @@ Grey = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Likeness:
-    """At rest and in motion."""
+    """Likeness and sharpness, at rest and in motion."""
 
     rest: float
     motion: float
@@ -41,7 +41,7 @@ def likeness(
     points: FloatArray,
     turned: NDArray[np.float64],
 ) -> Likeness:
-    """Compare pictures, by frame, with landmarks [n, 478, 3] to a portrait and its own [478, 3].
+    """Compare pictures, by frame, and their landmarks [n, 478, 3] with a portrait and its landmarks [478, 3].
 
     turned: degrees by which each frame's head is turned from the portrait's.
     """
@@ -63,7 +63,7 @@ def likeness(
 
 
 def aligned(picture: ByteArray, points: FloatArray) -> Grey:
-    """The face [SIDE, SIDE] in grey, its anchors moved by turn, scale and shift to common places."""
+    """Return the face in grey, [SIDE, SIDE], with its anchors rotated, scaled and shifted to common places."""
     found = points[list(ANCHORS), :2].astype(np.float32)
     matrix, _ = cv2.estimateAffinePartial2D(found, _PLACES.astype(np.float32), method=cv2.LMEDS)
     if matrix is None:

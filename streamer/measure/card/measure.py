@@ -1,4 +1,4 @@
-"""One face saying one sound: rendered, watched, and measured."""
+"""Measure one face saying one sound: render it, track its landmarks, compute the figures."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from streamer.vision.lip_expert import SyncScore, shared_expert
 from streamer.vision.lip_shapes import lip_shapes
 from streamer.vision.video_pictures import pictures
 
-KEPT = 24  # pictures of a film that are looked at for likeness
-HEARD = WindowShape(32, 3, levelled=True)  # what the lip expert hears
-VIEWS = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees of yaw that are shown
+KEPT = 24  # pictures of a film used for likeness
+HEARD = WindowShape(32, 3, levelled=True)  # input of the lip expert
+VIEWS = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees of yaw to show
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A sound, float32 [n] at SAMPLE_RATE, and where it came with a person, what that person's face did."""
+    """A sound, float32 [n] at SAMPLE_RATE, and, if it came from a clip with a person, the film of that person."""
 
     name: str
     sound: FloatArray
@@ -44,12 +44,12 @@ class Reference:
 
     @property
     def levels(self) -> list[float]:
-        """Loudness of each frame, dBFS."""
+        """Loudness of each frame in dBFS."""
         return FrameLoudness().push(self.sound)
 
     @classmethod
     def read(cls, path: Path, most_s: float) -> Reference:
-        """A sound file, or a video with sound whose face is watched. Raises MediaError."""
+        """Read a sound file, or a video with sound and track its face. Raises MediaError."""
         pieces = list(read_sound(path))
         sound = np.concatenate(pieces)[: round(most_s * SAMPLE_RATE)] if pieces else np.zeros(0, np.float32)
         if len(sound) < 4 * SAMPLE_RATE:
@@ -57,13 +57,13 @@ class Reference:
         try:
             person = watch(islice(pictures(path), round(most_s * FPS)))
         except MediaError:
-            person = None  # it has sound, as was seen above: a sound file
+            person = None  # it has sound (read above) but no pictures: a sound file
         return cls(path.name, sound, person if person is not None and person.found > 0.5 else None)
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one face, its own or a person's. follows: the mouth, against the person who said it."""
+    """Figures of one face, an avatar's or a person's. follows: the mouth, compared with the person who spoke."""
 
     face: str
     sound: str
@@ -79,7 +79,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Speaker:
-    """A row, and pictures of it: the portrait, at rest, mouth widest, head farthest, and turned to the VIEWS."""
+    """A row and its pictures: portrait, head at rest, mouth widest, head farthest; and the face turned to the VIEWS."""
 
     row: Row
     pictures: tuple[ByteArray, ...]
@@ -87,7 +87,7 @@ class Speaker:
 
 
 def person(reference: Reference) -> Row | None:
-    """The person in a clip, measured as faces are."""
+    """Measure the person in a clip, as avatars are measured; None for a sound without a person."""
     if reference.person is None:
         return None
     seen = signals(reference.person.points)
@@ -95,10 +95,10 @@ def person(reference: Reference) -> Row | None:
 
 
 def speak(engines: Engines, avatar: Avatar, name: str, reference: Reference, seed: int = 0) -> Speaker:
-    """Let an avatar say a sound, at 256 pixels, and measure what is seen.
+    """Render an avatar saying a sound, at 256 pixels, and measure the pictures.
 
     Raises:
-        ValueError: no face is found in what it shows.
+        ValueError: no face is found in the pictures.
     """
     times: dict[str, list[float]] = {}
     options = PipelineOptions(None, seed, FaceOptions(size=256))
@@ -162,7 +162,7 @@ def _pictures(
 
 
 def _views(engines: Engines, avatar: Avatar) -> tuple[ByteArray, ...]:
-    """The face held at VIEWS, before any sound."""
+    """Render the face turned to each of VIEWS, in silence."""
     quiet = np.zeros(SAMPLE_RATE // 5, np.float32)
     held = (PipelineOptions(None, 0, FaceOptions(still=True, yaw=yaw, size=256)) for yaw in VIEWS)
     return tuple(_small(next(_pictures(engines, avatar, options, quiet, {}))) for options in held)

@@ -1,4 +1,4 @@
-"""The score card as one JSON and one page of HTML with the pictures in it; two cards side by side."""
+"""Writes the score card as JSON and as one HTML page with its pictures, and compares two cards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streamer.measure.card.measure import VIEWS, Row, Speaker
 from streamer.measure.head_motion import REAL
 
 FORMAT = 1
-_LARGEST = 4 << 20  # bytes of a card that is read
+_LARGEST = 4 << 20  # bytes of a card to read
 _STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:2em;max-width:100em;color:#222}table{border-collapse:collapse}"
     "td,th{padding:.2em .6em;text-align:right;border-bottom:1px solid #ddd}th:first-child,td:first-child,"
@@ -32,7 +32,7 @@ _STYLE = (
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of a row: its heading, where it lies in the JSON, and what it should be, if anything is known."""
+    """A figure of a row: its heading, its path in the JSON, and a test for good values, if a range is known."""
 
     title: str
     path: tuple[str, ...]
@@ -70,12 +70,12 @@ COLUMNS = (
 
 
 def card_of(about: Mapping[str, str], rows: Sequence[Row], phones: Sequence[str]) -> dict[str, Any]:
-    """The card as it is written: about: version, engines, machine; phones: lines of the phone table."""
+    """Return the card's JSON. about: version, engines, machine; phones: lines of the phone table."""
     return {"format": FORMAT, "about": dict(about), "rows": [asdict(row) for row in rows], "phones": list(phones)}
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """Read a card's JSON. Raises MediaError: it is none."""
+    """Read a card's JSON. Raises MediaError: the file is not a score card."""
     try:
         if path.stat().st_size > _LARGEST:
             raise MediaError(f"{path}: {path.stat().st_size} bytes are too many for a score card")
@@ -90,7 +90,7 @@ def read_card(path: Path) -> dict[str, Any]:
 def write_page(
     path: Path, card: Mapping[str, Any], speakers: Sequence[Speaker], before: Mapping[str, Any] | None
 ) -> None:
-    """Write the page, whole or not at all."""
+    """Write the HTML page atomically."""
     about = ", ".join(f"{key} {value}" for key, value in card["about"].items())
     parts = [f"<h1>Score card</h1><p>{html.escape(about)}</p>", _table(card["rows"])]
     if before is not None:
@@ -108,7 +108,7 @@ def write_page(
 
 
 def changes(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of differences, of the faces and sounds that are in both; a figure that one lacks is left out."""
+    """Return rows of differences for the faces and sounds in both cards; figures missing in either are left out."""
     known = {(row["face"], row["sound"]): row for row in before}
     found = []
     for row in after:

@@ -1,7 +1,7 @@
-"""What landmarks say of a face over time: lips, lids, the head. Formulas as of common practice with MediaPipe's mesh.
+"""Curves of lips, lids and head from landmarks over time, with the usual formulas for MediaPipe's mesh.
 
 Mouth: gap of the inner lips in widths of the mouth. Eyes: gap of the lids in widths of the eye, mean of both. Head:
-weak perspective, good for change over time. Everything on the grid of FPS, gaps filled in between.
+weak perspective, good for changes over time. All curves are sampled at FPS, with gaps interpolated.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from streamer.core.frames import FloatArray
 from streamer.core.rates import FPS, FRAME_MS
 
-LATEST = 10  # frames of lag that are looked for, either way
-SHUT_SHARE = 0.5  # of the usual opening: lids below it are in a blink
-LONGEST_BLINK = 15  # frames: what is longer is closed eyes
+LATEST = 10  # largest lag searched, in frames, either way
+SHUT_SHARE = 0.5  # of the usual opening: below it, the lids are in a blink
+LONGEST_BLINK = 15  # frames; longer runs are closed eyes, not a blink
 
 Curve = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Signals:
-    """mouth, eyes: ratios [n]; head: pitch, yaw, roll in degrees [n, 3], pitch positive where the chin is down."""
+    """mouth, eyes: ratios [n]; head: pitch, yaw, roll in degrees [n, 3], pitch positive with the chin down."""
 
     mouth: Curve
     eyes: Curve
@@ -31,7 +31,7 @@ class Signals:
 
 
 def signals(points: FloatArray) -> Signals:
-    """Read off landmarks [n, 478, 3]; what is missing between two frames is drawn straight."""
+    """Compute the curves from landmarks [n, 478, 3]; gaps are interpolated linearly."""
     filled = without_gaps(points)
     across, up = filled[:, 454] - filled[:, 234], filled[:, 10] - filled[:, 152]
     pitch = np.degrees(np.arctan2(-up[:, 2], -up[:, 1]))
@@ -43,7 +43,7 @@ def signals(points: FloatArray) -> Signals:
 
 @dataclass(frozen=True)
 class Follows:
-    """How ours follows theirs: best correlation, the lag there (positive: ours is late), at no lag, and the spread."""
+    """How ours follows theirs: best correlation, its lag (positive: ours is late), the one at lag 0, spread ratio."""
 
     r: float
     lag_ms: int
@@ -52,7 +52,7 @@ class Follows:
 
 
 def follows(ours: Curve, theirs: Curve) -> Follows:
-    """Compare two curves of the same sound. Raises ValueError: fewer than two seconds."""
+    """Compare two curves of the same sound. Raises ValueError: they overlap by less than two seconds."""
     count = min(len(ours), len(theirs))
     if count < 2 * FPS:
         raise ValueError(f"{count} frames are too few to compare; at least {2 * FPS}")
@@ -65,7 +65,7 @@ def follows(ours: Curve, theirs: Curve) -> Follows:
 
 @dataclass(frozen=True)
 class Blinks:
-    """per_minute; ms: median length, lids below half of their usual opening; least: median opening at the bottom."""
+    """per_minute: rate; ms: median time below half of the usual opening; least: median smallest opening, as a share."""
 
     per_minute: float
     ms: float
@@ -73,7 +73,7 @@ class Blinks:
 
 
 def blinks(eyes: Curve) -> Blinks:
-    """Find blinks in the opening of the eyes [n]."""
+    """Find blinks in the curve of eye opening [n]."""
     usual = float(np.percentile(eyes, 75))
     shut = np.concatenate([[False], eyes < SHUT_SHARE * usual, [False]]).astype(np.int8)
     starts, stops = np.flatnonzero(np.diff(shut) == 1), np.flatnonzero(np.diff(shut) == -1)
@@ -88,7 +88,7 @@ def blinks(eyes: Curve) -> Blinks:
 
 
 def jitter(points: FloatArray) -> float:
-    """Mean second difference of the rigid points, in thousandths of the distance between the eyes: trembling."""
+    """Return the trembling: mean second difference of rigid points, in thousandths of the outer eye distance."""
     rigid = points[:, [6, 168, 197, 5, 33, 263, 133, 362, 234, 454], :2]
     apart = np.linalg.norm(points[:, 33, :2] - points[:, 263, :2], axis=1)
     bend = np.linalg.norm(np.diff(rigid, n=2, axis=0), axis=2)
@@ -101,7 +101,7 @@ def _ratio(points: Curve, gap: tuple[int, int], width: tuple[int, int]) -> Curve
 
 
 def without_gaps(points: FloatArray) -> Curve:
-    """Landmarks [n, 478, 3] with what is missing drawn straight. Raises ValueError: no face in any picture."""
+    """Return landmarks [n, 478, 3] with gaps interpolated linearly. Raises ValueError: no face in any picture."""
     known = np.isfinite(points[:, 0, 0])
     if not known.any():
         raise ValueError("no face in any picture")

@@ -1,1 +1,1 @@
-"""Checks of a machine and of what a server is asked for: each a line, with the way out."""
+"""Checks of the machine and of a server's settings: one line per check, with a remedy."""

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The result of a check, and how it is graded."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import Enum
 
 from streamer.core.errors import AvatarError
 
-OTHERS_WORDS = 160  # characters of an error that is not ours
+OTHERS_WORDS = 160  # characters kept of an error from a library
 
 
 class Weight(Enum):
-    """How much a finding matters: `WARNING` is of something that not everybody needs."""
+    """Severity of a finding; `WARNING` concerns something that not every user needs."""
 
     GOOD = "ok"
     WARNING = "note"
@@ -21,7 +21,7 @@ class Weight(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line. text: what was found and, if it is not good, the way out."""
+    """One line of the report. text: the result and, unless it is good, a remedy."""
 
     weight: Weight
     subject: str
@@ -32,27 +32,27 @@ class Finding:
 
 
 def good(subject: str, text: str) -> Finding:
-    """All is well."""
+    """Make a finding without a problem."""
     return Finding(Weight.GOOD, subject, text)
 
 
 def warning(subject: str, text: str) -> Finding:
-    """Something cannot be used, which is of no matter to who does not want it."""
+    """Make a finding about an optional feature that cannot be used."""
     return Finding(Weight.WARNING, subject, text)
 
 
 def fault(subject: str, text: str) -> Finding:
-    """Nothing goes without it."""
+    """Make a finding about a problem that stops the program from working."""
     return Finding(Weight.FAULT, subject, text)
 
 
 def looked_at(subject: str, check: Callable[[], Finding], needed: bool = True) -> Finding:
-    """What a check finds; an error that it raises is its finding. needed: that is a fault, and no warning."""
+    """Run a check and return its finding; an error becomes a fault or, unless `needed`, a warning."""
     weigh = fault if needed else warning
     try:
         return check()
     except AvatarError as error:
         return weigh(subject, str(error))
-    except Exception as error:  # whatever a library raises: the next checks are made all the same
+    except Exception as error:  # any library error: the remaining checks must still run
         words = " ".join(str(error).split())[:OTHERS_WORDS]
         return weigh(subject, f"{type(error).__name__}: {words}")

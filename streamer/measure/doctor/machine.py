@@ -30,11 +30,11 @@ LEAST_FREE = 1 << 30  # bytes: a family of engines, avatars and an hour of recor
 SPEECH_S = 2.0
 SAMPLE_RATE = 16_000
 CPU_INFO = Path("/proc/cpuinfo")
-FAST, SLOW = ("avx512f", "avx2", "asimd"), 4  # what a vector unit is called; cores
+FAST, SLOW = ("avx512f", "avx2", "asimd"), 4  # names of vector units in CPU_INFO; cores
 
 
 def versions() -> Finding:
-    """Of the program, Python and the libraries that matter."""
+    """Report the versions of the program, Python and the main libraries."""
     found = []
     for name in LIBRARIES:
         try:
@@ -45,7 +45,7 @@ def versions() -> Finding:
 
 
 def processor() -> Finding:
-    """Its cores, and its widest vectors."""
+    """Check the number of cores and the widest vector unit."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     known = CPU_INFO.read_text().split() if CPU_INFO.is_file() else []
     units = [unit for unit in FAST if unit in known]
@@ -58,7 +58,7 @@ def processor() -> Finding:
 
 
 def engines(family: Path) -> Finding:
-    """Whether the family's files are whole, and what computes them. Raises AvatarError."""
+    """Check the family's files, and report the engines that run them. Raises AvatarError."""
     manifest = Manifest.load(family)
     names = dict.fromkeys(backend_for(stage).description for stage in manifest.stages.values())
     return good(
@@ -67,7 +67,7 @@ def engines(family: Path) -> Finding:
 
 
 def speed(family: Path, avatar: str | None, threads: int) -> Finding:
-    """How long a picture takes, and how many conversations that is enough for. Raises AvatarError."""
+    """Measure the time per picture, and how many conversations that allows. Raises AvatarError."""
     with open_engines(Manifest.load(family), threads) as opened:
         frame_s = _frame_s(opened, avatar)
     needed = f"a conversation needs one every {1000 / FPS:.0f} ms"
@@ -87,7 +87,7 @@ def _frame_s(opened: Engines, avatar: str | None) -> float:
 
 
 def disk(home: Path) -> Finding:
-    """Room for avatars, and whether others may look at them."""
+    """Check the free space for avatars, and that other users cannot read them."""
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     text = f"{home}: {free / 1e9:.1f} GB free"
@@ -102,14 +102,14 @@ def disk(home: Path) -> Finding:
 
 
 def voice(choice: str) -> Finding:
-    """What speaks text. Raises AvatarError."""
+    """Check that the voice for text is available. Raises AvatarError."""
     if open_voice(choice) is None:
         return warning("voice", "eSpeak NG is not installed, so texts are not spoken (Debian: apt install espeak-ng)")
     return good("voice", choice)
 
 
 def sound() -> Finding:
-    """Microphones and loudspeakers of this machine, for `avatar mic` and `avatar camera`. Raises AvatarError."""
+    """Check for microphones and loudspeakers, for `avatar mic` and `avatar camera`. Raises AvatarError."""
     devices = port_audio().devices()
     if not devices:
         return warning("sound", "no microphone or loudspeaker is found; the page uses those of the visitor's machine")
@@ -117,7 +117,7 @@ def sound() -> Finding:
 
 
 def camera() -> Finding:
-    """A virtual camera, for `avatar camera`."""
+    """Check for a virtual camera, for `avatar camera`."""
     if importlib.util.find_spec("pyvirtualcam") is None:
         return warning("camera", f"pyvirtualcam is not installed: `{sys.executable} -m pip install pyvirtualcam`")
     if sys.platform == "linux" and not list(Path("/dev").glob("video*")):

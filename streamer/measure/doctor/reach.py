@@ -1,4 +1,4 @@
-"""Checks of how others reach a server: its port, certificate, UDP, and TURN servers, which are asked for a relay."""
+"""Checks of how clients reach the server: its port, access, certificate, and TURN servers, each asked for a relay."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ STANDARD = {"turn": 3478, "turns": 5349}
 
 
 def port(host: str, number: int) -> Finding:
-    """Whether the server's port is free. Raises ConfigError."""
+    """Check that the server's port is free. Raises ConfigError."""
     listen(host, number).close()
     return good("port", f"{number} on {host or 'all addresses'} is free")
 
 
 def access(host: str, public_url: str | None, is_open: bool) -> Finding:
-    """Who may come in."""
+    """Report who may connect."""
     if is_loopback(host) and public_url is None:
         return good("access", "this machine only; --host 0.0.0.0 or --public-url lets others in, who then need a token")
     if is_open:
@@ -39,7 +39,7 @@ def access(host: str, public_url: str | None, is_open: bool) -> Finding:
 
 
 def certificate(chain: Path | None, key: Path | None, public: bool) -> Finding:
-    """Whether it fits its key, and for how long. public: others are to reach the server. Raises ConfigError."""
+    """Check that the certificate fits its key and is valid. public: other machines connect. Raises ConfigError."""
     if chain is None or key is None:
         if public:
             return warning(
@@ -57,7 +57,7 @@ def certificate(chain: Path | None, key: Path | None, public: bool) -> Finding:
 
 
 def turn(servers: Turn | None) -> Iterator[Finding]:
-    """Whether each TURN server gives us a relay."""
+    """Check that each TURN server grants a relay."""
     if servers is None:
         yield warning("turn", "none: visitors whose network lets no UDP through see no face; --turn (docs/deploy.md)")
         return
@@ -70,12 +70,12 @@ def turn(servers: Turn | None) -> Iterator[Finding]:
             yield fault(
                 "turn", f"{address}: cannot be reached ({str(error) or 'no answer'}); is it running, and let through?"
             )
-        except Exception as error:  # aioice's own: the server refused
+        except Exception as error:  # from aioice: the server refused
             yield fault("turn", f"{address}: refuses ({error}); is --turn-secret its static-auth-secret?")
 
 
 async def _relay(address: str, name: str, password: str) -> str:
-    """Where the server would relay. Raises OSError, TimeoutError, and what aioice raises of a refusal."""
+    """Return the relay address that the server grants. Raises OSError, TimeoutError, or aioice's error on refusal."""
     kind, host, number, transport = _parts(address)
     async with asyncio.timeout(TURN_S):
         endpoint, _ = await create_turn_endpoint(
@@ -83,7 +83,7 @@ async def _relay(address: str, name: str, password: str) -> str:
         )
     relay = endpoint.get_extra_info("sockname")
     endpoint.close()
-    await asyncio.sleep(0)  # for the goodbye
+    await asyncio.sleep(0)  # lets the farewell packet leave
     return f"{relay[0]}:{relay[1]}"
 
 

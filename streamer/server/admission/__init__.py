@@ -1,1 +1,1 @@
-"""Who may have a session: places, quotas, measured capacity, the waiting line."""
+"""Session admission: places, quotas, measured capacity, the waiting line."""

@@ -1,4 +1,4 @@
-"""How many conversations this machine has the time for, from what pictures take on it."""
+"""Session limit of this machine, computed from the measured render time of a frame."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from streamer.core.rates import FPS
 from streamer.inference.messages import Pulse
 
-ROOM = 0.9  # of the inference process's time
-MOST_SESSIONS = 16  # however fast pictures are made: each takes sockets, and the sender's time
+ROOM = 0.9  # share of the inference process's time to use
+MOST_SESSIONS = 16  # upper bound even on a fast machine: each session takes sockets and sender time
 
 
 def sessions_in_time(pulse: Pulse, open_sessions: int) -> int:
-    """How many sessions there may be, at least one, so that none has less than all its pictures.
+    """Return the number of sessions, at least one, that can run at full frame rate.
 
-    While something is left out already (see `core.rungs`) there are no more than there are.
+    While the worker is degraded already (see `core.rungs`), no more than the open sessions are allowed.
     """
     if pulse.rung > 0:
         return max(1, open_sessions)
@@ -24,7 +24,7 @@ def sessions_in_time(pulse: Pulse, open_sessions: int) -> int:
 
 
 def most_sessions(asked: int | None, pulse: Callable[[], Pulse], open_sessions: Callable[[], int]) -> Callable[[], int]:
-    """Return what tells how many sessions there may be now; `asked` None is as many as there is time for."""
+    """Return a function that gives the current session limit: `asked`, or if that is None the measured capacity."""
     if asked is not None:
         return lambda: asked
     return lambda: sessions_in_time(pulse(), open_sessions())

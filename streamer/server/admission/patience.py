@@ -1,4 +1,4 @@
-"""How long a session is waited for: to connect, and then for as long as somebody is there."""
+"""Timeouts of a session: for connecting, and then for silence, a lost peer and the maximum duration."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from streamer.core.limits import Limits
 
 
 async def until_connected(reached: asyncio.Event, live: asyncio.Event, limits: Limits) -> str | None:
-    """Wait until `live`; return why it is given up where that takes too long.
+    """Wait until `live` is set; return None, or the reason if a timeout passed first.
 
-    reached: ICE has found a way to the peer, which has a shorter time than all of it.
+    reached: set when ICE has connected; this has its own, shorter timeout.
     """
     for event, patience_s in ((reached, min(limits.ice_s, limits.connect_s)), (live, limits.connect_s)):
         try:
@@ -24,7 +24,7 @@ async def until_connected(reached: asyncio.Event, live: asyncio.Event, limits: L
 
 
 async def until_over(moments: Callable[[], dict[str, float]], clock: Clock) -> str:
-    """Return the reason of the first moment that has passed; `moments` gives those that hold now, and may move them."""
+    """Wait for the earliest deadline; return its reason. `moments` gives the current deadlines, which may move."""
     while True:
         found = moments()
         reason = min(found, key=lambda reason: found[reason])
@@ -36,9 +36,9 @@ async def until_over(moments: Callable[[], dict[str, float]], clock: Clock) -> s
 def moments_of_end(
     limits: Limits, live_since: float, peer_heard: float, microphone_heard: float | None
 ) -> dict[str, float]:
-    """Return when a session is over, as things are, by reason; for `until_over`.
+    """Return the current deadlines of a session, by reason, for `until_over`.
 
-    peer_heard, microphone_heard: when the last packet and the last sound came; None where no sound is to come.
+    peer_heard: when the last packet arrived. microphone_heard: when the last sound arrived; None without microphone.
     """
     found = {
         f"the session lasted {limits.max_session_s / 3600:.1f} hours": live_since + limits.max_session_s,

@@ -1,8 +1,9 @@
-"""The places of a server's sessions: how many there are, how many one address may have, and who gives way to whom.
+"""Session places: their total limit, the limit per address, and which sessions can be evicted for a new caller.
 
-A place is held from the moment an offer is accepted, when all that is known of the caller is that it can send one. So a
-caller that does not connect holds it for a moment only: when another wants a place and none is free, it gives way, and
-so does a session for pushed speech for which nobody speaks. A caller that talks keeps its place.
+A place is held from the moment an offer is accepted, when all that is known of the caller is that it can send an offer.
+So a caller that does not connect may keep its place for a short time only: after that it is evicted when another caller
+needs a place and none is free. The same holds for a session for pushed speech without speech. A caller that talks keeps
+its place.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from streamer.web.throttle import is_local
 
 
 class NoRoomError(SessionError):
-    """No session can be opened now; later one may. place: of the caller among those who wait, where it has one."""
+    """No session can be opened now, but perhaps later. place: the caller's number in the waiting line, if in it."""
 
     def __init__(self, text: str, place: int | None = None) -> None:
         super().__init__(text)
@@ -27,23 +28,23 @@ class NoRoomError(SessionError):
 
 
 class Occupant(Protocol):
-    """A session, as its place knows it."""
+    """A session that holds a place."""
 
     def gives_way_at(self) -> float | None:
-        """Return the moment from which its place may go to another, None for a session that is in use."""
+        """Return the time from which it may be evicted, or None if it is in use."""
 
     async def close(self, reason: str) -> None:
-        """End it."""
+        """End the session."""
 
 
 @dataclass
 class _Place:
     address: str
-    occupant: Occupant | None = None  # None: it is being prepared
+    occupant: Occupant | None = None  # None: the session is being prepared
 
 
 class Places:
-    """At most `most()` at a time; one address other than this machine's has half of them, or one."""
+    """At most `most()` places at a time; one address, except this machine's, may hold half of them, at least one."""
 
     def __init__(self, most: Callable[[], int], clock: Clock) -> None:
         self.given_way = 0
@@ -54,13 +55,13 @@ class Places:
 
     @property
     def free(self) -> int:
-        """How many are free."""
+        """The number of free places."""
         return max(0, self._most() - len(self._taken))
 
     def check(self, address: str, until: float, ticket: str | None = None) -> None:
-        """Raise NoRoomError when no place is free or may be by `until`, or others wait for those that are.
+        """Raise NoRoomError if no place is free or will be by `until`, or the free places go to callers in line.
 
-        ticket: with it the caller then waits in line.
+        ticket: if given, a refused caller is put in the waiting line.
         """
         try:
             ahead = self.line.ahead_of(ticket)
@@ -77,10 +78,10 @@ class Places:
             raise NoRoomError(f"all places are taken; you are number {place} in line", place) from error
 
     async def take(self, token: str, address: str, until: float) -> None:
-        """Take a place, waiting for one that is about to be free and ending a session that gives way.
+        """Take a place; if none is free, wait until a session may be evicted and close it.
 
         Raises:
-            NoRoomError: there is none by `until`.
+            NoRoomError: no place can be had by `until`.
         """
         while (among := self._in_the_way(address)) is not None:
             place, moment = self._next(among, address, until)
@@ -88,27 +89,27 @@ class Places:
                 await self._clock.sleep_until(moment)
                 continue
             self.given_way += 1
-            assert place.occupant is not None  # only who sits gives way
+            assert place.occupant is not None  # `_next` returns occupied places only
             await place.occupant.close("another caller has its place, as nobody was there or nobody spoke")
         self._taken[token] = _Place(address)
 
     def seat(self, token: str, occupant: Occupant) -> None:
-        """Give a place that was taken its session."""
+        """Assign a session to a taken place."""
         self._taken[token].occupant = occupant
 
     def leave(self, token: str) -> None:
-        """Free a place; safe to call twice."""
+        """Free a place. Safe to call twice."""
         self._taken.pop(token, None)
 
     def _in_the_way(self, address: str) -> list[_Place] | None:
-        """Return the places of which one has to be free first, None when there is room."""
+        """Return the places of which one must be freed first, or None if there is room."""
         own = [place for place in self._taken.values() if place.address == address]
         if not is_local(address) and len(own) >= max(1, self._most() // 2):
             return own
         return None if self.free else list(self._taken.values())
 
     def _next(self, among: list[_Place], address: str, until: float) -> tuple[_Place, float]:
-        """Return the place that is free first, and when; of several, that of the address that holds most."""
+        """Return the place that can be freed first, and when; of equals, one of the address that holds most places."""
         held = Counter(place.address for place in self._taken.values())
         moments = [(place, place.occupant.gives_way_at()) for place in among if place.occupant is not None]
         ready = [(place, max(self._clock.now(), moment)) for place, moment in moments if moment is not None]

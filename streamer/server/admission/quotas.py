@@ -1,4 +1,4 @@
-"""Hold sessions to what their tokens allow: a session ends with its token, or when the token's minutes are used up."""
+"""Enforcement of token quotas: a session ends when its token expires, is revoked or has used up its minutes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ REVOKED = "its token has been revoked"
 
 
 class Holding:
-    """A place in a token's quota, until its session ends; given back where none comes about."""
+    """One session's share of a token's quota, held until the session ends; released if no session is opened."""
 
     def __init__(self) -> None:
         self.session: Session | None = None
 
     def holds(self, session: Session | None) -> None:
-        """The session has begun; None: it has ended already."""
+        """Record the opened session; None if it has ended already."""
         self.session = session
 
 
 class Quotas:
-    """Of all tokens of a server."""
+    """The quotas of all tokens of a server."""
 
     def __init__(self) -> None:
         self._usage = Usage()
@@ -34,9 +34,10 @@ class Quotas:
 
     @contextlib.contextmanager
     def session(self, grant: Grant, replaces: bool, until_revoked: Callable[[], Awaitable[None]]) -> Iterator[Holding]:
-        """One more session of a token, which is to come about in the block. replaces: another, which is about to end.
+        """Count one more session of a token; open it within the block and pass it to `Holding.holds`.
 
-        until_revoked: returns when the token is. Raises QuotaError.
+        replaces: the session takes over from one that is about to end. until_revoked: waits until the token is revoked.
+        Raises QuotaError.
         """
         lease, holding = self._usage.begin(grant, replaces), Holding()
         try:

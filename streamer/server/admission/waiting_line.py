@@ -1,6 +1,7 @@
-"""The line of callers for whom there was no room: first come, first served, by tickets of their own.
+"""Waiting line of callers that found no free place: first come, first served, by tickets that the callers choose.
 
-Nobody is called: who waits asks again every few seconds, with the same ticket, and has left the line when it does not.
+Callers are not notified: a waiting caller retries every few seconds with the same ticket, and is dropped from the line
+when it stops.
 """
 
 from __future__ import annotations
@@ -10,26 +11,26 @@ import re
 from streamer.core.aio import Clock
 
 TICKET = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
-PATIENCE_S = 12.0  # since it asked last
-MOST, MOST_EACH = 64, 8  # tickets, and those of one address
+PATIENCE_S = 12.0  # a ticket is dropped this long after its last request
+MOST, MOST_EACH = 64, 8  # tickets in total, and per address
 
 
 class WaitingLine:
-    """Who waits, in order."""
+    """The waiting callers, in order of arrival."""
 
     def __init__(self, clock: Clock, most: int = MOST) -> None:
-        """`most`: tickets."""
+        """most: maximum number of tickets."""
         self._clock = clock
         self._most = most
-        self._waiting: dict[str, str] = {}  # addresses by ticket, in the order of their coming
-        self._asked: dict[str, float] = {}  # when each asked last, in that order
+        self._waiting: dict[str, str] = {}  # address by ticket, in order of arrival
+        self._asked: dict[str, float] = {}  # time of each ticket's last request, oldest first
 
     def __len__(self) -> int:
         self._forget()
         return len(self._waiting)
 
     def ahead_of(self, ticket: str | None) -> int:
-        """How many come before this one; whoever has no ticket comes last."""
+        """Return the number of callers ahead of this one; callers without a ticket come last."""
         self._forget()
         for place, waiting in enumerate(self._waiting):
             if waiting == ticket:
@@ -37,7 +38,7 @@ class WaitingLine:
         return len(self._waiting)
 
     def wait(self, ticket: str, address: str) -> int | None:
-        """Take or keep a place in the line: return its number, from 1; None where the line is too long."""
+        """Join the line or stay in it; return the caller's number, from 1, or None if the line is full."""
         self._forget()
         if ticket not in self._waiting:
             own = sum(waiting == address for waiting in self._waiting.values())
@@ -49,7 +50,7 @@ class WaitingLine:
         return self.ahead_of(ticket) + 1
 
     def leave(self, ticket: str | None) -> None:
-        """Whoever has come in, or will not, waits no more."""
+        """Remove a caller that was admitted or gave up."""
         if ticket is not None:
             self._waiting.pop(ticket, None)
             self._asked.pop(ticket, None)

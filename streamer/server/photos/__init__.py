@@ -1,1 +1,1 @@
-"""Visitors' photos: made into avatars, listed, renamed, removed, shared between servers."""
+"""Avatars from visitors' photos: create, list, rename, remove, share between servers."""

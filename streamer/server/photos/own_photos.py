@@ -1,4 +1,4 @@
-"""What becomes of the faces that visitors have made of their photos, and those that are kept on this machine alone."""
+"""Interface to the storage of visitors' avatars, and the storage on this machine's disk."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from streamer.server.photos.retention import expire
 
 
 class Photos(Protocol):
-    """Keeps them. The page's gallery is the caller's to change, but for what changes elsewhere."""
+    """Storage of visitors' avatars. The caller updates the gallery, except for changes made by other servers."""
 
     limits: PhotoLimits
 
     def begin(self, gallery: Gallery) -> Gallery:
-        """What of the faces on this machine visitors may be shown when the server begins."""
+        """Return the avatars of this machine's gallery to show when the server starts."""
 
     def takes_of(self, owner: str) -> bool:
-        """Whether somebody's photos are kept; "" is whoever runs the server."""
+        """Return whether photos of this owner are accepted; "" is the server's operator."""
 
     async def keep(self, name: str, owner: str) -> None:
-        """Take care of a face that was just made. Raises BundleError, StoreError."""
+        """Store a newly created avatar. Raises BundleError, StoreError."""
 
     async def rename(self, name: str, owner: str, title: str) -> None:
-        """Call it something else. Raises BundleError, ConfigError, StoreError."""
+        """Change an avatar's title. Raises BundleError, ConfigError, StoreError."""
 
     async def remove(self, name: str, owner: str) -> None:
-        """The end of it. Raises BundleError, StoreError."""
+        """Remove an avatar. Raises BundleError, StoreError."""
 
     async def expire(self, days: float) -> None:
-        """Remove what is older than so many days, for ever."""
+        """Remove avatars older than this many days, periodically, until cancelled."""
 
     def told(self, owner: str) -> Mapping[str, str]:
-        """Headers of an answer by which something of this owner's has changed."""
+        """Return extra headers for the response to a request that changed an avatar of this owner."""
 
 
 class OwnPhotos:
-    """Those of one machine: its disk is all there is."""
+    """Storage on this machine's disk only."""
 
     limits = PhotoLimits()
 
@@ -50,28 +50,28 @@ class OwnPhotos:
         self._manifest, self._worker, self._gallery = manifest, worker, gallery
 
     def begin(self, gallery: Gallery) -> Gallery:
-        """All of them."""
+        """Return the whole gallery."""
         return gallery
 
     def takes_of(self, owner: str) -> bool:
-        """Everybody's."""
+        """Return True: photos of every owner are accepted."""
         return True
 
     async def keep(self, name: str, owner: str) -> None:
-        """It is on the disk."""
+        """Do nothing: the avatar is on the disk already."""
 
     async def rename(self, name: str, owner: str, title: str) -> None:
-        """Write its new title. Raises BundleError, ConfigError."""
+        """Write the new title. Raises BundleError, ConfigError."""
         await asyncio.to_thread(rename_avatar, self._manifest, name, title)
 
     async def remove(self, name: str, owner: str) -> None:
-        """Remove its folder. Raises BundleError."""
+        """Remove the avatar's folder. Raises BundleError."""
         await asyncio.to_thread(remove_avatar, self._manifest, name)
 
     async def expire(self, days: float) -> None:
-        """See `retention`."""
+        """Remove expired avatars periodically; see `retention`."""
         await expire(self._manifest, self._worker, self._gallery, days)
 
     def told(self, owner: str) -> Mapping[str, str]:
-        """Nobody else has to know."""
+        """Return no headers: no other server needs to be notified."""
         return {}

@@ -1,7 +1,7 @@
-"""A photo that the page sends becomes an avatar, without the server being started anew.
+"""Creation of avatars from uploaded photos while the server runs.
 
-The photo is a stranger's file. Its size is bounded while it arrives, some beside each other; a child process
-(`photo.child`) decodes it, one at a time, with a time-out. This process only moves bytes.
+A photo is an untrusted file. Its size is limited while it is uploaded (several uploads may run at once); a child
+process (`photo.child`) decodes it, one photo at a time, with a timeout. This process never decodes it.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from streamer.core.system.priority import stand_back
 from streamer.photo.messages import Answer, MakeAvatar, Refused
 from streamer.server.arrivals import Arrivals
 
-NAME = "photo"  # of an avatar whose title has no plain letters; then photo-2, ...
+NAME = "photo"  # name of an avatar whose title has no plain letters; then photo-2, ...
 BUSY = "another photo is being worked on; try again in a moment"
-LONGEST_TITLE = 60  # as `avatar prepare` takes
+LONGEST_TITLE = 60  # characters; the same limit as in `avatar prepare`
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class NewAvatar:
-    """Name of the new avatar, and remarks about the photo."""
+    """A new avatar: its name, and remarks about the photo."""
 
     name: str
     notes: tuple[str, ...]
 
 
 class ChooseFaceError(PhotoError):
-    """A photo of several people, of whom one is to be chosen: `count` faces, from left to right."""
+    """The photo has several faces and the sender must choose one. `count`: number of faces."""
 
     def __init__(self, words: str, count: int) -> None:
         super().__init__(words)
@@ -52,7 +52,7 @@ class ChooseFaceError(PhotoError):
 
 
 class PhotoDesk:
-    """Takes photos for one family, one at a time."""
+    """Makes avatars of photos for one family, one at a time."""
 
     def __init__(self, manifest: Manifest, limits: PhotoLimits) -> None:
         self._manifest = manifest
@@ -62,21 +62,23 @@ class PhotoDesk:
 
     @property
     def busy(self) -> bool:
-        """Whether a photo is being worked on: another has to wait."""
+        """Whether a photo is being processed."""
         return self._busy.locked()
 
     async def make(
         self, photo: AsyncIterable[bytes], title: str, face: int | None = None, owner: str = ""
     ) -> NewAvatar:
-        """Make an avatar of a picture's file as it arrives.
+        """Receive an image file and make an avatar of it.
 
-        title: what people see it called; made plain and short. face: which of several, counted from the left, from 1.
-        owner: the visitor whose it will be; then its name tells nothing of what others have called theirs.
+        title: the avatar's title; it is shortened to printable text. face: which of several, counted from the left,
+        from 1. owner: the visitor that the avatar belongs to; if given, its name is random, so it reveals nothing of
+        other visitors' titles.
 
         Raises:
-            ChooseFaceError: it has several faces, and none was chosen.
-            PhotoError: too many bytes, or too slow; no avatar can be made of it. The message is for the sender.
-            BundleError: there are too many avatars, or the disk does not take another.
+            ChooseFaceError: the photo has several faces, and none was chosen.
+            PhotoError: the upload is too large or too slow, or no avatar can be made of it. The message is for the
+                sender.
+            BundleError: another photo is being processed, there are too many avatars, or the disk cannot store another.
         """
         with tempfile.TemporaryDirectory(prefix="avatar-") as folder:
             path = Path(folder) / "photo"
@@ -116,9 +118,9 @@ class PhotoDesk:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is the server's
+            start_new_session=True,  # Ctrl-C must reach the server only
         )
-        stand_back(process.pid)  # conversations come first
+        stand_back(process.pid)  # conversations have priority
         try:
             async with asyncio.timeout(self._limits.make_s):
                 answer, log = await process.communicate(msgspec.json.encode(request))
@@ -132,11 +134,11 @@ class PhotoDesk:
 
 
 def notes_of(answer: bytes, log: bytes) -> tuple[str, ...]:
-    """Remarks about the photo, from the child's answer.
+    """Read the remarks about the photo from the child process's answer.
 
     Raises:
-        ChooseFaceError: it has several faces.
-        PhotoError: the child refused the photo, or ended without an answer.
+        ChooseFaceError: the photo has several faces.
+        PhotoError: the child refused the photo, or exited without an answer.
     """
     try:
         found: Answer = msgspec.json.decode(answer, type=Answer)
@@ -149,13 +151,13 @@ def notes_of(answer: bytes, log: bytes) -> tuple[str, ...]:
 
 
 def plain_title(text: str) -> str:
-    """One short printable line of what somebody called a photo; its file's ending is left out."""
+    """Convert a photo's title or file name to one short printable line, without the file extension."""
     stem = re.sub(r"\.[A-Za-z0-9]{2,5}$", "", text)
     return " ".join("".join(letter if letter.isprintable() else " " for letter in stem).split())[:LONGEST_TITLE]
 
 
 def _names(title: str, owner: str) -> Iterator[str]:
-    """Names for the terminal, of the title, or of NAME where it has no plain letters; a visitor's are by chance."""
+    """Generate candidate names: from the title, or NAME if it has no plain letters; random ones for a visitor."""
     if owner:
         return (f"{NAME}-{secrets.token_hex(8)}" for _ in itertools.count())
     first = plain_name(title)[:36].rstrip("-_") or NAME
@@ -163,5 +165,5 @@ def _names(title: str, owner: str) -> Iterator[str]:
 
 
 def _spoken(name: str, owner: str) -> str:
-    """A title for a photo whose own has nothing in it."""
+    """Return a title for a photo without one."""
     return NAME.title() if owner else name.replace("-", " ").title()

@@ -1,4 +1,4 @@
-"""Visitors' photos do not stay for ever: after so many days each is removed, with its avatar."""
+"""Expiry of visitors' photos: each is removed with its avatar after a number of days."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ audit = logging.getLogger("streamer.audit")
 
 
 def is_over(portrait: Portrait, days: float, now: float) -> bool:
-    """Whether it is a visitor's that is older than so many days. A portrait's file is written once."""
+    """Return whether a visitor's portrait is older than `days`, by the time of its file, which is written once."""
     if not portrait.owner:
         return False
     try:
@@ -34,7 +34,7 @@ def is_over(portrait: Portrait, days: float, now: float) -> bool:
 async def expire(
     manifest: Manifest, worker: InferenceWorker, gallery: Callable[[], Gallery | None], days: float
 ) -> None:
-    """Look every hour, and remove what is over. Sessions that show it go on."""
+    """Remove expired photos every hour, until cancelled. Sessions that show one of them continue."""
     while True:
         if (known := gallery()) is not None:
             await _remove_old(manifest, worker, known, days)

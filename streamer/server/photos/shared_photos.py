@@ -1,7 +1,7 @@
-"""Visitors' faces that several servers share: this one looks where they are kept before a visitor asks for them.
+"""Visitors' avatars shared by several servers: this server syncs with the store before a visitor's request needs them.
 
-What was added, renamed or removed through another server is so here when the next request comes. Where the store does
-not answer, visitors see what this server knew last, and nothing is added or altered.
+So a change made through another server is visible here at the next request. While the store does not respond, visitors
+see the last known state, and changes are refused.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from streamer.web.access import grant_of
 
 OWNER_HEADER = "Avatar-Photos-Of"
 OPENING = ("/session", "/whip")
-MOST_EACH = 50  # of one visitor
-KEPT = 100  # faces that a server knows; those of who was here longest ago go
-MOST_OWNERS = 1_000  # whom a server knows
+MOST_EACH = 50  # avatars per visitor
+KEPT = 100  # avatars that a server keeps loaded; those of the least recent visitors are evicted
+MOST_OWNERS = 1_000  # visitors that a server tracks
 THREADS = 4
-PATIENCE_S = 25.0  # with the store
-AGAIN_S = 5.0  # after the store failed: until then only changes try it
+PATIENCE_S = 25.0  # timeout of a store operation
+AGAIN_S = 5.0  # after a failure of the store, only changes use it for this long
 SWEEP_S = 3600.0
 SILENT = "the store of photos does not answer; try again in a moment"
 
@@ -43,36 +43,39 @@ Value = TypeVar("Value")
 
 
 class PhotoStore(Protocol):
-    """Where they are kept. All methods block. A visitor is named by what `visitor` says of an owner."""
+    """The shared store. All methods except `visitor` block. A visitor is identified by `visitor(owner)`."""
 
     def visitor(self, owner: str) -> str:
-        """The name of an owner there; it costs nothing."""
+        """Return the visitor name of an owner; does not block."""
 
     def visitors(self) -> list[str]:
-        """Those whose photos are newest. Raises StoreError."""
+        """Return the visitors with the newest photos. Raises StoreError."""
 
     def fetch(self, visitor: str) -> dict[str, str]:
-        """Have all of a visitor's on this machine; the version of each, by name. Raises StoreError."""
+        """Copy a visitor's avatars to this machine; return the version of each, by name. Raises StoreError."""
 
     def put(self, name: str) -> str:
-        """Share a face that was just made here; its version. Raises BundleError, StoreError; then it is gone here."""
+        """Share an avatar made here; return its version.
+
+        Raises BundleError, StoreError; the avatar is then removed from this machine.
+        """
 
     def rename(self, name: str, title: str) -> str:
-        """Call it something else; its new version. Raises BundleError, ConfigError, StoreError."""
+        """Change an avatar's title; return its new version. Raises BundleError, ConfigError, StoreError."""
 
     def remove(self, name: str) -> None:
-        """The end of a face. Raises BundleError, StoreError."""
+        """Remove an avatar from the store and this machine. Raises BundleError, StoreError."""
 
     def let_go(self, name: str) -> None:
-        """A face is not to be on this machine any more."""
+        """Remove an avatar's copy from this machine."""
 
     def expire(self, days: float) -> set[str]:
-        """Remove what is older than so many days; the names of all that is left. Raises StoreError."""
+        """Remove avatars older than this many days; return the names of the rest. Raises StoreError."""
 
 
 @dataclass
 class _Visitor:
-    """seen: when the last look at the store began; versions: what it found, by name."""
+    """The known state of one visitor. seen: when the last sync began. versions: the avatars' versions, by name."""
 
     seen: float = float("-inf")
     versions: dict[str, str] = field(default_factory=dict)
@@ -80,9 +83,9 @@ class _Visitor:
 
 
 class SharedPhotos:
-    """Of one server. See `own_photos.Photos`."""
+    """Shared avatars as seen by one server. Implements `own_photos.Photos`."""
 
-    limits = replace(PhotoLimits(), avatars=10_000, each=MOST_EACH)  # a disk has those of many; KEPT are loaded
+    limits = replace(PhotoLimits(), avatars=10_000, each=MOST_EACH)  # on disk; at most about KEPT of them are loaded
 
     def __init__(
         self,
@@ -94,37 +97,37 @@ class SharedPhotos:
     ) -> None:
         self._store, self._manifest, self._worker, self._gallery = store, manifest, worker, gallery
         self._clock = clock
-        self._visitors: OrderedDict[str, _Visitor] = OrderedDict()  # those here last at the end
+        self._visitors: OrderedDict[str, _Visitor] = OrderedDict()  # the most recent last
         self._threads = ThreadPoolExecutor(THREADS, "photos")
         self._failed = float("-inf")
 
     def begin(self, gallery: Gallery) -> Gallery:
-        """Those of whoever runs the cluster, which nobody alters here; visitors' are looked for when they come."""
+        """Return the operator's avatars, marked read-only. Visitors' avatars are loaded when the visitor comes."""
         ours = (replace(portrait, own=False) for portrait in gallery.portraits() if not portrait.owner)
         return Gallery(ours, gallery.default)
 
     def takes_of(self, owner: str) -> bool:
-        """Those of visitors: faces for all are put on the shelf by whoever runs the cluster."""
+        """Return whether this is a visitor; public avatars are published by the cluster's operator instead."""
         return owner != ""
 
     async def keep(self, name: str, owner: str) -> None:
-        """Share a face that was just made. Raises BundleError, StoreError."""
+        """Share a newly created avatar. Raises BundleError, StoreError."""
         async with self._changing(owner) as visitor:
             visitor.versions[name] = await self._ask(lambda: self._store.put(name))
 
     async def rename(self, name: str, owner: str, title: str) -> None:
-        """Call it something else. Raises BundleError, ConfigError, StoreError."""
+        """Change an avatar's title. Raises BundleError, ConfigError, StoreError."""
         async with self._changing(owner) as visitor:
             visitor.versions[name] = await self._ask(lambda: self._store.rename(name, title))
 
     async def remove(self, name: str, owner: str) -> None:
-        """The end of it. Raises BundleError, StoreError."""
+        """Remove an avatar. Raises BundleError, StoreError."""
         async with self._changing(owner) as visitor:
             await self._ask(lambda: self._store.remove(name))
             visitor.versions.pop(name, None)
 
     async def expire(self, days: float) -> None:
-        """Remove what is older than so many days, every hour, and forget what is not there."""
+        """Every hour, remove avatars older than this many days from the store and unload those no longer in it."""
         while True:
             try:
                 left = await self._ask(lambda: self._store.expire(days))
@@ -136,20 +139,23 @@ class SharedPhotos:
             await asyncio.sleep(SWEEP_S)
 
     def told(self, owner: str) -> Mapping[str, str]:
-        """Whose they are, for the gateway to tell the other servers."""
+        """Return the header that names the owner, so that the gateway can notify the other servers."""
         return {OWNER_HEADER: owner}
 
     async def heard(self, owner: str) -> None:
-        """Something of this owner's has changed elsewhere: look, if the owner is known here."""
+        """Sync this owner's avatars after a change on another server, if the owner is known here. Raises StoreError."""
         if (visitor := self._store.visitor(owner)) in self._visitors:
             await self._look(visitor)
 
     def middleware(self) -> Middleware:
-        """Look before a visitor's faces are asked for. The innermost: it has to know who asks."""
+        """Return middleware that syncs before a request for a visitor's avatars.
+
+        Install it innermost, because it needs the caller's grant.
+        """
 
         @web.middleware
         async def looked(request: web.Request, handler: Handler) -> web.StreamResponse:
-            """Where the store does not answer, go on with what was known before."""
+            """Sync if needed and handle the request; if the store does not respond, use the last known state."""
             grant = grant_of(request)
             if request.path in OPENING and request.method == hdrs.METH_POST:
                 self._of(self._store.visitor(grant.owner))
@@ -163,7 +169,7 @@ class SharedPhotos:
         return looked
 
     def _is_ours(self, name: str | None) -> bool:
-        """Whether it is a face that all are shown, or none."""
+        """Return whether no sync is needed for this avatar: no name is given, or it is public."""
         gallery = self._gallery()
         return gallery is None or name is None or any(p.name == name and not p.owner for p in gallery.portraits())
 
@@ -177,13 +183,16 @@ class SharedPhotos:
 
     @contextlib.asynccontextmanager
     async def _changing(self, owner: str) -> AsyncIterator[_Visitor]:
-        """While something changes nobody looks, and finds what was before."""
+        """Hold the visitor's lock during a change, so that no sync reads the state before it."""
         visitor = self._of(self._store.visitor(owner))
         async with visitor.looking:
             yield visitor
 
     async def _look(self, name: str) -> None:
-        """See what there is of a visitor's now. One look serves all who asked before it began. Raises StoreError."""
+        """Sync a visitor's avatars with the store. Raises StoreError.
+
+        Callers that asked before a sync began share its result.
+        """
         asked, visitor = self._clock.now(), self._of(name)
         async with visitor.looking:
             if visitor.seen > asked:
@@ -210,7 +219,7 @@ class SharedPhotos:
             visitor.versions[name] = version
 
     def _of(self, name: str) -> _Visitor:
-        """A visitor, who is here now; of others as many as are kept stay."""
+        """Return a visitor's state and mark it as the most recent; evict the least recent over the limits."""
         visitor = self._visitors.setdefault(name, _Visitor())
         self._visitors.move_to_end(name)
         while len(self._visitors) > MOST_OWNERS or self._known > KEPT:
@@ -227,14 +236,14 @@ class SharedPhotos:
         return sum(len(visitor.versions) for visitor in self._visitors.values())
 
     def _drop(self, visitor: _Visitor, name: str) -> None:
-        """Sessions that show it go on."""
+        """Unload an avatar. Sessions that show it continue."""
         visitor.versions.pop(name, None)
         if (gallery := self._gallery()) is not None:
             gallery.remove(name)
         self._worker.unload(name)
 
     async def _ask(self, work: Callable[[], Value]) -> Value:
-        """Do what blocks in a thread. Raises StoreError after PATIENCE_S."""
+        """Run a blocking operation in a thread. Raises StoreError on failure or after PATIENCE_S."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -1,1 +1,1 @@
-"""The routes: what each address of the server answers."""
+"""The routes of the server and their handlers."""

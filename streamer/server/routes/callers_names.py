@@ -1,4 +1,4 @@
-"""What a caller of its own making may name itself and its session by: a ticket, and a key, which is a secret."""
+"""Names that a caller chooses: a ticket for the waiting line, and a secret key for its session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
 def ticket_of(request: web.Request) -> str | None:
-    """By which it waits in line: ?ticket=. Raises HTTPBadRequest."""
+    """Return the caller's ticket for the waiting line, from ?ticket=. Raises HTTPBadRequest."""
     ticket = request.query.get("ticket")
     if ticket is not None and not TICKET.fullmatch(ticket):
         raise web.HTTPBadRequest(text="ticket must be 16 to 64 letters, digits, - or _\n")
@@ -21,8 +21,11 @@ def ticket_of(request: web.Request) -> str | None:
 
 
 def bearer_key_of(request: web.Request) -> str | None:
-    """By which its session is found: the bearer token, where that is no access token. Raises HTTPUnauthorized."""
-    if is_asked_for(request):  # then the bearer token is that of the server
+    """Return the session key from the bearer token; if that is an access token, from ?key=.
+
+    Raises HTTPUnauthorized or HTTPBadRequest.
+    """
+    if is_asked_for(request):  # then the bearer token is the access token
         return key_of(request)
     given = request.headers.get("Authorization")
     if given is None:
@@ -35,8 +38,8 @@ def bearer_key_of(request: web.Request) -> str | None:
 
 
 def key_of(request: web.Request) -> str | None:
-    """By which its session is found: ?key=. Raises HTTPBadRequest."""
+    """Return the session key from ?key=. Raises HTTPBadRequest."""
     key = request.query.get("key")
-    if key is not None and not KEY.fullmatch(key):  # it is a secret: not repeated
+    if key is not None and not KEY.fullmatch(key):  # a secret, so the message does not contain it
         raise web.HTTPBadRequest(text="key must be 16 to 128 letters, digits, - or _\n")
     return key

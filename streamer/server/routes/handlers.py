@@ -1,38 +1,38 @@
-"""The HTTP interface: the page, its avatars, sessions in the manner of WHIP, health and metrics.
+"""The HTTP interface: the page, its avatars, WHIP-like sessions, health and metrics.
 
-    GET    /                     the page; its script, style and icon beside it
+    GET    /                     the page; its scripts, styles and icon are at their file names
     GET    /obs                  the page for OBS's Browser Source
-    GET    /avatars              JSON: name, title, picture, default; ready: whether sessions can be opened yet;
-                                 recorded: whether they are; photos: whether whoever asks may POST one; voice: whether
-                                 text can be spoken; agent: whether a voice agent answers microphones; sizes: that
-                                 pictures may have
-    POST   /avatars              a photo in; 201 and JSON of its avatar out; with a token, or on the server's own
-                                 machine; ?title=TEXT&face=N
-    PATCH  /avatars/NAME         ?title=TEXT: one of the user's own is called something else; JSON as it is listed
-    DELETE /avatars/NAME         one of the user's own is no more
+    GET    /avatars              JSON: avatars (name, title, picture, default); ready: whether sessions can be opened;
+                                 recorded: whether sessions are recorded; photos: whether the caller may POST a photo;
+                                 voice: whether text can be spoken; agent: whether a voice agent answers microphones;
+                                 sizes: the picture sizes to choose from
+    POST   /avatars              body: a photo; response: 201 and JSON of its avatar; needs a token, or a request from
+                                 the server's own machine; ?title=TEXT&face=N
+    PATCH  /avatars/NAME         ?title=TEXT: rename one of the caller's own avatars; JSON of the avatar
+    DELETE /avatars/NAME         remove one of the caller's own avatars
     GET    /avatars/NAME.png     a portrait; ?background= as below
-    POST   /voice                a short text in, speech (WAV) out; ?language=
+    POST   /voice                body: a short text; response: speech (WAV); ?language=
     GET    /ice                  JSON: TURN servers, with credentials, for an RTCPeerConnection
-    POST   /session              SDP offer in; 201, SDP answer and Location out; ?avatar=NAME&lookahead=MS, and how the
-                                 face behaves: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll= degrees;
-                                 background=rrggbb|blur|transparent|none;
-                                 ticket=TEXT: a random name by which one who is refused waits in line;
-                                 speech=1: it hears pushed speech only, and the offer needs no microphone; key=SECRET:
-                                 it is also at /session/SECRET for speech, and ends the session that was
-    GET    /session/TOKEN/speech a WebSocket that speech is pushed into; docs/speech.md
-    GET    /session/TOKEN/control a WebSocket that steers the face and tells what it does; docs/control.md
-    GET    /session/TOKEN/numbers a WebSocket of a session opened with ?pictures=0: ARKit units; docs/numbers.md
-    POST   /session/TOKEN/say    a text in, which is said; ?language=, ?interrupt=1
-    DELETE /session/TOKEN/say    silence at once; JSON: how much was heard
-    GET    /session/TOKEN        JSON: how it goes, in counts since it began
-    DELETE /session/TOKEN        200 when it has ended; 410 when a newer call with its key had ended it
-    POST   /whip                 a microphone in by WHIP, whose face others watch; docs/api.md
-    POST   /whep/WATCH           one more watches a session; docs/api.md
+    POST   /session              body: SDP offer; response: 201, SDP answer and Location; ?avatar=NAME&lookahead=MS;
+                                 the face's behaviour: still=1, pose-style=N, expression-scale=X, yaw=, pitch=, roll=
+                                 in degrees; background=rrggbb|blur|transparent|none;
+                                 ticket=TEXT: a random name for the waiting line, if the request is refused;
+                                 speech=1: pushed speech only, the offer needs no microphone; key=SECRET: the session
+                                 is also at /session/SECRET, except for DELETE, and replaces an older one with this key
+    GET    /session/TOKEN/speech WebSocket to push speech; docs/speech.md
+    GET    /session/TOKEN/control WebSocket to steer the face and receive its events; docs/control.md
+    GET    /session/TOKEN/numbers WebSocket of ARKit units, for a session opened with ?pictures=0; docs/numbers.md
+    POST   /session/TOKEN/say    body: a text to speak; ?language=, ?interrupt=1
+    DELETE /session/TOKEN/say    stop speaking at once; JSON: how much was heard
+    GET    /session/TOKEN        JSON: counters since the session began
+    DELETE /session/TOKEN        end the session: 200; 410 if a newer call with its key replaced it
+    POST   /whip                 publish a microphone by WHIP; others watch its face; docs/api.md
+    POST   /whep/WATCH           watch a session; docs/api.md
     GET    /healthz              200 when the engines are warm, else 503
     GET    /metrics              Prometheus text
     GET    /openapi.json         this interface as OpenAPI 3.1
 
-Refusals are one line of plain text.
+A refusal is one line of plain text.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ NOT_READY = "the engines are not ready yet; try again in a moment"
 
 
 class Handlers:
-    """The handlers of one server. `gallery` is None until the portraits are read, perhaps before the engines are."""
+    """The handlers of one server. `gallery` is None until the portraits are read, perhaps before the warm-up ends."""
 
     def __init__(
         self,
@@ -93,12 +93,12 @@ class Handlers:
         rates: RateLimits = RATES,
         photos: Photos | None = None,
     ) -> None:
-        """`options`: what sessions have that do not choose; `recordings`: where they are recorded.
+        """options: session defaults. recordings: the recordings of all sessions, None if off.
 
-        door, requests, log: what stands in front of all routes, for its counts. rates: of what costs more than most.
-        photos: keeps those of visitors; None is this machine's disk.
+        door, requests, log: the layers in front of all routes, for their counters. rates: limits of expensive requests.
+        photos: storage of visitors' photos; None is this machine's disk.
 
-        Raises ConfigError for a voice that is not there, or a TURN server that cannot be.
+        Raises ConfigError if the voice is not available or a TURN server is invalid.
         """
         self._door = door
         self._requests = requests
@@ -133,20 +133,20 @@ class Handlers:
         self._say = SayHandlers(self._synthesiser, self._sessions.found)
 
     async def close(self) -> None:
-        """Let go of what the handlers hold."""
+        """Close the speech synthesiser."""
         if self._synthesiser is not None:
             await self._synthesiser.close()
 
     async def expire_photos(self) -> None:
-        """Remove visitors' photos that are kept no longer, for ever."""
+        """Remove expired photos of visitors periodically, until cancelled."""
         await self._kept.expire(self._photo_days)
 
     def show(self, gallery: Gallery) -> None:
-        """Offer the faces that there are when the server begins."""
+        """Set the gallery that the server starts with."""
         self.gallery = self._kept.begin(gallery)
 
     def routes(self) -> list[web.RouteDef]:
-        """All routes of the interface."""
+        """Return all routes of the interface."""
         return [
             *(web.get(path, self.asset) for path in ASSETS),
             web.get("/avatars", self.avatars),
@@ -176,13 +176,13 @@ class Handlers:
         ]
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
-        """A file of a page. /obs begins by itself, so no link of another site may open it (browsers tell)."""
+        """Serve a file of a page. /obs starts a session by itself, so links from other sites are refused."""
         if request.path == "/obs" and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise web.HTTPForbidden(text="links of other sites do not open this page; type or paste its address\n")
         return web.FileResponse(WEB / ASSETS[request.path], headers={"Cache-Control": "no-cache"})
 
     async def avatars(self, request: web.Request) -> web.Response:
-        """List avatars, and say whether sessions are recorded and photos accepted."""
+        """List the avatars and this server's capabilities."""
         found = {
             "avatars": self._seen_gallery(request).listing(grant_of(request).owns),
             "ready": self._ready,
@@ -195,21 +195,21 @@ class Handlers:
         return web.json_response(found, headers={"Cache-Control": "no-store"})
 
     async def add_avatar(self, request: web.Request) -> web.Response:
-        """An avatar of a photo."""
+        """Make an avatar of a photo."""
         if not self._ready:
             raise unavailable(NOT_READY, self._limits)
         return await self._photos.add(request, self._known_gallery())
 
     async def rename_avatar(self, request: web.Request) -> web.Response:
-        """Another title for one of the user's own."""
+        """Rename one of the caller's own avatars."""
         return await self._photos.rename(request, self._known_gallery())
 
     async def remove_avatar(self, request: web.Request) -> web.Response:
-        """The end of one of the user's own."""
+        """Remove one of the caller's own avatars."""
         return await self._photos.remove(request, self._known_gallery())
 
     async def picture(self, request: web.Request) -> web.Response:
-        """A portrait, on the background that a session with the same query would have."""
+        """Serve a portrait on the background that a session with the same query would have."""
         try:
             portrait = self._seen_gallery(request).find(request.match_info["name"])
             background = face_options.of_query(request.query, self._options.face).background
@@ -226,18 +226,18 @@ class Handlers:
         return web.Response(body=png, content_type="image/png", headers={"Cache-Control": "no-cache"})
 
     async def health(self, request: web.Request) -> web.Response:
-        """Whether sessions can be opened."""
+        """Report whether sessions can be opened."""
         state = "ready" if self._ready else self._worker.failure or "starting"
         return web.Response(
             status=200 if self._ready else 503, text=f"{state}\n", headers={"Cache-Control": "no-store"}
         )
 
     async def openapi(self, request: web.Request) -> web.Response:
-        """What there is to ask for, for programs."""
+        """Serve the OpenAPI document."""
         return web.json_response(document(tokens=bool(self._options.token_keys)))
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """All counts."""
+        """Serve all metrics."""
         await self._figures.turn(address_of(request))
         stats, refusing = self._worker.stats, (self._requests, self._drawings, self._figures)
         server = metrics.ServerCounts(
@@ -265,7 +265,7 @@ class Handlers:
         return self._worker.state is WorkerState.READY and self.gallery is not None
 
     def _seen_gallery(self, request: web.Request) -> Gallery:
-        """Those that whoever asks may see."""
+        """Return the avatars that the caller may see."""
         grant = grant_of(request)
         return self._known_gallery().only(lambda portrait: grant.shows(portrait.name, portrait.owner))
 

@@ -1,4 +1,4 @@
-"""What each route takes and answers: the one table behind `/openapi.json`, in the order of docs/api.md."""
+"""Table of the parameters and responses of each route, for `/openapi.json`, in the order of docs/api.md."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ SESSION_QUERY: Mapping[str, Json] = {
 class Operation:
     """One method of one path.
 
-    name: unique, for generators of clients. body: its media type. answers: media types by status, "" for none.
-    refused: the statuses of refusals, each one line of text, besides 429 and, where tokens are asked for, 401 and 403.
+    name: a unique id for client generators. body: media type of the request body. answers: response media type by
+    status, "" for no body. refused: error statuses, each with one line of text; 429 and, if tokens are required, 401
+    and 403 are added.
     """
 
     name: str

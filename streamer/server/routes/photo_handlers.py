@@ -1,11 +1,11 @@
-"""POST /avatars: a photo in, an avatar out; for who has a token, or for requests from the server's own machine.
+"""Photo uploads (POST /avatars), and renaming and removing the resulting avatars.
 
-A photo with a token belongs to the token's owner: nobody else sees, renames or removes it.
+With a token, a photo belongs to the token's owner: no other visitor can see, rename or remove it.
 
-Without tokens a photo shows a face to all other visitors. So it is accepted only by a server that listens on a loopback
-address, from a request that no proxy passed on. Proxies tell of themselves by a
-header; those that do not, by an older HTTP than browsers speak, by asking for another host than the page is of or for
-another port than ours, or by running as a user of their own.
+Without tokens, a photo's avatar is visible to all other visitors. So a photo is accepted only by a server that listens
+on a loopback address, and only if no proxy forwarded the request. A proxy is recognized by its headers; a proxy that
+adds none, by an HTTP version older than browsers use, by a Host that differs from the page's host or from our port, or
+by a process of another user.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ ELSEWHERE = (
     "there, `avatar prepare PHOTO` makes an avatar, too\n"
 )
 PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
-FACES_HEADER = "Avatar-Faces"  # how many faces there are to choose from
+FACES_HEADER = "Avatar-Faces"  # number of faces to choose from
 CLOSED = "this server takes no photos\n"
 RETRY_S = "2"
 
 
 class PhotoHandlers:
-    """The handler of one server. `local`: it is for its own machine only. `wanted`: it takes photos."""
+    """The handlers of one server. `local`: the server is for its own machine only. `wanted`: photos are enabled."""
 
     def __init__(self, manifest: Manifest, worker: InferenceWorker, photos: Photos, local: bool, wanted: bool) -> None:
         self._manifest = manifest
@@ -57,7 +57,7 @@ class PhotoHandlers:
         return self._taken and self._local and not passed_on(request)
 
     async def add(self, request: web.Request, gallery: Gallery) -> web.Response:
-        """Make an avatar of the body, a picture's file; ?title= is what people see, ?face= which of several."""
+        """Make an avatar of the body, an image file. ?title=: its title. ?face=: which of several faces."""
         if not self.takes(request):
             raise web.HTTPForbidden(text=CLOSED if is_asked_for(request) else ELSEWHERE)
         owner, most_photos = grant_of(request).owner, grant_of(request).photos
@@ -94,7 +94,7 @@ class PhotoHandlers:
         return web.json_response(found, status=201, headers=self._photos.told(owner))
 
     async def rename(self, request: web.Request, gallery: Gallery) -> web.Response:
-        """Call an avatar something else: ?title=."""
+        """Change an avatar's title to ?title=."""
         portrait = self._of_own(request, gallery)
         try:
             await self._photos.rename(portrait.name, portrait.owner, request.query.get("title", ""))
@@ -108,7 +108,7 @@ class PhotoHandlers:
             raise _not_kept(error) from None
 
     async def remove(self, request: web.Request, gallery: Gallery) -> web.Response:
-        """Remove an avatar for good. Sessions that show it go on."""
+        """Remove an avatar permanently. Sessions that show it continue."""
         portrait = self._of_own(request, gallery)
         if portrait.name == gallery.default:
             raise web.HTTPConflict(text="the server was started with this avatar; it stays until the server ends\n")
@@ -123,7 +123,7 @@ class PhotoHandlers:
         return web.Response(text="removed\n", headers=self._photos.told(portrait.owner))
 
     def _of_own(self, request: web.Request, gallery: Gallery) -> Portrait:
-        if not (is_asked_for(request) or self.takes(request)):  # a visitor's own goes, whatever is taken now
+        if not (is_asked_for(request) or self.takes(request)):  # with a token: allowed even if new photos are not
             raise web.HTTPForbidden(text=ELSEWHERE)
         grant = grant_of(request)
         try:
@@ -137,16 +137,16 @@ class PhotoHandlers:
 
 
 def _not_kept(error: StoreError) -> web.HTTPServiceUnavailable:
-    """The answer where the store of photos fails; its address is not for visitors."""
+    """Return the response when the photo store fails; the store's address goes to the log only."""
     logger.error("%s", error)
     text = "photos cannot be kept or altered at the moment; try again later\n"
     return web.HTTPServiceUnavailable(text=text, headers={"Retry-After": RETRY_S})
 
 
 def passed_on(request: web.Request) -> bool:
-    """Whether a proxy passed the request on.
+    """Return whether a proxy forwarded the request.
 
-    nginx, as it comes, adds no header at all, but asks in HTTP/1.0, which no browser has done for decades.
+    nginx by default adds no header, but uses HTTP/1.0, which browsers have not used for decades.
     """
     if any(header in request.headers for header in PASSED_ON) or request.version < HttpVersion11:
         return True

@@ -1,4 +1,4 @@
-"""POST and DELETE /session/TOKEN/say: text is said in a session, and cut off."""
+"""POST and DELETE /session/TOKEN/say: speak a text in a session, and stop speaking."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from streamer.server.routes.voice_handlers import RETRY_S, known, language_of, s
 from streamer.session.speech.speech_line import LineFullError, Piece, SpeechLine
 from streamer.voice.synthesiser import Synthesiser, sentences
 
-MOST_CHARACTERS = 2_000  # two minutes
+MOST_CHARACTERS = 2_000  # about two minutes of speech
 NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 class Speaking(Protocol):
-    """A session in which text may be said. `reason`: why it ended."""
+    """A session that can speak text. `reason`: why it ended."""
 
     line: SpeechLine
     reason: str
 
     async def ended(self) -> None:
-        """Return when it has."""
+        """Wait until the session has ended."""
 
 
 class SayHandlers:
-    """The handlers of one server. `voice`: the synthesiser; None where there is none.
+    """The handlers of one server. `voice`: the synthesiser; None without one.
 
-    find: the session that a request names; raises HTTPException where there is none.
+    find: returns the session that a request names; raises HTTPException if there is none.
     """
 
     def __init__(self, voice: Synthesiser | None, find: Callable[[web.Request], Speaking]) -> None:
@@ -39,9 +39,9 @@ class SayHandlers:
         self._find = find
 
     async def say(self, request: web.Request) -> web.Response:
-        """Text after what is said already, or with ?interrupt=1 in its place.
+        """Speak a text after those already queued, or with ?interrupt=1 instead of them.
 
-        Answers when all of it is on its way: {"speech": its number, null where it was interrupted before}.
+        Responds when all of it is queued for playout: {"speech": its number, or null if it was interrupted before}.
         """
         session, voice, language = self._find(request), known(self._voice), language_of(request)
         if (interrupt := request.query.get("interrupt", "0")) not in ("0", "1"):
@@ -58,7 +58,7 @@ class SayHandlers:
         return web.json_response({"speech": number}, headers=NOT_KEPT)
 
     async def hush(self, request: web.Request) -> web.Response:
-        """Silence at once, whoever speaks: {"heard_ms": of the texts since the session was silent last}."""
+        """Stop all speech at once; return {"heard_ms": ms played of the texts since the session was last idle}."""
         return web.json_response({"heard_ms": self._find(request).line.interrupt()}, headers=NOT_KEPT)
 
 
@@ -69,7 +69,7 @@ async def _pieces(voice: Synthesiser, text: str, language: str) -> AsyncIterator
 
 
 async def _while_it_lasts(session: Speaking, saying: Coroutine[Any, Any, int | None]) -> int | None:
-    """Return what it says. Raises SessionError when the session ends before."""
+    """Return the result of `saying`. Raises SessionError if the session ends first."""
     said, ended = asyncio.create_task(saying), asyncio.create_task(session.ended())
     try:
         await asyncio.wait([said, ended], return_when=asyncio.FIRST_COMPLETED)

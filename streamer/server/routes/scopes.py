@@ -1,4 +1,4 @@
-"""Which scope of a token each route needs, where tokens are asked for."""
+"""The token scopes that each route requires, if the server requires tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamer.web.access import Scopes
 _SESSION = (TALK, PUSH)
 
 SCOPES: Scopes = {
-    **{("GET", path): () for path in ASSETS},  # the page comes first: it asks for the token
+    **{("GET", path): () for path in ASSETS},  # public, because the page asks for the token
     ("GET", "/healthz"): (),
     ("GET", "/openapi.json"): (),
     ("GET", "/metrics"): (ADMIN,),

@@ -1,7 +1,7 @@
-"""Sessions over HTTP: begin, look at, speak into and end one.
+"""Sessions over HTTP: open, inspect, push speech, steer and end a session.
 
-What is cheap comes first: whether there is room, what the query asks for, whether the body is an offer. Only then is
-the caller let in, and only after that is anything made for it.
+Cheap checks come first: the query, whether there is room, whether the body is an offer. Only then is the caller
+admitted, and only after that are resources allocated.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ from streamer.webrtc.sections import with_ports, without_video
 logger = logging.getLogger(__name__)
 
 SDP = "application/sdp"
-DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its being sent back with its picture
-PLACE_HEADER = "Avatar-Place"  # of a caller among those who wait, from 1
-WATCH_HEADER = "Avatar-Watch"  # where others may watch it
-VIDEO_HEADER = "Avatar-Video"  # how pictures are laid out, where that is not as usual
+DELAY_HEADER = "Avatar-Delay"  # ms from a sample's arrival here to its playout with its picture
+PLACE_HEADER = "Avatar-Place"  # the caller's number in the waiting line, from 1
+WATCH_HEADER = "Avatar-Watch"  # the session's address for viewers
+VIDEO_HEADER = "Avatar-Video"  # the pictures' layout, if not the usual one
 UNREACHABLE = (
     "sound and pictures come straight from the server, and this one is for its own machine only; for callers from "
     "elsewhere start it with --host 0.0.0.0 (docs/proxy.md)\n"
@@ -68,7 +68,7 @@ REPLACED = "a newer call with the same key has taken this session's place\n"
 
 
 class SessionHandlers:
-    """The handlers of one server. `gallery`: whom a request may choose; HTTPException where there is none yet."""
+    """The handlers of one server. `gallery`: the avatars a request may choose; raises HTTPException if not loaded."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class SessionHandlers:
         recordings: Recordings | None,
         rates: RateLimits,
     ) -> None:
-        """`options`: what sessions have that do not choose; `recordings`: where they are recorded."""
+        """options: session defaults. recordings: the recordings of all sessions, None if off."""
         self._openings = Throttles(rates.sessions_each, rates.sessions, rates.patience_s, MonotonicClock())
         self._readings = Throttles(rates.offers_each, rates.offers, rates.patience_s, MonotonicClock())
         self.refused = 0
@@ -90,7 +90,7 @@ class SessionHandlers:
         self._default = options
         self._query = SessionQuery(manifest, options, stills, gallery, recordings)
         self._quotas = Quotas()
-        self._published: deque[str] = deque(maxlen=REMEMBERED)  # tokens of sessions begun by WHIP
+        self._published: deque[str] = deque(maxlen=REMEMBERED)  # tokens of sessions opened by WHIP
         names = manifest.coefficients
         lively = ["energy"] if manifest.stage("pose").process != VAE else []
         feeling = ["emotion"] if face_options.feels(manifest) else []
@@ -98,11 +98,11 @@ class SessionHandlers:
         self._able = (*lively, *feeling, *steered, *able_to_show(manifest))
 
     async def open(self, request: web.Request) -> web.Response:
-        """Begin a session."""
+        """Open a session."""
         return await self._counted(self._open(request, key_of))
 
     async def publish(self, request: web.Request) -> web.Response:
-        """Begin a session that only hears (WHIP, RFC 9725): its face is for those who watch."""
+        """Open a session whose peer sends only (WHIP, RFC 9725); its face is shown to viewers."""
         return await self._counted(self._open(request, bearer_key_of, published=True))
 
     async def _counted(self, opening: Coroutine[Any, Any, web.Response]) -> web.Response:
@@ -120,30 +120,30 @@ class SessionHandlers:
         """End a session."""
         token = request.match_info["token"]
         found = await self._lobby.dismiss(token, grant_of(request))
-        if self._lobby.was_replaced(token):  # also while it is still closing: its page is not to call again
+        if self._lobby.was_replaced(token):  # also while it is still closing, so that its page does not reconnect
             raise web.HTTPGone(text=REPLACED)
         if not found:
             raise web.HTTPNotFound(text=NO_SESSION)
         return web.Response(text="ended\n")
 
     async def unpublish(self, request: web.Request) -> web.Response:
-        """End a session that was begun by WHIP: 200 also where its connection was closed a moment before."""
+        """End a session opened by WHIP; return 200 even if its connection was closed a moment before."""
         if request.match_info["token"] in self._published:
             await self._lobby.dismiss(request.match_info["token"], grant_of(request))
             return web.Response(text="ended\n")
         return await self.close(request)
 
     async def look(self, request: web.Request) -> web.Response:
-        """Nothing, where the session is there."""
+        """Return an empty response if the session exists. Raises HTTPNotFound."""
         self.found(request)
         return web.Response()
 
     async def trickle(self, request: web.Request) -> web.Response:
-        """Take candidates that come after the offer."""
+        """Accept ICE candidates that arrive after the offer."""
         return await take_fragment(request, self.found(request).ufrag, self.read_offer)
 
     async def report(self, request: web.Request) -> web.Response:
-        """How a session goes. The page compares two of these: what it decodes has repeats of late ones in it."""
+        """Report a session's counters. The page compares two reports, as the pictures it decodes include repeats."""
         session = self.found(request)
         counts = session.counts()
         found = {
@@ -157,19 +157,19 @@ class SessionHandlers:
         return web.json_response(found, headers={"Cache-Control": "no-store"})
 
     async def speech(self, request: web.Request) -> web.StreamResponse:
-        """Speech for a session."""
+        """Serve a session's speech WebSocket."""
         return await serve_speech(self.found(request), request)
 
     async def control(self, request: web.Request) -> web.StreamResponse:
-        """Steer a session's face, and learn what it does."""
+        """Serve a session's control WebSocket."""
         return await serve_control(self.found(request), request, self._able)
 
     async def numbers(self, request: web.Request) -> web.StreamResponse:
-        """What a session's face does, where it is not drawn."""
+        """Serve the numbers WebSocket of a session without pictures."""
         return await serve_numbers(self.found(request), request, MonotonicClock())
 
     def found(self, request: web.Request) -> Session:
-        """The session that a path names, by its token or key. Raises HTTPNotFound."""
+        """Return the session of a path, by token or key. Raises HTTPNotFound."""
         session = self._lobby.find(request.match_info["token"], grant_of(request))
         if session is None:
             raise web.HTTPNotFound(text=NO_SESSION)
@@ -227,19 +227,19 @@ class SessionHandlers:
 
     @property
     def too_fast(self) -> int:
-        """How many came too fast."""
+        """The number of requests refused by a rate limit."""
         return self._openings.refused + self._readings.refused
 
     async def turn_to_read(self, request: web.Request) -> None:
-        """Wait for the caller's turn to have an offer parsed. Raises HTTPTooManyRequests."""
+        """Wait for the caller's turn to parse an offer. Raises HTTPTooManyRequests."""
         await self._readings.turn(address_of(request))
 
     async def turn(self, request: web.Request) -> None:
-        """Wait for the caller's turn to have something opened. Raises HTTPTooManyRequests."""
+        """Wait for the caller's turn to open a session or viewer. Raises HTTPTooManyRequests."""
         await self._openings.turn(address_of(request))
 
     async def read_offer(self, request: web.Request) -> str:
-        """SDP, or a fragment of it, as the body of a request. Raises HTTPException."""
+        """Read SDP, or an SDP fragment, from a request's body. Raises HTTPException."""
         most = self._limits.max_sdp_bytes
         try:
             async with asyncio.timeout(self._limits.negotiate_s):
@@ -255,7 +255,7 @@ class SessionHandlers:
 
 
 def unavailable(reason: str, limits: Limits, place: int | None = None) -> web.HTTPServiceUnavailable:
-    """Return the answer that it may work later; `place` is the caller's among those who wait."""
+    """Return a 503 response with Retry-After. place: the caller's number in the waiting line."""
     headers = {"Retry-After": str(limits.next_after_s if place == 1 else limits.retry_after_s)}
     if place is not None:
         headers[PLACE_HEADER] = str(place)

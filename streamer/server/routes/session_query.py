@@ -1,4 +1,4 @@
-"""What the query of a request that opens a session asks for."""
+"""Parser of the query parameters of a request that opens a session."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ logger = logging.getLogger(__name__)
 
 
 def listener(port: SpeechPort, control: Control, clock: Clock) -> Partner:
-    """Who hears the microphone of a session whose face a program speaks through."""
+    """Make the partner that listens to the microphone while a program speaks through the face."""
     return Listener(NeuralDetector(), control)
 
 
 class SessionQuery:
-    """Reads the queries of one server. `gallery`: whom a request may choose; HTTPException where there is none yet."""
+    """Reads the queries of one server. `gallery`: the avatars a request may choose; HTTPException if not loaded."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class SessionQuery:
         gallery: Callable[[web.Request], Gallery],
         recordings: Recordings | None,
     ) -> None:
-        """`options`: what sessions have that do not choose; `recordings`: where they are recorded."""
+        """options: session defaults. recordings: the recordings of all sessions, None if off."""
         self._manifest = manifest
         self._default = options
         self._stills = stills
@@ -61,7 +61,7 @@ class SessionQuery:
         self._agent = None if options.realtime is None else partial(RealtimePartner, options.realtime)
 
     def read(self, request: web.Request) -> tuple[Portrait, PeerOptions]:
-        """Whose face, and options without their background: nothing that costs. Raises HTTPException."""
+        """Return the portrait and the options, without the expensive part (see `prepare`). Raises HTTPException."""
         gallery = self._gallery(request)
         try:
             portrait = gallery.find(request.query.get("avatar"))
@@ -110,9 +110,9 @@ class SessionQuery:
         return NumberNames(tuple(names.expression), tuple(names.pose))
 
     async def prepare(self, portrait: Portrait, options: PeerOptions) -> PeerOptions:
-        """Options with what is shown until there are pictures. Raises HTTPException."""
+        """Complete the options with the still shown until the first picture. Raises HTTPException."""
         if options.partner is listener:
-            await asyncio.to_thread(NeuralDetector)  # loads the model, where it is not yet
+            await asyncio.to_thread(NeuralDetector)  # loads the model if it is not loaded yet
         if options.numbers is not None:
             return replace(options, still=options.numbers.nothing)
         size = frame_size(self._manifest, portrait.photo.shape[0], options.face)
@@ -127,8 +127,8 @@ class SessionQuery:
 
 
 def damaged(portrait: Portrait, error: BundleError) -> web.HTTPException:
-    """Return the answer when a portrait's matte cannot be used, which is not the client's fault."""
-    logger.error("%s", error)  # it names a file of this machine
+    """Return the response (500) when a portrait's matte cannot be read."""
+    logger.error("%s", error)  # log only: the message names a file of this machine
     return web.HTTPInternalServerError(text=f"the matte of avatar {portrait.name} cannot be read\n")
 
 

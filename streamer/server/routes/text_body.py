@@ -1,4 +1,4 @@
-"""A short text as the body of a request: bounded before it is read, decoded strictly, on one line."""
+"""Reader of a short text in a request body: limited in size while read, strict UTF-8, one line."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import asyncio
 from aiohttp import web
 
 ARRIVE_S = 5.0
-UTF8_BYTES = 4  # of a character, at most
+UTF8_BYTES = 4  # per character, at most
 
 
 async def read_text(request: web.Request, characters: int) -> str:
-    """Return at most so many printable characters.
+    """Return the request body as text, at most this many printable characters.
 
     Raises:
-        HTTPException: it is too long, too slow, no UTF-8, or nothing.
+        HTTPException: the text is too long, too slow, not UTF-8, or empty.
     """
     most, body = UTF8_BYTES * characters, bytearray()
     try:

@@ -1,6 +1,6 @@
-"""POST /voice: a short text in, speech out, for visitors without a microphone.
+"""POST /voice: convert a short text to speech, for visitors without a microphone.
 
-The page plays what comes into its call as if it were spoken.
+The page sends this speech into its call like microphone sound.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NONE = "text is spoken only where eSpeak NG is installed (espeak-ng), or by anot
 
 
 class VoiceHandlers:
-    """The handler of one server. `voice`: the synthesiser; None where there is none."""
+    """The handler of one server. `voice`: the synthesiser; None without one."""
 
     def __init__(self, voice: Synthesiser | None) -> None:
         self._voice = voice
@@ -33,7 +33,7 @@ class VoiceHandlers:
         return self._voice is not None
 
     async def speak(self, request: web.Request) -> web.Response:
-        """Text as a WAV file; ?language= as eSpeak NG names it."""
+        """Return the text's speech as a WAV file. ?language=: a language name of eSpeak NG."""
         voice, language = known(self._voice), language_of(request)
         if self._busy >= AT_ONCE:
             raise _later("other texts are being spoken; try again in a moment")
@@ -46,14 +46,14 @@ class VoiceHandlers:
 
 
 def known(voice: Synthesiser | None) -> Synthesiser:
-    """The synthesiser. Raises HTTPNotImplemented where there is none."""
+    """Return the synthesiser. Raises HTTPNotImplemented if there is none."""
     if voice is None:
         raise web.HTTPNotImplemented(text=NONE)
     return voice
 
 
 def language_of(request: web.Request) -> str:
-    """What ?language= asks for, English if nothing. Raises HTTPBadRequest."""
+    """Return the language from ?language=, by default English. Raises HTTPBadRequest."""
     try:
         return check_language(request.query.get("language", "en"))
     except VoiceError as error:
@@ -61,7 +61,7 @@ def language_of(request: web.Request) -> str:
 
 
 async def speech_of(voice: Synthesiser, text: str, language: str) -> Spoken:
-    """Speak a text. Raises HTTPException."""
+    """Synthesise a text. Raises HTTPException."""
     try:
         return await voice.speak(text, language)
     except VoiceError as error:
@@ -75,7 +75,7 @@ def _later(reason: str) -> web.HTTPException:
 
 
 def _wav(spoken: Spoken) -> bytes:
-    """A WAV file that tells its length: browsers do not play it otherwise."""
+    """Encode a WAV file with its length in the header, which browsers require."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)

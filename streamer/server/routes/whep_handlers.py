@@ -1,12 +1,12 @@
-"""WHEP (draft-ietf-wish-whep): many watch one session, which is encoded once for all of them.
+"""WHEP (draft-ietf-wish-whep): many viewers watch one session, which is encoded once for all of them.
 
-    POST    /whep/WATCH        SDP offer in; 201, SDP answer and Location out
-    DELETE  /whep/viewer/ID    200 when it has ended
+    POST    /whep/WATCH        body: SDP offer; response: 201, SDP answer and Location
+    DELETE  /whep/viewer/ID    stop watching: 200
     PATCH   /whep/viewer/ID    trickled candidates: 204; they are not needed
-    OPTIONS                    what may be posted
+    OPTIONS                    the accepted media type (Accept-Post)
 
-WATCH is the session's address for watching (`Avatar-Watch` of the answer to POST /session), its token or its key; with
-`POST /whep`, it is the bearer token.
+WATCH is the session's address for viewers (`Avatar-Watch` in the response to POST /session), its token or its key. With
+`POST /whep` it is the bearer token, or ?key= if the server requires access tokens.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from streamer.webrtc.offer import OfferError, check_offer
 from streamer.webrtc.sections import ufrag_of
 
 SDP = "application/sdp"
-REMEMBERED = 256  # who have left
-MOST_VIEWERS = 64  # of all sessions
+REMEMBERED = 256  # ids of ended viewers to remember
+MOST_VIEWERS = 64  # of all sessions together
 NOBODY = "no such session; it may have ended, or not begun\n"
 
 
@@ -48,9 +48,9 @@ class _Watching:
 class WhepHandlers:
     """The handlers of one server.
 
-    find: a session by what a path calls it, None where whoever asks has none. read_offer: a request's body.
-    turn_to_read, turn: wait for the caller's turn to have an offer parsed, and answered. All but the first raise
-    HTTPException.
+    find: returns the session of a watch address, token or key, None if the caller may not see it. read_offer: reads a
+    request's body. turn_to_read, turn: wait for the caller's turn to parse an offer, and to answer it. All but `find`
+    raise HTTPException.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class WhepHandlers:
         self._ended: deque[str] = deque(maxlen=REMEMBERED)
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes."""
+        """Return the WHEP routes."""
         return [
             web.post("/whep", self.open),
             web.post("/whep/{watch}", self.open),
@@ -84,19 +84,19 @@ class WhepHandlers:
 
     @property
     def viewers(self) -> int:
-        """How many watch."""
+        """The number of viewers."""
         return len(self._watching)
 
     async def options(self, request: web.Request) -> web.Response:
-        """What may be posted."""
+        """Return the accepted media type and methods."""
         return web.Response(headers={"Accept-Post": SDP, "Allow": "POST, OPTIONS"})
 
     async def open(self, request: web.Request) -> web.Response:
-        """Let one more watch."""
+        """Add a viewer to a session."""
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"content type {request.content_type[:80]}, expected {SDP}\n")
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        if is_asked_for(request):  # then the bearer token is that of the server
+        if is_asked_for(request):  # then the bearer token is the access token
             bearer = request.query.get("key", "")
         watch = request.match_info.get("watch", bearer)
         if not watch:
@@ -126,16 +126,16 @@ class WhepHandlers:
         return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
 
     async def look(self, request: web.Request) -> web.Response:
-        """Nothing, where it is there."""
+        """Return an empty response if the viewer exists. Raises HTTPNotFound."""
         self._known(request)
         return web.Response()
 
     async def trickle(self, request: web.Request) -> web.Response:
-        """Take candidates that come after the offer."""
+        """Accept ICE candidates that arrive after the offer."""
         return await take_fragment(request, self._known(request).ufrag, self._read_offer)
 
     async def close(self, request: web.Request) -> web.Response:
-        """End it: 200 also where the connection was closed a moment before."""
+        """Remove a viewer; return 200 even if its connection was closed a moment before."""
         if request.match_info["viewer"] in self._ended:
             return web.Response(text="ended\n")
         await self._known(request).viewer.close("the viewer left")

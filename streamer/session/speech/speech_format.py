@@ -1,4 +1,4 @@
-"""What the binary messages of pushed speech may hold: PCM, or one Opus packet each."""
+"""Formats of the binary messages of pushed speech: PCM, or one Opus packet each."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ OPUS = "opus"
 SAMPLE_BYTES = 2
 LONGEST_PACKET_MS = 120  # RFC 6716, section 3.4, R5
 LARGEST_FRAME = 1275  # bytes, R2
-_SHOWN = 40  # characters of a value that a refusal repeats
+_SHOWN = 40  # characters of a value quoted in a refusal
 
-# Milliseconds of a frame by the first byte's upper five bits (RFC 6716, table 2).
+# Frame duration in ms by the first byte's upper five bits (RFC 6716, table 2).
 _FRAME_MS = (10.0, 20.0, 40.0, 60.0) * 3 + (10.0, 20.0) * 2 + (2.5, 5.0, 10.0, 20.0) * 4
 
 
@@ -26,11 +26,11 @@ class Pcm:
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one sample of all channels."""
+        """Bytes of one sample across all channels."""
         return self.channels * SAMPLE_BYTES
 
     def seconds(self, message: bytes) -> float:
-        """How long a message sounds. Raises ValueError when it is no whole number of samples."""
+        """Return a message's duration. Raises ValueError unless it holds a whole number of samples."""
         if not message or len(message) % self.frame_bytes:
             raise ValueError(
                 f"{len(message)} bytes of sound; expected whole samples of {self.frame_bytes} bytes "
@@ -41,10 +41,10 @@ class Pcm:
 
 @dataclass(frozen=True)
 class Opus:
-    """One packet (RFC 6716) a message, as RTP carries them; whether it is mono or stereo is in the packet."""
+    """One packet (RFC 6716) per message, as in RTP; the packet itself says whether it is mono or stereo."""
 
     def seconds(self, message: bytes) -> float:
-        """How long a packet sounds, by its head. Raises ValueError when that is not one."""
+        """Return a packet's duration, from its header. Raises ValueError if the header is invalid."""
         count = _frames(message)
         milliseconds = _FRAME_MS[message[0] >> 3] * count if message else 0.0
         if not 0 < milliseconds <= LONGEST_PACKET_MS or len(message) > 2 + (LARGEST_FRAME + 2) * count:
@@ -54,14 +54,14 @@ class Opus:
 
 Format = Pcm | Opus
 
-# How files of sound begin; no speech begins so.
+# First bytes of audio files; PCM speech does not begin with them.
 _FILES = {b"ID3": "an MP3 file", b"OggS": "an Ogg file", b"fLaC": "a FLAC file", b"\x1aE\xdf\xa3": "a WebM file"}
 _MP3_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # of MPEG 1, layer III
 _MP3_KBITS_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # of MPEG 2 and 2.5
 
 
 def file_kind(start: bytes) -> str | None:
-    """What kind of file an utterance's first message is, where it is one instead of samples."""
+    """Return the kind of audio file that an utterance's first message is, or None if it holds samples."""
     for mark, kind in _FILES.items():
         if start.startswith(mark):
             return kind
@@ -80,7 +80,7 @@ def file_kind(start: bytes) -> str | None:
 
 
 def _mp3_frame(start: bytes) -> int:
-    """Bytes of the MP3 frame whose header (ISO 11172-3, 2.4.1.3) begins there; 0 where none does."""
+    """Return the length in bytes of the MP3 frame at `start`, from its header (ISO 11172-3, 2.4.1.3); 0 if none."""
     if len(start) < 4 or start[0] != 0xFF or start[1] & 0xE6 != 0xE2 or start[1] & 0x18 == 0x08:
         return 0
     version, bits, rate = start[1] >> 3 & 3, start[2] >> 4, start[2] >> 2 & 3
@@ -92,7 +92,7 @@ def _mp3_frame(start: bytes) -> int:
 
 
 def _frames(packet: bytes) -> int:
-    """How many frames a packet says it holds; 0 where it is broken (RFC 6716, section 3.2)."""
+    """Return the number of frames by a packet's header; 0 if it is malformed (RFC 6716, section 3.2)."""
     if not packet:
         return 0
     match packet[0] & 3:
@@ -107,7 +107,7 @@ def _frames(packet: bytes) -> int:
 
 
 def read_format(encoding: object, rate: object, channels: object) -> Format:
-    """What a `begin` announces. Raises ValueError."""
+    """Return the format that a `begin` message announces. Raises ValueError."""
     if encoding == OPUS:
         return Opus()
     if encoding != PCM:

@@ -1,4 +1,4 @@
-"""Speech that the server itself says in a session: it takes the place of a speech client while it lasts."""
+"""Texts spoken by the server itself in a session; it occupies the session's speech port while it speaks."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from streamer.session.speech.speech_format import Pcm
 from streamer.session.speech.speech_port import SpeechPort
 from streamer.session.speech.speech_protocol import Idle, Played, Told
 
-MOST_WAITING = 8  # texts that were not begun yet
+MOST_WAITING = 8  # texts queued and not yet begun
 
-Piece = tuple[bytes, int, str]  # mono s16le, its rate, and the words that it says
+Piece = tuple[bytes, int, str]  # mono s16le, its sample rate, and its words
 
 
 class LineFullError(SessionError):
-    """Too many texts wait."""
+    """Too many texts are queued."""
 
 
 class SpeechLine:
-    """Texts of one session, one after the other. `show` is told what is heard of them, as it is."""
+    """Queue of one session's texts, spoken one after the other. `show` receives captions as the words are played."""
 
     def __init__(self, port: SpeechPort) -> None:
         self.show: Callable[[Caption], None] = lambda caption: None
         self._port = port
-        self._words: dict[int, list[tuple[str, float]]] = {}  # of each utterance its pieces' words, and ms
+        self._words: dict[int, list[tuple[str, float]]] = {}  # by utterance: words and ms of each piece
         self._turn = asyncio.Lock()
         self._waiting = 0
-        self._taken = False  # we are the port's client
-        self._said = 0  # utterances
+        self._taken = False  # whether the line is the port's client
+        self._said = 0  # utterances begun
         self._cuts = 0  # interruptions
-        self._heard: dict[int, int] = {}  # ms, of each utterance since the line was idle
-        self._progress = asyncio.Event()  # something was heard, so there may be room
+        self._heard: dict[int, int] = {}  # ms played, by utterance, since the line was idle
+        self._progress = asyncio.Event()  # playback advanced, so the queue may have room
 
     async def say(self, pieces: AsyncIterator[Piece]) -> int | None:
-        """Say pieces, each of one rate, as one utterance; return its number when all is on its way.
+        """Speak pieces of one sample rate as one utterance; return its number once all of it is queued.
 
-        None when it was interrupted before.
+        Return None if it was interrupted before that.
 
         Raises:
-            SessionError: a speech client speaks for this session.
-            LineFullError: too many texts wait.
+            SessionError: a speech client is connected to this session.
+            LineFullError: too many texts are queued.
         """
         if self._port.is_taken and not self._taken:
             raise SessionError("a speech client speaks for this session")
@@ -60,7 +60,7 @@ class SpeechLine:
             self._turn.release()
 
     def interrupt(self) -> int:
-        """Silence whoever speaks into the session. Return the milliseconds heard of texts since the line was idle."""
+        """Interrupt all pushed speech of the session. Return the ms of texts played since the line was idle."""
         self._cuts += 1
         self._port.counts.clears += 1
         heard = self._heard
@@ -98,7 +98,7 @@ class SpeechLine:
             self._taken = True
 
     async def _room(self, seconds: float, cuts: int) -> None:
-        """Return when so much more may wait, or when it was interrupted."""
+        """Wait until the queue has room for `seconds` more (backpressure), or until an interruption."""
         most = self._port.limits.buffered_s
         while cuts == self._cuts and self._port.pushed.buffered_s + min(seconds, most) > most:
             self._progress.clear()
@@ -114,7 +114,7 @@ class SpeechLine:
             asyncio.get_running_loop().call_soon(self._leave)
 
     def _caption(self, told: Played) -> None:
-        """Show the words heard: of the piece under way by their share of its sound, up to the end of a word."""
+        """Show the words played; in the current piece, in proportion to its played sound, cut at a word's end."""
         pieces, left = self._words.get(told.speech, []), float(told.position_ms)
         complete = told.final and not told.interrupted
         heard = []
@@ -130,7 +130,7 @@ class SpeechLine:
             self._words.pop(told.speech, None)
 
     def _leave(self) -> None:
-        """Give the port back, unless another text has begun meanwhile."""
+        """Release the port, unless another text has begun in the meantime."""
         if self._taken and not self._port.pushed.waiting:
             self._taken = False
             self._port.detach()

@@ -16,25 +16,25 @@ from streamer.session.speech.speech_protocol import Allowance, Played, Told
 class SpeechCounts:
     """Counters of a session's pushed speech."""
 
-    clients: int = 0  # connections
+    clients: int = 0  # connections so far
     utterances: int = 0  # begun
     clears: int = 0
-    refused: int = 0  # messages
-    heard_ms: int = 0  # as the clients were told
+    refused: int = 0  # refused messages
+    heard_ms: int = 0  # ms played, as reported to the clients
 
-    _of_this: int = 0  # ms, of the utterance that is heard now
+    _of_this: int = 0  # ms reported of the current utterance
 
     def note(self, told: Told) -> None:
-        """A client was told this, or would have been."""
+        """Count a report, even without a client to receive it."""
         if isinstance(told, Played):
             self.heard_ms += told.position_ms - self._of_this
             self._of_this = 0 if told.final else told.position_ms
 
 
 class SpeechPort:
-    """`pushed` is what the client pushed into a conversation. Before that begins, it waits.
+    """Port through which one client pushes speech. `pushed`: its queue, which waits until the conversation begins.
 
-    `messages` and `bytes` are the session's, not a connection's: who is sent away and comes again has no more of them.
+    The rate limits `messages` and `bytes` belong to the session, so a client cannot reset them by reconnecting.
     """
 
     def __init__(self, limits: SpeechLimits, conversation: Conversation, now: float) -> None:
@@ -54,20 +54,20 @@ class SpeechPort:
         return self._tell is not None
 
     def watch(self, tell: Callable[[Told], None]) -> None:
-        """Also tell this one, whoever speaks, until `unwatch`."""
+        """Also call `tell` with every report, for any client, until `unwatch`."""
         self._watchers.append(tell)
 
     def unwatch(self, tell: Callable[[Told], None]) -> None:
-        """See `watch`."""
+        """Stop calling `tell`."""
         self._watchers.remove(tell)
 
     def attach(self, tell: Callable[[Told], None], interrupted: Callable[[], None] | None = None) -> None:
-        """Somebody speaks from now on; `tell` is called with all that there is to tell.
+        """Connect a client; `tell` is called with each of its reports.
 
-        interrupted: is called when somebody interrupts, before it is told how far that was heard.
+        interrupted: called on an interruption, before the report of the position played.
 
         Raises:
-            SessionError: somebody does already.
+            SessionError: another client is connected.
         """
         if self._tell is not None:
             raise SessionError("another client speaks for this session already")
@@ -85,10 +85,10 @@ class SpeechPort:
         self._conversation.interrupt()
         if self._interrupted is not None:
             self._interrupted()
-        self.report(self._conversation.playout.position)  # also while no packet leaves yet
+        self.report(self._conversation.playout.position)  # also before the first packet leaves
 
     def report(self, position: int) -> None:
-        """Everything before `position` was sent to be heard: tell what there is to tell."""
+        """Send the reports due once everything before `position` has been sent out."""
         for told in self.pushed.progress(position):
             self.counts.note(told)
             for watcher in self._watchers:

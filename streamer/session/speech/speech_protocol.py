@@ -1,7 +1,7 @@
 """The speech protocol, version 1, without I/O: the messages a client may send in each state, and the replies.
 
-docs/speech.md describes it for authors of clients. States and their transitions are in TRANSITIONS;
-anything else is refused and changes nothing. Everything here comes from outside: sizes are checked before content.
+docs/speech.md describes it for authors of clients. TRANSITIONS lists the states and their transitions; any other
+message is refused and changes nothing. All input is untrusted: sizes are checked before content.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from streamer.core.limits import SpeechLimits
 from streamer.session.speech.speech_format import PCM, Format, Pcm, file_kind, read_format
 
 VERSION = 1
-_SHOWN = 40  # characters of a value that a refusal repeats
+_SHOWN = 40  # characters of a value quoted in a refusal
 
 
 class SpeechError(AvatarError):
-    """A message that is refused. `code` is for programs; `fatal`: the connection cannot go on."""
+    """A message was refused. `code` is machine-readable; `fatal`: the connection must end."""
 
     def __init__(self, code: str, message: str, fatal: bool = False) -> None:
         super().__init__(message)
@@ -29,48 +29,48 @@ class SpeechError(AvatarError):
 
 
 class State(Enum):
-    """Of a connection."""
+    """State of a connection."""
 
-    GREETING = auto()  # hello is awaited
+    GREETING = auto()  # waiting for hello
     READY = auto()  # between utterances
-    SPEAKING = auto()  # within one
+    SPEAKING = auto()  # within an utterance
 
 
 @dataclass(frozen=True)
 class Hello:
-    """The first message of a client."""
+    """First message of a client."""
 
 
 @dataclass(frozen=True)
 class Begin:
-    """An utterance begins."""
+    """Start of an utterance."""
 
     format: Format
 
 
 @dataclass(frozen=True)
 class Sound:
-    """A binary message: part of the utterance."""
+    """A binary message: a piece of the utterance."""
 
     data: bytes
 
 
 class End(msgspec.Struct, tag="end", frozen=True):
-    """The utterance is complete."""
+    """End of the utterance."""
 
 
 class Clear(msgspec.Struct, tag="clear", frozen=True):
-    """Drop everything that was not heard yet."""
+    """Request to drop everything not yet played (barge-in)."""
 
 
 class _Hello(msgspec.Struct, tag="hello"):
-    """As it is sent. Fields are checked later, where a refusal can have its own code."""
+    """Wire format of hello. Fields are checked later, so a refusal can carry its specific code."""
 
     version: object = None
 
 
 class _Begin(msgspec.Struct, tag="begin"):
-    """As it is sent; see `_Hello`."""
+    """Wire format of begin; see `_Hello`."""
 
     format: object = PCM
     sample_rate: object = None
@@ -96,13 +96,13 @@ EXPECTED = {
 
 
 class Started(msgspec.Struct, tag="started", frozen=True):
-    """The first sound of an utterance was sent to be heard."""
+    """Report that the first sound of an utterance was sent to the listener."""
 
     speech: int
 
 
 class Played(msgspec.Struct, tag="played", frozen=True):
-    """So much of an utterance was sent to be heard. `final`: nothing more of it will be."""
+    """Report how much of an utterance was sent to the listener. `final`: the last report of this utterance."""
 
     speech: int
     position_ms: int
@@ -111,7 +111,7 @@ class Played(msgspec.Struct, tag="played", frozen=True):
 
 
 class Idle(msgspec.Struct, tag="idle", frozen=True):
-    """Everything was heard, or cleared."""
+    """Report that all speech was played or cleared."""
 
 
 Told = Started | Played | Idle
@@ -130,18 +130,18 @@ class _Refusal(msgspec.Struct, tag="error"):
 
 
 def render(told: Told) -> str:
-    """As it is sent."""
+    """Return a report as JSON text."""
     return _json(told)
 
 
 def render_hello(delay_ms: int, limits: SpeechLimits) -> str:
-    """The server's answer to hello."""
+    """Return the reply to hello as JSON text."""
     bounds = {"message_bytes": limits.message_bytes - 1, "buffered_ms": round(1000 * limits.buffered_s)}
     return _json(_HelloReply(VERSION, delay_ms, bounds))
 
 
 def render_error(error: SpeechError) -> str:
-    """A refusal, as it is sent."""
+    """Return a refusal as JSON text."""
     return _json(_Refusal(error.code, str(error), error.fatal))
 
 
@@ -154,16 +154,16 @@ class SpeechProtocol:
 
     def __init__(self, limits: SpeechLimits) -> None:
         self.state = State.GREETING
-        self.format: Format = Pcm(48_000, 1)  # of the utterance begun last
+        self.format: Format = Pcm(48_000, 1)  # of the current or last utterance
         self._limits = limits
-        self._unheard = True  # of this utterance, no sound has come
-        self._foreign: str | None = None  # the format it has instead of PCM
+        self._unheard = True  # no sound of this utterance has arrived
+        self._foreign: str | None = None  # file format found in place of PCM
 
     def text(self, data: str, waiting: int) -> Message:
-        """Take a text message, while `waiting` utterances were not heard to the end.
+        """Take a text message; `waiting`: number of utterances not yet played to the end.
 
         Raises:
-            SpeechError: it is not a message of the protocol, or not one for this state, or more than may wait.
+            SpeechError: the message is invalid, or wrong in this state, or the queue of utterances is full.
         """
         message = parse(data, self._limits)
         after = self._next(type(message))
@@ -175,10 +175,10 @@ class SpeechProtocol:
         return message
 
     def binary(self, data: bytes, buffered_s: float) -> Sound:
-        """Take a binary message, while `buffered_s` seconds wait to be heard.
+        """Take a binary message; `buffered_s`: seconds of sound queued.
 
         Raises:
-            SpeechError: not one for this state, not whole samples or not a packet, or more than may wait.
+            SpeechError: the message is wrong in this state, or not whole samples or a packet, or the queue is full.
         """
         after = self._next(Sound)
         if self._unheard:
@@ -186,7 +186,7 @@ class SpeechProtocol:
             if self._foreign:
                 raise SpeechError("samples", f"{self._foreign} found, s16le announced; decode it, or send Opus packets")
         if self._foreign:
-            return Sound(b"")  # the rest of it, of which all was said
+            return Sound(b"")  # the rest of the file, which was refused already
         try:
             seconds = self.format.seconds(data)
         except ValueError as error:
@@ -211,10 +211,10 @@ class SpeechProtocol:
 
 
 def parse(data: str, limits: SpeechLimits) -> Hello | Begin | End | Clear:
-    """What a text message says.
+    """Parse a text message.
 
     Raises:
-        SpeechError: nothing that the protocol knows.
+        SpeechError: the message is not part of the protocol.
     """
     if len(data) > limits.control_bytes:
         raise SpeechError("size", f"a text message of {len(data)} characters, at most {limits.control_bytes} are taken")
@@ -224,7 +224,7 @@ def parse(data: str, limits: SpeechLimits) -> Hello | Begin | End | Clear:
         raise SpeechError("json", f"text that is not JSON found: {data[:_SHOWN]!r}; sound goes in binary") from None
     try:
         message: _Wire = msgspec.convert(found, _Wire)
-    except msgspec.ValidationError:  # of the type: other fields are taken as they are
+    except msgspec.ValidationError:  # the type is unknown; the other fields accept any value here
         raise _unknown(found) from None
     match message:
         case _Hello():
@@ -257,14 +257,14 @@ def _unknown(message: object) -> SpeechError:
 
 
 class Allowance:
-    """Token bucket: `rate` a second, `burst` at once. The caller passes the time."""
+    """Token bucket: `rate` per second, up to `burst` at once. The caller passes the time."""
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self._rate, self._burst = rate, burst
         self._left, self._then = burst, now
 
     def take(self, amount: float, now: float) -> bool:
-        """Whether so much more is within the rate."""
+        """Consume `amount`; return whether it is within the rate."""
         self._left = min(self._burst, self._left + (now - self._then) * self._rate) - amount
         self._then = now
         return self._left >= 0

@@ -1,7 +1,7 @@
 """Queue of pushed speech, which arrives faster than it is played, with its playback position.
 
-Utterances are heard one after the other. Positions are those of the session's clock (samples at `timeline.RATE`); what
-is reported of an utterance is in milliseconds of its sound. No I/O, no clock.
+Utterances are played one after the other. Positions are samples of the session's clock at `timeline.RATE`; reports give
+milliseconds of an utterance's sound. No I/O, no clock.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from streamer.session.speech.speech_format import Format
 from streamer.session.speech.speech_protocol import Idle, Played, Started, Told
 from streamer.session.speech.speech_sound import SpeechSound
 
-TOLD_EVERY = 250 * MS  # samples heard between two reports
+TOLD_EVERY = 250 * MS  # samples played between two reports
 
 
 @dataclass
 class _Span:
-    """`length` samples that were taken are heard from `position` on."""
+    """`length` taken samples, played from `position` on."""
 
     position: int
     length: int
@@ -31,15 +31,15 @@ class _Span:
 class _Utterance:
     number: int
     sound: SpeechSound
-    spans: deque[_Span] = field(default_factory=deque)  # taken; the first may have been heard in part
-    before: int = 0  # samples heard before them
+    spans: deque[_Span] = field(default_factory=deque)  # taken and not fully played; the first may be partly played
+    before: int = 0  # samples played before `spans`
     ended: bool = False  # nothing more will be pushed
     taken: bool = False  # nothing more will be taken
     interrupted: bool = False
-    told: int | None = None  # samples heard at the last report; None before the first
+    told: int | None = None  # samples played at the last report; None before the first
 
     def take(self, length: int, position: int) -> Samples:
-        """At most int16 [length, 2], which is heard from `position` on."""
+        """Take up to `length` samples, int16 [n, 2], to be played from `position` on."""
         samples = self.sound.take(length, self.ended)
         self.taken = self.ended and len(samples) < length
         if len(samples):
@@ -51,13 +51,13 @@ class _Utterance:
         return samples
 
     def heard(self, position: int) -> int:
-        """Samples heard when everything before `position` was."""
+        """Return the samples of this utterance played before `position`."""
         while self.spans and self.spans[0].position + self.spans[0].length <= position:
             self.before += self.spans.popleft().length
         return self.before + (max(0, position - self.spans[0].position) if self.spans else 0)
 
     def cut(self, position: int) -> None:
-        """Nothing of it is heard from `position` on."""
+        """Cut the utterance off at `position`."""
         self.taken = self.interrupted = True
         self.sound.drop()
         while self.spans and self.spans[-1].position >= position:
@@ -66,7 +66,7 @@ class _Utterance:
             self.spans[-1].length = min(self.spans[-1].length, position - self.spans[-1].position)
 
     def over(self) -> bool:
-        """Whether all of it was heard, after `heard`."""
+        """Return whether all of it was played, as of the last call of `heard`."""
         return self.taken and not self.spans
 
 
@@ -74,45 +74,45 @@ class PushedSpeech:
     """The utterances of one session, in order. The caller bounds the queue: see `buffered_s`."""
 
     def __init__(self) -> None:
-        self._utterances: deque[_Utterance] = deque()  # begun and not heard to the end
-        self._busy = False  # since the last Idle
-        self._cleared = False  # since then
+        self._utterances: deque[_Utterance] = deque()  # begun and not played to the end
+        self._busy = False  # something was pushed or cleared since the last Idle
+        self._cleared = False  # `clear` was called since then
 
     @property
     def in_flight(self) -> bool:
-        """Whether anything was taken, not cut off and, at the last `progress`, not heard yet."""
+        """Whether any taken sound, not counting cut sound, is still to be played as of the last `progress`."""
         return any(utterance.spans and not utterance.interrupted for utterance in self._utterances)
 
     @property
     def has_the_word(self) -> bool:
-        """Whether more is to be taken."""
+        """Whether any utterance is still to be taken."""
         return any(not utterance.taken for utterance in self._utterances)
 
     @property
     def waiting(self) -> int:
-        """Utterances that were not heard to the end."""
+        """Number of utterances not yet played to the end."""
         return len(self._utterances)
 
     @property
     def buffered_s(self) -> float:
-        """Seconds that were pushed and not taken."""
+        """Seconds of sound pushed and not yet taken."""
         return sum(utterance.sound.waiting_s for utterance in self._utterances)
 
     def begin(self, number: int, sound: Format) -> None:
-        """An utterance begins; the one before must have ended."""
+        """Begin an utterance; the previous one must have ended."""
         self._utterances.append(_Utterance(number, SpeechSound(sound)))
         self._busy = True
 
     def push(self, message: bytes) -> None:
-        """More of the utterance begun last: a message that its format has found right."""
+        """Append a message, already validated by its format, to the current utterance."""
         self._utterances[-1].sound.push(message)
 
     def end(self) -> None:
-        """The utterance begun last is complete."""
+        """Mark the current utterance as complete."""
         self._utterances[-1].ended = True
 
     def take(self, length: int, position: int) -> Samples:
-        """Return the sound to play from `position` on: int16 [length, 2] at RATE; silence where there is none yet."""
+        """Return the sound to play from `position` on: int16 [length, 2] at RATE; padded with silence on underrun."""
         found: list[Samples] = []
         missing = length
         for utterance in self._utterances:
@@ -124,7 +124,7 @@ class PushedSpeech:
         return np.concatenate([*found, np.zeros((missing, CHANNELS), np.int16)])
 
     def progress(self, position: int) -> list[Told]:
-        """What there is to tell once everything before `position` was sent to be heard."""
+        """Return the reports due once everything before `position` has been sent out."""
         told: list[Told] = []
         while self._utterances:
             utterance = self._utterances[0]
@@ -148,7 +148,7 @@ class PushedSpeech:
         return told
 
     def clear(self, position: int) -> None:
-        """Drop everything; nothing is heard from `position` on. `progress` tells how far each utterance came."""
+        """Drop everything from `position` on. `progress` then reports how much of each utterance was played."""
         for utterance in self._utterances:
             if not utterance.interrupted:
                 utterance.cut(position)

@@ -1,6 +1,6 @@
-"""Pushed sound of any format, as it comes, to 16-bit stereo at `timeline.RATE`, as it is taken.
+"""Conversion of pushed sound of any format to 16-bit stereo at `timeline.RATE`.
 
-What waits stays as it was pushed: the work is done piece by piece, when the sound is about to be heard.
+Queued sound stays in its pushed format; it is converted piece by piece just before playback.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from av.audio.resampler import AudioResampler
 from streamer.audio.format import CHANNELS, RATE, Samples
 from streamer.session.speech.speech_format import Format, Opus, Pcm
 
-PIECE_MS = 20  # of PCM, converted at a time
+PIECE_MS = 20  # PCM converted at a time
 
 
 class _Decoder(Protocol):
-    """What waits in one format. `take` decodes a little of it; None when nothing waits."""
+    """Queue of sound in one format. `take` decodes a small piece, or returns None when the queue is empty."""
 
     @property
     def waiting_s(self) -> float: ...
@@ -33,7 +33,7 @@ class _Decoder(Protocol):
 
 
 class SpeechSound:
-    """One utterance's sound; the filter between rates (swresample's) moves nothing."""
+    """One utterance's sound; resampling (swresample) does not shift it in time."""
 
     def __init__(self, sound: Format) -> None:
         self._decoder: _Decoder = _OpusDecoder(sound) if isinstance(sound, Opus) else _PcmDecoder(sound)
@@ -43,21 +43,21 @@ class SpeechSound:
 
     @property
     def waiting_s(self) -> float:
-        """Seconds that were not taken."""
+        """Seconds not yet taken."""
         return self._decoder.waiting_s + len(self._ready) / RATE
 
     def push(self, message: bytes) -> None:
-        """A message whose length its format has found to be right."""
+        """Append a message, already validated by its format."""
         self._decoder.push(message)
 
     def drop(self) -> None:
-        """Forget all that was not taken."""
+        """Drop everything not yet taken."""
         self._decoder.drop()
         self._ready = self._ready[:0]
         self._flushed = True
 
     def take(self, length: int, ended: bool) -> Samples:
-        """At most `length` samples; fewer when there are not so many yet or, once `ended`, any more."""
+        """Return up to `length` samples; fewer if they have not arrived yet or, once `ended`, if none are left."""
         ready = [self._ready]
         count = len(self._ready)
         while count < length and (frames := self._decoder.take()) is not None:
@@ -72,7 +72,7 @@ class SpeechSound:
 
 
 class _PcmDecoder:
-    """Takes messages of any length, gives pieces of PIECE_MS."""
+    """Decoder of PCM: messages of any length in, pieces of PIECE_MS out."""
 
     def __init__(self, sound: Pcm) -> None:
         self._format = sound
@@ -92,7 +92,7 @@ class _PcmDecoder:
         self._bytes = 0
 
     def take(self) -> list[av.AudioFrame] | None:
-        """PIECE_MS of it, or what there is, in stereo at the format's rate."""
+        """Return up to PIECE_MS of sound, in stereo at the format's rate."""
         wanted = self._format.rate * PIECE_MS // 1000 * self._format.frame_bytes
         parts: list[bytes] = []
         while wanted and self._pushed:
@@ -111,7 +111,7 @@ class _PcmDecoder:
 
 
 class _OpusDecoder:
-    """A packet that cannot be decoded, whatever its head said, is silence of the length that its head said."""
+    """Decoder of Opus packets; one that cannot be decoded becomes silence of the duration in its header."""
 
     def __init__(self, sound: Opus) -> None:
         self._format = sound
@@ -132,7 +132,7 @@ class _OpusDecoder:
         self.waiting_s = 0.0
 
     def take(self) -> list[av.AudioFrame] | None:
-        """One packet's sound, in stereo at RATE."""
+        """Return one packet's sound, in stereo at RATE."""
         if not self._packets:
             return None
         packet, seconds = self._packets.popleft()
@@ -145,7 +145,7 @@ class _OpusDecoder:
         if sum(frame.samples for frame in frames) != length:
             return [_frame(np.zeros((length, CHANNELS), np.int16), RATE)]
         for frame in frames:
-            frame.pts = None  # positions are counted, not told
+            frame.pts = None  # positions follow from sample counts, not from pts
         return list(frames)
 
 

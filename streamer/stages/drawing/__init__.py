@@ -1,1 +1,1 @@
-"""Draw a frame: the photo warped, painted windows over it, lids and teeth."""
+"""Drawing of a frame: the warped photo, painted windows over it, eyelids and teeth."""

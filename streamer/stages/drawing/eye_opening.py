@@ -1,7 +1,7 @@
-"""Where the eyes of a photo are open, and how far a frame's keypoints shut them.
+"""Eye openings of a photo, and how far a frame's keypoints close them.
 
-All geometry is in an eye's own frame: x along the line between its corners, 0 at the left one in the picture and 1 at
-the other, y downwards at right angles to it, in the same unit. The head's motion is that frame's.
+All geometry is in an eye's local frame: x along the line between its corners, 0 at the left one in the picture and 1 at
+the other; y downwards at right angles to it, in the same unit. The local frame moves with the head.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from streamer.core.frames import ByteArray, FloatArray
 
-# Rings of MediaPipe's face mesh from the left corner in the picture along the lower lid to the right one and back, and
-# the lower edge of the brow over it.
+# Rings of MediaPipe's face mesh, from the eye's left corner in the picture along the lower lid to the right corner and
+# back along the upper lid; and the lower edges of the brows.
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 LEFT_EYE = (362, 382, 381, 380, 374, 373, 390, 249, 263, 466, 388, 387, 386, 385, 384, 398)
 RIGHT_BROW, LEFT_BROW = (46, 53, 52, 65, 55), (276, 283, 282, 295, 285)
@@ -23,18 +23,18 @@ RIGHT_IRIS, LEFT_IRIS = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)
 
 STRETCHED = 0.8  # of the way from the lashes up to the brow
 LEAST_STRETCHED, MOST_STRETCHED = 0.2, 0.5
-TOUCHING, LEAST_TOUCHING = 0.93, 0.4  # of the way: lids that come so near each other are shut
-WIDER = 0.05  # than the landmarks have it is an eye: they lie inside the corners
-NARROW = 0.06  # an eye in the photo that is less open is shut
+TOUCHING, LEAST_TOUCHING = 0.93, 0.4  # of the way: lids this close to each other count as shut
+WIDER = 0.05  # by so much an eye is wider on each side than the landmarks, which lie inside the corners
+NARROW = 0.06  # an eye of the photo that is less open counts as shut
 MIDDLE = np.linspace(0.2, 0.8, 7)
-# The edges are looked for in a picture of so many columns and rows, so far beyond the corners and from the line between
-# them, no further than ASIDE beyond a corner and OFF from where the landmarks have them.
+# The lid edges are searched in a resampled picture of COLUMNS x ROWS that reaches BESIDE past the corners and BEYOND
+# above and below the line between them. They lie at most ASIDE past a corner and OFF from the landmarks' edges.
 COLUMNS, ROWS, BESIDE, BEYOND = 100, 66, 0.25, 0.5
 ASIDE, OFF = 0.12, 0.14
-CORE = 0.25  # of the opening as the landmarks have it, from either edge: what lies between is the eye for sure
+CORE = 0.25  # margin from either edge, as a share of the landmarks' opening: everything between is certainly eye
 DARK = 0.35  # of the skin's brightness
-ROOTS_OVER, ROOTS_UNDER, ROOT = 0.06, 0.04, 0.015  # of the lashes about the upper edge; half of their thickness
-ROUNDS = 3  # of the segmentation
+ROOTS_OVER, ROOTS_UNDER, ROOT = 0.06, 0.04, 0.015  # where lash roots lie about the upper edge; half of their thickness
+ROUNDS = 3  # iterations of the segmentation
 SMOOTH = 0.03  # standard deviation of the edges' smoothing, along the eye
 
 Reals = NDArray[np.floating]
@@ -43,8 +43,11 @@ Complex = NDArray[np.complex128]
 
 @dataclass(frozen=True, eq=False)
 class Eye:
-    """One eye in a set of keypoints: its frame (`corner` is a point, `axis` leads to the other corner), the points of
-    both lids in it, and its iris's middle."""
+    """One eye in a set of keypoints.
+
+    corner, axis: its local frame: the left corner and the vector to the other one. upper, lower: the points of the lids
+    in that frame; iris: its centre.
+    """
 
     corner: complex
     axis: complex
@@ -54,7 +57,7 @@ class Eye:
 
     @classmethod
     def of(cls, points: Complex, ring: tuple[int, ...], iris: tuple[int, ...], wider: float = 0) -> Eye:
-        """wider: by how much the corners are moved apart, on each side."""
+        """wider: distance by which each corner is moved outwards."""
         corner, axis = points[ring[0]], points[ring[8]] - points[ring[0]]
         corner, axis = corner - wider * axis, axis * (1 + 2 * wider)
         own = (points[list(ring)] - corner) / axis
@@ -63,7 +66,7 @@ class Eye:
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """A part of a photo. pixels: uint8 [h, w, 3]; left, top: of its first one; side: pixels a side of the photo."""
+    """Part of a photo. pixels: uint8 [h, w, 3]; left, top: of the first pixel; side: of the photo, in pixels."""
 
     pixels: ByteArray
     left: int
@@ -72,7 +75,7 @@ class Patch:
 
     @classmethod
     def about(cls, photo: ByteArray, eye: Eye, margin: float) -> Patch:
-        """What lies within `margin` of the line between an eye's corners, as far as the photo goes."""
+        """Return the part of the photo within `margin` of the line between an eye's corners."""
         ends = (eye.corner + np.array([0, 1]) * eye.axis + (1 + 1j)) * (photo.shape[0] / 2)
         off = margin * abs(eye.axis) * photo.shape[0] / 2
 
@@ -83,36 +86,36 @@ class Patch:
         return cls(photo[rows, columns], columns.start, rows.start, photo.shape[0])
 
     def sampled(self, eye: Eye, places: Complex) -> ByteArray:
-        """The pixels at places of an eye's frame, uint8 [..., 3]; beyond the patch, those of its border."""
+        """Return the pixels at places in an eye's frame, uint8 [..., 3]; beyond the patch, its border pixels."""
         source = (places * eye.axis + eye.corner + (1 + 1j)) * (self.side / 2) - (0.5 + 0.5j)
         maps = np.asarray(source.real - self.left, np.float32), np.asarray(source.imag - self.top, np.float32)
         return np.asarray(cv2.remap(self.pixels, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 class Edge:
-    """A lid's edge, a line of places in an eye's frame."""
+    """Edge of a lid, as a line in an eye's frame."""
 
     def __init__(self, x: Reals, y: Reals) -> None:
         self._x, self._y = x, y
 
     @classmethod
     def over(cls, points: Complex) -> Edge:
-        """From corner to corner over the points between."""
+        """Return the edge from corner to corner through the points between."""
         order = np.argsort(points.real)
         x, y = points.real[order], points.imag[order]
         return cls(np.concatenate([[0.0], x, [1.0]]), np.concatenate([[0.0], y, [0.0]]))
 
     def at(self, x: Reals) -> FloatArray:
-        """y of the edge; beyond its ends, that of the end."""
+        """Return y of the edge at x; beyond its ends, y of the nearer end."""
         return np.asarray(np.interp(x, self._x, self._y), np.float32)
 
 
 class Opening:
-    """One eye of the photo, and what a frame's keypoints say of its lids.
+    """One eye of the photo, and the state of its lids in a frame.
 
-    Where the lids are is known from the photo; how they move, from the keypoints. Those are points of the family's
-    mesh, which may have no vertex on a lid's edge where the landmarks have one.
-    upper, lower: the edges of the lids; reach: how far above them skin is stretched when they shut.
+    The photo gives the position of the lids; the keypoints give their motion. Keypoints are points of the family's
+    mesh, which may lack a vertex on a lid's edge where the landmarks have one.
+    upper, lower: the edges of the lids; reach: height of the skin above them that stretches when they close.
     """
 
     def __init__(
@@ -141,12 +144,11 @@ class Opening:
             self.upper, self.lower = _edges(photo, self.eye, self.upper, self.lower)
 
     def shut_at(self, keypoints: Complex) -> None:
-        """Take the lids for shut where these keypoints, of a whole blink, have them, if they come less far than usual:
-        very large eyes."""
+        """Set where the lids count as shut, from a full blink's keypoints: in very large eyes they move less far."""
         self._touching = float(np.clip(self._down(Eye.of(keypoints, self._ring, self._iris)), LEAST_TOUCHING, TOUCHING))
 
     def now(self, keypoints: Complex) -> tuple[Eye, float, complex]:
-        """The photo's eye where it is in a frame, the share of it that the upper lid covers, and its glance."""
+        """Return the photo's eye placed in a frame, the share that the upper lid covers, and the shift of the iris."""
         still, now = self._still, Eye.of(keypoints, self._ring, self._iris)
         turn = now.axis / still.axis
         corner = now.corner + turn * (self.eye.corner - still.corner)
@@ -154,15 +156,14 @@ class Opening:
         return placed, float(np.clip(self._down(now) / self._touching, 0, 1)), now.iris - still.iris
 
     def _down(self, now: Eye) -> float:
-        """The share of the way to the lower lid that the upper one has come."""
+        """Return the share of its way to the lower lid that the upper lid has moved."""
         return float(np.median((now.upper.imag - self._still.upper.imag)[self._known] / self._way[self._known]))
 
 
 def openings(photo: ByteArray, landmarks: FloatArray, keypoints: FloatArray) -> list[Opening]:
-    """The open eyes of a photo.
+    """Return the open eyes of a photo.
 
-    photo: uint8 [P, P, 3]; landmarks: where MediaPipe's mesh lies in it, [478, 2], and the family's keypoints of it,
-    [K, 2 or 3], in -1..1.
+    photo: uint8 [P, P, 3]; landmarks: MediaPipe's mesh in it, [478, 2]; keypoints: the family's, [K, 2 or 3]; in -1..1.
     """
     seen, points = as_complex(landmarks), as_complex(keypoints)
     parts = ((RIGHT_EYE, RIGHT_IRIS, RIGHT_BROW), (LEFT_EYE, LEFT_IRIS, LEFT_BROW))
@@ -170,15 +171,15 @@ def openings(photo: ByteArray, landmarks: FloatArray, keypoints: FloatArray) -> 
 
 
 def as_complex(keypoints: FloatArray) -> Complex:
-    """Points [K, 2 or 3] as x + iy."""
+    """Return points [K, 2 or 3] as x + iy."""
     return np.asarray(keypoints[:, 0] + 1j * keypoints[:, 1].astype(np.float64), np.complex128)
 
 
 def _edges(photo: ByteArray, eye: Eye, upper: Edge, lower: Edge) -> tuple[Edge, Edge]:
-    """The edges of the lids as the photo's colours have them, nowhere further shut than these, of the landmarks.
+    """Return the lid edges found in the photo's colours, nowhere more closed than the landmarks' edges given.
 
-    Landmarks lie a tenth of an eye off on large eyes and at the outer corners, and a white rim would stay beside a lid
-    that shuts there. The eye's pixels are told from the skin's by colour: Rother, Kolmogorov, Blake, GrabCut (2004).
+    Landmarks are off by a tenth of an eye on large eyes and at the outer corners, which would leave a white rim beside
+    a closing lid. Eye and skin pixels are separated by colour: Rother, Kolmogorov, Blake, GrabCut (2004).
     """
     x = np.linspace(-BESIDE, 1 + BESIDE, COLUMNS)
     y = np.linspace(-BEYOND, BEYOND, ROWS)[:, None]
@@ -191,11 +192,11 @@ def _edges(photo: ByteArray, eye: Eye, upper: Edge, lower: Edge) -> tuple[Edge, 
     dark = DARK * np.median(light[~near])
     mask = np.full((ROWS, COLUMNS), cv2.GC_BGD, np.uint8)
     mask[near] = cv2.GC_PR_BGD
-    if np.median(light[core]) < dark:  # as dark as lashes: nothing but place tells them apart
+    if np.median(light[core]) < dark:  # as dark as lashes: only position tells them apart
         mask[(light < dark) & (y < top)] = cv2.GC_BGD
     mask[(between > 0) & (between < 1)] = cv2.GC_PR_FGD
     mask[core] = cv2.GC_FGD
-    cv2.setRNGSeed(0)  # of the clusters of colours: the same edges each time
+    cv2.setRNGSeed(0)  # seeds GrabCut's colour clusters: the same edges each time
     cv2.grabCut(picture, mask, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
     parts = cv2.connectedComponents(mask & 1)[1]  # GC_FGD and GC_PR_FGD are odd
     found = parts == np.bincount(parts[mask & 1 > 0]).argmax()
@@ -209,9 +210,9 @@ def _edges(photo: ByteArray, eye: Eye, upper: Edge, lower: Edge) -> tuple[Edge, 
 
 
 def _under_lashes(light: ByteArray, rows: Reals, top: Reals, bottom: Reals) -> Reals:
-    """The edge of the upper lid, moved to the lower side of its lashes' roots: the darkest place near by.
+    """Return the upper lid's edge, moved to the lower side of the lash roots, the darkest place nearby.
 
-    light: [R, C], of a picture with these rows; top, bottom: [C], the edges of the lids.
+    light: brightness [R, C] of a picture with these rows; top, bottom: [C], the edges of the lids.
     """
     off = rows[:, None] - top
     soft = np.asarray(cv2.GaussianBlur(light, (0, 0), 1.0), np.float32)

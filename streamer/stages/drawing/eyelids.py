@@ -1,9 +1,9 @@
-"""Lids that close over the eyes, made of the photo's own skin.
+"""Closing eyelids, drawn from the photo's own skin.
 
-A warp that carries the upper lid down squeezes the eye under it, and paint over that has to guess skin and lashes. A
-lid slides: the skin between brow and lashes is stretched, the lashes come down whole, and the eye behind stays as it
-is. So the pixels about a closing eye are taken from the photo along lines across it, and laid over the picture.
-Lengths are in an eye's own frame (see `eye_opening`).
+A warp that moves the upper lid down squeezes the eye under it, and painting over that has to guess skin and lashes. A
+real lid slides: the skin between brow and lashes stretches, the lashes move down as a whole, and the eye behind stays
+as it is. So the pixels around a closing eye are sampled from the photo along vertical lines and drawn over the picture.
+Lengths are in an eye's local frame (see `eye_opening`).
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ import numpy as np
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.stages.drawing.eye_opening import MOST_STRETCHED, Complex, Eye, Opening, Patch, Reals, as_complex
 
-BELOW = 0.34  # of skin under the lower lid that is laid, too
-EDGE, EDGE_BELOW = 0.06, 0.03  # of the lid: moved as one
-LASHES = 0.22  # over the lid's edge they reach up, and point to the viewer when it is down: no skin is taken there
-LASHES_SHARE = 0.6  # of what is stretched, at most
-HAIR = 0.14  # dark lines no wider are lashes, not skin
+BELOW = 0.34  # height of the skin below the lower lid that is drawn too
+EDGE, EDGE_BELOW = 0.06, 0.03  # above and below the lid's edge: moved as one piece
+LASHES = 0.22  # height above the lid's edge; on a lowered lid they point to the viewer: no skin is sampled there
+LASHES_SHARE = 0.6  # largest share of the stretched skin
+HAIR = 0.14  # dark lines up to this width are lashes, not skin
 BESIDE = 0.14  # beyond the corners, where the lids fade into the picture
 FEATHER = 0.1
 SMOOTH = 0.05  # standard deviation over which stretched skin is smoothed, across
-BEYOND = 0.04  # the edge of the lower lid the upper one goes, over the white that is left there
-NEARLY = 0.8  # covered: from there on the rim of the eye that goes with the lid's edge vanishes
-BEGINS, WHOLE = 0.06, 0.25  # shares of an eye's opening that are covered when its lids begin to show, and show wholly
+BEYOND = 0.04  # the upper lid goes this far past the lower lid's edge, to cover the white left there
+NEARLY = 0.8  # covered share from which the rim of eye under the lid's edge fades out
+BEGINS, WHOLE = 0.06, 0.25  # covered shares of the opening at which the lids begin to show and are fully drawn
 
 
 class Eyelids:
-    """Lays shut lids over frames of one photo."""
+    """Renderer of closing lids for the frames of one photo."""
 
     def __init__(self, photo: ByteArray, eyes: Sequence[Opening]) -> None:
-        """photo: uint8 [S, S, 3], of any size; eyes: its open ones."""
+        """photo: uint8 [S, S, 3], of any size; eyes: its open eyes."""
         self._eyes = [(opening, *_patches(photo, opening.eye)) for opening in eyes]
 
     def lay(self, frame: ByteArray, keypoints: FloatArray) -> None:
-        """Lay the lids over uint8 [s, s, 3] where they are further shut than in the photo. keypoints: the frame's."""
+        """Draw the lids onto uint8 [s, s, 3] where they are more closed than in the photo. keypoints: the frame's."""
         points = as_complex(keypoints)
         for opening, own, bare in self._eyes:
             now, covered, glance = opening.now(points)
             shown = np.float32(_ramp((covered - BEGINS) / (WHOLE - BEGINS)))
             rows, columns = _box(now, opening.reach, frame.shape[0])
             under = frame[rows, columns]
-            if shown > 0 and under.size:  # else it has left the picture
+            if shown > 0 and under.size:  # otherwise the eye is outside the picture
                 pixel = 2 / frame.shape[0]
                 place = _places(rows, columns, pixel, now)
                 parts = _origin(place, opening, covered, glance, pixel / abs(now.axis))
@@ -57,7 +57,7 @@ class Eyelids:
 
 
 def _patches(photo: ByteArray, eye: Eye) -> tuple[Patch, Patch]:
-    """The photo about an eye, as it is and without its lashes."""
+    """Return the photo around an eye, unchanged and with the lashes removed."""
     patch = Patch.about(photo, eye, MOST_STRETCHED + BELOW)
     width = max(1, round(HAIR * abs(eye.axis) * photo.shape[0] / 2))
     round_about = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
@@ -66,7 +66,7 @@ def _patches(photo: ByteArray, eye: Eye) -> tuple[Patch, Patch]:
 
 
 def _places(rows: slice, columns: slice, pixel: float, eye: Eye) -> Complex:
-    """Pixels of a frame in an eye's frame."""
+    """Return a frame's pixel positions in an eye's local frame."""
     x, y = (np.arange(part.start, part.stop) + 0.5 for part in (columns, rows))
     return np.asarray((x[None] * pixel - 1 + 1j * (y[:, None] * pixel - 1) - eye.corner) / eye.axis, np.complex128)
 
@@ -76,8 +76,12 @@ def _smoothed(skin: ByteArray, across: float) -> ByteArray:
 
 
 class _Parts(NamedTuple):
-    """Where in the photo's eye each place comes from, if the lid's skin, its edge or what is behind it is there; and
-    the share of edge in the lid, of the lid over what is behind, and of all of this over the picture, 0..1."""
+    """Sources and weights of each pixel around an eye.
+
+    skin, edge, behind: the place in the photo's eye to sample for the lid's skin, its edge, and the eye behind it.
+    at_edge, lid, alpha: weight of the edge within the lid, of the lid over the eye, and of both over the picture,
+    0..1.
+    """
 
     skin: Complex
     edge: Complex
@@ -88,7 +92,10 @@ class _Parts(NamedTuple):
 
 
 def _origin(place: Complex, opening: Opening, covered: float, glance: complex, pixel: float) -> _Parts:
-    """pixel: the width of one in the eye's frame, over which borders are soft."""
+    """Return the sources and weights of the pixels at `place`.
+
+    pixel: width of one pixel in the eye's frame; borders are softened over it.
+    """
     x, y = np.asarray(place.real, np.float32), np.asarray(place.imag, np.float32)
     over, under = opening.upper.at(x), opening.lower.at(x)
     over_now = over + np.float32(covered) * (under + BEYOND - over)
@@ -116,7 +123,7 @@ def _mixed(under: ByteArray, over: ByteArray, share: FloatArray) -> ByteArray:
 
 
 def _box(eye: Eye, reach: float, size: int) -> tuple[slice, slice]:
-    """Rows and columns of a frame of `size` pixels in which an eye's lids may lie."""
+    """Return the rows and columns of a frame of `size` pixels that an eye's lids can touch."""
     highest, lowest = float(eye.upper.imag.min()) - MOST_STRETCHED - reach, float(eye.lower.imag.max()) + 2 * BELOW
     ends = np.array([x + 1j * y for x in (-BESIDE, 1 + BESIDE) for y in (highest, lowest)])
     pixels = (ends * eye.axis + eye.corner + (1 + 1j)) * (size / 2)
@@ -129,6 +136,6 @@ def _box(eye: Eye, reach: float, size: int) -> tuple[slice, slice]:
 
 
 def _ramp(x: Reals | float) -> FloatArray:
-    """0 below 0, 1 above 1, smooth between."""
+    """Return a smooth step: 0 below 0, 1 above 1."""
     within = np.clip(x, 0, 1)
     return np.asarray(within * within * (3 - 2 * within), np.float32)

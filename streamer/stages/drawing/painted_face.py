@@ -1,4 +1,4 @@
-"""Pictures of a family that warps the photo and paints mouth and eyes over it."""
+"""Drawing of a family that warps the photo and paints mouth and eyes over it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ BLINK = ("eyeBlinkLeft", "eyeBlinkRight")
 
 
 class PaintedFace:
-    """One avatar, and what is kept of the last frames of a sequence. Frames have the network's size, see `at`."""
+    """Renderer of one avatar, with state kept along a sequence. Frames have the network's size; see `at` for others."""
 
     def __init__(self, engines: Engines, avatar: Avatar, rasterizer: ConditionRasterizer) -> None:
-        """Raises ManifestError for a family of another form, BundleError for a bundle that does not fit."""
+        """Raises ManifestError for an unsupported form of family, BundleError for a bundle that does not fit."""
         spec = engines["render"].spec
         if "paint" not in engines.manifest.stages:
             raise ManifestError(
@@ -40,21 +40,21 @@ class PaintedFace:
         self._painter = WindowPainter(engines["paint"], avatar, rasterizer.topology)
         self._windows = PaintedWindows(self._painter.points, self._network)
         self._eyes = _eyes(engines.manifest, avatar)
-        self._canvases: dict[int, tuple[PhotoCanvas, Eyelids | None]] = {}  # by size, shared with what `at` makes
+        self._canvases: dict[int, tuple[PhotoCanvas, Eyelids | None]] = {}  # by size, shared with copies from `at`
         self._size = self._network
 
     def at(self, size: int) -> PaintedFace:
-        """The same for another sequence of frames, `size` pixels a side."""
+        """Return a copy for another sequence of frames, `size` pixels per side."""
         other = copy.copy(self)
         other._flow = copy.copy(self._flow)
         other._flow.restart()
         other._windows = PaintedWindows(self._painter.points, self._network)
         other._size = size
-        other._canvas_of(size)  # now, when there is time
+        other._canvas_of(size)  # built now, while there is time
         return other
 
     def draw(self, points: FloatArray, paint: Paint) -> tuple[ByteArray, bool]:
-        """The picture of one frame, uint8 [S, S, 3], and whether any window was painted. points: [K, 3]."""
+        """Return one frame's picture, uint8 [S, S, 3], and whether any window was painted. points: [K, 3]."""
         conditions = self._rasterizer.draw(points)
         inputs = {"driving_keypoints": points[None], "driving_conditions": conditions[None]}
         due = self._windows.due(points, paint)
@@ -84,7 +84,7 @@ class PaintedFace:
 
 
 def _eyes(manifest: Manifest, avatar: Avatar) -> list[Opening]:
-    """The photo's open eyes; none in a bundle from before there were landmarks in it."""
+    """Return the photo's open eyes; an empty list for an older bundle without landmarks."""
     known, names = avatar.constants, manifest.coefficients.expression
     if (landmarks := known.get("landmarks")) is None:
         return []

@@ -1,9 +1,9 @@
-"""The painted windows of a face: each is painted where something in it has changed, and else follows the head.
+"""Painted windows of a face: each is repainted when its content changes, and otherwise only follows the head.
 
-Painting a window is the dearest part of a picture. The eyes' stays the same for seconds but for the head's motion,
-which turns, scales and shifts it: the similarity that fits its keypoints best says how (least squares over complex
-numbers; compare Umeyama, Least-Squares Estimation of Transformation Parameters, 1991). What of their motion is left
-tells whether there is anything new to paint.
+Painting a window is the most expensive part of a picture. The eye window stays the same for seconds except for the
+head's motion, which turns, scales and shifts it: the similarity transform that best fits its keypoints (least squares
+over complex numbers; compare Umeyama, Least-Squares Estimation of Transformation Parameters, 1991). The residual motion
+of the keypoints decides whether the window must be repainted.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from streamer.core.frames import FloatArray, Paint
 from streamer.stages.drawing.photo_canvas import STAYED, Layer, Moved
 from streamer.stages.drawing.teeth_colour import has_human_colours, warmed
 
-MOUTH = 1  # of the windows
-STILL = 0.12  # pixels of the network; a quarter of one at 512
+MOUTH = 1  # index among the windows
+STILL = 0.12  # network pixels; a quarter of a pixel at 512
 
 Indices = NDArray[np.int64]
 
 
 class WindowPainter:
-    """Paints the windows of one avatar.
+    """Painter of one avatar's windows.
 
-    points: the keypoints of each window; corners: (top, left) of each in pixels of the network; scale: pixels of what
-    is painted for one of the network's.
+    points: the keypoints of each window; corners: (top, left) of each in network pixels; scale: painted pixels per
+    network pixel.
     """
 
     def __init__(self, engine: Engine, avatar: Avatar, topology: Topology) -> None:
-        """Raises BundleError when the avatar's windows do not lie in the picture."""
+        """Raises BundleError if the avatar's windows do not lie in the picture."""
         self.scale = engine.spec.layer_scale
         self.points = (topology.eye_points, topology.mouth_points)  # in the order of the windows
         self.corners = _corners(engine.spec, avatar, len(self.points))
@@ -50,7 +50,7 @@ class WindowPainter:
     def paint(self, window: int, conditions: FloatArray, flow: dict[str, FloatArray]) -> FloatArray:
         """Paint a window: float32 [h, w, 4].
 
-        conditions: the driving ones of the whole picture, [C, S, S]; flow: what the render stage gives for it.
+        conditions: driving conditions of the whole picture, [C, S, S]; flow: the render stage's outputs for the frame.
         """
         top, left = self.corners[window]
         part = conditions[None, :, top : top + self._height, left : left + self._width]
@@ -60,24 +60,24 @@ class WindowPainter:
 
 
 class PaintedWindows:
-    """The windows along a sequence of frames."""
+    """State of the windows along a sequence of frames."""
 
     def __init__(self, points: Sequence[Indices], size: int) -> None:
-        """points: the keypoints of each window; size: pixels a side of the network's picture."""
+        """points: the keypoints of each window; size: pixels per side of the network's picture."""
         self._points = points
         self._still = STILL * 2 / size
         self._painted: list[tuple[FloatArray, FloatArray] | None] = [None] * len(points)
 
     def due(self, keypoints: FloatArray, paint: Paint) -> list[int]:
-        """The windows that are to be painted for a frame of these keypoints [K, 2 or 3]."""
+        """Return the windows to repaint for a frame with these keypoints [K, 2 or 3]."""
         return [window for window in range(len(self._painted)) if self._is_due(window, keypoints, paint)]
 
     def take(self, window: int, pixels: FloatArray, keypoints: FloatArray) -> None:
-        """Keep a window as it was painted for a frame of these keypoints."""
+        """Store a window as painted for a frame with these keypoints."""
         self._painted[window] = pixels, keypoints[self._points[window], :2]
 
     def layers(self, keypoints: FloatArray) -> list[Layer]:
-        """All windows, painted before, as they lie in a frame of these keypoints."""
+        """Return all windows, each painted earlier, placed in a frame with these keypoints."""
         found = []
         for points, painted in zip(self._points, self._painted, strict=True):
             assert painted is not None
@@ -95,7 +95,7 @@ class PaintedWindows:
 
 
 def similarity(before: FloatArray, now: FloatArray) -> tuple[Moved, float]:
-    """The motion that brings points [n, 2] nearest to others, and how far at most one of them is from where it goes."""
+    """Return the similarity that best maps points [n, 2] to others, and the largest remaining distance."""
     if np.array_equal(before, now):
         return STAYED, 0.0
     a, b = (points[:, 0] + 1j * points[:, 1].astype(np.float64) for points in (before, now))
@@ -107,7 +107,7 @@ def similarity(before: FloatArray, now: FloatArray) -> tuple[Moved, float]:
 
 
 def _extent(spec: StageSpec) -> tuple[int, int]:
-    """Height and width of a window in pixels of the network."""
+    """Return a window's height and width in network pixels."""
     height, width = spec.inputs["conditions"].shape[-2:]
     return int(height), int(width)
 

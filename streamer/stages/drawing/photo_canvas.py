@@ -1,8 +1,8 @@
-"""Frames at the photo's own resolution: the photo warped along the flow, and the painted windows laid over it.
+"""Frames at the photo's resolution: the photo warped along the flow, with the painted windows drawn over it.
 
-The render network works on 256 pixels, but what it changes is smooth (the flow) or small (mouth and eyes). So the flow
-is scaled up and samples the photo itself, which leaves skin and hair as sharp as they are; see Siarohin et al., First
-Order Motion Model (2019), for warping by a backward flow.
+The render network works on 256 pixels, but its changes are smooth (the flow) or small (mouth and eyes). So the flow is
+scaled up and samples the full photo, which keeps skin and hair sharp; see Siarohin et al., First Order Motion Model
+(2019), for warping by a backward flow.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import numpy as np
 from streamer.core.frames import ByteArray, FloatArray
 from streamer.core.pictures import scaled
 
-# The photo is kept this many times the frame's size, though with no finer detail. Bilinear sampling then loses little,
-# wherever between two pixels it falls; on the frame's own grid, skin would turn soft and sharp as the head moves.
+# The photo is enlarged to this multiple of the frame's size, without added detail. Bilinear sampling then loses little
+# at any subpixel position; on the frame's own grid, skin would alternate between soft and sharp as the head moves.
 OVERSAMPLING = 2
-MOST_SAMPLED = 1536  # pixels a side of the enlarged photo
-# What sampling softens is given back beforehand. Frames of 512 pixels then have 0.91 to 0.94 of the photo's sharpness
+MOST_SAMPLED = 1536  # pixels per side of the enlarged photo
+# The loss by sampling is compensated in advance. Frames of 512 pixels then have 0.91 to 0.94 of the photo's sharpness
 # (variance of the Laplacian; 0.75 without), and its 95th percentile over all shifts is 1.17 to 1.27 of the 5th.
 SHARPENING, SHARPENED_OVER = 0.2, 1.5  # share, and standard deviation in the enlarged photo's pixels
-PAINTED = 1 / 255  # alpha below which nothing is seen of a layer
-MARGIN = 2  # pixels of a layer about what is seen of it, for cubic interpolation
-STEP = 4  # pixels of a layer, of which so many are whole pixels of the frame at every offered size
+PAINTED = 1 / 255  # alpha below which a layer is invisible
+MARGIN = 2  # layer pixels around its visible part, for cubic interpolation
+STEP = 4  # layer pixels that map to whole frame pixels at every offered size
 
 
 class Moved(NamedTuple):
-    """A turn and scale, then a shift, of complex places x + iy in -1..1."""
+    """Similarity transform: rotation and scale, then a shift, of complex positions x + iy in -1..1."""
 
     turn: complex
     shift: complex
@@ -42,22 +42,26 @@ STAYED = Moved(1, 0)
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A painted window. pixels: float32 [h, w, 4] in 0..1, colour multiplied by its alpha, and alpha; moved: how it has
-    moved since it was painted."""
+    """Painted window.
+
+    pixels: float32 [h, w, 4] in 0..1, premultiplied colour and alpha; moved: its motion since it was painted.
+    """
 
     pixels: FloatArray
     moved: Moved = STAYED
 
 
 class PhotoCanvas:
-    """Draws frames of `size` pixels from one photo.
+    """Canvas that draws frames of `size` pixels from one photo.
 
-    source: the photo as it is sampled, uint8 [S, S, 3], S at least the size.
+    source: the photo to sample, uint8 [S, S, 3], S at least the size.
     """
 
     def __init__(self, photo: ByteArray, windows: Sequence[tuple[int, int]], painted: int, size: int) -> None:
-        """photo: uint8 [P, P, 3]; painted: the side of the picture that the layers belong to; windows: (top, left) of
-        each layer in that picture's pixels."""
+        """photo: uint8 [P, P, 3]; painted: side of the picture that the layers belong to.
+
+        windows: (top, left) of each layer in that picture's pixels.
+        """
         source = scaled(photo, size)
         if size * OVERSAMPLING <= MOST_SAMPLED:
             source = _crisp(scaled(source, size * OVERSAMPLING))
@@ -65,13 +69,13 @@ class PhotoCanvas:
         self._size = size
         self._enlarged = size / painted
         self._corners = list(windows)
-        self._per_unit = np.float32(source.shape[0] / 2)  # pixels of the source for a unit of flow
+        self._per_unit = np.float32(source.shape[0] / 2)  # source pixels per unit of flow
         self._x, self._y = _grid(size, source.shape[0])
 
     def draw(self, flow: FloatArray, layers: Sequence[Layer]) -> ByteArray:
-        """uint8 [size, size, 3].
+        """Return the frame, uint8 [size, size, 3].
 
-        flow: [2, g, g], where each place comes from less the place itself, in -1..1.
+        flow: [2, g, g], backward flow: each place's source minus the place itself, in -1..1.
         """
         frame = self._warped(flow)
         for corner, layer in zip(self._corners, layers, strict=True):
@@ -83,12 +87,12 @@ class PhotoCanvas:
         x, y = (cv2.resize(axis, (self._size, self._size), interpolation=cv2.INTER_LINEAR) for axis in shift)
         cv2.add(x, self._x, dst=x)
         cv2.add(y, self._y, dst=y)
-        whole, part = cv2.convertMaps(x, y, cv2.CV_16SC2)  # 1/32 of a pixel, in two thirds of the time
+        whole, part = cv2.convertMaps(x, y, cv2.CV_16SC2)  # 1/32 pixel steps, in two thirds of the time
         frame = cv2.remap(self.source, whole, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(frame, np.uint8)
 
     def _lay(self, frame: ByteArray, corner: tuple[int, int], layer: Layer) -> None:
-        """Lay what is seen of a layer over the frame."""
+        """Draw the visible part of a layer over the frame."""
         seen = layer.pixels[..., 3] > PAINTED
         rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
         if not rows.size:
@@ -107,14 +111,14 @@ class PhotoCanvas:
             part, y, x = self._shifted(part, y, x, layer.moved)
         under = frame[y : y + part.shape[0], x : x + part.shape[1]]
         if not under.size:
-            return  # it has left the picture
+            return  # outside the picture
         rest = 1 - part[..., 3].clip(0, 1)
         mixed = cv2.multiply(under, cv2.merge((rest, rest, rest)), dtype=cv2.CV_32F)
         mixed = cv2.scaleAdd(cv2.cvtColor(part, cv2.COLOR_RGBA2RGB), 255, mixed)
         under[:] = cv2.addWeighted(mixed, 1, mixed, 0, 0, dtype=cv2.CV_8U)  # rounded and clipped
 
     def _shifted(self, part: FloatArray, y: int, x: int, moved: Moved) -> tuple[FloatArray, int, int]:
-        """A part of the frame whose first pixel is at (y, x), moved; and where its first pixel is then."""
+        """Return a part of the frame, first pixel at (y, x), after the motion, and its new first pixel."""
         height, width = part.shape[:2]
         middle, first = (self._size / 2 - 0.5) * (1 + 1j), x + 1j * y
         shift = moved.turn * (first - middle) + middle + moved.shift * self._size / 2
@@ -126,19 +130,19 @@ class PhotoCanvas:
         shift -= left + 1j * top
         turn = moved.turn
         matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
-        made = cv2.warpAffine(part, matrix, (right - left, bottom - top), flags=cv2.INTER_CUBIC)  # 0 about the part
+        made = cv2.warpAffine(part, matrix, (right - left, bottom - top), flags=cv2.INTER_CUBIC)  # 0 outside the part
         return np.asarray(made, np.float32), top, left
 
 
 @lru_cache(maxsize=8)
 def _grid(size: int, source: int) -> tuple[FloatArray, FloatArray]:
-    """x and y in a source of that side of each pixel of a frame, [size, size]; shared by all canvases."""
+    """Return each frame pixel's x and y in a source of side `source`, [size, size]; cached for all canvases."""
     line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(source / size)
     x = np.tile(line - np.float32(0.5), (size, 1))
     return x, np.ascontiguousarray(x.T)
 
 
 def _crisp(picture: ByteArray) -> ByteArray:
-    """An enlarged picture with its fine detail raised, so that it is as it was after sampling."""
+    """Return an enlarged picture, sharpened to compensate for the later sampling."""
     soft = cv2.GaussianBlur(picture, (0, 0), SHARPENED_OVER)
     return np.asarray(cv2.addWeighted(picture, 1 + SHARPENING, soft, -SHARPENING, 0), np.uint8)

@@ -1,1 +1,1 @@
-"""What moves a face beside its speech: head, blinks, gaze, moods, gestures."""
+"""Face motion besides speech: head, blinks, gaze, moods, gestures."""

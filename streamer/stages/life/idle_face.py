@@ -1,10 +1,10 @@
-"""The life in a face that does not come from speech: blinks, glances, brows.
+"""Idle motion of a face: blinks, glances and brows that do not come from speech.
 
-A documented random process, like the head's (`streamer.stages.life.idle_pose`). Blink shape and rate follow what is
-commonly reported for conversation (15-20 a minute, lids closing faster than they open, a quarter of a second in all;
+A documented random process, like the head's (`streamer.stages.life.idle_pose`). Blink shape and rate follow commonly
+reported figures for conversation (15-20 a minute, lids closing faster than they open, a quarter of a second in all;
 Bentivoglio et al. 1997, "Analysis of blink rate patterns in normal subjects"); blinks come with large gaze shifts and
 at the ends of phrases (Nakano et al. 2009, "Synchronization of spontaneous eyeblinks while viewing video stories").
-Everything else is chosen by hand. Causal, and the same for the same seed and loudness.
+All other values are chosen by hand. Causal; the same seed and loudness give the same motion.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ BLINKS = (  # lid closure by frame: quick, usual, slow
     (0.55, 1.0, 0.95, 0.6, 0.25, 0.07),
 )
 BLINK_SHARES = (0.35, 0.45, 0.2)
-PARTIAL = 0.15  # how often lids do not meet ...
-PARTIAL_CLOSURE = (0.45, 0.8)  # ... and how far they go then
-BLINK_WITH_SHIFT = 0.5  # probability, of a gaze shift larger than LARGE_SHIFT
+PARTIAL = 0.15  # share of blinks in which the lids do not meet ...
+PARTIAL_CLOSURE = (0.45, 0.8)  # ... and their closure in these
+BLINK_WITH_SHIFT = 0.5  # probability, for a gaze shift larger than LARGE_SHIFT
 LARGE_SHIFT = 0.12
 BLINK_AT_PAUSE = 0.45  # probability, at the end of a phrase
 PHRASE_ENDS = (0.45, 0.30)  # speech activity from above the first to below the second
@@ -33,38 +33,38 @@ BLINK_GAP_MEDIAN = 3.0  # s; log-normal, so that the mean is about 3.5 s
 BLINK_GAP_SPREAD = 0.5
 BLINK_GAP_LIMITS = (1.0, 9.0)
 DOUBLE_BLINK = 0.1  # probability that a blink is followed by another at once
-GLANCE = (0.16, 0.08)  # standard deviation of gaze, across and up, as a unit's weight
+GLANCE = (0.16, 0.08)  # standard deviation of gaze, horizontal and vertical, as a unit's weight
 GLANCE_LIMIT = 0.36
 GLANCE_HOLD = (0.35, 2.6)  # s
-AT_THE_VIEWER = 0.55  # how often the eyes come back to the camera
-SACCADE = 0.6  # share of the way the eyes go in a frame: a jump takes two or three
-LID_FOLLOWS = 0.35  # of a downward look, the lid's part
-BROW_LIFE = 0.07  # slow, at rest
+AT_THE_VIEWER = 0.55  # probability that the eyes return to the camera
+SACCADE = 0.6  # share of the remaining way that the eyes move per frame: a jump takes two or three frames
+LID_FOLLOWS = 0.35  # lid closure as a share of a downward look
+BROW_LIFE = 0.07  # slow motion at rest
 BROW_STRESS = 0.24  # raised on a stressed syllable
-BROW_INNER = 0.3  # the inner part's share: as much as the outer one's looks worried
-BROW_SPEED = 0.2  # share of the way in a frame
-CORNER_LIFE = 0.03  # of the mouth, in silence
+BROW_INNER = 0.3  # share of the inner brow: equal to the outer brow, it looks worried
+BROW_SPEED = 0.2  # share of the remaining way per frame
+CORNER_LIFE = 0.03  # of the mouth corners, in silence
 
 
-RATIO_BLINK = (0.5, 0.9, 1.0, 0.9, 0.5)  # of `Blinks`, as the reference implementation of SadTalker has it
-RATIO_GAP = (10, 70)  # frames, at random between these
+RATIO_BLINK = (0.5, 0.9, 1.0, 0.9, 0.5)  # for `Blinks`, as in SadTalker's reference implementation
+RATIO_GAP = (10, 70)  # frames, drawn at random between these
 
 
 class Blinks:
-    """Blinks as one number a frame, 0 open to 1 closed, for networks that take the lids as an input."""
+    """Blinks as one number per frame, 0 open to 1 closed, for networks that take the lids as an input."""
 
     def __init__(self, seed: int, often: float = 1.0) -> None:
-        """often: times the usual number of blinks."""
+        """often: blink rate as a multiple of the usual one."""
         self._seed, self._often = seed, often
         self.reset()
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._random = np.random.default_rng([self._seed, 1])
         self._begin()
 
     def step(self) -> float:
-        """The next frame's."""
+        """Return the lid closure of the next frame."""
         if self._wait:
             self._wait -= 1
             return 0.0
@@ -79,22 +79,22 @@ class Blinks:
 
 
 class IdleFace:
-    """One face. `step` once per video frame; adds to the expression, unit by unit."""
+    """Idle motion of one face, added to the expression unit by unit. Call `step` once per video frame."""
 
     def __init__(self, seed: int, names: Sequence[str], energy: float = 1.0, often: float = 1.0) -> None:
-        """names: the family's expression coefficients; units that it lacks are left out.
+        """names: the family's expression coefficients; units that it lacks are omitted.
 
-        energy: how lively brows and gaze are, 0 to `core.options.MAX_ENERGY`; a face blinks at any.
-        often: times the usual number of blinks.
+        energy: liveliness of brows and gaze, 0 to `core.options.MAX_ENERGY`; blinks do not depend on it.
+        often: blink rate as a multiple of the usual one.
         """
         self._often = often
-        self.energy = energy  # may be changed: what it governs eases by itself
+        self.energy = energy  # may be changed at any time: the motion adapts smoothly
         self._seed = seed
         self._index = {name: number for number, name in enumerate(names)}
         self.reset()
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._random = np.random.default_rng([self._seed, 1])
         self._activity = SpeechActivity()
         self._blink: list[float] = []
@@ -106,7 +106,7 @@ class IdleFace:
         self._in_phrase = False
 
     def step(self, loudness_db: float) -> FloatArray:
-        """Offsets of the next frame's expression, float32 [E]; `loudness_db` is that frame's, in dBFS."""
+        """Return the next frame's expression offsets, float32 [E]; `loudness_db` is that frame's, in dBFS."""
         speech = self._activity.step(loudness_db)
         self._hear_phrases(speech)
         offsets = np.zeros(len(self._index), np.float32)
@@ -141,7 +141,7 @@ class IdleFace:
         return [most * closure for closure in shape]
 
     def _blink_soon(self, probability: float) -> None:
-        """Blink now, perhaps, unless a blink is under way or was a moment ago."""
+        """Blink now with this probability, unless a blink is in progress or has just ended."""
         if (
             self._random.random() < probability * min(self._often, 1.0)
             and not self._blink

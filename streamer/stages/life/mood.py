@@ -1,7 +1,7 @@
-"""What a face feels: a share of face units that is added to what it says, and comes and goes slowly.
+"""Emotion of a face: face units added to speech, which change slowly.
 
-Which units an emotion moves follows FACS' prototypes (Ekman & Friesen 1978; Du et al. 2014, "Compound facial
-expressions of emotion"); how much of each was chosen by eye, as little as tells them apart.
+The units of an emotion follow FACS' prototypes (Ekman & Friesen 1978; Du et al. 2014, "Compound facial expressions of
+emotion"); their amounts were chosen by eye, as small as possible while the emotions can be told apart.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from streamer.audio.loudness import SpeechActivity
 from streamer.core.frames import FloatArray
 from streamer.core.options import AUTO, EMOTIONS, NEUTRAL
 
-EASE = 0.09  # share of the way in a frame: an emotion is there after about a second
-SPEAKING = 0.55  # of the mouth's part stays while it speaks: lips have their own work then
+EASE = 0.09  # share of the remaining way per frame: an emotion is reached after about a second
+SPEAKING = 0.55  # share of the mouth's part that is kept during speech, when the lips are busy
 LIFE, LIFE_SPEED = (
     0.12,
     0.03,
-)  # a face that feels does not stand still: spread of the strength, share of the way a frame
+)  # random variation of the strength, so that an emotion is not frozen: spread, share of the way per frame
 BOTH = ("Left", "Right")
 
 
 def _units(**amounts: float) -> dict[str, float]:
-    """Units by name; those that end in an underscore are there on both sides."""
+    """Return units by name; a name that ends in an underscore stands for both sides."""
     named: dict[str, float] = {}
     for name, amount in amounts.items():
         named |= {name[:-1] + side: amount for side in BOTH} if name.endswith("_") else {name: amount}
@@ -44,29 +44,29 @@ assert tuple(MOODS) == EMOTIONS
 
 
 class Mood:
-    """One face's. `step` once per video frame; adds to the expression, unit by unit."""
+    """Emotion of one face, added to the expression unit by unit. Call `step` once per video frame."""
 
     def __init__(self, seed: int, names: Sequence[str], emotion: str = NEUTRAL, intensity: float = 1.0) -> None:
-        """names: the family's expression coefficients; units that it lacks are left out."""
+        """names: the family's expression coefficients; units that it lacks are omitted."""
         self._seed, self._names = seed, tuple(names)
         self._mouth = np.array([name.startswith(("mouth", "jaw")) for name in names], bool)
         self.feel(emotion, intensity)
         self.reset()
 
     def feel(self, emotion: str, intensity: float = 1.0) -> None:
-        """Come to it from now on. emotion: one of EMOTIONS; intensity: 0 to MAX_INTENSITY, 1 as in conversation."""
+        """Ease to an emotion from now on: one of EMOTIONS; intensity: 0 to MAX_INTENSITY, 1 as in conversation."""
         units = MOODS[emotion]
         self._target = np.array([intensity * units.get(name, 0.0) for name in self._names], np.float32)
 
     def reset(self) -> None:
-        """Back to the first frame, with what was felt last already in the face."""
+        """Return to the first frame, with the current emotion at full strength."""
         self._random = np.random.default_rng([self._seed, 2])
         self._activity = SpeechActivity()
         self._felt = self._target.copy()
         self._life = 0.0
 
     def step(self, loudness_db: float) -> FloatArray:
-        """Offsets of the next frame's expression, float32 [E]; `loudness_db` is that frame's, in dBFS."""
+        """Return the next frame's expression offsets, float32 [E]; `loudness_db` is that frame's, in dBFS."""
         speech = self._activity.step(loudness_db)
         self._felt += np.float32(EASE) * (self._target - self._felt)
         noise = float(self._random.normal()) * LIFE * np.sqrt(2 * LIFE_SPEED)

@@ -1,7 +1,7 @@
-"""What somebody wants a face to do beside speaking: look somewhere, nod, smile; added to its coefficients.
+"""Requested gaze and gestures (look somewhere, nod, smile), added to the coefficients.
 
-Everything is a function of the frame, so that the windows of neighbouring frames agree. Gestures are small movements of
-people in conversation; units and angles that a family lacks are left out.
+All values are functions of the frame number, so that the windows of neighbouring frames agree. Gestures are small
+movements of people in conversation; units and angles that a family lacks are omitted.
 """
 
 from __future__ import annotations
@@ -18,55 +18,55 @@ from streamer.core.options import MAX_ENERGY, MAX_INTENSITY
 from streamer.core.rates import FPS
 
 EYES = "eyeLook"  # prefix of the units that turn the eyes
-FAR = 0.7  # of such a unit, for a look as far to the side as one goes
-SACCADE = (0.45, 0.85, 1.0)  # of the way, frame by frame; people's take 50 to 100 ms
-GAZE_EASE = 5  # frames in which a look is given up
+FAR = 0.7  # weight of such a unit for the furthest look to a side
+SACCADE = (0.45, 0.85, 1.0)  # share of the way, frame by frame; human saccades take 50 to 100 ms
+GAZE_EASE = 5  # frames in which a requested gaze is released
 LONG_AGO = -1_000_000  # frames
-MOST_GESTURES = 4  # under way at a time; the oldest is given up
+MOST_GESTURES = 4  # gestures in progress at a time; the oldest is dropped
 
 Unit = Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
 
 
 class Energy(msgspec.Struct, tag="energy", frozen=True, forbid_unknown_fields=True):
-    """How lively the face is from now on, as `FaceOptions.energy`."""
+    """Request to set the face's liveliness, as `FaceOptions.energy`."""
 
     value: Annotated[float, msgspec.Meta(ge=0.0, le=MAX_ENERGY)]
 
 
 class Emotion(msgspec.Struct, tag="emotion", frozen=True, forbid_unknown_fields=True):
-    """What the face feels from now on, as `FaceOptions.emotion`."""
+    """Request to set the emotion, as `FaceOptions.emotion`."""
 
     value: Literal["auto", "neutral", "happy", "sad", "angry", "surprised", "calm"]
     intensity: Annotated[float, msgspec.Meta(ge=0.0, le=MAX_INTENSITY)] = 1.0
 
 
 class Gaze(msgspec.Struct, tag="gaze", frozen=True, forbid_unknown_fields=True):
-    """Where the eyes look: x to the viewer's right and y up, in -1..1; at the camera, or as they like."""
+    """Request to set the gaze: a point (x to the viewer's right, y up, in -1..1), the camera, or free."""
 
     at: tuple[Unit, Unit] | Literal["camera", "free"]
 
 
 class Gesture(msgspec.Struct, tag="gesture", frozen=True, forbid_unknown_fields=True):
-    """A movement that passes."""
+    """Request for a single gesture."""
 
     name: Literal["nod", "shake", "smile", "brows", "ponder"]
     strength: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
 
 
 class Background(msgspec.Struct, tag="background", frozen=True, forbid_unknown_fields=True):
-    """What is behind the face from now on, as `FaceOptions.background`."""
+    """Request to change the background, as `FaceOptions.background`."""
 
     value: str | None
 
 
 class Size(msgspec.Struct, tag="size", frozen=True, forbid_unknown_fields=True):
-    """Pixels a side of the pictures from now on, as `FaceOptions.size`."""
+    """Request to change the pictures' size, in pixels per side, as `FaceOptions.size`."""
 
     value: int | None
 
 
 class Wear(msgspec.Struct, tag="avatar", frozen=True, forbid_unknown_fields=True):
-    """Whose face it is from now on; the pictures fade from one to the other."""
+    """Request to switch to another avatar; the pictures cross-fade."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
@@ -77,7 +77,7 @@ Shown = Background | Size | Wear
 
 @dataclass(frozen=True)
 class _Movement:
-    """`value` at a time from 0 to `seconds`, times `amounts` of units and angles (degrees)."""
+    """Course of a gesture: `value` of the elapsed share of `seconds`, times `amounts` of units and angles (degrees)."""
 
     seconds: float
     value: Callable[[float], float]
@@ -85,12 +85,12 @@ class _Movement:
 
 
 def _swell(share: float) -> float:
-    """0 at both ends, 1 in the middle."""
+    """Return a smooth bump: 0 at both ends, 1 in the middle."""
     return float(np.sin(np.pi * share) ** 2)
 
 
 def _held(share: float) -> float:
-    """Up in a fifth, held, and down in the last third."""
+    """Return a plateau: up in the first fifth, held, and down in the last third."""
     way = min(1.0, share / 0.2, (1 - share) / 0.33)
     return way * way * (3 - 2 * way)
 
@@ -115,7 +115,7 @@ MOVEMENTS = {
 
 
 def eyes_at(x: float, y: float) -> dict[str, float]:
-    """The units of a look. Left and right are the person's own: the viewer's right is the person's left."""
+    """Return the units of a gaze. Left and right are the person's own: the viewer's right is the person's left."""
     out, inward = ("Left", "Right") if x > 0 else ("Right", "Left")
     across = {f"eyeLookOut{out}": abs(x), f"eyeLookIn{inward}": abs(x)}
     side = "Up" if y > 0 else "Down"
@@ -124,25 +124,25 @@ def eyes_at(x: float, y: float) -> dict[str, float]:
 
 
 class Steering:
-    """One session's. names: the family's coefficients, expression first."""
+    """Requested gaze and gestures of one session."""
 
     def __init__(self, expression: Sequence[str], pose: Sequence[str]) -> None:
         self._rows = {name: row for row, name in enumerate([*expression, *pose])}
         moved = {name for movement in MOVEMENTS.values() for name in movement.amounts}
         self._units = [row for row, name in enumerate(expression) if name in moved or name.startswith(EYES)]
         self._eyes = [row for name, row in self._rows.items() if name.startswith(EYES)]
-        self._next = 0  # the frame that what is asked for begins with
-        self._gestures: list[tuple[int, Gesture]] = []  # with their first frames
-        self._look: tuple[int, FloatArray | None] = (LONG_AGO, None)  # since when, and the eyes' units; None: free
-        self._looked: FloatArray | None = None  # before that
+        self._next = 0  # first frame of the next request
+        self._gestures: list[tuple[int, Gesture]] = []  # each with its first frame
+        self._look: tuple[int, FloatArray | None] = (LONG_AGO, None)  # first frame, and the eyes' units; None: free
+        self._looked: FloatArray | None = None  # the gaze before that
 
     def able(self) -> list[str]:
-        """What this family's faces can be asked for."""
+        """Return the requests that this family supports."""
         gestures = [name for name, movement in MOVEMENTS.items() if movement.amounts.keys() & self._rows.keys()]
         return [*gestures, *(["gaze"] if self._eyes else [])]
 
     def ask(self, wanted: Gaze | Gesture) -> None:
-        """Begin with the next frame."""
+        """Start a gaze or gesture with the next frame."""
         if isinstance(wanted, Gesture):
             self._gestures = [*self._gestures, (self._next, wanted)][-MOST_GESTURES:]
             return
@@ -154,11 +154,11 @@ class Steering:
         self._looked, self._look = self._look[1], (self._next, target)
 
     def begin(self, frame: int) -> None:
-        """Frames go on from this one."""
+        """Set the frame that the next request begins with."""
         self._next = frame
 
     def steer(self, window: CoefficientWindow, past: int) -> CoefficientWindow:
-        """The window, of which `past` columns are before its frame, with what is asked for in it."""
+        """Return the window with the requests added; its first `past` columns are before its frame."""
         self._next = max(self._next, window.index + 1)
         self._gestures = [
             (first, gesture)

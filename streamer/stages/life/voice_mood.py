@@ -1,11 +1,11 @@
-"""What the voice lets a face feel: it smiles when the voice does, and brows and eyes rise and rest with it.
+"""Emotion derived from the voice: a smiling voice makes the face smile, and brows and eyes follow its liveliness.
 
-A voice is compared with itself over the last seconds, so that a high or a bright voice is not taken for a glad one.
-Three slow measures follow from how far pitch, brightness and loudness are from the usual: warmth (higher and brighter:
-a smiling voice), interest (higher), and life (louder and higher; below the usual, lids rest). Each only adds: nothing
-here lowers brows or corners of the mouth, as a voice that is low and loud may be anything but angry. Which way the
-units go follows Busso & Narayanan 2007 ("Interrelation between speech and facial gestures in emotional utterances");
-how far was chosen by eye, so that it is seen and is not noticed.
+The voice is compared with its own average over the last seconds, so that a naturally high or bright voice does not
+count as happy. Three slow measures are derived from the deviations of pitch, brightness and loudness: warmth (higher
+and brighter: a smiling voice), interest (higher), and life (louder and higher; below average, the lids lower). They
+never lower the brows or the corners of the mouth, because a low and loud voice need not be angry. The directions of the
+units follow Busso & Narayanan 2007 ("Interrelation between speech and facial gestures in emotional utterances"); the
+amounts were chosen by eye, to be visible but subtle.
 """
 
 from __future__ import annotations
@@ -17,37 +17,39 @@ import numpy as np
 from streamer.core.frames import FloatArray
 from streamer.core.rates import FPS
 
-LEVELLED_S = 8.0  # of voiced sound that is a voice's usual
-KNOWN_S = 1.0  # of voiced sound before anything is read from it
-LEAST_SPREAD = np.array([0.13, 2.5, 3.0])  # octaves, dB, dB: a monotonous voice is not magnified
-MOST = 2.0  # spreads that a frame counts for at most
-WARMTH_S, INTEREST_S, LIFE_S = 1.5, 0.9, 1.2  # time constants while there is voice ...
-REST_S = 2.0  # ... and in silence, where the face goes back to rest
-SOFT_S = 0.2  # over which what is shown is smoothed once more, so that no voice makes a face twitch
-SEEN = np.array([2.2, 1.8, 1.8])  # what a measure counts for: over seconds, they are below 1
-EASE = 0.06  # share of the way in a frame when it is turned on or off
+LEVELLED_S = 8.0  # of voiced sound over which a voice's average is taken
+KNOWN_S = 1.0  # of voiced sound before the measures are used
+LEAST_SPREAD = np.array([0.13, 2.5, 3.0])  # octaves, dB, dB: limits the gain for a monotonous voice
+MOST = 2.0  # largest deviation of a frame, in spreads
+WARMTH_S, INTEREST_S, LIFE_S = 1.5, 0.9, 1.2  # time constants during voiced sound ...
+REST_S = 2.0  # ... and in silence, in which the face returns to rest
+SOFT_S = 0.2  # time constant of a last smoothing, so that no voice makes a face twitch
+SEEN = np.array([2.2, 1.8, 1.8])  # gains of the measures, which stay below 1 over seconds
+EASE = 0.06  # share of the remaining way per frame when `share` changes
 
-# Units at the most of each measure. The mouth's stays small: lips have their own work.
+# Units at the maximum of each measure. Those of the mouth are small because speech moves the lips too.
 WARMTH = {"mouthSmile": 0.26, "cheekSquint": 0.30, "eyeSquint": 0.06}
 INTEREST = {"browOuterUp": 0.26, "browInnerUp": 0.16}
 LIFE = {"eyeWide": 0.12}
-REPOSE = {"eyeBlink": 0.05}  # of life below the usual
+REPOSE = {"eyeBlink": 0.05}  # for life below average
 _TABLES = (WARMTH, INTEREST, LIFE, REPOSE)
 
 
 class VoiceMood:
-    """One face's. `step` once per video frame; adds to the expression, unit by unit."""
+    """Voice-derived emotion of one face, added to the expression unit by unit. Call `step` once per video frame."""
 
     def __init__(self, names: Sequence[str], share: float = 1.0) -> None:
-        """names: the family's expression coefficients; units that it lacks are left out. share: how much of it is
-        seen, 0 to `core.options.MAX_INTENSITY`."""
+        """names: the family's expression coefficients; units that it lacks are omitted.
+
+        share: strength, 0 to `core.options.MAX_INTENSITY`.
+        """
         plain = [name.removesuffix("Left").removesuffix("Right") for name in names]
         self._units = np.array([[table.get(name, 0.0) for name in plain] for table in _TABLES], np.float32)
-        self.share = share  # may be changed: it eases
+        self.share = share  # may be changed at any time: eases to the new value
         self.reset()
 
     def reset(self) -> None:
-        """Back to the first frame."""
+        """Return to the first frame."""
         self._gain = self.share
         self._voiced = 0
         self._usual, self._spread = np.zeros(3), LEAST_SPREAD**2
@@ -55,8 +57,11 @@ class VoiceMood:
         self._shown = np.zeros(len(_TABLES))
 
     def step(self, tone: tuple[float, float] | None, loudness_db: float) -> FloatArray:
-        """Offsets of the next frame's expression, float32 [E]; tone: (pitch, brightness), see
-        `audio.tone`, and loudness in dBFS: that frame's."""
+        """Return the next frame's expression offsets, float32 [E].
+
+        tone: the frame's (pitch, brightness), see `audio.tone`; None if unvoiced.
+        loudness_db: the frame's loudness in dBFS.
+        """
         self._gain += EASE * (self.share - self._gain)
         if tone is None:
             self._slow *= 1 - _share(REST_S)
@@ -83,7 +88,7 @@ class VoiceMood:
 
 
 def _share(seconds: float) -> float:
-    """Part of the way a one-pole filter with this time constant goes in a frame."""
+    """Return the coefficient per frame of a one-pole filter with this time constant."""
     return 1 - float(np.exp(-1 / (FPS * seconds)))
 
 
