@@ -1,4 +1,4 @@
-"""The live server's life: bind, warm up, serve, end within two seconds of being told to."""
+"""Lifecycle of the live server: bind, warm up, serve, and stop within two seconds of a signal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 from aiortc import InvalidStateError
@@ -62,11 +62,11 @@ from streamer.webrtc.udp_ports import loop_factory
 logger = logging.getLogger(__name__)
 
 HTTP: dict[str, Any] = {
-    "auto_decompress": False,  # bodies are taken as they come: nothing that a client compressed is unpacked
+    "auto_decompress": False,  # bodies stay as sent: nothing that a client compressed is unpacked
     "handler_cancellation": True,  # an aborted request is cancelled and frees its resources
     "keepalive_timeout": 15.0,
-    "read_bufsize": 4096,  # bytes of a body, or of a WebSocket, before they are wanted
-    "lingering_time": 2.0,  # for a body that nobody wants
+    "read_bufsize": 4096,  # bytes of a body or a WebSocket to buffer before they are read
+    "lingering_time": 2.0,  # to drain a body that the handler did not read
     "shutdown_timeout": 0.1,
 }
 PLAIN = " (a browser gives the microphone to https pages only)"
@@ -77,11 +77,11 @@ Enclose = Callable[[Lobby, SharedPhotos | None], Middleware]
 def serve(options: ServeOptions, enclose: Enclose | None = None, store: PhotoStore | None = None) -> None:
     """Serve until SIGINT or SIGTERM.
 
-    enclose: makes what stands in front of all routes where the server is one of several, behind a gateway.
-    store: where these keep visitors' photos together; None is each for itself.
+    enclose: makes an extra middleware in front of all routes, for a server of a cluster behind a gateway.
+    store: the cluster's shared store of visitors' photos; None keeps photos on this machine.
 
     Raises:
-        ConfigError: an option that cannot work; the port is taken.
+        ConfigError: an option is invalid, or the port is taken.
         AvatarError: the family or the avatar cannot be used.
     """
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=loop_factory(options.udp_ports)) as runner:
@@ -115,7 +115,7 @@ async def _serve(options: ServeOptions, enclose: Enclose | None, store: PhotoSto
     runner = web.AppRunner(app, access_log=None, **HTTP)
     _prepare_logs()
     await runner.setup()
-    assert runner.server is not None  # it is there after `setup`
+    assert runner.server is not None  # set by `setup`
     protocol = runner.server
     asyncio.get_running_loop().set_exception_handler(on_stray_error)
     stop = stop_event()
@@ -139,7 +139,7 @@ async def _serve(options: ServeOptions, enclose: Enclose | None, store: PhotoSto
 
 
 def _checked_family(options: ServeOptions) -> Manifest:
-    """The family, once it can do what the options ask: a mistake is reported now, not to the first visitor."""
+    """Load the family and check the options against it, so errors are reported now and not to the first visitor."""
     manifest = Manifest.load(options.family or SHIPPED_FAMILY)
     live_lookahead_ms(manifest, options.lookahead_ms)
     face_options.check(manifest, options.face)
@@ -150,7 +150,7 @@ def _checked_family(options: ServeOptions) -> Manifest:
 
 
 def _prepare_calls(options: ServeOptions) -> None:
-    """Tell aiortc what addresses to offer and how many bits to send."""
+    """Configure aiortc's offered addresses and bit rates."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     offer_to(reach("0.0.0.0" if is_loopback(options.host) and not options.local else options.host))
     announce(options.public_ip)
@@ -165,7 +165,7 @@ def _door(
     protocol: Callable[[], asyncio.BaseProtocol],
 ) -> Door:
     allowed = door_limits(options.max_sessions or MOST_SESSIONS)
-    if behind_gateway:  # all connections are the gateway's
+    if behind_gateway:  # all connections come from the gateway
         allowed = replace(allowed, connections_each=allowed.connections)
     encryption = None if certificate is None else certificate.context
     return Door(
@@ -180,11 +180,11 @@ def _door(
 def _prepare_logs() -> None:
     logging.getLogger("aiohttp.server").addFilter(not_the_clients)
     for always in (audit, requests_logger):
-        always.setLevel(logging.INFO)  # whatever else is logged
+        always.setLevel(logging.INFO)  # independent of the general log level
 
 
 def _invite(options: ServeOptions, listener: socket.socket, public: PublicAddress) -> None:
-    """Print the addresses that answer, and the invitation where there is one."""
+    """Print the server's addresses, and the invitation if there is one."""
     plain = options.cert is None
     first, *others = addresses(options.host, listener, own_addresses(), "http" if plain else "https")
     say(f"avatar: ready at {first}")
@@ -198,7 +198,7 @@ def _invite(options: ServeOptions, listener: socket.socket, public: PublicAddres
 async def _warm_up(
     manifest: Manifest, default: str | None, worker: InferenceWorker, handlers: Handlers, stop: asyncio.Event
 ) -> bool:
-    """Start the worker and read the portraits; return False when the server is stopped meanwhile."""
+    """Start the worker and read the portraits; return False if the server is stopped meanwhile."""
     starting = asyncio.create_task(worker.start())
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -217,12 +217,12 @@ async def _warm_up(
         handlers.show(Gallery.load(manifest, ready.avatars, ready.default_avatar))
     else:
         handlers.show(portraits.only(lambda portrait: portrait.name in ready.avatars))
-    give_back()  # what the reading of pictures took
+    give_back()  # memory used to read the portraits
     return True
 
 
 def certificate_of(options: ServeOptions) -> Certificate | None:
-    """What connections are encrypted with, if they are. Raises ConfigError."""
+    """Load the TLS certificate, or return None if TLS is off. Raises ConfigError."""
     if options.cert is None and options.key is None:
         return None
     if options.cert is None or options.key is None:
@@ -231,9 +231,9 @@ def certificate_of(options: ServeOptions) -> Certificate | None:
 
 
 def asking_for_tokens(keys: Sequence[str], rates: RateLimits, scopes: Scopes = SCOPES) -> Middleware:
-    """The middleware that asks for tokens, where there is something to check them by. Raises ConfigError.
+    """Return the middleware that requires access tokens; without keys it accepts all requests. Raises ConfigError.
 
-    Tokens that `avatar token revoke` took back with the same AVATAR_HOME are accepted no more.
+    Tokens revoked by `avatar token revoke` with the same AVATAR_HOME are rejected.
     """
     verifier = Verifier(keys) if keys else None
     clock = MonotonicClock()
@@ -243,7 +243,7 @@ def asking_for_tokens(keys: Sequence[str], rates: RateLimits, scopes: Scopes = S
 
 
 def _portraits(manifest: Manifest, default: str | None) -> Gallery | None:
-    """Read the portraits shown while the engines load; None when a bundle is damaged, which the worker reports."""
+    """Read the portraits shown while the engines load; None if a bundle is damaged, which the worker reports."""
     try:
         first = find_avatar(manifest, default or default_name(manifest)).name
         return Gallery.load(manifest, dict.fromkeys([first, *list_avatars(manifest)]), first)
@@ -252,12 +252,12 @@ def _portraits(manifest: Manifest, default: str | None) -> Gallery | None:
 
 
 def open_recordings(manifest: Manifest, record: RecordOptions) -> Recordings | None:
-    """The recordings of all sessions, where they are asked for. Raises ConfigError or MediaError."""
+    """Open the recordings of all sessions, or return None if recording is off. Raises ConfigError or MediaError."""
     return None if record.performance is None else Recordings(record.performance, manifest, note)
 
 
 def on_stray_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log an error that nobody awaits, but for what aiortc raises when a call ends while it is being connected."""
+    """Log an unhandled error of a task; the one aiortc raises when a call ends while connecting is logged as debug."""
     if isinstance(context.get("exception"), InvalidStateError):
         logger.debug("%s", context["exception"])
     else:
@@ -265,5 +265,6 @@ def on_stray_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
 
 
 def not_the_clients(record: logging.LogRecord) -> bool:
-    """Log filter: drop malformed-request errors; the client already got a 400."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+    """Return False for log records of malformed requests, which got a 400, and of clients that hung up: drop these."""
+    clients = (HttpProcessingError, ClientConnectionResetError)
+    return record.exc_info is None or not isinstance(record.exc_info[1], clients)

@@ -82,14 +82,14 @@ async def test_all_bytes_come_in_order_and_then_the_end(cost: float) -> None:
 
 async def test_one_that_costs_much_waits_and_holds_up_no_other() -> None:
     async with served(lambda: Costly(1.0)) as (inner, port), sender(port) as flood:  # an hour for a piece
-        flood.write(SENT * 64)
+        flood.write(SENT * 512)
         await eventually(lambda: inner().taken)
         first = inner()
         async with sender(port) as writer:
             writer.write(b"a request")
             await eventually(lambda: inner().taken == b"a request")
             assert len(first.taken) <= PIECE
-            assert not first.transport.is_reading()  # TCP tells the sender
+            await eventually(lambda: flood.transport.get_write_buffer_size() > 0)  # TCP tells the sender
 
 
 async def test_a_protocol_that_stops_reading_gets_no_more_until_it_reads_again() -> None:
@@ -102,6 +102,29 @@ async def test_a_protocol_that_stops_reading_gets_no_more_until_it_reads_again()
             before = len(inner().taken)
             inner().transport.resume_reading()
             await eventually(lambda: len(inner().taken) > before)  # noqa: B023
+        assert inner().taken == SENT
+
+
+async def test_a_protocol_that_wants_to_read_on_cannot_shorten_its_wait() -> None:
+    """aiohttp resumes reading for each chunk of a body that a handler takes, of one byte or more."""
+    async with served(lambda: Costly(1.0)) as (inner, port), sender(port) as flood:
+        flood.write(SENT * 512)
+        await eventually(lambda: inner().taken)
+        for _ in range(100):
+            inner().transport.resume_reading()
+            await asyncio.sleep(0)
+        assert len(inner().taken) <= PIECE
+        assert inner().transport.is_reading()  # as far as it knows
+
+
+async def test_a_protocol_that_stopped_gets_what_waited_and_the_end_when_it_reads_again() -> None:
+    async with served(lambda: Stopping(1e-6)) as (inner, port), sender(port) as writer:
+        writer.write(SENT)
+        writer.write_eof()
+        await eventually(lambda: inner().taken)
+        while not inner().ended:
+            inner().transport.resume_reading()
+            await asyncio.sleep(0.001)
         assert inner().taken == SENT
 
 

@@ -38,7 +38,7 @@ ATTACKS: dict[str, Attack] = {
         over_http.half_requests, over_http.slow_bodies, over_http.long_headers, over_http.pipelines, over_http.crumbs,
         over_http.unwanted_bodies, over_http.bombs, over_http.asking, over_http.figures, over_http.backgrounds,
         over_http.large_offers, over_http.half_open, over_http.guesses, over_http.photos,
-        in_session.pings, in_session.pongs, in_session.fragments, in_session.number_pings, in_session.many_sockets,
+        in_session.pings, in_session.pongs, in_session.fragments, in_session.many_sockets,
         in_session.viewers, in_session.patches, in_session.hanging_up, in_session.datagrams,
     )
 } | in_session.PEERS  # fmt: skip

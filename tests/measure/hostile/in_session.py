@@ -29,11 +29,10 @@ async def _sockets(
     count: int,
     begin: bytes,
     piece: bytes,
-    query: str = "",
     doors: tuple[str, ...] = ("control", "speech"),
 ) -> None:
     """Sockets of one session, to which a piece is sent without end."""
-    async with scene.call(query) as intruder:
+    async with scene.call() as intruder:
 
         async def one(number: int) -> None:
             key = base64.b64encode(os.urandom(16)).decode()
@@ -81,11 +80,6 @@ async def pongs(scene: Scene) -> None:
 async def fragments(scene: Scene) -> None:
     """One message in pieces of nothing, without end (RFC 6455, 5.4)."""
     await _sockets(scene, 4, _frame(0x01), _frame(0x00) * 10_000)
-
-
-async def number_pings(scene: Scene) -> None:
-    """Pings at the socket of numbers."""
-    await _sockets(scene, 4, b"", _frame(0x89) * 10_000, "pictures=0", ("numbers",))
 
 
 async def many_sockets(scene: Scene) -> None:
@@ -171,7 +165,7 @@ PEERS = {
     "fast sound": _peer(lambda own, number: _media(own, number, 7, b"\xfb\x06" + b"\xff\xfe" * 6), 1_000),
     "goodbyes": _peer(lambda own, number: bytes(RtcpByePacket([7])), 500),
     "rubbish in SRTP": _peer(
-        lambda own, number: bytes([0x80 | number % 64, number % 256]) + os.urandom(number % 1_200), 1_000
+        lambda own, number: bytes([0x80 | number % 64, number % 256]) + os.urandom(12 + number % 1_200), 1_000
     ),
 }
 
