@@ -1,8 +1,7 @@
 """Creation of avatars from uploaded photos while the server runs.
 
 A photo is an untrusted file. Its size is limited while it is uploaded (several uploads may run at once); a child
-process (`photo.child`) decodes it, one photo at a time, with a timeout and a pause after many. This process never
-decodes it.
+process (`photo.child`) decodes it, one photo at a time, with a timeout. This process never decodes it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from streamer.core.names import plain_name
 from streamer.core.system.priority import stand_back
 from streamer.photo.messages import Answer, MakeAvatar, Refused
 from streamer.server.arrivals import Arrivals
-from streamer.server.photos.pace import Pace
 
 NAME = "photo"  # name of an avatar whose title has no plain letters; then photo-2, ...
 BUSY = "another photo is being worked on; try again in a moment"
@@ -60,9 +58,7 @@ class PhotoDesk:
         self._manifest = manifest
         self._limits = limits
         self._busy = asyncio.Lock()
-        self._clock = MonotonicClock()
-        self._pace = Pace()
-        self._arrivals = Arrivals(self._clock)
+        self._arrivals = Arrivals(MonotonicClock())
 
     @property
     def busy(self) -> bool:
@@ -116,7 +112,6 @@ class PhotoDesk:
             raise PhotoError("an empty file, expected a picture")
 
     async def _prepare(self, path: Path, name: str, title: str, face: int | None, owner: str) -> NewAvatar:
-        await self._clock.sleep_until(self._pace.begins)
         request = MakeAvatar(str(path), name, title, str(self._manifest.folder), face=face, owner=owner)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "streamer.photo.child"),
@@ -126,7 +121,6 @@ class PhotoDesk:
             start_new_session=True,  # Ctrl-C must reach the server only
         )
         stand_back(process.pid)  # conversations have priority
-        begun = self._clock.now()
         try:
             async with asyncio.timeout(self._limits.make_s):
                 answer, log = await process.communicate(msgspec.json.encode(request))
@@ -136,7 +130,6 @@ class PhotoDesk:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-            self._pace.spent(begun, self._clock.now() - begun)
         return NewAvatar(name, notes_of(answer, log))
 
 
