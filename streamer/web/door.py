@@ -153,13 +153,14 @@ class Door:
         loop = asyncio.get_running_loop()
         try:
             accepted.setblocking(False)
-            transport, _ = await loop.connect_accepted_socket(
+            transport, protocol = await loop.connect_accepted_socket(
                 self._measured, accepted, ssl=self._tls, ssl_handshake_timeout=patience
             )
         except OSError:  # TLS errors are OSErrors, too
             accepted.close()
             return
-        self._open[id(transport)] = _Connection(transport, network_of(address), self._clock.now())
+        shown = protocol.shown if isinstance(protocol, Measured) else transport
+        self._open[id(shown)] = _Connection(shown, network_of(address), self._clock.now())
 
     def _measured(self) -> asyncio.BaseProtocol:
         inner = self._protocol()

@@ -80,7 +80,12 @@ class _Tap(asyncio.Transport):
 
 
 class Measured(asyncio.BufferedProtocol):
-    """Wraps a connection's protocol and measures its parsing time; the inner protocol does not notice."""
+    """Wraps a connection's protocol and measures its parsing time; the inner protocol does not notice.
+
+    shown: the connection's transport as the inner protocol, and so a request, has it.
+    """
+
+    shown: asyncio.Transport
 
     def __init__(self, inner: asyncio.Protocol, time: ReadingTime) -> None:
         self._inner, self._time = inner, time
@@ -98,7 +103,8 @@ class Measured(asyncio.BufferedProtocol):
         """Forward to the inner protocol."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._inner.connection_made(_Tap(transport, self._pause))
+        self.shown = _Tap(transport, self._pause)
+        self._inner.connection_made(self.shown)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Drop the waiting bytes and forward."""
