@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import pylibsrtp
 from aiortc import MediaStreamTrack
 
 from streamer.webrtc.call import Call, bearer
@@ -120,7 +121,8 @@ class Intruder:
         begun, number = time.monotonic(), 0
         while not scene.over and not self.call.ended.is_set():
             try:
-                await self.send(packet(number))
+                with contextlib.suppress(pylibsrtp.Error):  # that header cannot be encrypted
+                    await self.send(packet(number))
             except (ConnectionError, OSError):
                 break
             number += 1
