@@ -20,6 +20,7 @@ class Costly(asyncio.Protocol):
 
     def __init__(self, cost: float) -> None:
         self.taken, self.spent = bytearray(), 0.0
+        self.pieces: list[int] = []
         self.ended = self.lost = False
         self._cost = cost
 
@@ -29,6 +30,7 @@ class Costly(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.taken += data
+        self.pieces.append(len(data))
         self.spent += self._cost * len(data)
 
     def eof_received(self) -> None:
@@ -39,10 +41,12 @@ class Costly(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def served(make: Callable[[], Costly]) -> AsyncIterator[tuple[Callable[[], Costly], int]]:
+async def served(
+    make: Callable[[], Costly], limits: ReadingLimits = SCARCE
+) -> AsyncIterator[tuple[Callable[[], Costly], int]]:
     """A server of such protocols: the last one that was made, and the port."""
     made: list[Costly] = []
-    time = ReadingTime(SCARCE, lambda: sum(each.spent for each in made))
+    time = ReadingTime(limits, lambda: sum(each.spent for each in made))
 
     def measured() -> Measured:
         made.append(make())
@@ -117,6 +121,15 @@ async def test_a_protocol_that_wants_to_read_on_cannot_shorten_its_wait() -> Non
         assert inner().transport.is_reading()  # as far as it knows
 
 
+async def test_chunks_that_a_handler_takes_are_paid_for() -> None:
+    limits = ReadingLimits(own=(0.01, 0.002), shared=(1e-6, 0.0))
+    async with served(lambda: Resuming(0.0), limits) as (inner, port), sender(port) as flood:
+        flood.write(SENT * 64)
+        await eventually(lambda: len(inner().pieces) == 2)  # the second pays for the first one's chunks
+        await asyncio.sleep(0.1)
+        assert len(inner().pieces) == 2
+
+
 async def test_a_protocol_that_stopped_gets_what_waited_and_the_end_when_it_reads_again() -> None:
     async with served(lambda: Stopping(1e-6)) as (inner, port), sender(port) as writer:
         writer.write(SENT)
@@ -126,6 +139,15 @@ async def test_a_protocol_that_stopped_gets_what_waited_and_the_end_when_it_read
             inner().transport.resume_reading()
             await asyncio.sleep(0.001)
         assert inner().taken == SENT
+
+
+class Resuming(Costly):
+    """Resumes reading for each chunk of a piece."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        for _ in range(1_000):
+            self.transport.resume_reading()
 
 
 class Stopping(Costly):
